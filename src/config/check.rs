@@ -1,0 +1,155 @@
+//! From bytes to a [`Config`], or to everything that is wrong with them.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use super::env::{self, Environment};
+use super::problems::{At, Problem, Problems};
+use super::{account, document, duration, raw, schema, Account, Clusters, Config, Cookies, SameSite, SessionSettings};
+use crate::session::KeyRing;
+
+/// Reads and checks a configuration: a JSON object, or the bytes of a `google.protobuf.Struct`.
+pub fn load(bytes: &[u8], env: &dyn Environment) -> Result<Config, Vec<Problem>> {
+    let problem = |message: String| vec![Problem { path: String::new(), message }];
+    let mut document = document::read(bytes).map_err(problem)?;
+    let problems = Problems::default();
+    schema::check(&mut document, &problems.root());
+    if !problems.problems.borrow().is_empty() {
+        return Err(problems.problems.into_inner());
+    }
+    let raw: raw::Configuration = serde_json::from_value(document).map_err(|e| problem(e.to_string()))?;
+    let mut config = configuration(&problems.root(), &raw, env);
+    config.warnings = problems.warnings.into_inner();
+    match problems.problems.into_inner() {
+        list if list.is_empty() => Ok(config),
+        list => Err(list),
+    }
+}
+
+fn configuration(at: &At<'_>, raw: &raw::Configuration, env: &dyn Environment) -> Config {
+    if raw.accounts.is_empty() {
+        at.field("accounts").problem("is empty: at least one account is needed");
+    }
+    let mut codes = HashSet::new();
+    let mut accounts = Vec::with_capacity(raw.accounts.len());
+    let mut by_authority: HashMap<String, Vec<Rc<Account>>> = HashMap::new();
+    for (i, account) in raw.accounts.iter().enumerate() {
+        let at = at.field("accounts").index(i);
+        let code = match &account.code {
+            Some(code) => code.clone(),
+            None if raw.accounts.len() == 1 => "default".into(),
+            None => {
+                at.field("code").problem("is missing: needed where there are several accounts");
+                format!("account-{i}")
+            }
+        };
+        if !codes.insert(code.clone()) {
+            at.field("code").problem(format!("{code:?} is another account's already"));
+        }
+        let account = Rc::new(account::check(&at, account, code, env));
+        for origin in &account.origins {
+            let served = by_authority.entry(origin.authority.clone()).or_default();
+            if served.iter().any(|other| Rc::ptr_eq(other, &account)) {
+                at.field("origins").problem(format!("{} is listed twice", origin.authority));
+            } else if let Some(other) = served.first().filter(|other| other.forward.prefix != account.forward.prefix) {
+                at.field("forward").field("prefix").problem(format!(
+                    "must be the prefix of account {:?}, which is served at the same origin",
+                    other.code
+                ));
+            } else {
+                served.push(account.clone());
+            }
+        }
+        accounts.push(account);
+    }
+    let cookies = cookies(&at.field("cookies"), &raw.cookies);
+    if cookies.secure {
+        for (i, account) in accounts.iter().enumerate() {
+            for (j, origin) in account.origins.iter().enumerate().filter(|(_, o)| o.scheme == "http") {
+                let host = origin.authority.split(':').next().unwrap_or_default();
+                if !matches!(host, "localhost" | "127.0.0.1") {
+                    at.field("accounts").index(i).field("origins").index(j).warning(
+                        "is plain http, where browsers drop Secure cookies: use https, or cookies.secure: false to try things out",
+                    );
+                }
+            }
+        }
+    }
+    Config {
+        session: session(&at.field("session"), &raw.session, env),
+        cookies,
+        clusters: Rc::new(Clusters::check(&at.field("clusters"), &raw.clusters)),
+        accounts,
+        by_authority,
+        pages: pages(&at.field("pages"), &raw.pages),
+        warnings: Vec::new(),
+    }
+}
+
+fn session(at: &At<'_>, raw: &raw::Session, env: &dyn Environment) -> SessionSettings {
+    let mut keys = Vec::new();
+    let mut ids = HashSet::new();
+    if raw.keys.is_empty() {
+        at.field("keys").problem("is empty: at least one key is needed; envoy-sso keygen makes one");
+    }
+    for (i, key) in raw.keys.iter().enumerate() {
+        let at = at.field("keys").index(i);
+        if key.id.is_empty() || key.id.len() > 32 || !key.id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
+            at.field("id").problem("expected 1 to 32 letters, digits, '-' and '_'");
+        } else if !ids.insert(key.id.as_str()) {
+            at.field("id").problem(format!("{:?} is another key's already", key.id));
+        }
+        let Some(secret) = env::named(&at, key.env.as_deref(), key.value.as_deref(), env) else { continue };
+        match KeyRing::decode(&secret) {
+            Some(bytes) => keys.push((key.id.clone(), bytes)),
+            None => at.problem("expected 32 bytes in base64, as envoy-sso keygen prints them"),
+        }
+    }
+    const DAY: u64 = 86_400_000;
+    let lifetime = duration::field(at, "lifetime", &raw.lifetime, 8 * 3_600_000, (1_000, 400 * DAY));
+    SessionSettings {
+        keys: KeyRing::new(keys),
+        lifetime,
+        idle: duration::field(at, "idle", &raw.idle, 3_600_000.min(lifetime), (1_000, 400 * DAY)),
+        recheck: duration::field(at, "recheck", &raw.recheck, 300_000, (0, 400 * DAY)),
+        recheck_grace: duration::field(at, "recheck_grace", &raw.recheck_grace, 3_600_000, (0, 400 * DAY)),
+    }
+}
+
+fn cookies(at: &At<'_>, raw: &raw::Cookies) -> Cookies {
+    let name = raw.name.clone().unwrap_or_else(|| "sso".into());
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
+        at.field("name").problem("expected 1 to 64 letters, digits, '-' and '_'");
+    }
+    let secure = raw.secure.unwrap_or(true);
+    let same_site = raw.same_site.unwrap_or_default();
+    if same_site == SameSite::None && !secure {
+        at.field("same_site").problem("none needs secure: browsers drop such cookies otherwise");
+    }
+    if let Some(domain) = &raw.domain {
+        if domain.is_empty() || !domain.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b)) {
+            at.field("domain").problem("expected a domain such as example.com");
+        }
+    }
+    let prefix = match (secure, &raw.domain) {
+        (true, None) => "__Host-",
+        (true, Some(_)) => "__Secure-",
+        (false, _) => "",
+    };
+    Cookies { name: format!("{prefix}{name}"), secure, same_site, domain: raw.domain.clone() }
+}
+
+fn pages(at: &At<'_>, raw: &raw::Pages) -> raw::Pages {
+    if let Some(accent) = &raw.accent {
+        let hex = accent.strip_prefix('#').is_some_and(|h| h.len() == 6 && h.bytes().all(|b| b.is_ascii_hexdigit()));
+        if !hex {
+            at.field("accent").problem("expected a colour such as #1a5fb4");
+        }
+    }
+    if let Some(logo) = &raw.logo {
+        if !(logo.starts_with('/') && !logo.starts_with("//") || logo.starts_with("https://")) {
+            at.field("logo").problem("expected a path on the same origin or an https URL");
+        }
+    }
+    raw.clone()
+}

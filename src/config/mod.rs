@@ -1,0 +1,86 @@
+//! What operators write, checked into what the filter runs on.
+//!
+//! `document` reads bytes into JSON, `schema` checks their shape, `raw` gives them types, `check` turns
+//! these into the types below, in which nothing downstream has to ask "is this set?". All problems of a
+//! configuration are reported together, each with its path.
+
+mod account;
+mod check;
+mod clusters;
+mod document;
+mod duration;
+mod env;
+mod paths;
+mod problems;
+mod provider;
+pub mod raw;
+pub mod schema;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+pub use account::{
+    AccessRule, Account, Admission, AttemptLimit, Bearer, Directory, Forward, Invitation, Mapping, Match,
+    Origin, Password, PasswordLogin, Provisioning, Scim, StaticUser, Success, UsernameField,
+};
+pub use check::load;
+pub use clusters::Clusters;
+pub use env::{Environment, Placeholders, ProcessEnvironment};
+pub use paths::{Endpoint, Paths};
+pub use problems::Problem;
+pub use provider::{
+    ClientCredentials, ClientKey, Endpoints, LogoutUrl, OAuth2, Oidc, Protocol, Provider, Saml, SamlKey,
+};
+pub use raw::{
+    Allow, Attribute, ClientAuth, EmailVerified, IdpInitiated, MappingFrom, NameIdFormat, PasswordMode,
+    ProvisioningMode, ResponseMode, SamlBinding, SameSite,
+};
+
+use crate::session::KeyRing;
+
+/// A whole, checked configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// Lifetimes and keys.
+    pub session: SessionSettings,
+    /// Names and attributes of the cookies.
+    pub cookies: Cookies,
+    /// Where URLs are reached.
+    pub clusters: Rc<Clusters>,
+    /// Every account, in the order written.
+    pub accounts: Vec<Rc<Account>>,
+    /// Accounts by the authority they are served at (`host` or `host:port`, lower case).
+    pub by_authority: HashMap<String, Vec<Rc<Account>>>,
+    /// How the filter's own pages look.
+    pub pages: raw::Pages,
+    /// What works but should not stay so, for the log and `envoy-sso check`.
+    pub warnings: Vec<Problem>,
+}
+
+/// Lifetimes in milliseconds, and the keys.
+#[derive(Debug)]
+pub struct SessionSettings {
+    /// Seals and opens cookies.
+    pub keys: KeyRing,
+    /// Absolute.
+    pub lifetime: u64,
+    /// Sliding.
+    pub idle: u64,
+    /// Age at which a session is checked again.
+    pub recheck: u64,
+    /// How long it goes on while it cannot be checked.
+    pub recheck_grace: u64,
+}
+
+/// Names and attributes of the cookies.
+#[derive(Clone, Debug)]
+pub struct Cookies {
+    /// The session cookie's name with its prefix, such as `__Host-sso`.
+    pub name: String,
+    /// The `Secure` attribute.
+    pub secure: bool,
+    /// SameSite of the session cookie.
+    pub same_site: SameSite,
+    /// The `Domain` attribute.
+    pub domain: Option<String>,
+}

@@ -1,0 +1,114 @@
+//! The paths of the filter's own endpoints.
+
+use super::problems::At;
+use super::raw;
+
+/// One of the filter's own endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Endpoint {
+    Login,
+    OidcCallback,
+    SamlCallback,
+    SamlMetadata,
+    SamlLogout,
+    Logout,
+    LogoutComplete,
+    BackchannelLogout,
+    FrontchannelLogout,
+    Session,
+    Invitation,
+    Admin,
+}
+
+/// Each endpoint with its path, and the query it is registered with.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    entries: Vec<(Endpoint, String, Option<String>)>,
+}
+
+impl Paths {
+    pub(super) fn check(at: &At<'_>, raw: &raw::Paths, code: &str) -> Self {
+        use Endpoint::*;
+        let table: [(Endpoint, &str, &Option<String>, &str); 12] = [
+            (Login, "login", &raw.login, "/sso/login"),
+            (OidcCallback, "oidc_callback", &raw.oidc_callback, "/sso/oidc/consume?u={code}"),
+            (SamlCallback, "saml_callback", &raw.saml_callback, "/sso/saml/consume?u={code}"),
+            (SamlMetadata, "saml_metadata", &raw.saml_metadata, "/sso/saml/metadata?u={code}"),
+            (SamlLogout, "saml_logout", &raw.saml_logout, "/sso/saml/logout?u={code}"),
+            (Logout, "logout", &raw.logout, "/sso/logout"),
+            (LogoutComplete, "logout_complete", &raw.logout_complete, "/sso/logout-complete"),
+            (BackchannelLogout, "backchannel_logout", &raw.backchannel_logout, "/sso/backchannel-logout?u={code}"),
+            (FrontchannelLogout, "frontchannel_logout", &raw.frontchannel_logout, "/sso/frontchannel-logout?u={code}"),
+            (Session, "session", &raw.session, "/sso/session"),
+            (Invitation, "invitation", &raw.invitation, "/sso/invitation"),
+            (Admin, "admin", &raw.admin, "/sso/admin"),
+        ];
+        let mut entries: Vec<(Endpoint, String, Option<String>)> = Vec::with_capacity(table.len());
+        for (endpoint, name, written, default) in table {
+            let written = written.as_deref().unwrap_or(default);
+            let value = written.replace("{code}", code);
+            let (path, query) = match value.split_once('?') {
+                Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+                None => (value.clone(), None),
+            };
+            if !path.starts_with('/') || crate::surface::Path::read(path.as_bytes()).plain() != Some(path.as_str()) {
+                at.field(name).problem(format!(
+                    "expected an absolute path in its plain form, such as {default:?}, found {written:?}"
+                ));
+            } else if let Some((other, ..)) = entries.iter().find(|(_, p, _)| *p == path) {
+                at.field(name).problem(format!("has the same path as {}: {path:?}", label(*other)));
+            }
+            entries.push((endpoint, path, query));
+        }
+        Self { entries }
+    }
+
+    /// The endpoint that a plain path names. Whatever lies below the administrators' page is theirs.
+    pub fn endpoint(&self, path: &str) -> Option<Endpoint> {
+        self.entries
+            .iter()
+            .find(|(endpoint, own, _)| {
+                path == own
+                    || *endpoint == Endpoint::Admin
+                        && path.strip_prefix(own.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            })
+            .map(|(endpoint, ..)| *endpoint)
+    }
+
+    /// The path of an endpoint, without its query.
+    pub fn path(&self, endpoint: Endpoint) -> &str {
+        self.entry(endpoint).map_or("/", |(_, path, _)| path)
+    }
+
+    /// Path and query as they are registered at the IdP.
+    pub fn registered(&self, endpoint: Endpoint) -> String {
+        match self.entry(endpoint) {
+            Some((_, path, Some(query))) => format!("{path}?{query}"),
+            Some((_, path, None)) => path.clone(),
+            None => "/".into(),
+        }
+    }
+
+    fn entry(&self, endpoint: Endpoint) -> Option<&(Endpoint, String, Option<String>)> {
+        self.entries.iter().find(|(own, ..)| *own == endpoint)
+    }
+}
+
+fn label(endpoint: Endpoint) -> &'static str {
+    use Endpoint::*;
+    match endpoint {
+        Login => "login",
+        OidcCallback => "oidc_callback",
+        SamlCallback => "saml_callback",
+        SamlMetadata => "saml_metadata",
+        SamlLogout => "saml_logout",
+        Logout => "logout",
+        LogoutComplete => "logout_complete",
+        BackchannelLogout => "backchannel_logout",
+        FrontchannelLogout => "frontchannel_logout",
+        Session => "session",
+        Invitation => "invitation",
+        Admin => "admin",
+    }
+}

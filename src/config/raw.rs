@@ -1,0 +1,542 @@
+//! The configuration as operators write it. The doc comments here are the descriptions in
+//! `envoy-sso schema`; `config::schema` checks a document against these types before serde reads it, so
+//! that every mistake is reported at once.
+
+use std::collections::BTreeMap;
+
+#[cfg(not(target_family = "wasm"))]
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+macro_rules! raw {
+    ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident : $ty:ty,)* })*) => {
+        $(
+            $(#[$meta])*
+            #[derive(Clone, Debug, Default, Deserialize)]
+            #[cfg_attr(not(target_family = "wasm"), derive(JsonSchema))]
+            #[serde(deny_unknown_fields)]
+            pub struct $name { $($(#[$field_meta])* #[serde(default)] pub $field: $ty,)* }
+        )*
+    };
+}
+
+macro_rules! choice {
+    ($($(#[$meta:meta])* pub enum $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)* })*) => {
+        $(
+            $(#[$meta])*
+            #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+            #[cfg_attr(not(target_family = "wasm"), derive(JsonSchema))]
+            #[allow(missing_docs)]
+            pub enum $name { $($(#[$variant_meta])* #[serde(rename = $text)] $variant,)* }
+
+            impl $name {
+                /// The word as it stands in the configuration.
+                pub fn as_str(self) -> &'static str {
+                    match self { $(Self::$variant => $text,)* }
+                }
+            }
+        )*
+    };
+}
+
+/// Text values by name.
+pub type Params = BTreeMap<String, String>;
+
+raw! {
+    /// The configuration of the envoy-sso filter.
+    pub struct Configuration {
+        /// How sessions are kept.
+        pub session: Session,
+        /// Names and attributes of the cookies.
+        pub cookies: Cookies,
+        /// Host, or host:port, to the Envoy cluster that reaches it. "*" is the fallback; the value may
+        /// hold {host} and {port}.
+        pub clusters: Params,
+        /// The customers or deployments, each with its own single sign-on.
+        pub accounts: Vec<Account>,
+        /// How the filter's own pages look.
+        pub pages: Pages,
+    }
+
+    /// How sessions are kept.
+    pub struct Session {
+        /// The keys that seal the cookies: the first seals, every one opens.
+        pub keys: Vec<SessionKey>,
+        /// How long a session lasts at the most (default 8h).
+        pub lifetime: Option<String>,
+        /// How long a session lasts without a request (default 1h).
+        pub idle: Option<String>,
+        /// The age at which a session is checked again with directory or IdP (default 5m).
+        pub recheck: Option<String>,
+        /// How long a session goes on unchanged while directory or IdP cannot be asked (default 1h).
+        pub recheck_grace: Option<String>,
+    }
+
+    /// A key that seals cookies: 32 bytes in base64, as `envoy-sso keygen` prints it.
+    pub struct SessionKey {
+        /// The name of the key, which stands in every cookie it seals.
+        pub id: String,
+        /// The environment variable that holds the key.
+        pub env: Option<String>,
+        /// The key itself. Prefer `env`.
+        pub value: Option<String>,
+    }
+
+    /// A secret: one of the two.
+    pub struct Secret {
+        /// The environment variable of the VM that holds it.
+        pub env: Option<String>,
+        /// The secret itself. Prefer `env`.
+        pub value: Option<String>,
+    }
+
+    /// Names and attributes of the cookies.
+    pub struct Cookies {
+        /// The name, without its `__Host-` or `__Secure-` prefix (default sso).
+        pub name: Option<String>,
+        /// Send them over HTTPS only (default true). False is for development on plain HTTP.
+        pub secure: Option<bool>,
+        /// SameSite of the session cookie (default lax).
+        pub same_site: Option<SameSite>,
+        /// The Domain attribute; absent, which is safer: this host only.
+        pub domain: Option<String>,
+    }
+
+    /// How the filter's own pages look.
+    pub struct Pages {
+        /// The operator's or product's name in the page header.
+        pub name: Option<String>,
+        /// The logo: a path on the same origin or an https URL.
+        pub logo: Option<String>,
+        /// The accent colour, #rrggbb.
+        pub accent: Option<String>,
+        /// A contact for people who cannot get in, shown on error pages: text, or a mailto: or https: URL.
+        pub contact: Option<String>,
+        /// The language of the pages, such as en. (default en)
+        pub language: Option<String>,
+        /// Texts in the place of the built-in ones, by their key.
+        pub texts: Params,
+    }
+
+    /// One customer or deployment with its own single sign-on.
+    pub struct Account {
+        /// The `u` of the callback URLs. With one account it may be left out and is `default`.
+        pub code: Option<String>,
+        /// Where it is served: scheme://host[:port].
+        pub origins: Vec<String>,
+        /// enabled or disabled (the default: everything passes).
+        pub sso: Option<Switch>,
+        /// Other paths for the filter's endpoints.
+        pub paths: Paths,
+        /// The identity providers people of this account may come from.
+        pub identity_providers: Vec<IdentityProvider>,
+        /// How an identity becomes a user.
+        pub mapping: Option<Mapping>,
+        /// Where users are looked up. Absent: the identity is the user.
+        pub directory: Option<Directory>,
+        /// What happens when nobody matches.
+        pub provisioning: Option<Provisioning>,
+        /// Who may still use a password.
+        pub password: Option<Password>,
+        /// Who may ask for which path: the first rule that matches counts; without one, users.
+        pub access: Vec<AccessRule>,
+        /// Bearer tokens that count as a session.
+        pub bearer: Option<Bearer>,
+        /// What the application is told.
+        pub forward: Option<Forward>,
+        /// Sessions opened before this time (RFC 3339, UTC) are over: ends all sessions of the account.
+        pub not_before: Option<String>,
+        /// The same for single users, by username.
+        pub not_before_users: Params,
+    }
+
+    /// Other paths for the filter's endpoints. A callback may hold {code}.
+    pub struct Paths {
+        /// Sign-in page (default /sso/login).
+        pub login: Option<String>,
+        /// Where the IdP sends the code (default /sso/oidc/consume?u={code}).
+        pub oidc_callback: Option<String>,
+        /// Assertion consumer service (default /sso/saml/consume?u={code}).
+        pub saml_callback: Option<String>,
+        /// Our SAML metadata (default /sso/saml/metadata?u={code}).
+        pub saml_metadata: Option<String>,
+        /// SAML single logout (default /sso/saml/logout?u={code}).
+        pub saml_logout: Option<String>,
+        /// Sign out (default /sso/logout).
+        pub logout: Option<String>,
+        /// Where the IdP sends the browser afterwards (default /sso/logout-complete).
+        pub logout_complete: Option<String>,
+        /// Back-channel logout (default /sso/backchannel-logout?u={code}).
+        pub backchannel_logout: Option<String>,
+        /// Front-channel logout (default /sso/frontchannel-logout?u={code}).
+        pub frontchannel_logout: Option<String>,
+        /// Who is signed in, as JSON (default /sso/session).
+        pub session: Option<String>,
+        /// Accept or decline an invitation (default /sso/invitation).
+        pub invitation: Option<String>,
+        /// The administrators' pages (default /sso/admin).
+        pub admin: Option<String>,
+    }
+
+    /// An identity provider: an id, and exactly one of oidc, oauth2 and saml.
+    pub struct IdentityProvider {
+        /// Its name in URLs, logs and `x-sso-idp`.
+        pub id: String,
+        /// Its name on the sign-in page.
+        pub title: Option<String>,
+        /// Email domains whose people come from here.
+        pub email_domains: Vec<String>,
+        /// OpenID Connect.
+        pub oidc: Option<Oidc>,
+        /// Plain OAuth 2.0, whose identity comes from UserInfo alone.
+        pub oauth2: Option<OAuth2>,
+        /// SAML 2.0.
+        pub saml: Option<Saml>,
+    }
+
+    /// An OpenID Connect provider: `discovery`, or the endpoints by hand.
+    pub struct Oidc {
+        /// The URL of the discovery document.
+        pub discovery: Option<String>,
+        /// The issuer, compared exactly with `iss`. With `discovery` it must be the document's own.
+        pub issuer: Option<String>,
+        /// Where people are sent.
+        pub authorization_endpoint: Option<String>,
+        /// Where the code is exchanged.
+        pub token_endpoint: Option<String>,
+        /// Where claims are read.
+        pub userinfo_endpoint: Option<String>,
+        /// Where the keys are.
+        pub jwks_uri: Option<String>,
+        /// The keys themselves, as a JSON Web Key Set.
+        pub jwks: Option<BTreeMap<String, serde_json::Value>>,
+        /// Where a person signs out at the IdP (RP-Initiated Logout).
+        pub end_session_endpoint: Option<String>,
+        /// Pushed authorization requests (RFC 9126): used where it is set or the provider requires it.
+        pub pushed_authorization_request_endpoint: Option<String>,
+        /// Our client identifier.
+        pub client_id: String,
+        /// Our secret. Absent: a public client, or private_key_jwt.
+        pub client_secret: Option<Secret>,
+        /// How we authenticate at the token endpoint (default basic, unless discovery lists only others).
+        pub client_auth: Option<ClientAuth>,
+        /// The key for private_key_jwt.
+        pub client_key: Option<ClientKey>,
+        /// The scopes asked for (default openid, email, profile).
+        pub scope: Option<Vec<String>>,
+        /// More parameters of the authorization request.
+        pub authorization_params: Params,
+        /// More parameters of the token request.
+        pub token_params: Params,
+        /// More parameters of the UserInfo request.
+        pub userinfo_params: Params,
+        /// How the IdP sends the code back (default query).
+        pub response_mode: Option<ResponseMode>,
+        /// The one algorithm ID tokens are signed with. Needed for HS256, HS384 and HS512, which are
+        /// refused otherwise.
+        pub id_token_signed_response_alg: Option<String>,
+        /// Microsoft Entra `common` and `organizations`: the tenants (`tid`) let in. Absent: any.
+        pub tenants: Option<Vec<String>>,
+        /// Where a person signs out where there is no end_session_endpoint.
+        pub logout_url: Option<String>,
+        /// Its parameters; values may hold {client_id}, {post_logout_redirect_uri}, {id_token_hint}.
+        pub logout_params: Params,
+        /// How long an answer may take (default 5s).
+        pub timeout: Option<String>,
+    }
+
+    /// A plain OAuth 2.0 provider.
+    pub struct OAuth2 {
+        /// Where people are sent.
+        pub authorization_endpoint: String,
+        /// Where the code is exchanged.
+        pub token_endpoint: String,
+        /// Where the identity is read.
+        pub userinfo_endpoint: String,
+        /// A name for the provider, the `issuer` of its identities (default: the token endpoint's origin).
+        pub issuer: Option<String>,
+        /// The UserInfo field that names the person for good (default: sub, else id).
+        pub subject: Option<String>,
+        /// Our client identifier.
+        pub client_id: String,
+        /// Our secret. Absent: a public client.
+        pub client_secret: Option<Secret>,
+        /// How we authenticate at the token endpoint (default basic).
+        pub client_auth: Option<ClientAuth>,
+        /// The key for private_key_jwt.
+        pub client_key: Option<ClientKey>,
+        /// The scopes asked for (default none).
+        pub scope: Option<Vec<String>>,
+        /// More parameters of the authorization request.
+        pub authorization_params: Params,
+        /// More parameters of the token request.
+        pub token_params: Params,
+        /// More parameters of the UserInfo request.
+        pub userinfo_params: Params,
+        /// How the provider sends the code back (default query).
+        pub response_mode: Option<ResponseMode>,
+        /// Where a person signs out at the provider.
+        pub logout_url: Option<String>,
+        /// Its parameters; values may hold {client_id} and {post_logout_redirect_uri}.
+        pub logout_params: Params,
+        /// How long an answer may take (default 5s).
+        pub timeout: Option<String>,
+    }
+
+    /// The key that signs client assertions (RFC 7523).
+    pub struct ClientKey {
+        /// PKCS#8 PEM.
+        pub private_key: Secret,
+        /// Its `kid` in the assertion's header.
+        pub kid: Option<String>,
+        /// RS256 (default), PS256, ES256 or EdDSA.
+        pub alg: Option<String>,
+        /// The certificate's SHA-1 thumbprint, `x5t`, which Entra asks for.
+        pub x5t: Option<String>,
+    }
+
+    /// A SAML 2.0 identity provider.
+    pub struct Saml {
+        /// Where the AuthnRequest goes.
+        pub sso_url: Option<String>,
+        /// Their entity ID, compared exactly.
+        pub issuer: Option<String>,
+        /// Their signing certificates, PEM.
+        pub certificates: Vec<String>,
+        /// Where these three come from instead, refreshed.
+        pub metadata_url: Option<String>,
+        /// Our entity ID (default: the URL of our metadata).
+        pub entity_id: Option<String>,
+        /// Single logout; absent: none.
+        pub slo_url: Option<String>,
+        /// The binding of the AuthnRequest (default redirect).
+        pub binding: Option<SamlBinding>,
+        /// The NameID format asked for (default email).
+        pub name_id_format: Option<NameIdFormat>,
+        /// Ask the IdP to have the person sign in anew.
+        pub force_authn: Option<bool>,
+        /// The key that signs our requests. Absent: unsigned.
+        pub signing: Option<SamlSigning>,
+        /// The key that opens encrypted assertions. Absent: they are refused.
+        pub decryption: Option<SamlDecryption>,
+        /// What an unsolicited response does (default restart).
+        pub idp_initiated: Option<IdpInitiated>,
+        /// How far the IdP's clock may be off, at most 60s (default 60s).
+        pub clock_skew: Option<String>,
+        /// How long an answer of metadata_url may take (default 5s).
+        pub timeout: Option<String>,
+    }
+
+    /// The key that signs SAML requests.
+    pub struct SamlSigning {
+        /// PKCS#8 PEM.
+        pub private_key: Secret,
+        /// The certificate published in our metadata, PEM.
+        pub certificate: Option<String>,
+    }
+
+    /// The key that opens encrypted assertions.
+    pub struct SamlDecryption {
+        /// PKCS#8 PEM.
+        pub private_key: Secret,
+        /// The certificate published in our metadata, PEM.
+        pub certificate: Option<String>,
+    }
+
+    /// How an identity becomes a user.
+    pub struct Mapping {
+        /// Where the claim is read (default id_token; saml for SAML providers).
+        pub from: Option<MappingFrom>,
+        /// A claim, a SAML attribute or NameID; a nested claim as a JSON Pointer (default email).
+        pub claim: Option<String>,
+        /// The directory field it must equal (default email).
+        pub attribute: Option<Attribute>,
+        /// The country code of phone numbers without one, digits only.
+        pub default_country_code: Option<String>,
+        /// When an email counts (default unless_false).
+        pub email_verified: Option<EmailVerified>,
+        /// The claim that holds groups or roles.
+        pub roles_claim: Option<String>,
+        /// Group to role. A group that is not here grants nothing.
+        pub role_map: Params,
+    }
+
+    /// Where users are looked up: one of the two.
+    pub struct Directory {
+        /// A list in this configuration.
+        pub r#static: Option<StaticDirectory>,
+        /// A SCIM 2.0 server.
+        pub scim: Option<Scim>,
+    }
+
+    /// Users in this configuration.
+    pub struct StaticDirectory {
+        /// The users.
+        pub users: Vec<StaticUser>,
+    }
+
+    /// One user.
+    pub struct StaticUser {
+        /// The name the application knows.
+        pub username: String,
+        /// Email address.
+        pub email: Option<String>,
+        /// Phone number.
+        pub phone: Option<String>,
+        /// Display name.
+        pub name: Option<String>,
+        /// Roles.
+        pub roles: Vec<String>,
+        /// False locks the user out (default true).
+        pub active: Option<bool>,
+        /// issuer|subject of the identity this user is linked to.
+        pub external_id: Option<String>,
+    }
+
+    /// A SCIM 2.0 server (RFC 7644).
+    pub struct Scim {
+        /// Its base URL, such as http://directory.internal/scim/v2.
+        pub url: String,
+        /// The bearer token.
+        pub token: Option<Secret>,
+        /// How long an answer may take (default 2s).
+        pub timeout: Option<String>,
+        /// How long an answer is kept (default 30s; 0s: not at all).
+        pub cache: Option<String>,
+    }
+
+    /// What happens when nobody in the directory matches.
+    pub struct Provisioning {
+        /// off (default), invited or automatic.
+        pub mode: Option<ProvisioningMode>,
+        /// automatic: only addresses of these domains; ["*"] says all.
+        pub email_domains: Vec<String>,
+        /// automatic: the roles of a created user.
+        pub roles: Vec<String>,
+        /// invited: who may accept.
+        pub invitations: Vec<Invitation>,
+    }
+
+    /// One invitation.
+    pub struct Invitation {
+        /// Who is invited.
+        pub email: String,
+        /// The roles of the created user.
+        pub roles: Vec<String>,
+    }
+
+    /// Who may still use a password.
+    pub struct Password {
+        /// enabled, admins or disabled (the default once SSO is enabled).
+        pub mode: Option<PasswordMode>,
+        /// The roles that make an administrator.
+        pub admin_roles: Vec<String>,
+        /// Where the application takes passwords.
+        pub logins: Vec<PasswordLogin>,
+        /// The application's own password page.
+        pub page: Option<String>,
+        /// How many failures a username has.
+        pub attempts: Option<Attempts>,
+    }
+
+    /// A request that carries a password.
+    pub struct PasswordLogin {
+        /// Its exact path.
+        pub path: String,
+        /// Where the username is.
+        pub username: UsernameField,
+        /// What an accepted password's answer looks like (default any 2xx).
+        pub success: Option<Success>,
+    }
+
+    /// Where the username is: one of the two.
+    pub struct UsernameField {
+        /// A JSON Pointer into a JSON body.
+        pub json: Option<String>,
+        /// A field of a form body.
+        pub form: Option<String>,
+    }
+
+    /// What an accepted password's answer looks like; all that is given must hold.
+    pub struct Success {
+        /// Statuses (default any 2xx).
+        pub status: Vec<u16>,
+        /// A cookie it sets.
+        pub cookie: Option<String>,
+        /// The path it redirects to; a trailing * matches the rest.
+        pub redirect: Option<String>,
+    }
+
+    /// How many failed passwords a username has.
+    pub struct Attempts {
+        /// Failures (default 10).
+        pub limit: Option<u32>,
+        /// In this time (default 5m).
+        pub window: Option<String>,
+    }
+
+    /// Who may ask for which path.
+    pub struct AccessRule {
+        /// An exact path.
+        pub path: Option<String>,
+        /// The beginning of a path.
+        pub prefix: Option<String>,
+        /// anyone, users or programs.
+        pub allow: Option<Allow>,
+        /// users: one of these roles is needed.
+        pub roles: Vec<String>,
+        /// users: the IdP must say it authenticated this way (`acr`).
+        pub acr_values: Vec<String>,
+        /// users: the person must have authenticated at the IdP no longer ago than this.
+        pub max_age: Option<String>,
+    }
+
+    /// Bearer tokens that count as a session.
+    pub struct Bearer {
+        /// The audiences that mean this application.
+        pub audiences: Vec<String>,
+        /// The providers whose tokens count (default all of the account).
+        pub providers: Vec<String>,
+        /// Other issuers whose tokens count, signed by the same provider's keys (ADFS), by provider id.
+        pub issuers: Params,
+    }
+
+    /// What the application is told.
+    pub struct Forward {
+        /// The beginning of the header names (default x-sso-).
+        pub prefix: Option<String>,
+        /// More headers: name to claim.
+        pub headers: Params,
+        /// The header that carries the access token as a Bearer token. Absent: not forwarded.
+        pub access_token: Option<String>,
+    }
+}
+
+choice! {
+    /// On or off.
+    pub enum Switch { Enabled = "enabled", #[default] Disabled = "disabled", }
+    /// SameSite of the session cookie.
+    pub enum SameSite { #[default] Lax = "lax", Strict = "strict", None = "none", }
+    /// How we authenticate at the token endpoint.
+    pub enum ClientAuth { #[default] Basic = "basic", Post = "post", PrivateKeyJwt = "private_key_jwt", None = "none", }
+    /// How the code comes back.
+    pub enum ResponseMode { #[default] Query = "query", FormPost = "form_post", }
+    /// The binding of the AuthnRequest.
+    pub enum SamlBinding { #[default] Redirect = "redirect", Post = "post", }
+    /// The NameID format asked for.
+    pub enum NameIdFormat { #[default] Email = "email", Persistent = "persistent", Transient = "transient", Unspecified = "unspecified", }
+    /// What an unsolicited response does.
+    pub enum IdpInitiated { Off = "off", #[default] Restart = "restart", Accept = "accept", }
+    /// Where the mapped claim is read.
+    pub enum MappingFrom { #[default] IdToken = "id_token", Userinfo = "userinfo", Saml = "saml", }
+    /// A directory field.
+    pub enum Attribute { #[default] Email = "email", Phone = "phone", Username = "username", }
+    /// When an email counts.
+    pub enum EmailVerified { Required = "required", #[default] UnlessFalse = "unless_false", Ignored = "ignored", }
+    /// What happens when nobody matches.
+    pub enum ProvisioningMode { #[default] Off = "off", Invited = "invited", Automatic = "automatic", }
+    /// Who may still use a password.
+    pub enum PasswordMode { Enabled = "enabled", Admins = "admins", #[default] Disabled = "disabled", }
+    /// How a request authenticates.
+    pub enum Allow { Anyone = "anyone", #[default] Users = "users", Programs = "programs", }
+}
