@@ -124,24 +124,29 @@ fn hex(digit: u8) -> u8 {
     }
 }
 
+/// Decodes every percent-encoded byte once; what is then no UTF-8 becomes U+FFFD.
+pub fn decode(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        match (byte, tail) {
+            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                out.push(hex(*high) << 4 | hex(*low));
+                rest = after;
+            }
+            _ => out.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// What the application might make of a path at its most generous: decoded until nothing changes,
 /// backslashes as slashes, parameters and trailing dots dropped, lower case.
 pub fn loosest(bytes: &[u8]) -> String {
     let mut text = String::from_utf8_lossy(bytes).into_owned();
     for _ in 0..4 {
-        let mut out = Vec::with_capacity(text.len());
-        let mut rest = text.as_bytes();
-        while let Some((&byte, tail)) = rest.split_first() {
-            rest = tail;
-            match (byte, tail) {
-                (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                    out.push(hex(*high) << 4 | hex(*low));
-                    rest = after;
-                }
-                _ => out.push(byte),
-            }
-        }
-        let next = String::from_utf8_lossy(&out).into_owned();
+        let next = decode(&text);
         if next == text {
             break;
         }

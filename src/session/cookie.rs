@@ -15,9 +15,15 @@ pub fn pairs<'a>(headers: &'a [&'a [u8]]) -> impl Iterator<Item = (&'a [u8], &'a
     })
 }
 
-/// True for every cookie of this filter: the session's, its chunks', and those of logins in progress.
+/// True for every cookie of this filter: the session's, its chunks', and those of logins and logouts in
+/// progress.
 pub fn is_ours(base: &[u8], name: &[u8]) -> bool {
-    name.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"-"))
+    name.strip_prefix(base).is_some_and(|rest| {
+        rest.is_empty()
+            || matches!(rest, [b'-', b'1'..=b'9'])
+            || rest.starts_with(b"-flow-")
+            || rest.starts_with(b"-logout")
+    })
 }
 
 /// The `cookie` header without this filter's own, which are nothing to the application; `None` where
@@ -99,7 +105,7 @@ mod tests {
         for (header, left) in [
             (&b"a=1; sso=x; b=2"[..], Some(&b"a=1; b=2"[..])),
             (b"sso=x; sso-1=y; sso-flow-abc=z", None),
-            (b"ssot=1; a=sso; SSO=2", Some(b"ssot=1; a=sso; SSO=2")),
+            (b"ssot=1; sso-theme=2; a=sso; SSO=2", Some(b"ssot=1; sso-theme=2; a=sso; SSO=2")),
             (b"sso", None),
             (b" sso =1;\xff=\xfe", Some(b"\xff=\xfe")),
         ] {
