@@ -1,6 +1,7 @@
 //! envoy-sso
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod config;
 pub mod directory;
 pub mod fault;
