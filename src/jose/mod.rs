@@ -14,5 +14,6 @@ mod tests;
 pub use alg::Alg;
 pub use jwk::Key;
 pub use jws::Jws;
-pub use key_set::{KeySet, Unverified};
+pub use jws::MAX_TOKEN;
+pub use key_set::{KeySet, Unverified, MAX_KEY_SET};
 pub use sign::{check_signing_key, sign, Protected};
