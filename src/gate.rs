@@ -98,6 +98,14 @@ impl Asked {
         origins.iter().find(|o| o.authority == authority).or_else(|| origins.iter().find(|o| o.authority == bare(&authority)))
     }
 
+    /// Account and origin, which every flow needs.
+    pub fn site_and_origin(&self) -> Result<(Rc<Site>, crate::config::Origin), Fault> {
+        match (&self.site, self.origin()) {
+            (Some(site), Some(origin)) => Ok((site.clone(), origin.clone())),
+            _ => Err(Fault::new(Code::AccountUnknown, "no account is served here")),
+        }
+    }
+
     /// For the log.
     pub fn place(&self) -> Place<'_> {
         Place {
@@ -150,6 +158,22 @@ impl Asked {
         let mut context = self.page_context();
         if is_failed_login(fault.code) {
             context.password_page = self.password_way();
+        }
+        pages::refusal(fault, &context)
+    }
+
+    /// The refusal of a login that was to lead here: trying again leads there too.
+    pub fn refuse_login(&self, fault: &Fault, return_to: &str) -> Answer {
+        events::refusal(&*self.world.host, self.place(), fault);
+        let mut context = self.page_context();
+        if let Some(login) = &mut context.login {
+            let pair = url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", return_to).finish();
+            login.push(if login.contains('?') { '&' } else { '?' });
+            login.push_str(&pair);
+        }
+        context.password_page = self.password_way();
+        if let Visitor::Known(_) = self.visitor() {
+            context.continue_to = Some("/".into());
         }
         pages::refusal(fault, &context)
     }
@@ -379,13 +403,11 @@ enum Unmet {
 
 /// The first demand that the session does not meet.
 fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet> {
+    if let Some(fault) = missing_role(demands, opened) {
+        return Some(Unmet::Role(fault));
+    }
     for demand in demands {
-        let Admission::Users { roles, acr_values, max_age } = demand else { continue };
-        let held = &opened.session.user.roles;
-        if !roles.is_empty() && !roles.iter().any(|role| held.contains(role)) {
-            let detail = format!("{:?} has none of the roles {}", opened.session.user.username, roles.join(", "));
-            return Some(Unmet::Role(Fault::new(Code::RoleMissing, detail)));
-        }
+        let Admission::Users { acr_values, max_age, .. } = demand else { continue };
         let origin = &opened.session.origin;
         let acr = acr_values.is_empty() || origin.acr.as_ref().is_some_and(|acr| acr_values.contains(acr));
         let authenticated = origin.auth_time.map_or(opened.session.opened, |seconds| seconds.saturating_mul(1000));
@@ -399,6 +421,19 @@ fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet> {
         }
     }
     None
+}
+
+/// The first demand for a role that the session does not meet.
+pub fn missing_role(demands: &[&Admission], opened: &Opened) -> Option<Fault> {
+    let missing = |demand: &&Admission| match demand {
+        Admission::Users { roles, .. } if !roles.is_empty() => {
+            let held = &opened.session.user.roles;
+            let detail = || format!("{:?} has none of the roles {}", opened.session.user.username, roles.join(", "));
+            (!roles.iter().any(|role| held.contains(role))).then(|| Fault::new(Code::RoleMissing, detail()))
+        }
+        _ => None,
+    };
+    demands.iter().find_map(missing)
 }
 
 /// The IdP has to authenticate the person again, or better.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::config::{Account, Config, PasswordMode, Protocol, Provider};
 use crate::directory;
+use crate::fault::{Code, Fault};
 use crate::host::Host;
 use crate::oidc;
 use crate::session::{self, ended, Found, Method, Opened, OpenedSessions, Purpose, Session};
@@ -40,6 +41,11 @@ impl Site {
             _ => None,
         });
         Self { clients: clients.collect(), directory: directory::Cache::new(&account.directory), account }
+    }
+
+    /// What is known of an OpenID Connect provider.
+    pub fn client(&self, id: &str) -> Result<&Rc<oidc::Client>, Fault> {
+        self.clients.get(id).ok_or_else(|| Fault::new(Code::NotReady, "no OpenID Connect provider has that id"))
     }
 
     /// The provider of that id.

@@ -8,7 +8,7 @@ pub mod page;
 pub mod recheck;
 pub mod return_to;
 
-pub use oidc::{begin, finish};
+pub use oidc::{begin, finish, form_post};
 
 use crate::answer::Answer;
 use crate::events::{self, Place};

@@ -204,3 +204,21 @@ pub(super) fn origin(identity: &Identity, flow: &Flow) -> Origin {
         nonce: Some(flow.nonce.clone()),
     }
 }
+
+/// A `form_post` is a cross-site POST, which carries no `Lax` cookie. Where `SameSite=None` is not to be had (plain
+/// HTTP) or the browser drops it, one bounce over a page of our own makes it a same-site POST.
+pub fn form_post(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
+    const BOUNCED: &str = "sso_bounced";
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().take(50).collect();
+    let state = pairs.iter().find(|(name, _)| name == "state").map(|(_, value)| value.as_str());
+    let bounced = pairs.iter().any(|(name, _)| name == BOUNCED);
+    let waiting = state.is_some_and(|state| super::flow::is_in_progress(&asked.world.config, &asked.head, state));
+    if state.is_none() || bounced || waiting || !asked.head.is_person() {
+        return finish(asked, body);
+    }
+    let mut fields = pairs;
+    fields.push((BOUNCED.into(), "1".into()));
+    let action = String::from_utf8_lossy(asked.head.target()).into_owned();
+    let form = crate::pages::AutoSubmit { action, fields };
+    Ruling::Answer(crate::pages::auto_submit(&asked.page_context(), &form).unwrap_or_else(|fault| asked.refuse(&fault)))
+}

@@ -92,7 +92,13 @@ fn confirm(asked: &Asked, opened: &Opened) -> Result<Answer, Fault> {
     let keys = &asked.world.config.session.keys;
     let csrf = keys.seal(&*asked.world.host, Purpose::Form, &site.account.code, opened.session.id.as_bytes())?;
     let action = site.account.paths.path(Endpoint::Logout);
-    Ok(pages::confirm_logout(&asked.page_context(), action, &csrf))
+    let page = pages::ConfirmLogout {
+        action: action.to_owned(),
+        csrf,
+        user: Some(opened.session.user.username.clone()),
+        ..pages::ConfirmLogout::default()
+    };
+    Ok(pages::confirm_logout(&asked.page_context(), &page))
 }
 
 fn is_confirmed(asked: &Asked, opened: &Opened, body: &[u8]) -> bool {
