@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::config::{Account, Config, PasswordMode, Protocol, Provider};
+use crate::config::{Account, Config, Protocol, Provider};
 use crate::directory;
 use crate::fault::{Code, Fault};
 use crate::host::Host;
@@ -40,7 +40,7 @@ impl Site {
             Protocol::Oidc(oidc) => Some((provider.id.clone(), Rc::new(oidc::Client::new(oidc)))),
             _ => None,
         });
-        Self { clients: clients.collect(), directory: directory::Cache::new(&account.directory), account }
+        Self { clients: clients.collect(), directory: directory::Cache::new(), account }
     }
 
     /// What is known of an OpenID Connect provider.
@@ -129,11 +129,7 @@ impl World {
     pub fn admit(&self, account: &Rc<Account>, session: Session, sealed: Box<[u8]>) -> Option<Opened> {
         let way_in = match session.method {
             Method::Sso => account.provider(&session.origin.provider).is_some(),
-            Method::Password => match account.password.mode {
-                PasswordMode::Enabled => true,
-                PasswordMode::Admins => account.is_admin(&session.user.roles),
-                PasswordMode::Disabled => false,
-            },
+            Method::Password => crate::password::session_stands(account, &session.user),
         };
         if !account.enabled || !way_in || session.is_before_cut(account) {
             return None;

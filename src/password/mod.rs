@@ -1,19 +1,18 @@
-//! stub
+//! Who may still use a password (SPEC section 6): the username is read with certainty out of a login
+//! request, ruled on, and the request goes on byte for byte or not at all.
 
-use std::rc::Rc;
+pub mod alias;
+pub mod attempts;
+mod form;
+mod gate;
+mod json;
+pub mod login_request;
+mod names;
+pub mod ruling;
+pub mod success;
 
-use crate::config::{Account, PasswordLogin};
-use crate::gate::{Asked, Pass, Ruling};
-use crate::request::{Head, Headers};
-use crate::surface::Path;
-
-/// stub
-pub struct Watch;
-impl Watch {
-    /// stub
-    pub fn answered(self, _headers: &Headers) -> Vec<String> { Vec::new() }
-}
-/// stub
-pub fn login_at(_account: &Account, _head: &Head, _path: &Path<'_>) -> Option<Rc<PasswordLogin>> { None }
-/// stub
-pub fn gate(_asked: Rc<Asked>, _login: Rc<PasswordLogin>, pass: Pass) -> Ruling { Ruling::Pass(pass) }
+pub use alias::alias_of_login;
+pub use gate::{gate, login_at, Match, Watch};
+pub use login_request::{head, username, Head, HeadRuling, Username, MAX_BODY};
+pub use ruling::{rule, session_stands, Ruling};
+pub use success::accepted;
