@@ -81,7 +81,7 @@ pub struct Asked {
     /// The account, where one was found.
     pub site: Option<Rc<Site>>,
     /// The request.
-    pub head: Head,
+    pub head: Rc<Head>,
     /// The canonical path.
     pub path: String,
     /// Now, in milliseconds since 1970.
@@ -217,15 +217,15 @@ fn is_failed_login(code: Code) -> bool {
 }
 
 /// Rules on a request.
-pub fn rule(world: &Rc<World>, head: Head) -> Ruling {
+pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     let now = world.host.now();
     let sites = world.sites_at(head.authority());
     let path = Path::read(head.path());
     let choice = choose(world, sites, &head, &path, now);
     let (site, visitor) = match choice {
         Choice::Site(site, visitor) => (site, visitor),
-        Choice::None => return account_unknown(world, head, now),
-        Choice::Ask => return ask_for_account(world, head, now),
+        Choice::None => return account_unknown(world, &head, now),
+        Choice::Ask => return ask_for_account(world, &head, now),
     };
     let account = &site.account;
     let mut pass = Pass { remove: owned(head.forged(&account.forward)), ..Pass::default() };
@@ -239,12 +239,12 @@ pub fn rule(world: &Rc<World>, head: Head) -> Ruling {
     // From here on the rare cases need the request as a whole.
     if let Some(endpoint) = own {
         let path = path.canonical().to_owned();
-        return crate::endpoints::answer(asked(world, &site, head, path, now), endpoint);
+        return crate::endpoints::answer(asked(world, &site, &head, path, now), endpoint);
     }
     if !account.password.logins.is_empty() {
         if let Some(login) = crate::password::login_at(account, &head, &path) {
             let path = path.canonical().to_owned();
-            return crate::password::gate(asked(world, &site, head, path, now), login, pass);
+            return crate::password::gate(asked(world, &site, &head, path, now), login, pass);
         }
     }
     let demand = demand(&account.access, &path, head.path());
@@ -261,18 +261,18 @@ pub fn rule(world: &Rc<World>, head: Head) -> Ruling {
         nobody => {
             let path = path.canonical().to_owned();
             let stale = matches!(nobody, Visitor::Stale);
-            return sign_in_first(asked(world, &site, head, path, now), stale);
+            return sign_in_first(asked(world, &site, &head, path, now), stale);
         }
     };
     if let Some(ruling) = unmet(&demands, &opened, now) {
-        let asked = asked(world, &site, head, path.canonical().to_owned(), now);
+        let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
         return match ruling {
             Unmet::Role(fault) => Ruling::Answer(asked.refuse(&fault)),
             Unmet::Authentication(extras) => step_up(asked, extras),
         };
     }
     if now >= opened.recheck.get() && login::recheck::is_needed(&site, &opened) {
-        let asked = asked(world, &site, head, path.canonical().to_owned(), now);
+        let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
         return login::recheck::start(asked, opened, pass);
     }
     if now >= opened.reseal {
@@ -362,21 +362,21 @@ fn shared_by_all(sites: &[Rc<Site>], path: &Path<'_>, head: &Head) -> Choice {
     }
 }
 
-fn asked(world: &Rc<World>, site: &Rc<Site>, head: Head, path: String, now: u64) -> Rc<Asked> {
-    Rc::new(Asked { world: world.clone(), site: Some(site.clone()), head, path, now })
+fn asked(world: &Rc<World>, site: &Rc<Site>, head: &Rc<Head>, path: String, now: u64) -> Rc<Asked> {
+    Rc::new(Asked { world: world.clone(), site: Some(site.clone()), head: head.clone(), path, now })
 }
 
-fn account_unknown(world: &Rc<World>, head: Head, now: u64) -> Ruling {
+fn account_unknown(world: &Rc<World>, head: &Rc<Head>, now: u64) -> Ruling {
     let host: String = String::from_utf8_lossy(head.authority()).chars().take(100).collect();
     let fault = Fault::new(Code::AccountUnknown, format!("no account is served at {host:?}"));
-    let asked = Asked { world: world.clone(), site: None, head, path: String::new(), now };
+    let asked = Asked { world: world.clone(), site: None, head: head.clone(), path: String::new(), now };
     Ruling::Answer(asked.refuse(&fault))
 }
 
-fn ask_for_account(world: &Rc<World>, head: Head, now: u64) -> Ruling {
+fn ask_for_account(world: &Rc<World>, head: &Rc<Head>, now: u64) -> Ruling {
     let site = world.sites_at(head.authority()).iter().find(|site| site.account.enabled).cloned();
     let path = Path::read(head.path()).canonical().to_owned();
-    let asked = Asked { world: world.clone(), site, head, path, now };
+    let asked = Asked { world: world.clone(), site, head: head.clone(), path, now };
     if asked.head.is_navigation() {
         return Ruling::Answer(login::page::ask_for_account(&asked));
     }

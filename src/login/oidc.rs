@@ -12,7 +12,8 @@ use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Outcome, Ruling};
 use crate::host::random_token;
 use crate::identity::Identity;
-use crate::oidc::{authorization, callback::Callback, id_token, token, userinfo, Authorization, Client, Pkce};
+use crate::oidc::authorization::{Authorization, Pkce};
+use crate::oidc::{id_token, token, userinfo, Callback};
 use crate::secret::Secret;
 use crate::session::{Method, Origin, Session, Tokens};
 use crate::task::{Ask, Task};
@@ -142,12 +143,11 @@ async fn openid(ask: &Ask, site: &Site, oidc: &Oidc, flow: &Flow, callback: &Cal
         _ => MappingFrom::IdToken,
     };
     let acr = known.get("acr").and_then(|acr| acr.as_str()).map(str::to_owned);
-    let identity = Identity {
-        auth_time: claims.auth_time().map(|seconds| seconds as u64),
-        acr,
-        sid: claims.sid().map(str::to_owned),
-        ..Identity::verified(source, flow.provider.as_str(), claims.issuer(), claims.subject(), known, mapped)
-    };
+    let (issuer, subject) = (claims.issuer(), claims.subject());
+    let mut identity = Identity::verified(source, flow.provider.as_str(), issuer, subject, known, mapped);
+    identity.auth_time = claims.auth_time().map(|seconds| seconds as u64);
+    identity.acr = acr;
+    identity.sid = claims.sid().map(str::to_owned);
     Ok((identity, kept(ask, &site.account, tokens)))
 }
 

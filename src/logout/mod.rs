@@ -48,7 +48,7 @@ async fn log_out(ask: &Ask, asked: &Asked, opened: &Opened) -> Result<Answer, Fa
         Some(Protocol::Oidc(oidc)) => {
             // An IdP that is down does not keep anybody from signing out here.
             let metadata = site.client(&session.origin.provider)?.metadata(ask).await.ok();
-            let logout = oidc::Logout {
+            let logout = oidc::logout::Logout {
                 client_id: &oidc.client.client_id,
                 post_logout_redirect_uri: Some(&complete),
                 id_token_hint: session.tokens.id_token.as_ref(),
@@ -57,10 +57,10 @@ async fn log_out(ask: &Ask, asked: &Asked, opened: &Opened) -> Result<Answer, Fa
             oidc::logout::url(oidc.logout.as_ref(), metadata.as_deref(), &logout)
         }
         Some(Protocol::OAuth2(oauth2)) => {
-            let logout = oidc::Logout {
+            let logout = oidc::logout::Logout {
                 client_id: &oauth2.client.client_id,
                 post_logout_redirect_uri: Some(&complete),
-                ..oidc::Logout::default()
+                ..oidc::logout::Logout::default()
             };
             oidc::logout::url(oauth2.logout.as_ref(), None, &logout)
         }

@@ -98,7 +98,7 @@ async fn password_login(ask: &Ask, asked: &Rc<Asked>, login: &PasswordLogin, bod
 async fn rule(ask: &Ask, asked: &Asked, login: &PasswordLogin, body: &[u8]) -> Result<(User, Attempt), Fault> {
     let (site, _) = asked.site_and_origin()?;
     let account = &site.account;
-    let username = login_request::username(login, &reading(&asked.head), body)?;
+    let username = login_request::username(login, body)?;
     let ruling = ruling::rule(ask, account, &site.directory, &username).await?;
     let attempt = attempts::begin(ask.host(), &account.code, username.as_str(), account.password.attempts)?;
     Ok((ruling.user, attempt))

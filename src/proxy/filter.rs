@@ -88,7 +88,7 @@ impl HttpContext for Filter {
             return Action::Pause;
         };
         let headers = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
-        let ruling = gate::rule(world, Head::new(headers, ends));
+        let ruling = gate::rule(world, Rc::new(Head::new(headers, ends)));
         action(self.apply(ruling, ends))
     }
 
