@@ -220,7 +220,11 @@ pub fn json(body: &serde_json::Value) -> Reply {
 
 /// Runs a flow against scripted replies: its result, and the calls it made in order. A flow that calls
 /// more often than there are replies, or less, is a failed test.
-pub fn drive<T, F>(ask: &Ask, flow: F, replies: impl IntoIterator<Item = Reply>) -> (Result<T, Fault>, Vec<Call>)
+pub fn drive<T, F>(
+    ask: &Ask,
+    flow: F,
+    replies: impl IntoIterator<Item = Reply>,
+) -> (Result<T, Fault>, Vec<Call>)
 where
     F: Future<Output = Result<T, Fault>> + 'static,
 {

@@ -84,12 +84,8 @@ pub async fn verify(
     let metadata = client.metadata(ask).await?;
     let signed = signed::open(ask, client, &metadata, token.expose(), Code::IdTokenInvalid).await?;
     let oidc = client.config();
-    let issuer = signed::issuer(
-        &signed.claims,
-        &metadata,
-        signed.key_issuer.as_deref(),
-        oidc.tenants.as_deref(),
-    );
+    let issuer =
+        signed::issuer(&signed.claims, &metadata, signed.key_issuer.as_deref(), oidc.tenants.as_deref());
     let now = ask.now() as f64 / 1000.0;
     issuer
         .and_then(|issuer| check(signed, issuer, &oidc.client.client_id, access_token, moment, now))
