@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::config::{ClientAuth, ClientKey, LogoutUrl};
+use crate::config::{ClientAuth, ClientKey, LogoutUrl, OAuth2};
 use crate::fault::{Code, Fault};
 use crate::jose::test_keys::{token, token_of, ED25519, JWKS};
 use crate::jose::{Jws, KeySet};
@@ -414,6 +414,47 @@ fn userinfo_is_about_the_same_person() {
         (status(503, "application/json", "{}"), Code::IdpUnavailable),
     ] {
         assert_eq!(run(bad.clone()).unwrap_err().code, code, "{bad:?}");
+    }
+}
+
+#[test]
+fn a_plain_oauth_provider_names_its_person() {
+    let run = |subject: Option<&str>, answer: Value| {
+        let oauth2 = OAuth2 {
+            issuer: "https://git.example.com".into(),
+            authorization: url("https://git.example.com/authorize"),
+            token: url("https://git.example.com/token"),
+            userinfo: url("https://git.example.com/user"),
+            subject: subject.map(str::to_owned),
+            client: oidc().client,
+            scope: vec![],
+            authorization_params: BTreeMap::new(),
+            token_params: BTreeMap::new(),
+            userinfo_params: BTreeMap::new(),
+            response_mode: ResponseMode::Query,
+            logout: None,
+            timeout: 1000,
+        };
+        let ask = TestHost::new().ask();
+        let inner = ask.clone();
+        let flow = async move { userinfo::fetch_person(&inner, &oauth2, &secret("at")).await };
+        drive(&ask, flow, [testing::json(&answer)]).0.map(|person| person.subject)
+    };
+    for (subject, answer, expected) in [
+        (None, json!({"id": 583231, "login": "ada"}), Some("583231")),
+        (None, json!({"id": 1, "sub": "s"}), Some("s")),
+        (Some("login"), json!({"id": 1, "login": "ada"}), Some("ada")),
+        (Some("/data/id"), json!({"data": {"id": "x"}}), Some("x")),
+        (Some("login"), json!({"id": 1}), None),
+        (None, json!({"id": 1.5}), None),
+        (None, json!({"id": ""}), None),
+        (None, json!({"id": null}), None),
+        (None, json!({"sub": [], "id": 1}), None),
+        (None, json!([]), None),
+    ] {
+        let result = run(subject, answer.clone());
+        assert_eq!(result.as_deref().ok(), expected, "{answer}");
+        assert!(result.is_ok() || result.unwrap_err().code == Code::IdpInvalidAnswer);
     }
 }
 
