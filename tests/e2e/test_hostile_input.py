@@ -80,10 +80,10 @@ def test_hosts_and_paths_that_are_not_utf8(world):
 
 def test_sixty_kilobytes_of_cookies(world, acme, person):
     session = "; ".join(f"{k}={v}" for k, v in session_cookies(person).items())
-    names = [*session_cookies(person), "__Host-sso-flow", "__Host-sso.1", "sso", "a"]
+    names = [*session_cookies(person), "__Host-sso-flow-a", "__Host-sso-1", "sso", "a"]
     for name in names:
         for junk in (f"{name}={'A' * 60000}", "; ".join(f"{name}-{n}={'B' * 50}" for n in range(900)),
-                     "; ".join(f"{name}.{n}={'C' * 40}" for n in range(1000))):
+                     "; ".join(f"{name}-{n % 10}={'C' * 40}" for n in range(1000))):
             mark = world.app.mark()
             refused(acme.client().get(acme.url("/who"), headers={"cookie": junk}), "login_required")
             start = acme.client().browse(acme.url("/who"), headers={"cookie": junk})

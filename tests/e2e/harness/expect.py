@@ -33,9 +33,9 @@ def refused(reply: Reply, *codes: str, status: int | None = None) -> Reply:
 
 
 def is_session(name: str) -> bool:
-    """The session cookie and its chunks: `sso`, `__Host-sso`, `sso.1`; a login in progress is `sso-…`."""
+    """The session cookie and its further chunks: `sso`, `sso-1`; a login in progress is `sso-flow-…`."""
     bare = name.removeprefix("__Host-").removeprefix("__Secure-")
-    return bare == "sso" or bare.startswith(("sso.", "sso_")) and bare[4:].isdigit()
+    return bare == "sso" or bare.startswith("sso-") and bare[4:].isdigit()
 
 
 def session_cookies(client: Client) -> dict[str, str]:
@@ -43,7 +43,7 @@ def session_cookies(client: Client) -> dict[str, str]:
 
 
 def flow_cookies(client: Client) -> dict[str, str]:
-    return {name: value for name, value in client.values().items() if "sso" in name and not is_session(name)}
+    return {name: value for name, value in client.values().items() if "sso-flow-" in name}
 
 
 def signed_in(client: Client, account, user: str = "ada@acme.com") -> None:
