@@ -1,5 +1,7 @@
 """What every end-to-end test shares."""
 
+import signal
+
 import pytest
 
 from harness import envoy as envoy_module
@@ -31,3 +33,8 @@ def make_world():
 
 def pytest_report_header(config):
     return [f"envoy: {' '.join(envoy_module.find_envoy())}", f"wasm: {envoy_module.WASM}"]
+
+
+def pytest_configure(config):
+    # Ended from outside, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=3))
