@@ -205,9 +205,10 @@ def main():
     people = json.loads((Path(__file__).parent / "users.json").read_text())["directory"]
     directory = Directory(people)
     App.directory = directory
-    scim = ThreadingHTTPServer(("127.0.0.1", int(os.environ["SCIM_PORT"])), scim_handler(directory, os.environ["SCIM_TOKEN"]))
+    bind = os.environ.get("BIND", "127.0.0.1")
+    scim = ThreadingHTTPServer((bind, int(os.environ["SCIM_PORT"])), scim_handler(directory, os.environ["SCIM_TOKEN"]))
     threading.Thread(target=scim.serve_forever, daemon=True).start()
-    app = ThreadingHTTPServer(("127.0.0.1", int(os.environ["APP_PORT"])), App)
+    app = ThreadingHTTPServer((bind, int(os.environ["APP_PORT"])), App)
     print("ready", flush=True)
     app.serve_forever()
 

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import Provider from 'oidc-provider';
 
-const { ISSUER, PORT, APP, CLIENT_SECRET } = process.env;
+const { ISSUER, PORT, APP, CLIENT_SECRET, BIND = '127.0.0.1' } = process.env;
 const PASSWORD = 'idp';
 const people = JSON.parse(fs.readFileSync(new URL('users.json', import.meta.url))).idp;
 const person = (login) => people.find((p) => p.login === login);
@@ -121,4 +121,4 @@ http.createServer((req, res) => {
     if (!res.headersSent) res.writeHead(400, { 'content-type': 'text/html; charset=utf-8' });
     res.end(page('Too late', '<p>This sign-in is over. Go back to the application and start again.</p>'));
   });
-}).listen(Number(PORT), '127.0.0.1', () => console.log('ready'));
+}).listen(Number(PORT), BIND, () => console.log('ready'));
