@@ -1,12 +1,15 @@
 //! envoy-sso
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod config;
 pub mod directory;
 pub mod fault;
 pub mod gate;
 pub mod host;
 pub mod identity;
+pub mod jose;
+pub mod json;
 pub mod login;
 pub mod logout;
 pub mod oidc;
@@ -18,3 +21,5 @@ pub mod secret;
 pub mod session;
 pub mod surface;
 pub mod task;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

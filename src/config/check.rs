@@ -14,15 +14,20 @@ pub fn load(bytes: &[u8], env: &dyn Environment) -> Result<Config, Vec<Problem>>
     let mut document = document::read(bytes).map_err(problem)?;
     let problems = Problems::default();
     schema::check(&mut document, &problems.root());
-    if !problems.problems.borrow().is_empty() {
-        return Err(problems.problems.into_inner());
-    }
+    let shape = problems.problems.take();
     let raw: raw::Configuration = serde_json::from_value(document).map_err(|e| problem(e.to_string()))?;
     let mut config = configuration(&problems.root(), &raw, env);
     config.warnings = problems.warnings.into_inner();
-    match problems.problems.into_inner() {
-        list if list.is_empty() => Ok(config),
-        list => Err(list),
+    let mut all = shape;
+    for found in problems.problems.into_inner() {
+        // What was replaced by something neutral has been reported already.
+        if !all.iter().any(|known| known.path == found.path) {
+            all.push(found);
+        }
+    }
+    match all.is_empty() {
+        true => Ok(config),
+        false => Err(all),
     }
 }
 

@@ -1,4 +1,280 @@
-//! stub
+//! The shape of a configuration, checked as a whole so that every mistake is reported at once: serde stops
+//! at the first. `schema.json` is made from the types in `raw` (a test compares them), and this walks
+//! it: only what those types use, not JSON Schema at large.
+
+use serde_json::{Map, Value};
+
 use super::problems::At;
-/// stub
-pub(super) fn check(_: &mut serde_json::Value, _: &At<'_>) {}
+
+/// The JSON Schema of the configuration.
+pub const SCHEMA: &str = include_str!("schema.json");
+
+/// Reports every unknown field and wrong type, and puts something neutral in its place so that the rest
+/// can still be checked. An unquoted `off` arrives as `false` from YAML 1.1; where a word is expected it
+/// is read as the word.
+pub(super) fn check(document: &mut Value, at: &At<'_>) {
+    match serde_json::from_str::<Value>(SCHEMA) {
+        Ok(schema) => Walk { definitions: schema.get("$defs") }.value(document, &schema, at),
+        Err(error) => at.problem(format!("the built-in schema is broken: {error}")),
+    }
+}
+
+struct Walk<'s> {
+    definitions: Option<&'s Value>,
+}
+
+impl<'s> Walk<'s> {
+    fn value(&self, value: &mut Value, schema: &'s Value, at: &At<'_>) {
+        let (schema, nullable) = self.resolve(schema);
+        if value.is_null() && nullable {
+            return;
+        }
+        let words = words(schema);
+        if !words.is_empty() {
+            if *value == Value::Bool(false) && words.contains(&"off") {
+                *value = Value::String("off".into());
+            }
+            if !value.as_str().is_some_and(|word| words.contains(&word)) {
+                at.problem(format!("expected one of {}, found {}", words.join(", "), found(value)));
+                *value = if nullable { Value::Null } else { words.first().copied().into() };
+            }
+            return;
+        }
+        let types = types(schema);
+        match value {
+            Value::Object(map) if types.contains(&"object") => self.object(map, schema, at),
+            Value::Array(list) if types.contains(&"array") => {
+                let Some(items) = schema.get("items") else { return };
+                for (i, item) in list.iter_mut().enumerate() {
+                    self.value(item, items, &at.index(i));
+                }
+            }
+            _ if types.is_empty() || types.contains(&kind(value)) => {}
+            Value::Number(n) if types.contains(&"integer") && n.as_u64().is_some() => {}
+            _ => {
+                at.problem(format!("expected {}, found {}", expected(&types), found(value)));
+                *value = if nullable { Value::Null } else { neutral(&types) };
+            }
+        }
+    }
+
+    fn object(&self, map: &mut Map<String, Value>, schema: &'s Value, at: &At<'_>) {
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let others = schema.get("additionalProperties");
+        let mut unknown = Vec::new();
+        for (name, value) in map.iter_mut() {
+            let at = at.field(name);
+            match (properties.and_then(|p| p.get(name)), others) {
+                (Some(schema), _) => self.value(value, schema, &at),
+                (None, Some(Value::Bool(false))) => {
+                    let known: Vec<&str> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+                    at.problem(match closest(name, &known) {
+                        Some(near) => format!("unknown field; did you mean {near}?"),
+                        None => format!("unknown field; expected one of {}", known.join(", ")),
+                    });
+                    unknown.push(name.clone());
+                }
+                (None, Some(schema @ Value::Object(_))) => self.value(value, schema, &at),
+                (None, _) => {}
+            }
+        }
+        for name in unknown {
+            map.remove(&name);
+        }
+    }
+
+    /// Follows `$ref`, and `anyOf` with null, to what the value must be.
+    fn resolve(&self, schema: &'s Value) -> (&'s Value, bool) {
+        let mut schema = schema;
+        let mut nullable = types(schema).contains(&"null");
+        for _ in 0..8 {
+            if let Some(choices) = schema.get("anyOf").and_then(Value::as_array) {
+                nullable |= choices.iter().any(|c| types(c).contains(&"null"));
+                match choices.iter().find(|c| !types(c).contains(&"null")) {
+                    Some(choice) => schema = choice,
+                    None => return (schema, nullable),
+                }
+            } else if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
+                let name = name.trim_start_matches("#/$defs/");
+                match self.definitions.and_then(|d| d.get(name)) {
+                    Some(definition) => schema = definition,
+                    None => return (schema, nullable),
+                }
+            } else {
+                break;
+            }
+        }
+        (schema, nullable)
+    }
+}
+
+fn types(schema: &Value) -> Vec<&str> {
+    match schema.get("type") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn words(schema: &Value) -> Vec<&str> {
+    schema.get("enum").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+fn neutral(types: &[&str]) -> Value {
+    match types.first() {
+        Some(&"object") => Value::Object(Map::new()),
+        Some(&"array") => Value::Array(Vec::new()),
+        Some(&"string") => "".into(),
+        Some(&"integer") => 0.into(),
+        Some(&"boolean") => false.into(),
+        _ => Value::Null,
+    }
+}
+
+fn expected(types: &[&str]) -> String {
+    let named = types.iter().filter(|t| **t != "null").map(|t| match *t {
+        "array" => "a list",
+        "object" => "an object",
+        "integer" => "a whole number",
+        "boolean" => "true or false",
+        "string" => "a string",
+        other => other,
+    });
+    named.collect::<Vec<_>>().join(" or ")
+}
+
+/// What stands there, without the value itself where it may be a secret.
+fn found(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.len() <= 24 => format!("{text:?}"),
+        Value::String(_) => "a long string".into(),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "an object".into(),
+        Value::Number(_) => "a number".into(),
+        other => other.to_string(),
+    }
+}
+
+/// The known name that differs by at most two edits.
+fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    known.iter().map(|k| (distance(name, k), *k)).filter(|(d, k)| *d <= 2 && *d < k.len()).min().map(|(_, k)| k)
+}
+
+/// Levenshtein distance, by rows.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().take(64).enumerate() {
+        let mut next = vec![i + 1];
+        for (cb, pair) in b.iter().zip(row.windows(2)) {
+            let (Some(diagonal), Some(above)) = (pair.first(), pair.last()) else { continue };
+            let left = next.last().copied().unwrap_or_default();
+            next.push((diagonal + usize::from(ca != *cb)).min(above + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// The schema as the types in `raw` give it.
+#[cfg(not(target_family = "wasm"))]
+pub fn generate() -> String {
+    let mut schema = schemars::schema_for!(super::raw::Configuration).to_value();
+    plain_enums(&mut schema);
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Defaults say nothing here, and formats such as `uint16` belong to no JSON Schema vocabulary.
+#[cfg(not(target_family = "wasm"))]
+fn plain_enums(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            if map.contains_key("type") || map.contains_key("anyOf") || map.contains_key("$ref") {
+                map.remove("default");
+                if map.get("format").is_some_and(|f| f.as_str().is_some_and(|f| f.starts_with("uint"))) {
+                    map.remove("format");
+                }
+            }
+            map.values_mut().for_each(plain_enums);
+        }
+        Value::Array(list) => list.iter_mut().for_each(plain_enums),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::problems::Problems;
+    use serde_json::json;
+
+    fn problems(mut document: Value) -> Vec<String> {
+        let problems = Problems::default();
+        check(&mut document, &problems.root());
+        let list = problems.problems.into_inner();
+        list.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_committed_schema_is_that_of_the_types() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/schema.json");
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(path, generate()).unwrap();
+        }
+        assert_eq!(SCHEMA, generate(), "run the tests with UPDATE_SCHEMA=1 to write it anew");
+    }
+
+    #[test]
+    fn every_mistake_is_reported_with_its_path() {
+        let found = problems(json!({
+            "sesion": {},
+            "session": { "keys": {}, "idle": 60 },
+            "accounts": [
+                { "origins": "https://a", "password": { "mode": "none", "attempts": { "limit": -1 } } },
+                { "identity_providers": [{ "id": "a", "oidc": { "scopes": [] } }], "sso": true },
+            ],
+        }));
+        let wanted = [
+            "accounts[0].origins: expected a list",
+            "accounts[0].password.attempts.limit: expected a whole number",
+            "accounts[0].password.mode: expected one of enabled, admins, disabled, found \"none\"",
+            "accounts[1].identity_providers[0].oidc.scopes: unknown field; did you mean scope?",
+            "accounts[1].sso: expected one of enabled, disabled, found true",
+            "sesion: unknown field; did you mean session?",
+            "session.idle: expected a string, found a number",
+            "session.keys: expected a list, found an object",
+        ];
+        assert_eq!(found.len(), wanted.len(), "{found:#?}");
+        for wanted in wanted {
+            assert!(found.iter().any(|f| f.starts_with(wanted)), "{wanted} in {found:#?}");
+        }
+    }
+
+    #[test]
+    fn null_and_an_unquoted_off_are_understood() {
+        let mut document = json!({ "cookies": { "domain": null }, "accounts": [{ "provisioning": { "mode": false } }] });
+        let problems = Problems::default();
+        check(&mut document, &problems.root());
+        assert!(problems.problems.into_inner().is_empty());
+        assert_eq!(document["accounts"][0]["provisioning"]["mode"], "off");
+    }
+
+    #[test]
+    fn a_wrong_value_that_may_be_a_secret_is_not_shown() {
+        let found = problems(json!({ "accounts": [{ "sso": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0" }] }));
+        assert!(!found.concat().contains("c2Vjc"), "{found:?}");
+    }
+}

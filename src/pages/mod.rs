@@ -1,1 +1,53 @@
-//! stub
+//! What people see of the filter, and the one place where a [`Fault`](crate::fault::Fault) becomes an
+//! answer.
+//!
+//! Every page works without JavaScript and with a keyboard, is light or dark as its reader likes, and
+//! runs under a Content-Security-Policy that allows its own style and nothing else. Text from outside is
+//! escaped by the type that builds the page (`escape::Html`).
+
+mod admin;
+mod escape;
+mod forward;
+mod invitation;
+mod layout;
+mod refusal;
+mod sign_in;
+mod sign_out;
+#[cfg(test)]
+mod tests;
+mod texts;
+
+pub use admin::{admin, Admin, Check, Completeness, Incomplete, Readiness};
+pub use escape::safe_url;
+pub use forward::{auto_submit, AutoSubmit};
+pub use invitation::{invitation, Invitation};
+pub use refusal::{refusal, refusal_with, Hints};
+pub use sign_in::{sign_in, SignIn};
+pub use sign_out::{confirm_logout, front_channel_done, signed_out, ConfirmLogout};
+pub use texts::{unknown_texts, TEXTS};
+
+use crate::config::raw;
+
+/// What every page and problem needs to know about the request it answers.
+#[derive(Clone, Debug)]
+pub struct Context<'a> {
+    /// How the operator wants the pages.
+    pub pages: &'a raw::Pages,
+    /// The request's id, for people to quote and operators to find in the log.
+    pub request_id: &'a str,
+    /// A person's navigation gets a page, anything else problem+json.
+    pub html: bool,
+    /// Where to sign in, or to try again.
+    pub login: Option<String>,
+    /// Where somebody who is already signed in can go on.
+    pub continue_to: Option<String>,
+    /// The application's own password page, where it may be offered.
+    pub password_page: Option<String>,
+}
+
+impl<'a> Context<'a> {
+    /// A context without links.
+    pub fn new(pages: &'a raw::Pages, request_id: &'a str, html: bool) -> Self {
+        Self { pages, request_id, html, login: None, continue_to: None, password_page: None }
+    }
+}

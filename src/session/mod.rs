@@ -1,10 +1,233 @@
-//! stub
-/// stub
-#[derive(Debug)]
-pub struct KeyRing;
-impl KeyRing {
-    /// stub
-    pub fn decode(_: &crate::secret::Secret) -> Option<[u8; 32]> { None }
-    /// stub
-    pub fn new(_: Vec<(String, [u8; 32])>) -> Self { Self }
+//! The session: a sealed cookie, and nothing on any server but which ones have ended early.
+
+pub mod cache;
+pub mod cookie;
+pub mod ended;
+mod seal;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+pub use cache::{Opened, OpenedSessions};
+pub use seal::{Envelope, KeyRing, Purpose, CHUNK, MAX_CHUNKS};
+
+use crate::config::{Account, Config, SessionSettings};
+use crate::directory::User;
+use crate::fault::Fault;
+use crate::host::{random_token, Host};
+use crate::secret::Secret;
+
+/// How the person signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Through an identity provider.
+    Sso,
+    /// With the application's own password.
+    Password,
+}
+
+impl Method {
+    /// As it stands in `x-sso-method`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Sso => "sso",
+            Method::Password => "password",
+        }
+    }
+}
+
+/// What the IdP said, kept for headers, refresh and logout. Nothing here for a password session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The provider's id.
+    #[serde(rename = "p")]
+    pub provider: String,
+    /// `iss`.
+    #[serde(rename = "i")]
+    pub issuer: String,
+    /// `sub`, or the SAML NameID.
+    #[serde(rename = "s")]
+    pub subject: String,
+    /// The IdP's session: `sid`, or the SAML SessionIndex.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
+    /// `auth_time`, seconds since 1970.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<u64>,
+    /// `acr`.
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
+    /// The `nonce` of the login, which a refreshed ID token repeats if it has one.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+}
+
+/// Tokens that outlive the login.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// For `id_token_hint`.
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none", with = "secret_text")]
+    pub id_token: Option<Secret>,
+    /// For the application, where configured.
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none", with = "secret_text")]
+    pub access_token: Option<Secret>,
+    /// When the access token expires, milliseconds since 1970.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub access_expires: Option<u64>,
+    /// For a refresh.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none", with = "secret_text")]
+    pub refresh_token: Option<Secret>,
+}
+
+/// A session. Made only from a [`User`], or from a cookie that opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its id, in base64url: what logout ends everywhere.
+    #[serde(rename = "s")]
+    pub id: String,
+    /// Who.
+    #[serde(rename = "u")]
+    pub user: User,
+    /// How.
+    #[serde(rename = "m")]
+    pub method: Method,
+    /// From where.
+    #[serde(rename = "o", default)]
+    pub origin: Origin,
+    /// Tokens.
+    #[serde(rename = "t", default)]
+    pub tokens: Tokens,
+    /// Values of `forward.headers`, by header.
+    #[serde(rename = "h", default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// When the person signed in, milliseconds since 1970, as all times here.
+    #[serde(rename = "b")]
+    pub opened: u64,
+    /// The last request, to a sixteenth of `idle`.
+    #[serde(rename = "l")]
+    pub seen: u64,
+    /// When directory or IdP last agreed.
+    #[serde(rename = "c")]
+    pub checked: u64,
+    /// When it ends whatever happens (SAML `SessionNotOnOrAfter`).
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<u64>,
+}
+
+impl Session {
+    /// A new session of this user.
+    pub fn open(host: &dyn Host, user: User, method: Method, origin: Origin, tokens: Tokens) -> Result<Self, Fault> {
+        let now = host.now();
+        let id = random_token::<16>(host)?;
+        let headers = Vec::new();
+        Ok(Self { id, user, method, origin, tokens, headers, opened: now, seen: now, checked: now, not_after: None })
+    }
+
+    /// When it is over without a further request.
+    pub fn expires(&self, settings: &SessionSettings) -> u64 {
+        let lifetime = self.opened.saturating_add(settings.lifetime);
+        let idle = self.seen.saturating_add(settings.idle);
+        lifetime.min(idle).min(self.not_after.unwrap_or(u64::MAX))
+    }
+
+    /// True where the configuration ends sessions as old as this one.
+    pub fn is_before_cut(&self, account: &Account) -> bool {
+        let user = account.not_before_users.get(&self.user.username).copied().unwrap_or(0);
+        self.opened < account.not_before.max(user)
+    }
+
+    /// Seals it into `set-cookie` values: one cookie, or several where one is too small. The ID token is
+    /// kept only where there is room: it serves as a hint at logout.
+    pub fn cookies(&self, host: &dyn Host, config: &Config, account: &Account) -> Result<Vec<String>, Fault> {
+        let plain = |session: &Self| serde_json::to_vec(session).unwrap_or_default();
+        let seal = |plain: &[u8]| config.session.keys.seal(host, Purpose::Session, &account.code, plain);
+        let sealed = match seal(&plain(self)) {
+            Err(fault) if self.tokens.id_token.is_some() => {
+                let mut smaller = self.clone();
+                smaller.tokens.id_token = None;
+                seal(&plain(&smaller)).map_err(|_| fault)?
+            }
+            other => other?,
+        };
+        let cookies = &config.cookies;
+        let attributes = cookie::Attributes { cookies, same_site: cookies.same_site, max_age: None };
+        let mut list = Vec::new();
+        let mut rest = sealed.as_str();
+        while !rest.is_empty() {
+            let (chunk, tail) = rest.split_at_checked(CHUNK).unwrap_or((rest, ""));
+            list.push(cookie::set(&chunk_name(&cookies.name, list.len()), chunk, attributes));
+            rest = tail;
+        }
+        Ok(list)
+    }
+}
+
+/// The name of the nth cookie of a session: `sso`, `sso-1`, `sso-2`, …
+pub fn chunk_name(base: &str, n: usize) -> String {
+    match n {
+        0 => base.to_owned(),
+        n => format!("{base}-{n}"),
+    }
+}
+
+/// What the cookies say about a session.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// There is no session cookie.
+    Nothing,
+    /// The whole envelope.
+    Sealed(std::borrow::Cow<'a, [u8]>),
+    /// Cookies that are no session: two different ones of one name, a chunk missing.
+    Broken,
+}
+
+/// Puts the session's envelope together. Two cookies of one name with different values: neither counts,
+/// since another host of the domain may have set one of them ("cookie tossing").
+pub fn find<'a>(base: &[u8], headers: &'a [&'a [u8]]) -> Found<'a> {
+    let mut chunks: [Option<&'a [u8]>; MAX_CHUNKS] = [None; MAX_CHUNKS];
+    for (name, value) in cookie::pairs(headers) {
+        let index = match name.strip_prefix(base) {
+            Some(b"") => 0,
+            Some([b'-', digit @ b'1'..=b'9']) => usize::from(digit - b'0'),
+            _ => continue,
+        };
+        let Some(chunk) = chunks.get_mut(index) else { continue };
+        if chunk.is_some_and(|other| other != value) {
+            return Found::Broken;
+        }
+        *chunk = Some(value);
+    }
+    let [first, rest @ ..] = &chunks;
+    let Some(first) = first else {
+        return if rest.iter().any(Option::is_some) { Found::Broken } else { Found::Nothing };
+    };
+    // Only the first chunk says how many there are; those beyond are left over from a larger session.
+    let head = first.get(..first.len().min(160)).unwrap_or_default();
+    let Some(envelope) = std::str::from_utf8(head).ok().and_then(Envelope::parse) else { return Found::Broken };
+    if envelope.chunks == 1 {
+        return Found::Sealed(std::borrow::Cow::Borrowed(first));
+    }
+    let mut whole = first.to_vec();
+    for chunk in rest.iter().take(envelope.chunks - 1) {
+        let Some(chunk) = chunk else { return Found::Broken };
+        whole.extend(*chunk);
+    }
+    Found::Sealed(std::borrow::Cow::Owned(whole))
+}
+
+mod secret_text {
+    //! A secret inside the sealed cookie is text like any other.
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::secret::Secret;
+
+    pub fn serialize<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+        secret.as_ref().map(Secret::expose).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
+    }
 }

@@ -1,0 +1,142 @@
+//! What operators see: one JSON line for each login, logout, refusal and configuration load, and the
+//! counters and histograms beside them. No event ever carries a secret, a token or a cookie.
+
+use serde_json::{json, Map, Value};
+
+use crate::fault::Fault;
+use crate::host::{Host, Level};
+
+/// Where an event happened: shared by every line of one request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place<'a> {
+    /// The account's code.
+    pub account: Option<&'a str>,
+    /// The provider's id.
+    pub provider: Option<&'a str>,
+    /// Envoy's request id.
+    pub request_id: &'a str,
+    /// The path, without its query: a query may carry a code or a token.
+    pub path: &'a str,
+    /// The username, where it is known.
+    pub user: Option<&'a str>,
+}
+
+impl Place<'_> {
+    fn line(&self, event: &str) -> Map<String, Value> {
+        let mut line = Map::new();
+        line.insert("event".into(), event.into());
+        for (name, value) in [("account", self.account), ("idp", self.provider), ("user", self.user)] {
+            if let Some(value) = value {
+                line.insert(name.into(), limited(value).into());
+            }
+        }
+        for (name, value) in [("path", self.path), ("request_id", self.request_id)] {
+            if !value.is_empty() {
+                line.insert(name.into(), limited(value).into());
+            }
+        }
+        line
+    }
+}
+
+/// A person signed in, by SSO or by password.
+pub fn login(host: &dyn Host, place: Place<'_>, method: &str) {
+    let mut line = place.line("login");
+    line.insert("method".into(), method.into());
+    write(host, Level::Info, line);
+    host.count("sso_sessions_opened");
+    login_outcome(host, place, "ok");
+}
+
+/// A login ended in this outcome: `ok` or a code.
+pub fn login_outcome(host: &dyn Host, place: Place<'_>, outcome: &str) {
+    let account = metric(place.account.unwrap_or("-"));
+    let provider = metric(place.provider.unwrap_or("-"));
+    host.count(&format!("sso_logins.account.{account}.idp.{provider}.outcome.{outcome}"));
+}
+
+/// A session ended.
+pub fn session_ended(host: &dyn Host, place: Place<'_>, reason: &str) {
+    let mut line = place.line("logout");
+    line.insert("reason".into(), reason.into());
+    write(host, Level::Info, line);
+    host.count(&format!("sso_sessions_ended.reason.{reason}"));
+}
+
+/// A request was refused: the line has the reason an operator needs.
+pub fn refusal(host: &dyn Host, place: Place<'_>, fault: &Fault) {
+    let mut line = place.line("refusal");
+    line.insert("code".into(), fault.code.as_str().into());
+    line.insert("status".into(), fault.status().into());
+    if let Some(field) = &fault.field {
+        line.insert("field".into(), limited(field).into());
+    }
+    line.insert("reason".into(), limited(&fault.detail).into());
+    let level = if fault.status() >= 500 { Level::Error } else { Level::Warn };
+    write(host, level, line);
+    host.count(&format!("sso_refusals.code.{}", fault.code.as_str()));
+}
+
+/// A ruling on a password login: `passed` or a code.
+pub fn password_ruling(host: &dyn Host, place: Place<'_>, outcome: &str) {
+    let account = metric(place.account.unwrap_or("-"));
+    host.count(&format!("sso_password_rulings.account.{account}.outcome.{outcome}"));
+}
+
+/// An outgoing call was answered, or not.
+pub fn call(host: &dyn Host, what: &str, status: u16, milliseconds: u64) {
+    let class = match status {
+        0 => "failed".to_owned(),
+        status => format!("{}xx", status / 100),
+    };
+    host.count(&format!("sso_calls.what.{what}.answer.{class}"));
+    host.observe(&format!("sso_call_time_ms.what.{what}"), milliseconds);
+}
+
+/// Keys or discovery were fetched in the background.
+pub fn refreshed(host: &dyn Host, provider: &str, fault: Option<&Fault>) {
+    let outcome = if fault.is_none() { "ok" } else { "failed" };
+    host.count(&format!("sso_key_refreshes.outcome.{outcome}"));
+    if let Some(fault) = fault {
+        let mut line = Place { provider: Some(provider), ..Place::default() }.line("refresh");
+        line.insert("code".into(), fault.code.as_str().into());
+        line.insert("reason".into(), limited(&fault.detail).into());
+        write(host, Level::Warn, line);
+    }
+}
+
+/// A configuration was loaded, or refused with everything that is wrong with it.
+pub fn configuration(host: &dyn Host, accounts: usize, problems: &[String], warnings: &[String]) {
+    let (level, outcome) = match (problems.is_empty(), warnings.is_empty()) {
+        (false, _) => (Level::Error, "refused"),
+        (true, false) => (Level::Warn, "loaded"),
+        (true, true) => (Level::Info, "loaded"),
+    };
+    let line = json!({
+        "event": "configuration", "outcome": outcome, "accounts": accounts,
+        "problems": problems, "warnings": warnings,
+    });
+    host.log(level, &line.to_string());
+    host.count(&format!("sso_configurations.outcome.{outcome}"));
+}
+
+/// Something an operator should know that is no refusal.
+pub fn notice(host: &dyn Host, place: Place<'_>, level: Level, reason: &str) {
+    let mut line = place.line("notice");
+    line.insert("reason".into(), limited(reason).into());
+    write(host, level, line);
+}
+
+fn write(host: &dyn Host, level: Level, line: Map<String, Value>) {
+    host.log(level, &Value::Object(line).to_string());
+}
+
+/// At most 600 characters of anything that came from outside.
+fn limited(text: &str) -> String {
+    text.chars().take(600).collect()
+}
+
+/// A part of a metric's name: dots separate tags there.
+fn metric(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(64).collect()
+}

@@ -1,0 +1,102 @@
+//! Where a person goes after signing in or out: a path on the origin that was asked, rebuilt, never
+//! echoed. Open redirects have come through `//`, `/\`, tabs and newlines, `@`, other schemes, userinfo
+//! and double encoding (oauth2-proxy GHSA-4mf2-f3wh-gvf2, GHSA-j7px-6hwj-hpjg; mod_auth_openidc CVE-2021-32786).
+
+use url::Url;
+
+use crate::config::Origin;
+use crate::fault::{Code, Fault};
+
+/// The longest target that is kept: it travels in a sealed cookie.
+pub const MAX: usize = 2000;
+
+/// A path and query on this origin, out of a path or an absolute URL of the same origin.
+pub fn check(text: &str, origin: &Origin) -> Result<String, Fault> {
+    let refused = |why: &str| Fault::new(Code::ReturnToRefused, format!("return_to {why}"));
+    if text.len() > MAX {
+        return Err(refused("is too long"));
+    }
+    // URL parsers drop or trim these, so two of them read two URLs.
+    if text.bytes().any(|b| b <= b' ' || b == b'\\' || b == 0x7f) || text.chars().any(char::is_whitespace) {
+        return Err(refused("has white space, control characters or backslashes"));
+    }
+    let base = Url::parse(&origin.to_string()).map_err(|_| refused("has no origin to be on"))?;
+    let url = if text.starts_with('/') {
+        if begins_like_a_host(text) {
+            return Err(refused("begins like a host"));
+        }
+        base.join(text).map_err(|_| refused("is no path"))?
+    } else {
+        Url::parse(text).map_err(|_| refused("is neither a path nor a URL"))?
+    };
+    if url.origin() != base.origin() || !url.username().is_empty() || url.password().is_some() {
+        return Err(refused("is on another origin"));
+    }
+    if begins_like_a_host(url.path()) {
+        return Err(refused("begins like a host"));
+    }
+    let mut target = url.path().to_owned();
+    if let Some(query) = url.query() {
+        target.push('?');
+        target.push_str(query);
+    }
+    Ok(target)
+}
+
+/// `//host`, `/\host`, and what becomes one of them after decoding as often as anybody might.
+fn begins_like_a_host(path: &str) -> bool {
+    let mut text: String = path.chars().take(64).collect();
+    for _ in 0..4 {
+        if matches!(text.as_bytes(), [b'/', b'/' | b'\\' | 0..=b' ', ..]) {
+            return true;
+        }
+        let decoded = crate::surface::decode(&text);
+        if decoded == text {
+            return false;
+        }
+        text = decoded;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin() -> Origin {
+        Origin { scheme: "https".into(), authority: "app.example.com".into() }
+    }
+
+    #[test]
+    fn targets_on_the_same_origin_are_rebuilt() {
+        for (text, wanted) in [
+            ("/", "/"),
+            ("/reports?q=1&r=%2F%2Fx", "/reports?q=1&r=%2F%2Fx"),
+            ("/a/../b#c", "/b"),
+            ("https://app.example.com/x?y", "/x?y"),
+            ("https://APP.example.com:443", "/"),
+            ("/a//b", "/a//b"),
+            ("/@evil.com", "/@evil.com"),
+            ("/caf\u{e9}", "/caf%C3%A9"),
+        ] {
+            assert_eq!(check(text, &origin()).unwrap(), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_way_to_another_origin_is_refused() {
+        let long = format!("/{}", "a".repeat(MAX));
+        for text in [
+            "//evil.com", "///evil.com", "/\\evil.com", "\\/evil.com", "/\t/evil.com", "/\n/evil.com", "\t//evil.com", " //evil.com",
+            "https://evil.com", "https:evil.com", "https:/evil.com", "http://app.example.com/", "https://app.example.com:444/",
+            "https://app.example.com@evil.com/", "https://user@app.example.com/", "https://user:p@app.example.com/",
+            "https://app.example.com.evil.com/", "javascript:alert(1)", "data:text/html,x", "evil.com", "", "?q=1", "#x",
+            "/%2fevil.com", "/%2Fevil.com", "/%5cevil.com", "/%252fevil.com", "/%09/evil.com", "/%2509/evil.com", "/./%2fevil.com",
+            "/.//evil.com", "/..//evil.com", "/a/..//evil.com", "https://app.example.com//evil.com", "/\u{a0}/evil.com", "/\u{2028}x",
+            "ftp://app.example.com/", &long,
+        ] {
+            let refused = check(text, &origin());
+            assert_eq!(refused.map_err(|f| f.code), Err(Code::ReturnToRefused), "{text:?}");
+        }
+    }
+}

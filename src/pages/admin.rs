@@ -1,0 +1,255 @@
+//! The administrators' overview: readiness, completeness, configuration check, what to register.
+
+use super::escape::Html;
+use super::layout::{Forms, Page};
+use super::texts::Texts;
+use super::Context;
+use crate::answer::Answer;
+
+/// What the overview shows. A section that is absent is not there yet.
+#[derive(Clone, Debug, Default)]
+pub struct Admin {
+    /// The account's code.
+    pub account: String,
+    /// Could passwords be turned off?
+    pub readiness: Option<Readiness>,
+    /// Who could not sign in?
+    pub completeness: Option<Completeness>,
+    /// Does the configuration work end to end?
+    pub checks: Option<Vec<Check>>,
+    /// What for, and the exact URI.
+    pub redirect_uris: Vec<(String, String)>,
+    /// Title and URL of each report as JSON.
+    pub links: Vec<(String, String)>,
+    /// What is still being computed, in words.
+    pub progress: Option<String>,
+}
+
+/// The verdict on turning passwords off. Lists may be cut; their totals are not.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness {
+    /// The verdict.
+    pub ready: bool,
+    /// Why (not).
+    pub reasons: Vec<String>,
+    /// Usernames, as many as should be shown.
+    pub never_signed_in: Vec<String>,
+    /// How many there are.
+    pub never_signed_in_total: usize,
+    /// Usernames, as many as should be shown.
+    pub administrators_signed_in: Vec<String>,
+    /// How many there are.
+    pub administrators_signed_in_total: usize,
+}
+
+/// Who could not sign in with the mapping.
+#[derive(Clone, Debug, Default)]
+pub struct Completeness {
+    /// Users in the directory.
+    pub users: usize,
+    /// Users without a problem.
+    pub complete: usize,
+    /// One page of the problems.
+    pub problems: Vec<Incomplete>,
+    /// How many problems there are.
+    pub total: usize,
+    /// The page before.
+    pub previous: Option<String>,
+    /// The page after.
+    pub next: Option<String>,
+}
+
+/// One user's problem.
+#[derive(Clone, Debug, Default)]
+pub struct Incomplete {
+    /// Whose.
+    pub username: String,
+    /// `missing`, `malformed` or `shared`.
+    pub problem: String,
+    /// The value, where there is one.
+    pub value: Option<String>,
+    /// Who has the same value.
+    pub with: Vec<String>,
+}
+
+/// One check of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Check {
+    /// What was checked.
+    pub name: String,
+    /// Whether it holds.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+}
+
+/// The overview.
+pub fn admin(context: &Context<'_>, admin: &Admin) -> Answer {
+    let texts = Texts(context.pages);
+    let mut body = Html::new();
+    let account = texts.fill("admin.account", &[("account", &admin.account)]);
+    body.element("<p class=\"soft\">", &account, "</p>");
+    if let Some(progress) = &admin.progress {
+        body.element("<p role=\"status\">", progress, "</p>");
+    }
+    body.element("<section><h2>", texts.get("admin.readiness"), "</h2>");
+    match &admin.readiness {
+        Some(report) => readiness(&mut body, texts, report),
+        None => pending(&mut body, texts),
+    }
+    body.element("</section><section><h2>", texts.get("admin.completeness"), "</h2>");
+    match &admin.completeness {
+        Some(report) => completeness(&mut body, texts, report),
+        None => pending(&mut body, texts),
+    }
+    body.element("</section><section><h2>", texts.get("admin.check"), "</h2>");
+    match &admin.checks {
+        Some(list) => checks(&mut body, texts, list),
+        None => pending(&mut body, texts),
+    }
+    body.raw("</section>");
+    if !admin.redirect_uris.is_empty() {
+        body.element("<section><h2>", texts.get("admin.uris"), "</h2>").element(
+            "<p>",
+            texts.get("admin.uris_what"),
+            "</p><ul>",
+        );
+        for (what, uri) in &admin.redirect_uris {
+            body.element("<li>", what, ": ").element("<code>", uri, "</code></li>");
+        }
+        body.raw("</ul></section>");
+    }
+    if !admin.links.is_empty() {
+        body.element("<section><h2>", texts.get("admin.json"), "</h2><ul>");
+        for (title, url) in &admin.links {
+            body.raw("<li>").link("json", url, title).raw("</li>");
+        }
+        body.raw("</ul></section>");
+    }
+    Page {
+        status: 200,
+        code: "admin",
+        title: texts.get("admin.title"),
+        body,
+        wide: true,
+        forms: Forms::None,
+        submits: false,
+    }
+    .answer(context)
+}
+
+fn pending(body: &mut Html, texts: Texts<'_>) {
+    body.element("<p>", texts.get("admin.pending"), "</p>");
+}
+
+fn readiness(body: &mut Html, texts: Texts<'_>, report: &Readiness) {
+    if report.ready {
+        body.element(
+            "<p class=\"yes\"><span aria-hidden=\"true\">✓ </span>",
+            texts.get("admin.ready"),
+            "</p>",
+        );
+    } else {
+        body.element(
+            "<p class=\"no\"><span aria-hidden=\"true\">✗ </span>",
+            texts.get("admin.not_ready"),
+            "</p>",
+        );
+    }
+    if !report.reasons.is_empty() {
+        body.raw("<ul>");
+        for reason in &report.reasons {
+            body.element("<li>", reason, "</li>");
+        }
+        body.raw("</ul>");
+    }
+    names(
+        body,
+        texts,
+        "admin.administrators",
+        &report.administrators_signed_in,
+        report.administrators_signed_in_total,
+    );
+    names(body, texts, "admin.never", &report.never_signed_in, report.never_signed_in_total);
+}
+
+fn names(body: &mut Html, texts: Texts<'_>, key: &str, names: &[String], total: usize) {
+    let heading = texts.fill(key, &[("count", &total.to_string())]);
+    body.element("<details><summary>", &heading, "</summary><p>");
+    match names {
+        [] => body.text(texts.get("admin.nobody")),
+        names => body.text(&names.join(", ")),
+    };
+    if names.len() < total {
+        body.raw(" ").text(&shown(texts, names.len(), total));
+    }
+    body.raw("</p></details>");
+}
+
+fn shown(texts: Texts<'_>, shown: usize, total: usize) -> String {
+    texts.fill("admin.truncated", &[("shown", &shown.to_string()), ("total", &total.to_string())])
+}
+
+fn completeness(body: &mut Html, texts: Texts<'_>, report: &Completeness) {
+    let values = [("complete", report.complete.to_string()), ("users", report.users.to_string())];
+    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    body.element("<p>", &texts.fill("admin.complete", &values), "</p>");
+    if !report.problems.is_empty() {
+        let columns = ["admin.user", "admin.problem", "admin.value", "admin.with"];
+        table(body, texts, "admin.completeness", &columns);
+        for row in &report.problems {
+            body.element("<tr><td>", &row.username, "</td>")
+                .element("<td>", &texts.word("problem", &row.problem), "</td>")
+                .element("<td>", row.value.as_deref().unwrap_or("–"), "</td>");
+            let with = if row.with.is_empty() { "–".to_owned() } else { row.with.join(", ") };
+            body.element("<td>", &with, "</td></tr>");
+        }
+        body.raw("</tbody></table></div>");
+    }
+    if report.problems.len() < report.total {
+        body.element("<p class=\"soft more\">", &shown(texts, report.problems.len(), report.total), "</p>");
+    }
+    if report.previous.is_some() || report.next.is_some() {
+        body.raw("<nav").attr("aria-label", texts.get("admin.pages")).raw(">");
+        if let Some(url) = &report.previous {
+            body.link("page", url, texts.get("admin.previous")).raw(" ");
+        }
+        if let Some(url) = &report.next {
+            body.link("page", url, texts.get("admin.next"));
+        }
+        body.raw("</nav>");
+    }
+}
+
+fn checks(body: &mut Html, texts: Texts<'_>, list: &[Check]) {
+    let columns = ["admin.check_result", "admin.check_name", "admin.check_detail"];
+    table(body, texts, "admin.check", &columns);
+    for check in list {
+        if check.ok {
+            body.element(
+                "<tr><td class=\"yes\"><span aria-hidden=\"true\">✓ </span>",
+                texts.get("admin.passed"),
+                "</td>",
+            );
+        } else {
+            body.element(
+                "<tr><td class=\"no\"><span aria-hidden=\"true\">✗ </span>",
+                texts.get("admin.failed"),
+                "</td>",
+            );
+        }
+        body.element("<td>", &check.name, "</td>").element("<td>", &check.detail, "</td></tr>");
+    }
+    body.raw("</tbody></table></div>");
+}
+
+/// The beginning of a table that scrolls by itself on a narrow screen, by keyboard too (WCAG 2.1.1).
+fn table(body: &mut Html, texts: Texts<'_>, label: &str, columns: &[&str]) {
+    body.raw("<div class=\"scroll\" role=\"region\" tabindex=\"0\"")
+        .attr("aria-label", texts.get(label))
+        .raw("><table><thead><tr>");
+    for column in columns {
+        body.element("<th scope=\"col\">", texts.get(column), "</th>");
+    }
+    body.raw("</tr></thead><tbody>");
+}

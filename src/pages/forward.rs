@@ -1,0 +1,44 @@
+//! A form that submits itself: SAML HTTP-POST to the IdP (SAML Bindings section 3.5), and the bounce of a
+//! cross-site post through this origin, which brings the `SameSite=Lax` cookies along.
+
+use super::escape::{safe_url, Html};
+use super::layout::{Forms, Page};
+use super::texts::Texts;
+use super::Context;
+use crate::answer::Answer;
+use crate::fault::{Code, Fault};
+
+/// A form without anything to fill in.
+#[derive(Clone, Debug, Default)]
+pub struct AutoSubmit {
+    /// Where it goes: the IdP, or a path of this origin.
+    pub action: String,
+    /// Its fields.
+    pub fields: Vec<(String, String)>,
+}
+
+/// The page with the form. Without JavaScript its button does the same.
+pub fn auto_submit(context: &Context<'_>, form: &AutoSubmit) -> Result<Answer, Fault> {
+    let texts = Texts(context.pages);
+    let action = safe_url(&form.action).ok_or_else(|| {
+        Fault::new(Code::IdpUnavailable, "a form would go to something else than a web address")
+    })?;
+    let mut body = Html::new();
+    body.element("<p>", texts.get("forward.what"), "</p>");
+    body.raw("<form method=\"post\"").attr("action", &action).raw(">");
+    for (name, value) in &form.fields {
+        body.hidden(name, value);
+    }
+    body.element("<button class=\"go\">", texts.get("action.continue"), "</button></form>");
+    let targets = [action];
+    let page = Page {
+        status: 200,
+        code: "continue",
+        title: texts.get("forward.title"),
+        body,
+        wide: false,
+        forms: Forms::Idp(&targets),
+        submits: true,
+    };
+    Ok(page.answer(context))
+}

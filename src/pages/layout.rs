@@ -1,0 +1,191 @@
+//! The one frame around every page: head, style, Content-Security-Policy, the operator's name and logo.
+
+use base64::Engine;
+use sha2::{Digest, Sha256};
+
+use super::escape::{safe_url, source, Html};
+use super::texts::Texts;
+use super::Context;
+use crate::answer::Answer;
+use crate::config::raw;
+
+/// The style without the operator's colour.
+const STYLE: &str = include_str!("style.css");
+
+/// Submits the page's form. Through the prototype: a field named `submit` would hide the method.
+pub(super) const SUBMIT: &str = "HTMLFormElement.prototype.submit.call(document.forms[0])";
+
+/// The colour where the operator chose none.
+const ACCENT: &str = "#2456c9";
+
+/// A page before its frame.
+pub(super) struct Page<'a> {
+    pub status: u16,
+    /// `x-sso-code`.
+    pub code: &'a str,
+    pub title: &'a str,
+    /// What stands in `<main>` after the `h1`.
+    pub body: Html,
+    /// Wide enough for tables.
+    pub wide: bool,
+    pub forms: Forms<'a>,
+    /// The page submits its own form.
+    pub submits: bool,
+}
+
+/// Where the forms of a page may lead, redirects included: Chromium holds `form-action` against every
+/// hop, and an IdP may send a person on to further hosts.
+pub(super) enum Forms<'a> {
+    /// There are none.
+    None,
+    /// This origin alone.
+    Own,
+    /// This origin, any host over HTTPS, and the origins of these URLs (plain HTTP in development).
+    Idp(&'a [String]),
+}
+
+impl Page<'_> {
+    /// The answer.
+    pub fn answer(self, context: &Context<'_>) -> Answer {
+        let texts = Texts(context.pages);
+        let style = style(context.pages);
+        let policy = self.policy(context.pages, &style);
+        let mut html = Html::new();
+        let language = language(context.pages);
+        html.raw("<!doctype html>\n<html").attr("lang", language);
+        if matches!(language.split('-').next(), Some("ar" | "he" | "fa" | "ur")) {
+            html.raw(" dir=\"rtl\"");
+        }
+        html.raw("><head><meta charset=\"utf-8\">")
+            .raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")
+            .raw("<meta name=\"color-scheme\" content=\"light dark\"><meta name=\"robots\" content=\"noindex\">")
+            .raw("<title>")
+            .text(self.title);
+        let name = context.pages.name.as_deref().filter(|name| !name.is_empty());
+        if let Some(name) = name.filter(|name| !self.title.contains(*name)) {
+            html.raw(" · ").text(name);
+        }
+        html.raw("</title><style>");
+        let mut out = html.into_string();
+        out.push_str(&style); // our own constant and two checked colours
+        let mut html = Html::new();
+        html.raw("</style></head><body>");
+        brand(&mut html, context.pages, name);
+        html.raw(if self.wide { "<main class=\"wide\">" } else { "<main>" })
+            .element("<h1>", self.title, "</h1>")
+            .html(&self.body)
+            .raw("</main>");
+        contact(&mut html, context.pages, texts);
+        if self.submits {
+            html.raw("<script>").raw(SUBMIT).raw("</script>");
+        }
+        html.raw("</body></html>\n");
+        out.push_str(&html.into_string());
+        // `no-referrer` would make browsers send `Origin: null` with a form (Fetch, "append a request
+        // `Origin` header"), which looks like a cross-site post.
+        let referrer = match self.forms {
+            Forms::None => "no-referrer",
+            Forms::Own => "same-origin",
+            Forms::Idp(_) => "strict-origin",
+        };
+        Answer::html(self.status, self.code, &policy, out).set_header("referrer-policy", referrer)
+    }
+
+    /// Content Security Policy Level 3: nothing but our own style, the logo, and the forms that are
+    /// there. Stops injected markup that slipped through, and clickjacking.
+    fn policy(&self, pages: &raw::Pages, style: &str) -> String {
+        let mut policy = format!(
+            "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; style-src 'sha256-{}'",
+            digest(style)
+        );
+        if let Some(source) = pages.logo.as_deref().and_then(source) {
+            policy.push_str("; img-src ");
+            policy.push_str(&source);
+        }
+        if self.submits {
+            policy.push_str(&format!("; script-src 'sha256-{}'", digest(SUBMIT)));
+        }
+        match self.forms {
+            Forms::None => policy.push_str("; form-action 'none'"),
+            Forms::Own => policy.push_str("; form-action 'self'"),
+            Forms::Idp(urls) => {
+                policy.push_str("; form-action 'self' https:");
+                for origin in urls.iter().filter_map(|url| source(url)).filter(|s| s.starts_with("http:")) {
+                    policy.push(' ');
+                    policy.push_str(&origin);
+                }
+            }
+        }
+        policy
+    }
+}
+
+fn digest(text: &str) -> String {
+    base64::engine::general_purpose::STANDARD.encode(Sha256::digest(text.as_bytes()))
+}
+
+fn brand(html: &mut Html, pages: &raw::Pages, name: Option<&str>) {
+    let logo = pages.logo.as_deref().and_then(safe_url);
+    if logo.is_none() && name.is_none() {
+        return;
+    }
+    html.raw("<header>");
+    if let Some(logo) = logo {
+        // The name stands beside it, so that the picture itself says nothing more (WCAG 1.1.1).
+        html.raw("<img").attr("src", &logo).raw(" alt=\"\">");
+    }
+    if let Some(name) = name {
+        html.element("<span>", name, "</span>");
+    }
+    html.raw("</header>");
+}
+
+fn contact(html: &mut Html, pages: &raw::Pages, texts: Texts<'_>) {
+    let Some(contact) = pages.contact.as_deref().filter(|contact| !contact.is_empty()) else { return };
+    html.raw("<footer>").text(texts.get("contact")).raw(" ");
+    if let Some(address) = contact.strip_prefix("mailto:").filter(|a| plain_address(a)) {
+        html.raw("<a").attr("href", contact).raw(">").text(address).raw("</a>");
+    } else if let Some(url) = Some(contact).filter(|c| !c.starts_with('/')).and_then(safe_url) {
+        html.raw("<a").attr("href", &url).raw(">").text(contact).raw("</a>");
+    } else {
+        html.text(contact);
+    }
+    html.raw("</footer>");
+}
+
+fn plain_address(address: &str) -> bool {
+    address.contains('@') && address.chars().all(|c| c.is_ascii_alphanumeric() || "@.+-_".contains(c))
+}
+
+fn language(pages: &raw::Pages) -> &str {
+    let plain = |tag: &&str| {
+        (2..=35).contains(&tag.len()) && tag.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    pages.language.as_deref().filter(plain).unwrap_or("en")
+}
+
+/// The style with the operator's colour, and black or white on it, whichever contrasts more: one of
+/// them always has at least 4.5 to 1 (WCAG 1.4.3).
+pub(super) fn style(pages: &raw::Pages) -> String {
+    let own = pages.accent.as_deref().and_then(|accent| Some((accent, luminance(accent)?)));
+    let (accent, luminance) = own.unwrap_or((ACCENT, 0.1));
+    let on = if luminance > 0.179 { "#000" } else { "#fff" };
+    format!("{STYLE}:root{{--accent:{accent};--on:{on}}}")
+}
+
+/// Relative luminance of `#rrggbb` (WCAG 2.2); nothing for any other text, which then cannot get into
+/// the style.
+fn luminance(colour: &str) -> Option<f64> {
+    let digits =
+        colour.strip_prefix('#').filter(|d| d.len() == 6 && d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    let value = u32::from_str_radix(digits, 16).ok()?;
+    let channel = |shift: u32| {
+        let c = f64::from(value >> shift & 0xff) / 255.0;
+        if c <= 0.04045 {
+            c / 12.92
+        } else {
+            ((c + 0.055) / 1.055).powf(2.4)
+        }
+    };
+    Some(0.2126 * channel(16) + 0.7152 * channel(8) + 0.0722 * channel(0))
+}

@@ -1,0 +1,128 @@
+//! A [`Fault`] as an answer: a page for people, RFC 9457 for programs. Only the public half of the fault
+//! is read here; its `detail` belongs to the log.
+
+use serde_json::{json, Value};
+
+use super::escape::Html;
+use super::layout::{Forms, Page};
+use super::texts::Texts;
+use super::Context;
+use crate::answer::Answer;
+use crate::fault::{Code, Fault};
+
+/// What a refusal's headers say beyond the fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Hints<'a> {
+    /// 405: the methods that are allowed here (RFC 9110 section 15.5.6).
+    pub allow: &'a str,
+    /// 429 and 503: seconds to wait (RFC 9110 section 10.2.3). Absent: 300 and 10.
+    pub retry_after: Option<u64>,
+}
+
+impl Default for Hints<'_> {
+    fn default() -> Self {
+        Self { allow: "GET, HEAD, POST, OPTIONS", retry_after: None }
+    }
+}
+
+/// The answer to a refusal.
+pub fn refusal(fault: &Fault, context: &Context<'_>) -> Answer {
+    refusal_with(fault, context, Hints::default())
+}
+
+/// The answer to a refusal whose headers say more.
+pub fn refusal_with(fault: &Fault, context: &Context<'_>, hints: Hints<'_>) -> Answer {
+    let status = fault.status();
+    let answer = if context.html { page(fault, context) } else { problem(fault, context) };
+    match status {
+        401 => answer.with_header("www-authenticate", challenge(fault.code)),
+        405 => answer.with_header("allow", hints.allow),
+        429 => answer.with_header("retry-after", &hints.retry_after.unwrap_or(300).to_string()),
+        503 => answer.with_header("retry-after", &hints.retry_after.unwrap_or(10).to_string()),
+        _ => answer,
+    }
+}
+
+/// RFC 6750 section 3: without credentials no `error`; with refused ones `invalid_token`.
+fn challenge(code: Code) -> &'static str {
+    match code {
+        Code::TokenInvalid | Code::SessionExpired => "Bearer realm=\"sso\", error=\"invalid_token\"",
+        _ => "Bearer realm=\"sso\"",
+    }
+}
+
+/// RFC 9457.
+fn problem(fault: &Fault, context: &Context<'_>) -> Answer {
+    let texts = Texts(context.pages);
+    let code = fault.code.as_str();
+    let mut value = json!({
+        "type": format!("urn:envoy-sso:problem:{code}"),
+        "title": texts.of(fault.code, "title"),
+        "status": fault.status(),
+        "detail": format!("{} {}", texts.of(fault.code, "what"), texts.of(fault.code, "do")),
+        "code": code,
+        "request_id": context.request_id,
+    });
+    if let Value::Object(members) = &mut value {
+        if let Some(field) = &fault.field {
+            members.insert("field".into(), field.as_str().into());
+        }
+        if let (401, Some(login)) = (fault.status(), &context.login) {
+            members.insert("login".into(), login.as_str().into());
+        }
+    }
+    Answer::json(fault.status(), &value)
+        .set_header("content-type", "application/problem+json")
+        .with_code(code)
+}
+
+fn page(fault: &Fault, context: &Context<'_>) -> Answer {
+    let texts = Texts(context.pages);
+    let mut body = Html::new();
+    body.raw("<div role=\"alert\">").element("<p>", texts.of(fault.code, "what"), "</p>").element(
+        "<p>",
+        texts.of(fault.code, "do"),
+        "</p></div>",
+    );
+    let again = match fault.code {
+        Code::LoginRequired | Code::SessionExpired | Code::PasswordNotAllowed | Code::PasswordDisabled => {
+            "action.sign_in"
+        }
+        _ => "action.try_again",
+    };
+    // The first way out is the one that stands out.
+    let ways = [
+        (&context.continue_to, "action.continue"),
+        (&context.login, again),
+        (&context.password_page, "action.password"),
+    ];
+    let mut class = "go";
+    for (url, text) in ways {
+        if let Some(url) = url.as_deref().and_then(super::escape::safe_url) {
+            body.link(class, &url, texts.get(text));
+            class = "alt";
+        }
+    }
+    body.raw("<dl>");
+    if let Some(field) = &fault.field {
+        body.element("<dt>", texts.get("refusal.field"), "</dt>").element(
+            "<dd class=\"id\">",
+            field,
+            "</dd>",
+        );
+    }
+    body.element("<dt>", texts.get("refusal.code"), "</dt>")
+        .element("<dd class=\"id\">", fault.code.as_str(), "</dd>")
+        .element("<dt>", texts.get("refusal.request_id"), "</dt>")
+        .element("<dd class=\"id\">", context.request_id, "</dd></dl>");
+    Page {
+        status: fault.status(),
+        code: fault.code.as_str(),
+        title: texts.of(fault.code, "title"),
+        body,
+        wide: false,
+        forms: Forms::None,
+        submits: false,
+    }
+    .answer(context)
+}

@@ -1,0 +1,238 @@
+//! Every sentence of the pages, by its key. `pages.texts` in the configuration overrides by key, which
+//! is also how another language gets in; `{name}` and the like stand for values.
+
+use std::borrow::Cow;
+
+use crate::config::raw;
+use crate::fault::Code;
+
+/// The sentences of one configuration.
+#[derive(Clone, Copy)]
+pub(super) struct Texts<'a>(pub &'a raw::Pages);
+
+impl<'a> Texts<'a> {
+    /// The sentence for a key.
+    pub fn get(self, key: &str) -> &'a str {
+        match self.0.texts.get(key) {
+            Some(own) => own,
+            None => built_in(key).unwrap_or_default(),
+        }
+    }
+
+    /// The sentence with its placeholders filled, once: a value is never read for placeholders again.
+    pub fn fill(self, key: &str, values: &[(&str, &str)]) -> String {
+        let mut out = String::new();
+        let mut rest = self.get(key);
+        while let Some((before, after)) = rest.split_once('{') {
+            out.push_str(before);
+            let known = after.split_once('}').and_then(|(name, tail)| {
+                values.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value, tail))
+            });
+            match known {
+                Some((value, tail)) => {
+                    out.push_str(value);
+                    rest = tail;
+                }
+                None => {
+                    out.push('{');
+                    rest = after;
+                }
+            }
+        }
+        out.push_str(rest);
+        out
+    }
+
+    /// A sentence about a refusal: `part` is `title`, `what` or `do`.
+    pub fn of(self, code: Code, part: &str) -> &'a str {
+        self.get(&format!("{}.{part}", code.as_str()))
+    }
+
+    /// A word's text, or the word itself where there is none: kinds of problems, for example.
+    pub fn word(self, prefix: &str, word: &'a str) -> Cow<'a, str> {
+        match self.get(&format!("{prefix}.{word}")) {
+            "" => Cow::Borrowed(word),
+            text => Cow::Borrowed(text),
+        }
+    }
+}
+
+fn built_in(key: &str) -> Option<&'static str> {
+    TEXTS.iter().find(|(own, _)| *own == key).map(|(_, text)| *text)
+}
+
+/// Keys of `pages.texts` that mean nothing: a mistake the operator wants to hear of.
+pub fn unknown_texts(pages: &raw::Pages) -> Vec<&str> {
+    pages.texts.keys().map(String::as_str).filter(|key| built_in(key).is_none()).collect()
+}
+
+/// The keys with their English texts, for the documentation.
+#[rustfmt::skip]
+pub const TEXTS: &[(&str, &str)] = &[
+    ("state_unknown.title", "This sign-in is no longer open"),
+    ("state_unknown.what", "The sign-in was started too long ago, in another browser, or has already been used."),
+    ("state_unknown.do", "Start again from here. If it happens every time, allow cookies for this site."),
+    ("callback_invalid.title", "The answer to the sign-in was incomplete"),
+    ("callback_invalid.what", "What came back from your identity provider could not be read as an answer to a sign-in."),
+    ("callback_invalid.do", "Start again from here rather than from a bookmark or the Back button."),
+    ("username_unreadable.title", "The username could not be read"),
+    ("username_unreadable.what", "The sign-in form did not say clearly which single username it is for."),
+    ("username_unreadable.do", "Type the username again, without spaces before or after it, and send the form once."),
+    ("request_invalid.title", "This request was not accepted"),
+    ("request_invalid.what", "The request was incomplete, or came from a page of another site."),
+    ("request_invalid.do", "Go back to the application and do it again from its own page."),
+    ("return_to_refused.title", "This link leads somewhere else"),
+    ("return_to_refused.what", "The link asked to send you to another site after signing in, which is not allowed."),
+    ("return_to_refused.do", "Open the application by its own address and sign in there."),
+    ("login_required.title", "Please sign in"),
+    ("login_required.what", "This page is only for people who are signed in."),
+    ("login_required.do", "Sign in, and you will come back to where you wanted to go."),
+    ("token_invalid.title", "The access token is not valid"),
+    ("token_invalid.what", "The access token sent with the request was not issued for this application, or has expired."),
+    ("token_invalid.do", "Get a new access token from your identity provider and send the request again."),
+    ("session_expired.title", "Your session has ended"),
+    ("session_expired.what", "You were signed in for as long as your organization allows, or were signed out elsewhere."),
+    ("session_expired.do", "Sign in again to go on."),
+    ("identity_missing.title", "Your profile lacks what is needed"),
+    ("identity_missing.what", "Your identity provider did not tell us a usable value by which we could find your account."),
+    ("identity_missing.do", "Ask your administrator to complete your profile at the identity provider, then sign in again."),
+    ("identity_ambiguous.title", "More than one account matches you"),
+    ("identity_ambiguous.what", "Several accounts share the value by which yours is found, so we cannot tell which one is yours."),
+    ("identity_ambiguous.do", "Ask your administrator to give each account a value of its own."),
+    ("identity_unknown.title", "There is no account for you here"),
+    ("identity_unknown.what", "You signed in at your identity provider, but no account in this application belongs to you."),
+    ("identity_unknown.do", "Ask your administrator to invite you, or sign in as somebody else."),
+    ("identity_conflict.title", "This account belongs to another identity"),
+    ("identity_conflict.what", "The account that matches you is already linked to another identity of the same provider."),
+    ("identity_conflict.do", "Ask your administrator to check which identity the account should be linked to."),
+    ("email_unverified.title", "Your email address is not verified"),
+    ("email_unverified.what", "Your identity provider has not confirmed that the email address is yours."),
+    ("email_unverified.do", "Verify your email address at the identity provider, then sign in again."),
+    ("user_inactive.title", "Your account is not active"),
+    ("user_inactive.what", "Your account in this application has been deactivated."),
+    ("user_inactive.do", "Ask your administrator to activate it if you should have access."),
+    ("role_missing.title", "You do not have access to this page"),
+    ("role_missing.what", "You are signed in, but this page is for people with a role that you do not have."),
+    ("role_missing.do", "Ask your administrator for the role, or go back to the pages that are open to you."),
+    ("password_not_allowed.title", "This password sign-in is not possible"),
+    ("password_not_allowed.what", "Passwords are accepted from administrators only."),
+    ("password_not_allowed.do", "Sign in through your organization instead."),
+    ("password_disabled.title", "Passwords are no longer used here"),
+    ("password_disabled.what", "This application no longer accepts passwords from anybody."),
+    ("password_disabled.do", "Use your organization's single sign-on."),
+    ("idp_denied.title", "Sign-in was cancelled or refused"),
+    ("idp_denied.what", "Your identity provider did not let you in to this application, or you cancelled the sign-in."),
+    ("idp_denied.do", "Try again. If it is refused again, ask your administrator for access to this application."),
+    ("id_token_invalid.title", "We could not trust the sign-in"),
+    ("id_token_invalid.what", "The proof of identity we received did not pass our checks, so nobody was signed in."),
+    ("id_token_invalid.do", "Try again. If it goes on, tell your administrator the code and request ID below."),
+    ("assertion_invalid.title", "We could not trust the SAML sign-in"),
+    ("assertion_invalid.what", "The SAML response from your organization did not pass our checks, so nobody was signed in."),
+    ("assertion_invalid.do", "Try again. If it goes on, your administrator should compare the SAML settings on both sides."),
+    ("account_unknown.title", "There is nothing at this address"),
+    ("account_unknown.what", "No organization is set up for this address."),
+    ("account_unknown.do", "Check the address, or ask the person who gave it to you."),
+    ("method_not_allowed.title", "This cannot be done here"),
+    ("method_not_allowed.what", "This address does not accept requests of that kind."),
+    ("method_not_allowed.do", "Open the application by its own address and start from there."),
+    ("body_too_large.title", "Too much was sent"),
+    ("body_too_large.what", "The request is larger than a sign-in can be."),
+    ("body_too_large.do", "Send only the sign-in form, without attachments."),
+    ("content_type_unsupported.title", "The form was sent in an unexpected format"),
+    ("content_type_unsupported.what", "A sign-in is accepted only in the format of its own form, and not compressed."),
+    ("content_type_unsupported.do", "Use the application's own sign-in page, or the content type its documentation names."),
+    ("too_many_attempts.title", "Too many attempts"),
+    ("too_many_attempts.what", "There were too many failed sign-ins with this username."),
+    ("too_many_attempts.do", "Wait a few minutes, then try again."),
+    ("idp_invalid_answer.title", "The identity provider gave a wrong answer"),
+    ("idp_invalid_answer.what", "Your identity provider answered with something we could not understand."),
+    ("idp_invalid_answer.do", "Try again in a moment. If it goes on, tell your administrator the code below."),
+    ("idp_unavailable.title", "The identity provider cannot be reached"),
+    ("idp_unavailable.what", "We could not reach the identity provider that signs you in."),
+    ("idp_unavailable.do", "Try again in a few minutes. People who are already signed in can go on working."),
+    ("directory_unavailable.title", "The user directory cannot be reached"),
+    ("directory_unavailable.what", "Your identity was confirmed, but we could not look up your account."),
+    ("directory_unavailable.do", "Try again in a few minutes. Nothing is wrong with your account."),
+    ("not_ready.title", "Just a moment"),
+    ("not_ready.what", "Sign-in is starting up, or its settings are being changed."),
+    ("not_ready.do", "Try again in a few seconds. If it stays so, tell your administrator."),
+    ("idp_timeout.title", "The identity provider took too long"),
+    ("idp_timeout.what", "Your identity provider did not answer in time, so the sign-in was stopped."),
+    ("idp_timeout.do", "Try again. It usually works the second time."),
+
+    ("action.try_again", "Try again"),
+    ("action.sign_in", "Sign in"),
+    ("action.password", "Sign in with a password"),
+    ("action.continue", "Continue"),
+    ("refusal.code", "Code"),
+    ("refusal.request_id", "Request ID"),
+    ("refusal.field", "Field"),
+    ("contact", "Need help?"),
+
+    ("sign_in.title", "Sign in"),
+    ("sign_in.title_to", "Sign in to {name}"),
+    ("sign_in.choose", "Choose how you want to sign in."),
+    ("sign_in.provider", "Continue with {title}"),
+    ("sign_in.or", "or"),
+    ("sign_in.email", "Work email address"),
+    ("sign_in.email_go", "Continue with email"),
+    ("sign_in.account", "Organization code"),
+    ("sign_in.account_hint", "The short name your organization was given for this application."),
+    ("sign_in.account_go", "Continue"),
+    ("sign_in.none", "No way to sign in is set up yet. Ask your administrator."),
+
+    ("sign_out.title", "Sign out?"),
+    ("sign_out.what", "Another site asked to sign you out."),
+    ("sign_out.who", "You are signed in as {user}."),
+    ("sign_out.go", "Sign out"),
+    ("sign_out.stay", "Stay signed in"),
+    ("signed_out.title", "You are signed out"),
+    ("signed_out.what", "Your session here has ended. On a shared computer, close the browser as well."),
+    ("signed_out.again", "Sign in again"),
+
+    ("invitation.title", "You are invited"),
+    ("invitation.what", "An account for {user} is ready to be created in {name}."),
+    ("invitation.this", "this application"),
+    ("invitation.user", "Account"),
+    ("invitation.organization", "Organization"),
+    ("invitation.roles", "Roles"),
+    ("invitation.no_roles", "No roles"),
+    ("invitation.do", "Accept to create it and sign in. If this is not you, decline."),
+    ("invitation.accept", "Accept and sign in"),
+    ("invitation.decline", "Decline"),
+
+    ("forward.title", "One moment"),
+    ("forward.what", "You are being taken to the next step. If nothing happens, continue by hand."),
+
+    ("admin.title", "Single sign-on"),
+    ("admin.account", "Organization {account}"),
+    ("admin.readiness", "Ready to turn passwords off?"),
+    ("admin.ready", "Yes: nobody would be locked out."),
+    ("admin.not_ready", "Not yet."),
+    ("admin.never", "Never signed in through SSO ({count})"),
+    ("admin.administrators", "Administrators who have ({count})"),
+    ("admin.nobody", "Nobody"),
+    ("admin.completeness", "Who could sign in"),
+    ("admin.complete", "{complete} of {users} users can sign in with the present mapping."),
+    ("admin.user", "User"),
+    ("admin.problem", "Problem"),
+    ("admin.value", "Value"),
+    ("admin.with", "Shared with"),
+    ("problem.missing", "Missing"),
+    ("problem.malformed", "Malformed"),
+    ("problem.shared", "Shared"),
+    ("admin.truncated", "Showing {shown} of {total}. The JSON report has all of them."),
+    ("admin.previous", "Previous page"),
+    ("admin.next", "Next page"),
+    ("admin.pages", "Pages of the report"),
+    ("admin.check", "Configuration check"),
+    ("admin.check_name", "Check"),
+    ("admin.check_result", "Result"),
+    ("admin.check_detail", "Detail"),
+    ("admin.passed", "Passed"),
+    ("admin.failed", "Failed"),
+    ("admin.uris", "Register at the identity provider"),
+    ("admin.uris_what", "Enter these addresses exactly as they stand here."),
+    ("admin.json", "Reports as JSON"),
+    ("admin.pending", "Not available yet. Reload in a moment."),
+];

@@ -1,0 +1,251 @@
+//! A request's head, read once: what the gate decides on, and what it takes away.
+
+use crate::config::Forward;
+
+/// Headers that some frameworks route by instead of the path or method the proxy saw (Symfony
+/// CVE-2018-14773, method override of many): removed from every request.
+const OVERRIDES: [&str; 5] =
+    ["x-original-url", "x-rewrite-url", "x-http-method-override", "x-http-method", "x-method-override"];
+
+/// All headers of a request as the host hands them over; names in lower case, pseudo-headers first.
+pub type Headers = Vec<(String, Vec<u8>)>;
+
+/// The head of a request.
+#[derive(Debug, Default)]
+pub struct Head {
+    /// Everything.
+    pub headers: Headers,
+    method: Option<usize>,
+    path: Option<usize>,
+    authority: Option<usize>,
+    request_id: Option<usize>,
+    cookies: usize,
+    /// No body follows.
+    pub ends: bool,
+}
+
+impl Head {
+    /// Finds what every request needs, in one pass.
+    pub fn new(headers: Headers, ends: bool) -> Self {
+        let mut head = Self { ends, ..Self::default() };
+        for (i, (name, _)) in headers.iter().enumerate() {
+            match name.as_str() {
+                ":method" => head.method = Some(i),
+                ":path" => head.path = Some(i),
+                ":authority" => head.authority = Some(i),
+                "x-request-id" => head.request_id = Some(i),
+                "cookie" => head.cookies += 1,
+                _ => {}
+            }
+        }
+        head.headers = headers;
+        head
+    }
+
+    fn at(&self, index: Option<usize>) -> &[u8] {
+        index.and_then(|i| self.headers.get(i)).map_or(b"", |(_, value)| value)
+    }
+
+    /// The method as sent; methods are case-sensitive (RFC 9110 section 9.1).
+    pub fn method(&self) -> &[u8] {
+        self.at(self.method)
+    }
+
+    /// Path and query as sent.
+    pub fn target(&self) -> &[u8] {
+        self.at(self.path)
+    }
+
+    /// The path as sent.
+    pub fn path(&self) -> &[u8] {
+        self.target().split(|b| *b == b'?').next().unwrap_or_default()
+    }
+
+    /// The query as sent, without its `?`; `None` where there is none.
+    pub fn query(&self) -> Option<&[u8]> {
+        let target = self.target();
+        let at = target.iter().position(|b| *b == b'?')?;
+        target.get(at + 1..)
+    }
+
+    /// The value of a query parameter that stands there once, decoded. Not for anything that decides:
+    /// `None` also for one that is there twice or is not UTF-8.
+    pub fn param(&self, name: &str) -> Option<String> {
+        let query = std::str::from_utf8(self.query()?).ok()?;
+        let mut found = url::form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
+        let (_, value) = found.next()?;
+        (found.next().is_none() && !value.contains('\u{fffd}')).then(|| value.into_owned())
+    }
+
+    /// The authority as sent.
+    pub fn authority(&self) -> &[u8] {
+        self.at(self.authority)
+    }
+
+    /// Envoy's `x-request-id`, for log and pages; empty where it is none that can be shown.
+    pub fn request_id(&self) -> &str {
+        let id = self.at(self.request_id);
+        let fine = id.len() <= 64 && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b));
+        if fine { std::str::from_utf8(id).unwrap_or_default() } else { "" }
+    }
+
+    /// Every value of a header.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.headers.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_slice())
+    }
+
+    /// The value of a header that stands there once and is text.
+    pub fn one(&self, name: &str) -> Option<&str> {
+        let mut values = self.all(name);
+        let value = values.next()?;
+        values.next().is_none().then(|| std::str::from_utf8(value).ok())?
+    }
+
+    /// The `cookie` headers; several are one (RFC 9113 section 8.2.3).
+    pub fn cookies(&self) -> Vec<&[u8]> {
+        let mut list = Vec::with_capacity(self.cookies);
+        if self.cookies > 0 {
+            list.extend(self.all("cookie"));
+        }
+        list
+    }
+
+    /// True where a person's browser shows the answer: HTML and not a script's request.
+    pub fn is_person(&self) -> bool {
+        match self.one("sec-fetch-mode") {
+            Some(mode) => mode == "navigate",
+            None => {
+                self.one("x-requested-with").is_none()
+                    && self.all("accept").any(|accept| accept.windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html")))
+            }
+        }
+    }
+
+    /// True for a navigation that can be sent elsewhere and back without losing anything.
+    pub fn is_navigation(&self) -> bool {
+        matches!(self.method(), b"GET" | b"HEAD") && self.one("upgrade").is_none() && self.is_person()
+    }
+
+    /// True where the request was made by a page of another site or origin, or cannot be told not to be.
+    /// `Sec-Fetch-Site` and `Origin` are set by browsers and cannot be forged by a page; programs send
+    /// neither.
+    pub fn is_cross_site(&self, origins: &[crate::config::Origin]) -> bool {
+        let mut fetch = self.all("sec-fetch-site");
+        let foreign_site = fetch.any(|site| site != b"same-origin" && site != b"none");
+        let foreign_origin = self.all("origin").any(|origin| {
+            !std::str::from_utf8(origin).is_ok_and(|origin| origins.iter().any(|own| own.to_string() == origin))
+        });
+        foreign_site || foreign_origin
+    }
+
+    /// The names of headers that nobody may send through: under the prefix, those the filter sets, and
+    /// the overrides. `_` and `.` count as `-`, since CGI, WSGI and others make them the same variable.
+    pub fn forged(&self, forward: &Forward) -> Vec<&str> {
+        let mut list = Vec::new();
+        for (name, _) in &self.headers {
+            if is_forged(name, forward) && !list.contains(&name.as_str()) {
+                list.push(name.as_str());
+            }
+        }
+        list
+    }
+}
+
+fn is_forged(name: &str, forward: &Forward) -> bool {
+    let same = |own: &str, name: &str| {
+        own.len() == name.len()
+            && own.bytes().zip(name.bytes()).all(|(a, b)| a == b.to_ascii_lowercase() || a == b'-' && matches!(b, b'_' | b'.'))
+    };
+    if name.starts_with(':') {
+        return false;
+    }
+    // Cheap first: almost every header differs from the prefix in its first bytes.
+    name.get(..forward.prefix.len()).is_some_and(|start| same(&forward.prefix, start))
+        || forward.headers.iter().any(|(own, _)| same(own, name))
+        || name.as_bytes().first().is_some_and(|b| b.eq_ignore_ascii_case(&b'x')) && OVERRIDES.iter().any(|own| same(own, name))
+        || forward.access_token.as_deref().is_some_and(|own| own != "authorization" && same(own, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(headers: &[(&str, &str)]) -> Head {
+        Head::new(headers.iter().map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec())).collect(), true)
+    }
+
+    fn forward() -> Forward {
+        Forward {
+            prefix: "x-sso-".into(),
+            headers: vec![("x-department".into(), "department".into())],
+            access_token: Some("x-token".into()),
+        }
+    }
+
+    #[test]
+    fn the_whole_alias_class_of_our_headers_is_forged() {
+        for name in [
+            "x-sso-user", "x-sso-", "x-sso-anything", "X-SSO-User", "x_sso_user", "x.sso.user", "x-sso_user", "x_sso-roles",
+            "x-department", "X_Department", "x.department", "x-token", "x_token", "x-original-url", "X_Rewrite_Url",
+            "x-http-method-override", "x-http-method", "x_method_override",
+        ] {
+            assert!(is_forged(name, &forward()), "{name}");
+        }
+        for name in ["x-ssouser", "x-sso", "sso-user", "x-departments", "authorization", ":path", "cookie", "x-forwarded-for", ""] {
+            assert!(!is_forged(name, &forward()), "{name}");
+        }
+    }
+
+    #[test]
+    fn target_path_query_and_params() {
+        let head = head(&[(":path", "/a?x=1&y=%20&x=2&z=%ff&?q=1"), (":method", "GET")]);
+        assert_eq!(head.path(), b"/a");
+        assert_eq!(head.query(), Some(&b"x=1&y=%20&x=2&z=%ff&?q=1"[..]));
+        assert_eq!(head.param("y").as_deref(), Some(" "));
+        assert_eq!(head.param("x"), None, "twice");
+        assert_eq!(head.param("z"), None, "not UTF-8");
+        assert_eq!(Head::default().query(), None);
+    }
+
+    #[test]
+    fn people_and_navigations_are_told_from_programs() {
+        let case = |method: &str, headers: &[(&str, &str)]| {
+            let mut all = vec![(":method", method)];
+            all.extend(headers);
+            (head(&all).is_person(), head(&all).is_navigation())
+        };
+        assert_eq!(case("GET", &[("accept", "text/html,*/*;q=0.8")]), (true, true));
+        assert_eq!(case("GET", &[("accept", "*/*"), ("sec-fetch-mode", "navigate")]), (true, true));
+        assert_eq!(case("POST", &[("accept", "text/html")]), (true, false));
+        assert_eq!(case("GET", &[("accept", "text/html"), ("sec-fetch-mode", "cors")]), (false, false));
+        assert_eq!(case("GET", &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")]), (false, false));
+        assert_eq!(case("GET", &[("accept", "text/html"), ("upgrade", "websocket")]), (true, false));
+        assert_eq!(case("GET", &[("accept", "application/json")]), (false, false));
+        assert_eq!(case("GET", &[]), (false, false));
+    }
+
+    #[test]
+    fn other_sites_are_told_from_our_own() {
+        let origins = [crate::config::Origin { scheme: "https".into(), authority: "a.example".into() }];
+        let cross = |headers: &[(&str, &str)]| head(headers).is_cross_site(&origins);
+        for headers in [
+            &[][..],
+            &[("sec-fetch-site", "same-origin")],
+            &[("sec-fetch-site", "none")],
+            &[("origin", "https://a.example")],
+        ] {
+            assert!(!cross(headers), "{headers:?}");
+        }
+        for headers in [
+            &[("sec-fetch-site", "cross-site")][..],
+            &[("sec-fetch-site", "same-site")],
+            &[("origin", "null")],
+            &[("origin", "https://a.example.evil")],
+            &[("origin", "http://a.example")],
+            &[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-origin"), ("origin", "https://b.example")],
+        ] {
+            assert!(cross(headers), "{headers:?}");
+        }
+    }
+}

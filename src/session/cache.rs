@@ -1,0 +1,81 @@
+//! Sessions this worker has opened, so that the next request with the same cookie costs no decryption.
+//!
+//! Two generations: when the young one is full it becomes the old one, and what is used again moves
+//! back. Memory is bounded, and nothing is ever walked.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::ended::Mark;
+use super::Session;
+use crate::config::Account;
+
+/// How many sessions one generation holds.
+const GENERATION: usize = 8192;
+
+/// A session that was opened, with all that can be computed ahead.
+#[derive(Debug)]
+pub struct Opened {
+    /// The envelope, compared as a whole: the map's key is only a part of it.
+    pub sealed: Box<[u8]>,
+    /// The session.
+    pub session: Session,
+    /// Its account.
+    pub account: Rc<Account>,
+    /// Its key among the ended ones, as it stands in shared data.
+    pub mark: Mark,
+    /// Headers for the application: name and value.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// It is over at this time.
+    pub expires: u64,
+    /// From this time on a request seals it anew, so that `idle` slides.
+    pub reseal: u64,
+    /// From this time on directory or IdP are asked again.
+    pub recheck: u64,
+}
+
+/// The sessions of one worker.
+#[derive(Debug, Default)]
+pub struct OpenedSessions(RefCell<Generations>);
+
+#[derive(Debug, Default)]
+struct Generations {
+    young: HashMap<u64, Rc<Opened>>,
+    old: HashMap<u64, Rc<Opened>>,
+}
+
+impl OpenedSessions {
+    /// The session of this envelope, if it was opened before.
+    pub fn get(&self, sealed: &[u8]) -> Option<Rc<Opened>> {
+        let key = key(sealed)?;
+        let mut generations = self.0.borrow_mut();
+        if let Some(opened) = generations.young.get(&key) {
+            return (*opened.sealed == *sealed).then(|| opened.clone());
+        }
+        let opened = generations.old.remove(&key).filter(|opened| *opened.sealed == *sealed)?;
+        generations.insert(key, opened.clone());
+        Some(opened)
+    }
+
+    /// Keeps one.
+    pub fn put(&self, opened: Rc<Opened>) {
+        if let Some(key) = key(&opened.sealed) {
+            self.0.borrow_mut().insert(key, opened);
+        }
+    }
+}
+
+impl Generations {
+    fn insert(&mut self, key: u64, opened: Rc<Opened>) {
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, opened);
+    }
+}
+
+/// The end of an envelope is its authentication tag: as good as a hash, and nobody can choose it.
+fn key(sealed: &[u8]) -> Option<u64> {
+    sealed.last_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))
+}

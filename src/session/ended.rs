@@ -1,0 +1,29 @@
+//! Sessions that have ended before their cookies expire. A session lives in a cookie, and a copy of the
+//! cookie may live anywhere: logout ends all of them, on every worker of this Envoy at once. Another
+//! replica, and this one after a restart, learns of it at the next `recheck` at the latest, where the IdP
+//! or the directory says so.
+
+use crate::host::Host;
+use crate::shared::{id_of, SharedSet, WhenFull};
+
+/// 4096 times 64 logouts within one lifetime, 6 MB at the most. Beyond that the session that would have
+/// expired first is forgotten: a flood of logouts needs as many sessions of the flooder's own.
+const ENDED: SharedSet = SharedSet { name: "sso.ended", buckets: 4096, capacity: 64, when_full: WhenFull::Evict };
+
+/// The key of a session in the set; computed once when a session is opened.
+pub type Mark = [u8; 16];
+
+/// The mark of a session id.
+pub fn mark(id: &str) -> Mark {
+    id_of(id)
+}
+
+/// Ends it until it would have expired.
+pub fn end(host: &dyn Host, mark: &Mark, until: u64) {
+    ENDED.insert(host, mark, until, host.now());
+}
+
+/// True where it has ended.
+pub fn has_ended(host: &dyn Host, mark: &Mark, now: u64) -> bool {
+    ENDED.contains(host, mark, now)
+}

@@ -1,0 +1,135 @@
+//! A bounded set in the data all workers of one Envoy share: ids that have ended or were used, each
+//! until it would have expired anyway.
+//!
+//! Shared data has no way to delete a key, so the ids live in a fixed number of buckets, which are
+//! pruned whenever they are written, with compare-and-swap. It spans the workers of one process and ends
+//! with it.
+
+use crate::host::Host;
+
+/// What becomes of a new id in a full bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The one that expires first makes room.
+    Evict,
+    /// It is refused.
+    Refuse,
+}
+
+/// What became of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is new.
+    New,
+    /// It was there already.
+    Known,
+    /// There was no room, or the others wrote all the time: treat it as known where that is safer.
+    Full,
+}
+
+/// A set.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedSet {
+    /// The beginning of its keys.
+    pub name: &'static str,
+    /// How many buckets; at most 4096.
+    pub buckets: u32,
+    /// How many ids a bucket holds.
+    pub capacity: usize,
+    /// What becomes of one more.
+    pub when_full: WhenFull,
+}
+
+/// An id, as a hash: 8 bytes of it choose the bucket and are compared with 8 more.
+const ENTRY: usize = 16 + 8;
+
+impl SharedSet {
+    /// True where the id is in the set and has not expired.
+    pub fn contains(&self, host: &dyn Host, id: &[u8; 16], now: u64) -> bool {
+        let (Some(bytes), _) = host.shared_get(&self.key(id)) else { return false };
+        entries(&bytes).any(|(other, until)| other == id && until > now)
+    }
+
+    /// Adds an id until a time in milliseconds since 1970.
+    pub fn insert(&self, host: &dyn Host, id: &[u8; 16], until: u64, now: u64) -> Inserted {
+        let key = self.key(id);
+        for _ in 0..16 {
+            let (bytes, cas) = host.shared_get(&key);
+            let bytes = bytes.unwrap_or_default();
+            let mut kept: Vec<(&[u8], u64)> = entries(&bytes).filter(|(_, until)| *until > now).collect();
+            if kept.iter().any(|(other, _)| other == id) {
+                return Inserted::Known;
+            }
+            if kept.len() >= self.capacity {
+                if self.when_full == WhenFull::Refuse {
+                    return Inserted::Full;
+                }
+                kept.sort_by_key(|(_, until)| *until);
+                kept.remove(0);
+            }
+            kept.push((id, until));
+            let written: Vec<u8> =
+                kept.iter().flat_map(|(id, until)| id.iter().copied().chain(until.to_le_bytes())).collect();
+            if host.shared_set(&key, &written, cas) {
+                return Inserted::New;
+            }
+        }
+        Inserted::Full
+    }
+
+    fn key(&self, id: &[u8; 16]) -> String {
+        let [a, b, c, d, ..] = *id;
+        format!("{}.{:x}", self.name, u32::from_le_bytes([a, b, c, d]) % self.buckets)
+    }
+}
+
+fn entries(bytes: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
+    bytes.chunks_exact(ENTRY).filter_map(|entry| {
+        let (id, until) = entry.split_at_checked(16)?;
+        Some((id, u64::from_le_bytes(until.try_into().ok()?)))
+    })
+}
+
+/// The id of a text in a set.
+pub fn id_of(text: &str) -> [u8; 16] {
+    use sha2::Digest;
+    let digest = sha2::Sha256::digest(text.as_bytes());
+    let mut id = [0u8; 16];
+    id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TestHost, START};
+
+    const SET: SharedSet = SharedSet { name: "t", buckets: 1, capacity: 3, when_full: WhenFull::Refuse };
+
+    #[test]
+    fn an_id_is_known_to_every_worker_until_it_expires() {
+        let host = TestHost::new();
+        let other = host.worker();
+        let id = id_of("a");
+        assert!(!SET.contains(&*other, &id, START));
+        assert_eq!(SET.insert(&*host, &id, START + 10, START), Inserted::New);
+        assert_eq!(SET.insert(&*other, &id, START + 10, START), Inserted::Known);
+        assert!(SET.contains(&*other, &id, START + 9));
+        assert!(!SET.contains(&*other, &id, START + 10));
+        assert!(!SET.contains(&*other, &id_of("b"), START));
+    }
+
+    #[test]
+    fn a_full_bucket_refuses_or_evicts_and_expired_ids_make_room() {
+        let host = TestHost::new();
+        for (i, name) in ["a", "b", "c"].iter().enumerate() {
+            assert_eq!(SET.insert(&*host, &id_of(name), START + 10 + i as u64, START), Inserted::New);
+        }
+        assert_eq!(SET.insert(&*host, &id_of("d"), START + 10, START), Inserted::Full);
+        let evicting = SharedSet { when_full: WhenFull::Evict, ..SET };
+        assert_eq!(evicting.insert(&*host, &id_of("d"), START + 90, START), Inserted::New);
+        assert!(!SET.contains(&*host, &id_of("a"), START), "the first to expire made room");
+        assert!(SET.contains(&*host, &id_of("b"), START));
+        assert_eq!(SET.insert(&*host, &id_of("e"), START + 90, START + 12), Inserted::New);
+    }
+}
