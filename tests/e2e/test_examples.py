@@ -197,11 +197,11 @@ def test_every_plugin_fails_closed_and_can_hold_headers(path):
 
 
 def test_compose_mounts_what_exists():
-    compose = documents("compose/compose.yaml")[0]
+    compose = documents("compose.yaml")[0]
     for name, service in compose["services"].items():
         assert re.search(r":v?\d", service["image"]), f"{name}: pin the image"
         for volume in service["volumes"]:
-            source = (ENVOY_DIR / "compose" / volume.split(":")[0]).resolve()
+            source = (ENVOY_DIR / volume.split(":")[0]).resolve()
             assert source.exists(), f"{name}: {source}"
         given = {name: "x" for name in re.findall(r"\$\{(\w+)", json.dumps(service))}
         assert set(given) <= set(SECRETS)
