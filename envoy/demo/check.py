@@ -1,5 +1,6 @@
 """A scripted browser that goes through the demo: in by SSO, in by password, out again."""
 
+import base64
 import html
 import http.client
 import re
@@ -96,6 +97,66 @@ def sign_in(browser, demo, name, target="/reports?q=1"):
     return browser.submit(login=name, password="idp")
 
 
+def password(demo, name):
+    """A new browser that posts this local user's password."""
+    browser = Browser()
+    return browser.go("POST", f"{demo.app}/login", {"username": name, "password": "local"})
+
+
+def refused(browser, status, code):
+    return browser.status == status and browser.header("x-sso-code") == code
+
+
+def migrate(demo, step, by_sso, by_password):
+    """README's migration in the running Envoy: each step changes one line of the configuration."""
+    app = demo.app
+
+    def change(old, new, what, reached):
+        """Hands the change to Envoy and waits until it is seen."""
+        text = demo.config.read_text()
+        assert old in text, f"sso.yaml has no {old!r}"
+        demo.config.write_text(text.replace(old, new))
+        demo.apply()
+        for _ in range(100):
+            seen = reached()
+            if seen is not None:
+                break
+            time.sleep(0.2)
+        step(what, seen is not None, seen)
+        return seen
+
+    def when(browser, truth):
+        return browser if truth(browser) else None
+
+    change("claim: email, attribute: email", "claim: phone_number, attribute: phone", "mapped by phone, dan and erin are one too many: identity_ambiguous",
+           lambda: when(sign_in(Browser(), demo, "dan"), lambda b: refused(b, 403, "identity_ambiguous")))
+    change("claim: phone_number, attribute: phone", "claim: email, attribute: email", "mapped by email, dan is in",
+           lambda: when(sign_in(Browser(), demo, "dan"), lambda b: b.status == 200))
+    change("mode: enabled ", "mode: admins ", "administrators only: bob's password is refused",
+           lambda: when(password(demo, "bob"), lambda b: refused(b, 403, "password_not_allowed")))
+    step("an unknown user's is refused the same way", refused(password(demo, "nobody"), 403, "password_not_allowed"))
+    by_password.once("GET", f"{app}/reports?q=1")
+    step("bob's password session is over", by_password.status in (302, 303), by_password)
+    ada = password(demo, "ada")
+    step("ada's password still works", ada.status == 200 and "Ada Lovelace" in ada.text, ada)
+    by_sso.get(f"{app}/reports?q=2")
+    step("bob's SSO session goes on", by_sso.status == 200 and "Bob Noyce" in by_sso.text, by_sso)
+    change("mode: admins ", "mode: disabled ", "disabled: ada's password is refused",
+           lambda: when(password(demo, "ada"), lambda b: refused(b, 403, "password_disabled")))
+    ada.once("GET", f"{app}/reports?q=1")
+    step("her password session is over", ada.status in (302, 303), ada)
+    by_sso.get(f"{app}/reports?q=3")
+    step("bob's SSO session goes on", by_sso.status == 200 and "Bob Noyce" in by_sso.text, by_sso)
+    export = Browser().once("GET", f"{app}/api/export/rows", headers={"authorization": "Basic " + base64.b64encode(b"bob:local").decode()}.items())
+    step("programs keep their own credentials", export.status == 200 and '"bob"' in export.text, export)
+    change("mode: disabled ", "mode: enabled ", "rolled back: bob's password works again",
+           lambda: when(password(demo, "bob"), lambda b: b.status == 200 and "Bob Noyce" in b.text))
+    change("sso: enabled ", "sso: disabled ", "before SSO: the application's own form, and nothing else",
+           lambda: when(Browser().get(f"{app}/reports?q=1"), lambda b: b.url == f"{app}/login" and b.status == 200))
+    forged = Browser().once("GET", f"{app}/reports?q=1", headers={"x-sso-user": "ada", "X_SSO_User": "ada"}.items())
+    step("a forged header makes nobody ada", forged.status == 303, forged)
+
+
 def check(demo):
     """True steps printed, the exit code returned."""
     app = demo.app
@@ -144,5 +205,6 @@ def check(demo):
     frank = Browser()
     sign_in(frank, demo, "frank")
     step("frank is shown his invitation", frank.status == 200 and "/sso/invitation" in frank.url + frank.text, frank)
+    migrate(demo, step, bob, local)
     print(f"{sum(steps)} of {len(steps)} in {time.monotonic() - started:.1f} s", flush=True)
     return 0 if all(steps) else 1
