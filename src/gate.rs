@@ -1,1 +1,496 @@
-//! stub
+//! One request in, one ruling out: pass it on, answer it, read its body first, or start a flow.
+//!
+//! The common case, a request with a valid session, is decided here synchronously. The order of the
+//! lines in [`rule`] is the order of the rules (SPEC section 4).
+
+use std::rc::Rc;
+
+use crate::answer::Answer;
+use crate::config::{Admission, Endpoint, PasswordMode};
+use crate::events::{self, Place};
+use crate::fault::{Code, Fault};
+use crate::login::{self, flow, return_to};
+use crate::pages;
+use crate::request::Head;
+use crate::session::{chunk_name, cookie, Opened, MAX_CHUNKS};
+use crate::surface::{demand, Demand, Path};
+use crate::task::Task;
+use crate::world::{Site, Visitor, World};
+
+/// What becomes of a request.
+pub enum Ruling {
+    /// It goes to the application, changed like this.
+    Pass(Pass),
+    /// The filter answers.
+    Answer(Answer),
+    /// A flow decides.
+    Flow(Task<Result<Outcome, Fault>>, Rc<Asked>),
+    /// The body decides: at most so many bytes of it are read.
+    Body(usize, Box<dyn FnOnce(Body) -> Ruling>),
+}
+
+/// How a flow ends.
+pub enum Outcome {
+    /// The request goes to the application.
+    Pass(Pass),
+    /// The filter answers.
+    Answer(Answer),
+}
+
+/// A request's body.
+pub enum Body {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// It is larger than was asked for.
+    TooLarge,
+}
+
+/// What is changed in a request on its way to the application.
+#[derive(Default)]
+pub struct Pass {
+    /// Headers taken away.
+    pub remove: Vec<String>,
+    /// The canonical path, where it is not what was asked for.
+    pub target: Option<Vec<u8>>,
+    /// The `cookie` header without this filter's own cookies.
+    pub cookie: CookieEdit,
+    /// Whose request it is.
+    pub opened: Option<Rc<Opened>>,
+    /// `set-cookie` values for the answer.
+    pub set_cookies: Vec<String>,
+    /// A password login, whose answer says whether the password was right.
+    pub password: Option<crate::password::Watch>,
+}
+
+/// What becomes of the `cookie` header.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum CookieEdit {
+    /// Nothing of ours was in it.
+    #[default]
+    Keep,
+    /// It held only ours.
+    Remove,
+    /// What is left.
+    Replace(Vec<u8>),
+}
+
+/// A request that was asked, for flows and for refusals: head, account, origin.
+pub struct Asked {
+    /// The filter.
+    pub world: Rc<World>,
+    /// The account, where one was found.
+    pub site: Option<Rc<Site>>,
+    /// The request.
+    pub head: Rc<Head>,
+    /// The canonical path.
+    pub path: String,
+    /// Now, in milliseconds since 1970.
+    pub now: u64,
+}
+
+impl Asked {
+    /// The origin of the account that was asked; only configured ones are ever used in URLs.
+    pub fn origin(&self) -> Option<&crate::config::Origin> {
+        let site = self.site.as_ref()?;
+        let authority = String::from_utf8_lossy(self.head.authority()).to_ascii_lowercase();
+        let bare = |a: &str| a.strip_suffix(":443").or_else(|| a.strip_suffix(":80")).unwrap_or(a).to_owned();
+        let origins = &site.account.origins;
+        origins.iter().find(|o| o.authority == authority).or_else(|| origins.iter().find(|o| o.authority == bare(&authority)))
+    }
+
+    /// Account and origin, which every flow needs.
+    pub fn site_and_origin(&self) -> Result<(Rc<Site>, crate::config::Origin), Fault> {
+        match (&self.site, self.origin()) {
+            (Some(site), Some(origin)) => Ok((site.clone(), origin.clone())),
+            _ => Err(Fault::new(Code::AccountUnknown, "no account is served here")),
+        }
+    }
+
+    /// For the log.
+    pub fn place(&self) -> Place<'_> {
+        Place {
+            account: self.site.as_ref().map(|site| site.account.code.as_str()),
+            request_id: self.head.request_id(),
+            path: &self.path,
+            ..Place::default()
+        }
+    }
+
+    /// Who the cookies say is there.
+    pub fn visitor(&self) -> Visitor {
+        match &self.site {
+            Some(site) => self.world.session(std::slice::from_ref(site), &self.head.cookies(), self.now),
+            None => Visitor::Nobody,
+        }
+    }
+
+    /// The URL of the sign-in page that comes back to this request, or to `/` after anything but a
+    /// navigation.
+    pub fn login_url(&self) -> Option<String> {
+        let site = self.site.as_ref()?;
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        if self.world.sites_at(self.head.authority()).len() > 1 {
+            query.append_pair("u", &site.account.code);
+        }
+        let own = site.account.paths.endpoint(&self.path).is_some();
+        if let (true, false, Some(origin)) = (self.head.is_navigation(), own, self.origin()) {
+            let target = String::from_utf8_lossy(self.head.target()).into_owned();
+            if let Ok(target) = return_to::check(&target, origin) {
+                query.append_pair("return_to", &target);
+            }
+        }
+        let query = query.finish();
+        let path = site.account.paths.path(Endpoint::Login);
+        Some(if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") })
+    }
+
+    /// What pages need to know about this request.
+    pub fn page_context(&self) -> pages::Context<'_> {
+        pages::Context {
+            login: self.login_url(),
+            ..pages::Context::new(&self.world.config.pages, self.head.request_id(), self.head.is_person())
+        }
+    }
+
+    /// The answer for a refusal, which is logged and counted here, once.
+    pub fn refuse(&self, fault: &Fault) -> Answer {
+        events::refusal(&*self.world.host, self.place(), fault);
+        let mut context = self.page_context();
+        if is_failed_login(fault.code) {
+            context.password_page = self.password_way();
+        }
+        pages::refusal(fault, &context)
+    }
+
+    /// The refusal of a login that was to lead here: trying again leads there too.
+    pub fn refuse_login(&self, fault: &Fault, return_to: &str) -> Answer {
+        events::refusal(&*self.world.host, self.place(), fault);
+        let mut context = self.page_context();
+        if let Some(login) = &mut context.login {
+            let pair = url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", return_to).finish();
+            login.push(if login.contains('?') { '&' } else { '?' });
+            login.push_str(&pair);
+        }
+        context.password_page = self.password_way();
+        if let Visitor::Known(_) = self.visitor() {
+            context.continue_to = Some("/".into());
+        }
+        pages::refusal(fault, &context)
+    }
+
+    /// Where a password still is a way in: the way back for an administrator whose IdP is broken.
+    fn password_way(&self) -> Option<String> {
+        let account = &self.site.as_ref()?.account;
+        let page = account.password.page.as_ref()?;
+        match account.password.mode {
+            PasswordMode::Enabled => Some(page.clone()),
+            PasswordMode::Admins => Some(format!("{}?show=all", account.paths.path(Endpoint::Login))),
+            PasswordMode::Disabled => None,
+        }
+    }
+
+    /// The same with the session's cookies deleted: they hold nothing that counts.
+    pub fn refuse_stale(&self, fault: &Fault) -> Answer {
+        self.without_session(self.refuse(fault))
+    }
+
+    /// Deletes every session cookie that was sent.
+    pub fn without_session(&self, mut answer: Answer) -> Answer {
+        let cookies = self.head.cookies();
+        let base = &self.world.config.cookies.name;
+        for name in (0..MAX_CHUNKS).map(|n| chunk_name(base, n)) {
+            if cookie::pairs(&cookies).any(|(own, _)| own == name.as_bytes()) {
+                answer = answer.with_cookie(&cookie::delete(&name, &self.world.config.cookies));
+            }
+        }
+        answer
+    }
+}
+
+/// Codes with which a login fails, as opposed to a request of somebody who is in.
+fn is_failed_login(code: Code) -> bool {
+    use Code::*;
+    !matches!(
+        code,
+        RoleMissing | AccountUnknown | MethodNotAllowed | BodyTooLarge | ContentTypeUnsupported | RequestInvalid | ReturnToRefused
+    )
+}
+
+/// Rules on a request.
+pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
+    let now = world.host.now();
+    let sites = world.sites_at(head.authority());
+    let path = Path::read(head.path());
+    let choice = choose(world, sites, &head, &path, now);
+    let (site, visitor) = match choice {
+        Choice::Site(site, visitor) => (site, visitor),
+        Choice::None => return account_unknown(world, &head, now),
+        Choice::Ask => return ask_for_account(world, &head, now),
+    };
+    let account = &site.account;
+    let mut pass = Pass { remove: owned(head.forged(&account.forward)), ..Pass::default() };
+    if !account.enabled {
+        return Ruling::Pass(pass);
+    }
+    let own = path.plain().and_then(|path| account.paths.endpoint(path));
+    if own.is_none() && path.canonical().as_bytes() != head.path() && head.path().starts_with(b"/") {
+        pass.target = Some(canonical_target(&head, &path));
+    }
+    // From here on the rare cases need the request as a whole.
+    if let Some(endpoint) = own {
+        let path = path.canonical().to_owned();
+        return crate::endpoints::answer(asked(world, &site, &head, path, now), endpoint);
+    }
+    if !account.password.logins.is_empty() {
+        if let Some(login) = crate::password::login_at(account, &head, &path) {
+            let path = path.canonical().to_owned();
+            return crate::password::gate(asked(world, &site, &head, path, now), login, pass);
+        }
+    }
+    let demand = demand(&account.access, &path, head.path());
+    if demand != Demand::Programs {
+        strip_basic(&head, &mut pass);
+    }
+    pass.cookie = cookie_edit(world, &head);
+    let demands = match demand {
+        Demand::Anyone | Demand::Programs => return Ruling::Pass(pass),
+        Demand::Users(demands) => demands,
+    };
+    let opened = match visitor {
+        Visitor::Known(opened) => opened,
+        nobody => {
+            let path = path.canonical().to_owned();
+            let stale = matches!(nobody, Visitor::Stale);
+            return sign_in_first(asked(world, &site, &head, path, now), stale);
+        }
+    };
+    if let Some(ruling) = unmet(&demands, &opened, now) {
+        let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
+        return match ruling {
+            Unmet::Role(fault) => Ruling::Answer(asked.refuse(&fault)),
+            Unmet::Authentication(extras) => step_up(asked, extras),
+        };
+    }
+    if now >= opened.recheck.get() && login::recheck::is_needed(&site, &opened) {
+        let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
+        return login::recheck::start(asked, opened, pass);
+    }
+    if now >= opened.reseal {
+        pass.set_cookies = login::recheck::slide(world, &opened, now);
+    }
+    pass.opened = Some(opened);
+    Ruling::Pass(pass)
+}
+
+enum Choice {
+    Site(Rc<Site>, Visitor),
+    /// Nobody is served here.
+    None,
+    /// Several accounts are, and nothing says which.
+    Ask,
+}
+
+/// The account: the one whose origin was asked for; where several share it the one that `u` names at
+/// the filter's own endpoints, else the session's.
+fn choose(world: &World, sites: &[Rc<Site>], head: &Head, path: &Path<'_>, now: u64) -> Choice {
+    let cookies = head.cookies();
+    match sites {
+        [] => Choice::None,
+        [site] => {
+            let visitor = match site.account.enabled {
+                true => world.session(sites, &cookies, now),
+                false => Visitor::Nobody,
+            };
+            // A response made for `u=a` is nothing to `u=b`, also where `b` has an origin of its own.
+            match named(sites, head, path) {
+                Some(None) => Choice::None,
+                _ => Choice::Site(site.clone(), visitor),
+            }
+        }
+        several => {
+            let visitor = world.session(several, &cookies, now);
+            match named(several, head, path) {
+                Some(Some(site)) => {
+                    let visitor = match visitor {
+                        Visitor::Known(opened) if !Rc::ptr_eq(&opened.account, &site.account) => Visitor::Nobody,
+                        other => other,
+                    };
+                    Choice::Site(site, visitor)
+                }
+                Some(None) => Choice::None,
+                None => match &visitor {
+                    Visitor::Known(opened) => {
+                        let site = several.iter().find(|site| Rc::ptr_eq(&site.account, &opened.account));
+                        site.cloned().map_or(Choice::Ask, |site| Choice::Site(site, visitor))
+                    }
+                    _ => shared_by_all(several, path, head),
+                },
+            }
+        }
+    }
+}
+
+/// What `u` says at one of the filter's own endpoints: nothing, an account, or one that is not here.
+fn named(sites: &[Rc<Site>], head: &Head, path: &Path<'_>) -> Option<Option<Rc<Site>>> {
+    let path = path.plain()?;
+    let endpoint = |site: &&Rc<Site>| site.account.paths.endpoint(path).is_some();
+    sites.iter().find(endpoint)?;
+    if let Some(query) = head.query() {
+        if url::form_urlencoded::parse(query).any(|(key, _)| key == "u") {
+            let code = head.param("u");
+            let site = sites.iter().find(|site| Some(&site.account.code) == code.as_ref());
+            return Some(site.cloned());
+        }
+    }
+    // A callback path that holds the code, or belongs to one account only.
+    let mut own = sites.iter().filter(endpoint);
+    let first = own.next();
+    if own.next().is_none() { first.map(|site| Some(site.clone())) } else { None }
+}
+
+/// Several accounts on one origin and no session: what all of them let pass, passes.
+fn shared_by_all(sites: &[Rc<Site>], path: &Path<'_>, head: &Head) -> Choice {
+    let open = |site: &Rc<Site>| {
+        !site.account.enabled || matches!(demand(&site.account.access, path, head.path()), Demand::Anyone | Demand::Programs)
+    };
+    let login = |site: &&Rc<Site>| crate::password::login_at(&site.account, head, path).is_some();
+    match sites.first() {
+        Some(site) if sites.iter().all(open) && !sites.iter().any(|site| login(&site)) => {
+            Choice::Site(site.clone(), Visitor::Nobody)
+        }
+        _ => Choice::Ask,
+    }
+}
+
+fn asked(world: &Rc<World>, site: &Rc<Site>, head: &Rc<Head>, path: String, now: u64) -> Rc<Asked> {
+    Rc::new(Asked { world: world.clone(), site: Some(site.clone()), head: head.clone(), path, now })
+}
+
+fn account_unknown(world: &Rc<World>, head: &Rc<Head>, now: u64) -> Ruling {
+    let host: String = String::from_utf8_lossy(head.authority()).chars().take(100).collect();
+    let fault = Fault::new(Code::AccountUnknown, format!("no account is served at {host:?}"));
+    let asked = Asked { world: world.clone(), site: None, head: head.clone(), path: String::new(), now };
+    Ruling::Answer(asked.refuse(&fault))
+}
+
+fn ask_for_account(world: &Rc<World>, head: &Rc<Head>, now: u64) -> Ruling {
+    let site = world.sites_at(head.authority()).iter().find(|site| site.account.enabled).cloned();
+    let path = Path::read(head.path()).canonical().to_owned();
+    let asked = Asked { world: world.clone(), site, head: head.clone(), path, now };
+    if asked.head.is_navigation() {
+        return Ruling::Answer(login::page::ask_for_account(&asked));
+    }
+    let fault = Fault::new(Code::LoginRequired, "several accounts are served here and there is no session");
+    Ruling::Answer(asked.refuse(&fault))
+}
+
+/// Nobody is signed in: a navigation goes to sign in and comes back, anything else is told so.
+fn sign_in_first(asked: Rc<Asked>, stale: bool) -> Ruling {
+    if asked.head.is_navigation() {
+        return login::page::first(asked, stale);
+    }
+    let fault = match stale {
+        true => Fault::new(Code::SessionExpired, "the session cookie holds no valid session"),
+        false => Fault::new(Code::LoginRequired, "no session"),
+    };
+    Ruling::Answer(if stale { asked.refuse_stale(&fault) } else { asked.refuse(&fault) })
+}
+
+enum Unmet {
+    Role(Fault),
+    Authentication(flow::Extras),
+}
+
+/// The first demand that the session does not meet.
+fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet> {
+    if let Some(fault) = missing_role(demands, opened) {
+        return Some(Unmet::Role(fault));
+    }
+    for demand in demands {
+        let Admission::Users { acr_values, max_age, .. } = demand else { continue };
+        let origin = &opened.session.origin;
+        let acr = acr_values.is_empty() || origin.acr.as_ref().is_some_and(|acr| acr_values.contains(acr));
+        let authenticated = origin.auth_time.map_or(opened.session.opened, |seconds| seconds.saturating_mul(1000));
+        let fresh = max_age.is_none_or(|age| now.saturating_sub(authenticated) <= age);
+        if !acr || !fresh {
+            return Some(Unmet::Authentication(flow::Extras {
+                acr_values: acr_values.clone(),
+                max_age: max_age.map(|age| age / 1000),
+                ..flow::Extras::default()
+            }));
+        }
+    }
+    None
+}
+
+/// The first demand for a role that the session does not meet.
+pub fn missing_role(demands: &[&Admission], opened: &Opened) -> Option<Fault> {
+    let missing = |demand: &&Admission| match demand {
+        Admission::Users { roles, .. } if !roles.is_empty() => {
+            let held = &opened.session.user.roles;
+            let detail = || format!("{:?} has none of the roles {}", opened.session.user.username, roles.join(", "));
+            (!roles.iter().any(|role| held.contains(role))).then(|| Fault::new(Code::RoleMissing, detail()))
+        }
+        _ => None,
+    };
+    demands.iter().find_map(missing)
+}
+
+/// The IdP has to authenticate the person again, or better.
+fn step_up(asked: Rc<Asked>, extras: flow::Extras) -> Ruling {
+    let provider = match asked.visitor() {
+        Visitor::Known(opened) => opened.session.origin.provider.clone(),
+        _ => String::new(),
+    };
+    let known = asked.site.as_ref().is_some_and(|site| site.provider(&provider).is_some());
+    if asked.head.is_navigation() && known {
+        let target = String::from_utf8_lossy(asked.head.target()).into_owned();
+        return login::begin(asked, &provider, &target, extras);
+    }
+    let detail = "the session was authenticated too long ago or too weakly for this path";
+    Ruling::Answer(asked.refuse(&Fault::new(Code::LoginRequired, detail)))
+}
+
+fn owned(names: Vec<&str>) -> Vec<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+fn canonical_target(head: &Head, path: &Path<'_>) -> Vec<u8> {
+    let mut target = path.canonical().as_bytes().to_vec();
+    if let Some(query) = head.query() {
+        target.push(b'?');
+        target.extend(query);
+    }
+    target
+}
+
+/// Basic credentials count on `programs` paths only: elsewhere they would be a password login that
+/// nothing ruled on.
+fn strip_basic(head: &Head, pass: &mut Pass) {
+    let basic = |value: &[u8]| value.trim_ascii_start().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic"));
+    if head.all("authorization").any(basic) {
+        pass.remove.push("authorization".into());
+    }
+}
+
+fn cookie_edit(world: &World, head: &Head) -> CookieEdit {
+    let base = world.config.cookies.name.as_bytes();
+    let cookies = head.cookies();
+    let mut left: Vec<u8> = Vec::new();
+    let mut changed = false;
+    for header in &cookies {
+        let rest = cookie::without_ours(base, header);
+        changed |= !matches!(rest, Some(std::borrow::Cow::Borrowed(_)));
+        if let Some(rest) = rest {
+            if !left.is_empty() {
+                left.extend(b"; ");
+            }
+            left.extend_from_slice(&rest);
+        }
+    }
+    match (changed, left.is_empty()) {
+        (false, _) => CookieEdit::Keep,
+        (true, true) => CookieEdit::Remove,
+        (true, false) => CookieEdit::Replace(left),
+    }
+}

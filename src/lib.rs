@@ -1,9 +1,31 @@
-//! envoy-sso
+//! envoy-sso: single sign-on for any web application, as one proxy-wasm filter in Envoy or Istio.
+//!
+//! What a request goes through:
+//!
+//! ```text
+//!              headers                                     flows: one async fn each, no IO
+//!  Envoy ─▶ proxy::filter ─▶ gate::rule ─┬─▶ pass    ┌─▶ login::oidc      start_login, finish_login
+//!              ▲                         ├─▶ answer  ├─▶ login::recheck   the directory, once a `recheck`
+//!              │ Call / Reply            ├─▶ body    ├─▶ logout           here and at the IdP
+//!              └── task::Task ◀──────────┴─▶ flow ───┴─▶ password         who may still use one
+//!                                                           │
+//!  oidc, saml: the protocols, pure      directory: the one account behind an identity
+//!  session: the sealed cookie           identity: claims to email, phone, roles
+//!  config: what operators write         pages: where a Fault becomes an answer
+//! ```
+//!
+//! - [`gate`] reads like the rules: account, own endpoints, password logins, access, session.
+//! - [`task`] lets a flow wait for answers without touching Envoy; [`proxy`] is the only room that does.
+//! - [`fault`] is every refusal: a public code, a private reason. [`events`] logs and counts it once.
+//! - [`host`] is what the filter needs from outside: time, randomness, shared data; tests bring their own.
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod background;
 pub mod config;
 pub mod directory;
+pub mod endpoints;
+pub mod events;
 pub mod fault;
 pub mod gate;
 pub mod host;
@@ -16,10 +38,18 @@ pub mod oidc;
 pub mod pages;
 pub mod password;
 pub mod proxy;
+pub mod request;
 pub mod saml;
 pub mod secret;
 pub mod session;
+pub mod shared;
 pub mod surface;
 pub mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod world;
+
+#[cfg(target_family = "wasm")]
+proxy_wasm::main! {{
+    proxy::start();
+}}

@@ -96,7 +96,7 @@ impl Head {
 
     /// The value of a header that stands there once and is text.
     pub fn one(&self, name: &str) -> Option<&str> {
-        let mut values = self.all(name);
+        let mut values = self.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value);
         let value = values.next()?;
         values.next().is_none().then(|| std::str::from_utf8(value).ok())?
     }

@@ -47,7 +47,8 @@ impl SharedSet {
     /// True where the id is in the set and has not expired.
     pub fn contains(&self, host: &dyn Host, id: &[u8; 16], now: u64) -> bool {
         let (Some(bytes), _) = host.shared_get(&self.key(id)) else { return false };
-        entries(&bytes).any(|(other, until)| other == id && until > now)
+        let found = entries(&bytes).any(|(other, until)| other == id && until > now);
+        found
     }
 
     /// Adds an id until a time in milliseconds since 1970.

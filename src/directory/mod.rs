@@ -1,1 +1,32 @@
-//! stub
+//! Where users are looked up, and the one account behind an identity (SPEC section 5).
+//!
+//! What a directory returns is compared again here, whatever it was asked: real ones ignore filters. A
+//! directory that cannot be asked, or that answers something odd, is `directory_unavailable`: it never
+//! signs anyone in, and it never makes anyone unknown.
+
+mod cache;
+mod lookup;
+mod provision;
+mod recheck;
+mod record;
+pub mod reports;
+mod resolve;
+pub mod scim;
+mod seen;
+mod static_list;
+#[cfg(test)]
+mod tests;
+
+pub use cache::Cache;
+pub use lookup::by_username;
+pub use provision::accept_invitation;
+pub use recheck::recheck;
+pub use record::{Origin, Record, User};
+pub use resolve::{resolve, Resolution};
+
+use crate::fault::{Code, Fault};
+
+/// The refusal for a directory that cannot be asked or answers something odd.
+pub(crate) fn unavailable(detail: impl Into<String>) -> Fault {
+    Fault::new(Code::DirectoryUnavailable, detail)
+}

@@ -1,2 +1,132 @@
-//! stub
+//! What an identity provider said about a person, and the one value that leads to a user.
+
+pub mod email;
+pub mod mapping;
+pub mod phone;
+pub mod roles;
 pub mod time;
+
+use serde_json::Value;
+
+use crate::config::MappingFrom;
+
+pub use mapping::{mapped_value, usable_email, Mapped};
+
+/// Claims, UserInfo members or SAML attributes by name.
+pub type Claims = serde_json::Map<String, Value>;
+
+/// A verified person. Only a verifier makes one: leaving out the verification does not compile.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// What `mapped` was read from. SAML attributes are lists of strings; a list in a token is of the
+    /// wrong type.
+    pub source: MappingFrom,
+    /// The id of the provider in the configuration.
+    pub provider: String,
+    /// `iss`, or the SAML issuer.
+    pub issuer: String,
+    /// `sub`, or the SAML NameID.
+    pub subject: String,
+    /// Everything known: for headers and roles.
+    pub claims: Claims,
+    /// The one source that the mapping and `email_verified` are read from: mixing sources would let a
+    /// value from one be vouched for by another.
+    pub mapped: Claims,
+    /// When the person authenticated, in seconds since 1970.
+    pub auth_time: Option<u64>,
+    /// How.
+    pub acr: Option<String>,
+    /// The session at the provider.
+    pub sid: Option<String>,
+    /// SAML `SessionNotOnOrAfter`, in milliseconds since 1970.
+    pub not_after: Option<u64>,
+    proof: Proof,
+}
+
+/// Cannot be named outside of this house, so that no `Identity` is written down by hand.
+#[derive(Clone, Copy, Debug)]
+struct Proof;
+
+impl Identity {
+    /// For verifiers alone: everything given was verified. The optional members are set afterwards.
+    pub(crate) fn verified(
+        source: MappingFrom,
+        provider: impl Into<String>,
+        issuer: impl Into<String>,
+        subject: impl Into<String>,
+        claims: Claims,
+        mapped: Claims,
+    ) -> Self {
+        Self {
+            source,
+            provider: provider.into(),
+            issuer: issuer.into(),
+            subject: subject.into(),
+            claims,
+            mapped,
+            auth_time: None,
+            acr: None,
+            sid: None,
+            not_after: None,
+            proof: Proof,
+        }
+    }
+
+    /// `issuer|subject`, as it stands in a directory's `externalId`.
+    pub fn link(&self) -> String {
+        format!("{}|{}", self.issuer, self.subject)
+    }
+}
+
+/// The member of that name, else, where `claim` begins with `/`, what the JSON Pointer (RFC 6901) leads
+/// to. Names first: claims such as `https://app.example.com/email` hold slashes themselves.
+pub fn claim<'a>(claims: &'a Claims, claim: &str) -> Option<&'a Value> {
+    if let Some(value) = claims.get(claim) {
+        return Some(value);
+    }
+    let pointer = claim.strip_prefix('/')?;
+    let (first, rest) = match pointer.find('/') {
+        Some(at) => (pointer.get(..at)?, pointer.get(at..)?),
+        None => (pointer, ""),
+    };
+    claims.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(rest)
+}
+
+/// Characters that are not seen: zero-width, direction marks, soft hyphen, byte order mark. Two names
+/// that differ in one of them look the same to whoever reads them.
+pub(crate) fn invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+pub(crate) fn example(claims: Value) -> Identity {
+    let claims = claims.as_object().cloned().unwrap_or_default();
+    Identity::verified(MappingFrom::IdToken, "corp", "https://idp.example.com", "sub-1", claims.clone(), claims)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_claim_is_found_by_its_name_and_then_by_its_pointer() {
+        let claims = json!({
+            "email": "a", "/odd": "b", "https://app/roles": "c", "a": {"b": {"c": "d"}}, "x/y": {"~z": "e"}, "list": ["f"]
+        });
+        let claims = claims.as_object().unwrap();
+        for (name, found) in [
+            ("email", "a"), ("/email", "a"), ("/odd", "b"), ("https://app/roles", "c"), ("/a/b/c", "d"),
+            ("/x~1y/~0z", "e"), ("/list/0", "f"),
+        ] {
+            assert_eq!(claim(claims, name), Some(&json!(found)), "{name}");
+        }
+        for name in ["", "/", "mail", "/a/c", "a/b/c", "/list/1", "/email/x"] {
+            assert_eq!(claim(claims, name), None, "{name}");
+        }
+    }
+}

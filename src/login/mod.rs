@@ -1,1 +1,50 @@
-//! stub
+//! Ways in: one readable async function each.
+
+pub mod flow;
+pub mod headers;
+pub mod invitation;
+mod oidc;
+pub mod page;
+pub mod recheck;
+pub mod return_to;
+
+pub use oidc::{begin, finish, form_post};
+
+use crate::answer::Answer;
+use crate::events::{self, Place};
+use crate::fault::{Code, Fault};
+use crate::gate::Asked;
+use crate::session::{self, chunk_name, cookie, ended, Session, MAX_CHUNKS};
+use crate::world::{Site, Visitor};
+
+/// A person is in: the session's cookies, and back to where they wanted to go. A session this browser had
+/// before ends, whosever it was.
+pub fn opened(asked: &Asked, site: &Site, session: Session, return_to: &str) -> Result<Answer, Fault> {
+    let cookies = open_session(asked, site, session)?;
+    let answer = Answer::redirect(return_to);
+    Ok(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
+}
+
+/// Opens a session: its `set-cookie` values.
+pub fn open_session(asked: &Asked, site: &Site, session: Session) -> Result<Vec<String>, Fault> {
+    let world = &asked.world;
+    let host = &*world.host;
+    let sealed = session.seal(host, &world.config, &site.account)?;
+    let place = Place { provider: Some(&session.origin.provider).map(String::as_str).filter(|p| !p.is_empty()), user: Some(&session.user.username), ..asked.place() };
+    let method = session.method.as_str();
+    if let Visitor::Known(old) = asked.visitor() {
+        ended::end(host, &old.mark, old.session.opened.saturating_add(world.config.session.lifetime));
+    }
+    if world.admit(&site.account, session.clone(), sealed.as_bytes().into()).is_none() {
+        return Err(Fault::new(Code::NotReady, "the configuration does not let this session be"));
+    }
+    events::login(host, place, method);
+    let mut cookies = session::set_cookies(&world.config.cookies, &sealed);
+    let sent = asked.head.cookies();
+    for name in (cookies.len()..MAX_CHUNKS).map(|n| chunk_name(&world.config.cookies.name, n)) {
+        if cookie::pairs(&sent).any(|(own, _)| own == name.as_bytes()) {
+            cookies.push(cookie::delete(&name, &world.config.cookies));
+        }
+    }
+    Ok(cookies)
+}

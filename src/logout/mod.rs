@@ -1,1 +1,110 @@
-//! stub
+//! Ways out.
+
+use std::rc::Rc;
+
+use crate::answer::Answer;
+use crate::config::{Endpoint, Protocol};
+use crate::events::{self, Place};
+use crate::fault::Fault;
+use crate::gate::{Asked, Outcome, Ruling};
+use crate::host::random_token;
+use crate::oidc;
+use crate::pages;
+use crate::session::{ended, Opened, Purpose};
+use crate::task::{Ask, Task};
+use crate::world::Visitor;
+
+/// Sign out, here and at the IdP. Another site must not do that to people: a request that comes from
+/// one gets a page that asks (`body`: that page's form).
+pub fn asked_for(asked: Rc<Asked>, body: Option<Vec<u8>>) -> Ruling {
+    let opened = match asked.visitor() {
+        Visitor::Known(opened) => opened,
+        // Nothing to end; whatever cookies there are go.
+        _ => return Ruling::Answer(asked.without_session(Answer::redirect(&complete_path(&asked)))),
+    };
+    let confirmed = body.as_deref().is_some_and(|body| is_confirmed(&asked, &opened, body));
+    let origins = asked.site.as_ref().map(|site| site.account.origins.clone()).unwrap_or_default();
+    if !confirmed && asked.head.is_cross_site(&origins) {
+        return Ruling::Answer(confirm(&asked, &opened).unwrap_or_else(|fault| asked.refuse(&fault)));
+    }
+    let ask = asked.world.ask();
+    let flow = {
+        let (ask, asked) = (ask.clone(), asked.clone());
+        async move { log_out(&ask, &asked, &opened).await.map(Outcome::Answer) }
+    };
+    Ruling::Flow(Task::new(ask, flow), asked)
+}
+
+async fn log_out(ask: &Ask, asked: &Asked, opened: &Opened) -> Result<Answer, Fault> {
+    let (site, origin) = asked.site_and_origin()?;
+    let session = &opened.session;
+    let until = session.opened.saturating_add(asked.world.config.session.lifetime);
+    ended::end(ask.host(), &opened.mark, until);
+    let provider = Some(session.origin.provider.as_str()).filter(|provider| !provider.is_empty());
+    events::session_ended(ask.host(), Place { provider, user: Some(&session.user.username), ..asked.place() }, "logout");
+    let complete = format!("{origin}{}", site.account.paths.registered(Endpoint::LogoutComplete));
+    let state = random_token::<16>(ask.host())?;
+    let at_idp = match site.provider(&session.origin.provider).map(|provider| &provider.protocol) {
+        Some(Protocol::Oidc(oidc)) => {
+            // An IdP that is down does not keep anybody from signing out here.
+            let metadata = site.client(&session.origin.provider)?.metadata(ask).await.ok();
+            let logout = oidc::logout::Logout {
+                client_id: &oidc.client.client_id,
+                post_logout_redirect_uri: Some(&complete),
+                id_token_hint: session.tokens.id_token.as_ref(),
+                state: Some(&state),
+            };
+            oidc::logout::url(oidc.logout.as_ref(), metadata.as_deref(), &logout)
+        }
+        Some(Protocol::OAuth2(oauth2)) => {
+            let logout = oidc::logout::Logout {
+                client_id: &oauth2.client.client_id,
+                post_logout_redirect_uri: Some(&complete),
+                ..oidc::logout::Logout::default()
+            };
+            oidc::logout::url(oauth2.logout.as_ref(), None, &logout)
+        }
+        _ => None,
+    };
+    let answer = match at_idp {
+        Some(url) => Answer::redirect(url.as_str()),
+        None => Answer::redirect(&complete_path(asked)),
+    };
+    Ok(asked.without_session(answer))
+}
+
+/// Where the IdP sends the browser afterwards.
+pub fn complete(asked: &Asked) -> Answer {
+    let mut context = asked.page_context();
+    if let Visitor::Known(_) = asked.visitor() {
+        context.continue_to = Some("/".into());
+    }
+    pages::signed_out(&context)
+}
+
+fn complete_path(asked: &Asked) -> String {
+    asked.site.as_ref().map_or_else(|| "/".into(), |site| site.account.paths.registered(Endpoint::LogoutComplete))
+}
+
+/// The page that asks; its form carries the session's id, sealed, so that no other site can send it.
+fn confirm(asked: &Asked, opened: &Opened) -> Result<Answer, Fault> {
+    let (site, _) = asked.site_and_origin()?;
+    let keys = &asked.world.config.session.keys;
+    let csrf = keys.seal(&*asked.world.host, Purpose::Form, &site.account.code, opened.session.id.as_bytes())?;
+    let action = site.account.paths.path(Endpoint::Logout);
+    let page = pages::ConfirmLogout {
+        action: action.to_owned(),
+        csrf,
+        user: Some(opened.session.user.username.clone()),
+        ..pages::ConfirmLogout::default()
+    };
+    Ok(pages::confirm_logout(&asked.page_context(), &page))
+}
+
+fn is_confirmed(asked: &Asked, opened: &Opened, body: &[u8]) -> bool {
+    let mut values = url::form_urlencoded::parse(body).filter(|(name, _)| name == "csrf");
+    let (Some((_, value)), None) = (values.next(), values.next()) else { return false };
+    let keys = &asked.world.config.session.keys;
+    keys.open(Purpose::Form, &value)
+        .is_some_and(|(account, id)| account == opened.account.code && id == opened.session.id.as_bytes())
+}

@@ -28,6 +28,11 @@ pub use texts::{unknown_texts, TEXTS};
 
 use crate::config::raw;
 
+/// One of the pages' sentences, as the configuration has it.
+pub fn text(context: &Context<'_>, key: &str) -> String {
+    texts::Texts(context.pages).get(key).to_owned()
+}
+
 /// What every page and problem needs to know about the request it answers.
 #[derive(Clone, Debug)]
 pub struct Context<'a> {

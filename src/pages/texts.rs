@@ -173,6 +173,7 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("sign_in.title_to", "Sign in to {name}"),
     ("sign_in.choose", "Choose how you want to sign in."),
     ("sign_in.provider", "Continue with {title}"),
+    ("sign_in.unknown_domain", "No sign-in is set up for this email address. Choose below, or check the address."),
     ("sign_in.or", "or"),
     ("sign_in.email", "Work email address"),
     ("sign_in.email_go", "Continue with email"),

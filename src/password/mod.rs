@@ -1,1 +1,18 @@
-//! stub
+//! Who may still use a password (SPEC section 6): the username is read with certainty out of a login
+//! request, ruled on, and the request goes on byte for byte or not at all.
+
+pub mod alias;
+pub mod attempts;
+mod form;
+mod gate;
+mod json;
+pub mod login_request;
+mod names;
+pub mod ruling;
+pub mod success;
+
+pub use alias::alias_of_login;
+pub use gate::{gate, login_at, Match, Watch};
+pub use login_request::{head, username, Head, HeadRuling, Username, MAX_BODY};
+pub use ruling::{rule, session_stands, Ruling};
+pub use success::accepted;

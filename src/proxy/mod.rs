@@ -1,1 +1,16 @@
-//! stub
+//! The only room that speaks to Envoy: what comes in is turned into the types of the other rooms, what
+//! they decide into host calls.
+
+mod filter;
+mod foreign;
+mod host;
+mod root;
+
+use proxy_wasm::traits::RootContext;
+use proxy_wasm::types::LogLevel;
+
+/// Hands Envoy the root context.
+pub fn start() {
+    proxy_wasm::set_log_level(LogLevel::Info);
+    proxy_wasm::set_root_context(|_| -> Box<dyn RootContext> { Box::new(root::Root::default()) });
+}

@@ -3,7 +3,7 @@
 //! Two generations: when the young one is full it becomes the old one, and what is used again moves
 //! back. Memory is bounded, and nothing is ever walked.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -32,7 +32,17 @@ pub struct Opened {
     /// From this time on a request seals it anew, so that `idle` slides.
     pub reseal: u64,
     /// From this time on directory or IdP are asked again.
-    pub recheck: u64,
+    pub recheck: Cell<u64>,
+    /// The same session in a newer state, where a recheck gave it one.
+    pub successor: RefCell<Option<Rc<Opened>>>,
+}
+
+impl Opened {
+    /// The newest state of this session that this worker knows.
+    pub fn latest(self: Rc<Self>) -> Rc<Self> {
+        let newer = self.successor.borrow().clone();
+        newer.unwrap_or(self)
+    }
 }
 
 /// The sessions of one worker.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use cache::{Opened, OpenedSessions};
 pub use seal::{Envelope, KeyRing, Purpose, CHUNK, MAX_CHUNKS};
 
-use crate::config::{Account, Config, SessionSettings};
+use crate::config::{Account, Config, Cookies, SessionSettings};
 use crate::directory::User;
 use crate::fault::Fault;
 use crate::host::{random_token, Host};
@@ -138,30 +138,32 @@ impl Session {
         self.opened < account.not_before.max(user)
     }
 
-    /// Seals it into `set-cookie` values: one cookie, or several where one is too small. The ID token is
-    /// kept only where there is room: it serves as a hint at logout.
-    pub fn cookies(&self, host: &dyn Host, config: &Config, account: &Account) -> Result<Vec<String>, Fault> {
+    /// Seals it. The ID token is kept only where there is room: it serves as a hint at logout.
+    pub fn seal(&self, host: &dyn Host, config: &Config, account: &Account) -> Result<String, Fault> {
         let plain = |session: &Self| serde_json::to_vec(session).unwrap_or_default();
         let seal = |plain: &[u8]| config.session.keys.seal(host, Purpose::Session, &account.code, plain);
-        let sealed = match seal(&plain(self)) {
+        match seal(&plain(self)) {
             Err(fault) if self.tokens.id_token.is_some() => {
                 let mut smaller = self.clone();
                 smaller.tokens.id_token = None;
-                seal(&plain(&smaller)).map_err(|_| fault)?
+                seal(&plain(&smaller)).map_err(|_| fault)
             }
-            other => other?,
-        };
-        let cookies = &config.cookies;
-        let attributes = cookie::Attributes { cookies, same_site: cookies.same_site, max_age: None };
-        let mut list = Vec::new();
-        let mut rest = sealed.as_str();
-        while !rest.is_empty() {
-            let (chunk, tail) = rest.split_at_checked(CHUNK).unwrap_or((rest, ""));
-            list.push(cookie::set(&chunk_name(&cookies.name, list.len()), chunk, attributes));
-            rest = tail;
+            other => other,
         }
-        Ok(list)
     }
+}
+
+/// The `set-cookie` values of a sealed session: one, or several where one is too small.
+pub fn set_cookies(cookies: &Cookies, sealed: &str) -> Vec<String> {
+    let attributes = cookie::Attributes { cookies, same_site: cookies.same_site, max_age: None };
+    let mut list = Vec::new();
+    let mut rest = sealed;
+    while !rest.is_empty() {
+        let (chunk, tail) = rest.split_at_checked(CHUNK).unwrap_or((rest, ""));
+        list.push(cookie::set(&chunk_name(&cookies.name, list.len()), chunk, attributes));
+        rest = tail;
+    }
+    list
 }
 
 /// The name of the nth cookie of a session: `sso`, `sso-1`, `sso-2`, …

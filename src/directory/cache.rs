@@ -1,0 +1,81 @@
+//! What one configuration remembers of its directories: an index of each static list, and what a SCIM
+//! server answered a moment ago.
+//!
+//! Only rechecks read remembered answers. A login and a ruling on a password always ask, because a user
+//! who was deactivated a second ago must not get in by an old answer; a recheck's answer may be as old as
+//! `scim.cache`, which is how long a session's end may be late. Failures are never remembered.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use super::static_list::Index;
+use super::Record;
+use crate::config::{Account, StaticUser};
+
+/// The most answers that are kept.
+const MAX_ANSWERS: usize = 4_096;
+
+/// One per configuration: make a new one whenever a configuration is loaded, so that nothing of the old
+/// lists stays. Cheap to make; indexes are built when first asked.
+#[derive(Debug, Default)]
+pub struct Cache {
+    indexes: RefCell<HashMap<String, Rc<Index>>>,
+    answers: RefCell<HashMap<(String, String), (u64, Vec<Record>)>>,
+    plain_filters: RefCell<HashSet<String>>,
+}
+
+impl Cache {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The index of an account's list, built once.
+    pub(super) fn index(&self, account: &Account, users: &[StaticUser]) -> Rc<Index> {
+        if let Some(index) = self.indexes.borrow().get(&account.code) {
+            return index.clone();
+        }
+        let index = Rc::new(Index::new(&account.mapping, users));
+        self.indexes.borrow_mut().insert(account.code.clone(), index.clone());
+        index
+    }
+
+    /// What was answered about a username less than `max_age` milliseconds ago.
+    pub(super) fn answer(&self, account: &Account, username: &str, now: u64, max_age: u64) -> Option<Vec<Record>> {
+        let answers = self.answers.borrow();
+        let (at, records) = answers.get(&(account.code.clone(), username.to_owned()))?;
+        // A clock that went backwards makes an answer old, not young.
+        (max_age > 0 && now.checked_sub(*at)? < max_age).then(|| records.clone())
+    }
+
+    /// Remembers what was found for a username.
+    pub(super) fn remember(&self, account: &Account, username: &str, now: u64, max_age: u64, records: &[Record]) {
+        if max_age == 0 {
+            return;
+        }
+        let mut answers = self.answers.borrow_mut();
+        if answers.len() >= MAX_ANSWERS {
+            answers.retain(|_, (at, _)| now.saturating_sub(*at) < max_age);
+        }
+        if answers.len() >= MAX_ANSWERS {
+            answers.clear();
+        }
+        answers.insert((account.code.clone(), username.to_owned()), (now, records.to_vec()));
+    }
+
+    /// Forgets a username: something was written, or a login saw something newer.
+    pub(super) fn forget(&self, account: &Account, username: &str) {
+        self.answers.borrow_mut().remove(&(account.code.clone(), username.to_owned()));
+    }
+
+    /// True where this account's server refused a filter with `ew`.
+    pub(super) fn wants_plain_filters(&self, account: &Account) -> bool {
+        self.plain_filters.borrow().contains(&account.code)
+    }
+
+    /// Notes that.
+    pub(super) fn use_plain_filters(&self, account: &Account) {
+        self.plain_filters.borrow_mut().insert(account.code.clone());
+    }
+}

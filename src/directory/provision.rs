@@ -1,0 +1,157 @@
+//! What happens when nobody matches: invited people and automatic accounts, each created once.
+
+use super::scim::create::{self, Created};
+use super::{lookup, resolve, seen, unavailable, Cache, Origin, User};
+use crate::config::{Account, Attribute, Directory, ProvisioningMode};
+use crate::fault::{Code, Fault};
+use crate::host::Host;
+use crate::identity::{email, mapped_value, roles, usable_email, Identity, Mapped};
+use crate::task::Ask;
+
+/// The invitation of this person: the address invited, and the roles. The address must be the person's by
+/// the same policy as a mapped one, or anybody who types it in could accept.
+pub(super) fn invitation(account: &Account, identity: &Identity, mapped: &Mapped) -> Result<(String, Vec<String>), Fault> {
+    let address = usable_email(&account.mapping, identity)
+        .ok_or_else(|| resolve::unknown(account, mapped, "and there is no email to be invited by"))?;
+    account
+        .provisioning
+        .invitations
+        .iter()
+        .find(|invited| email::normalise(&invited.email).as_deref() == Some(address.as_str()))
+        .map(|invited| (address, invited.roles.clone()))
+        .ok_or_else(|| resolve::unknown(account, mapped, "and is not invited"))
+}
+
+/// The address and roles of an automatic account, where its domain is let in.
+pub(super) fn automatic(account: &Account, identity: &Identity, mapped: &Mapped) -> Result<(String, Vec<String>), Fault> {
+    let address = usable_email(&account.mapping, identity)
+        .ok_or_else(|| resolve::unknown(account, mapped, "and there is no email to create an account by"))?;
+    let domain = email::domain(&address);
+    if !account.provisioning.email_domains.iter().any(|allowed| allowed == "*" || allowed == domain) {
+        return Err(resolve::unknown(account, mapped, "and the email's domain is not one of provisioning.email_domains"));
+    }
+    Ok((address, account.provisioning.roles.clone()))
+}
+
+/// Creates the user of an invitation that was accepted. Everything is asked again: the invitation may be
+/// gone, or the user there already.
+pub async fn accept_invitation(ask: &Ask, account: &Account, cache: &Cache, identity: &Identity) -> Result<User, Fault> {
+    let mapped = mapped_value(&account.mapping, identity)?;
+    if matches!(account.directory, Directory::None) || account.provisioning.mode != ProvisioningMode::Invited {
+        return Err(resolve::unknown(account, &mapped, "nobody is invited"));
+    }
+    if let Some(user) = resolve::existing(ask, account, cache, identity, &mapped).await? {
+        return Ok(user);
+    }
+    let (address, roles) = invitation(account, identity, &mapped)?;
+    create(ask, account, cache, identity, &mapped, &address, roles).await
+}
+
+/// Creates the user: in a SCIM directory once and for all, over a static list for one session.
+pub(super) async fn create(
+    ask: &Ask,
+    account: &Account,
+    cache: &Cache,
+    identity: &Identity,
+    mapped: &Mapped,
+    address: &str,
+    new_roles: Vec<String>,
+) -> Result<User, Fault> {
+    let username = match mapped.attribute {
+        Attribute::Username => mapped.value.clone(),
+        Attribute::Email | Attribute::Phone => address.to_owned(),
+    };
+    let Directory::Scim(server) = &account.directory else {
+        free(ask, account, cache, &username).await?;
+        let claim_roles = roles::from_claims(&account.mapping, &identity.claims);
+        let mut user = User::without_record(username, Origin::Session, new_roles, claim_roles);
+        user.email = Some(address.to_owned());
+        user.phone = (mapped.attribute == Attribute::Phone).then(|| mapped.value.clone());
+        user.name = resolve::name(identity);
+        seen::mark(ask.host(), &account.code, &user.username);
+        return Ok(user);
+    };
+    let lock = Lock::key(&account.code, &mapped.value);
+    for _ in 0..LOOKS {
+        if let Some(held) = Lock::take(ask.host(), &lock, 4 * server.timeout + 1_000) {
+            // Between the lookup that found nobody and the lock, the login that held it may have created.
+            let result = async {
+                if let Some(user) = resolve::existing(ask, account, cache, identity, mapped).await? {
+                    return Ok(user);
+                }
+                free(ask, account, cache, &username).await?;
+                let name = resolve::name(identity);
+                let new = create::New { username: &username, address, mapped, name, roles: &new_roles, link: identity.link() };
+                match create::post(ask, server, &new).await? {
+                    Created::Record(record) if record.matches(&account.mapping, &mapped.value) => {
+                        resolve::check(account, identity, &record)?;
+                        return Ok(resolve::signed_in(ask, account, identity, &record));
+                    }
+                    // Somebody else was faster (409), or the answer does not show whom it made.
+                    Created::Record(_) | Created::Elsewhere => {}
+                }
+                cache.forget(account, &username);
+                match resolve::existing(ask, account, cache, identity, mapped).await? {
+                    Some(user) => Ok(user),
+                    None => Err(unavailable(format!("the user {username:?} was created, or was there, but cannot be found"))),
+                }
+            }
+            .await;
+            held.release(ask.host());
+            return result;
+        }
+        // Another login is creating this user: a lookup is as long a wait as it takes.
+        if let Some(user) = resolve::existing(ask, account, cache, identity, mapped).await? {
+            return Ok(user);
+        }
+    }
+    Err(unavailable(format!("another login is creating {username:?} and does not finish")))
+}
+
+/// Refuses to make a second user of a name: whoever has it would be taken for the new one.
+async fn free(ask: &Ask, account: &Account, cache: &Cache, username: &str) -> Result<(), Fault> {
+    match lookup::like_username(ask, account, cache, username).await?.first() {
+        None => Ok(()),
+        Some(taken) => {
+            let detail = format!("{username:?} cannot be created: {:?} has the name, and the mapping does not lead there", taken.username);
+            Err(Fault::new(Code::IdentityConflict, detail))
+        }
+    }
+}
+
+/// How often a login looks whether another one has created the user.
+const LOOKS: usize = 5;
+/// How many users can be in the making at once; two of one bucket wait for each other.
+const BUCKETS: u64 = 256;
+
+/// One login of the process creates a user at a time. Directories that enforce unique names would refuse
+/// the second anyway (409); this is for those that do not. Other machines are not held up by it.
+struct Lock {
+    key: String,
+    until: [u8; 8],
+}
+
+impl Lock {
+    fn key(code: &str, value: &str) -> String {
+        format!("sso.creating.{}", seen::hash(&[code, value]) % BUCKETS)
+    }
+
+    fn take(host: &dyn Host, key: &str, milliseconds: u64) -> Option<Self> {
+        let (value, cas) = host.shared_get(key);
+        let now = host.now();
+        let held = value.and_then(|v| v.try_into().ok()).map_or(0, u64::from_be_bytes);
+        // A holder that died, or a clock that was wrong, holds no longer than a minute or so.
+        if held > now && held - now <= 300_000 {
+            return None;
+        }
+        let until = (now + milliseconds).to_be_bytes();
+        host.shared_set(key, &until, cas).then(|| Self { key: key.to_owned(), until })
+    }
+
+    fn release(self, host: &dyn Host) {
+        let (value, cas) = host.shared_get(&self.key);
+        if value.as_deref() == Some(&self.until) {
+            host.shared_set(&self.key, &0u64.to_be_bytes(), cas);
+        }
+    }
+}

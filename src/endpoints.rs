@@ -1,0 +1,83 @@
+//! The filter's own endpoints: which method, which flow.
+
+use std::rc::Rc;
+
+use serde_json::json;
+
+use crate::answer::Answer;
+use crate::config::Endpoint;
+use crate::fault::{Code, Fault};
+use crate::gate::{Asked, Body, Ruling};
+use crate::request::Head;
+use crate::world::Visitor;
+use crate::{login, logout, oidc};
+
+/// Answers a request to one of them.
+pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
+    let method = asked.head.method().to_owned();
+    match (endpoint, method.as_slice()) {
+        (Endpoint::Login, b"GET" | b"HEAD") => login::page::show(asked),
+        (Endpoint::OidcCallback, b"GET") => {
+            let query = asked.head.query().unwrap_or_default().to_vec();
+            login::finish(asked, query)
+        }
+        (Endpoint::OidcCallback, b"POST") => form(asked, oidc::callback::MAX_CALLBACK, login::form_post),
+        (Endpoint::Session, b"GET" | b"HEAD") => Ruling::Answer(session(&asked)),
+        (Endpoint::Logout, b"GET" | b"HEAD") => logout::asked_for(asked, None),
+        (Endpoint::Logout, b"POST") => form(asked, 4096, |asked, body| logout::asked_for(asked, Some(body))),
+        (Endpoint::LogoutComplete, b"GET" | b"HEAD") => Ruling::Answer(logout::complete(&asked)),
+        (Endpoint::Login | Endpoint::Session | Endpoint::LogoutComplete, _) => not_allowed(&asked, "GET, HEAD"),
+        (Endpoint::OidcCallback | Endpoint::Logout, _) => not_allowed(&asked, "GET, POST"),
+        _ => Ruling::Answer(asked.refuse(&Fault::new(Code::NotReady, format!("{endpoint:?} is not built in yet")))),
+    }
+}
+
+fn not_allowed(asked: &Asked, allow: &str) -> Ruling {
+    let fault = Fault::new(Code::MethodNotAllowed, format!("only {allow}"));
+    Ruling::Answer(asked.refuse(&fault).with_header("allow", allow))
+}
+
+/// Reads a form's body, then goes on.
+fn form(asked: Rc<Asked>, limit: usize, then: impl FnOnce(Rc<Asked>, Vec<u8>) -> Ruling + 'static) -> Ruling {
+    if !is_form(&asked.head) {
+        let fault = Fault::new(Code::ContentTypeUnsupported, "expected application/x-www-form-urlencoded");
+        return Ruling::Answer(asked.refuse(&fault));
+    }
+    Ruling::Body(
+        limit,
+        Box::new(move |body| match body {
+            Body::Whole(bytes) => then(asked, bytes),
+            Body::TooLarge => {
+                let fault = Fault::new(Code::BodyTooLarge, format!("the body is larger than {limit} bytes"));
+                Ruling::Answer(asked.refuse(&fault))
+            }
+        }),
+    )
+}
+
+fn is_form(head: &Head) -> bool {
+    let plain = head.all("content-encoding").next().is_none();
+    let kind = head.one("content-type").and_then(|value| value.split(';').next()).unwrap_or_default();
+    plain && kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// Who is signed in.
+fn session(asked: &Asked) -> Answer {
+    match asked.visitor() {
+        Visitor::Known(opened) => {
+            let session = &opened.session;
+            let user = &session.user;
+            Answer::json(
+                200,
+                &json!({
+                    "user": user.username, "email": user.email, "name": user.name, "roles": user.roles,
+                    "account": opened.account.code, "method": session.method.as_str(),
+                    "idp": Some(&session.origin.provider).filter(|idp| !idp.is_empty()),
+                    "signed_in_at": session.opened / 1000, "expires_at": opened.expires / 1000,
+                }),
+            )
+        }
+        Visitor::Stale => asked.refuse_stale(&Fault::new(Code::SessionExpired, "the session cookie holds no valid session")),
+        Visitor::Nobody => asked.refuse(&Fault::new(Code::LoginRequired, "no session")),
+    }
+}

@@ -1,0 +1,239 @@
+//! From an identity to the one value that leads to a user (SPEC section 5 and 11, "Identity").
+
+use serde_json::Value;
+
+use super::{claim, email, phone, Claims, Identity};
+use crate::config::{Attribute, EmailVerified, Mapping, MappingFrom};
+use crate::fault::{Code, Fault};
+
+/// The longest username.
+const MAX_USERNAME: usize = 256;
+
+/// The value in the form in which it is compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// The directory field it must equal.
+    pub attribute: Attribute,
+    /// Normalised.
+    pub value: String,
+}
+
+/// Reads the mapped value: absent, empty, malformed or of the wrong type is `identity_missing`, several
+/// values are `identity_ambiguous`, an email that does not count is `email_unverified`.
+pub fn mapped_value(mapping: &Mapping, identity: &Identity) -> Result<Mapped, Fault> {
+    let missing = |why: &str| {
+        Fault::new(
+            Code::IdentityMissing,
+            format!("{} of {:?} from provider {:?} {why}", mapping.claim, identity.subject, identity.provider),
+        )
+        .about(&mapping.claim)
+    };
+    let found = claim(&identity.mapped, &mapping.claim).ok_or_else(|| missing("is absent"))?;
+    let text = match (found, identity.source) {
+        (Value::String(text), _) => text,
+        // An attribute of SAML has any number of values (saml-core 2.7.3.1).
+        (Value::Array(values), MappingFrom::Saml) => match values.as_slice() {
+            [] => return Err(missing("has no value")),
+            [Value::String(text)] => text,
+            [_] => return Err(missing("is no text")),
+            _ => {
+                let detail = format!("{} of {:?} has {} values", mapping.claim, identity.subject, values.len());
+                return Err(Fault::new(Code::IdentityAmbiguous, detail).about(&mapping.claim));
+            }
+        },
+        _ => return Err(missing("is of the wrong type")),
+    };
+    if text.trim().is_empty() {
+        return Err(missing("is empty"));
+    }
+    let value = normalise(mapping, text).ok_or_else(|| missing("is malformed"))?;
+    if mapping.attribute == Attribute::Email {
+        verified(mapping, identity, &mapping.claim)?;
+    }
+    Ok(Mapped { attribute: mapping.attribute, value })
+}
+
+/// A value of the mapping's attribute in the form in which it is compared: the same for what an identity
+/// brings and for what a directory holds.
+pub fn normalise(mapping: &Mapping, text: &str) -> Option<String> {
+    match mapping.attribute {
+        Attribute::Email => email::normalise(text),
+        Attribute::Phone => phone::normalise(text, mapping.default_country_code.as_deref()),
+        Attribute::Username => username(text),
+    }
+}
+
+/// Usernames compare exactly, so nothing is changed. What could not be told from another name is refused.
+fn username(text: &str) -> Option<String> {
+    let plain = !text.is_empty()
+        && text.len() <= MAX_USERNAME
+        && text.trim() == text
+        && !text.chars().any(super::invisible);
+    plain.then(|| text.to_owned())
+}
+
+/// The email that provisioning may go by: the mapped one, or the claim `email`, well formed and not
+/// refused by the policy for `email_verified`. An email that anybody may type in opens no invitation.
+pub fn usable_email(mapping: &Mapping, identity: &Identity) -> Option<String> {
+    let name = match mapping.attribute {
+        Attribute::Email => mapping.claim.as_str(),
+        _ => "email",
+    };
+    let address = email::normalise(text(identity.source, claim(&identity.mapped, name)?)?)?;
+    verified(mapping, identity, name).ok().map(|()| address)
+}
+
+/// The text of a claim; of a SAML attribute where it has one value.
+pub(crate) fn text(source: MappingFrom, value: &Value) -> Option<&str> {
+    match (value, source) {
+        (Value::String(text), _) => Some(text),
+        (Value::Array(values), MappingFrom::Saml) => match values.as_slice() {
+            [Value::String(text)] => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The policy for `email_verified` (OpenID Connect Core section 5.1). It is read beside the email: at the
+/// top, and beside a nested email too; where both are given, both count.
+fn verified(mapping: &Mapping, identity: &Identity, email_claim: &str) -> Result<(), Fault> {
+    let policy = mapping.email_verified;
+    if policy == EmailVerified::Ignored {
+        return Ok(());
+    }
+    let refused = |why: &str| {
+        let detail = format!("email_verified of {:?} from provider {:?} {why}", identity.subject, identity.provider);
+        Err(Fault::new(Code::EmailUnverified, detail).about("email_verified"))
+    };
+    let mut said = false;
+    for value in statements(&identity.mapped, email_claim) {
+        said = true;
+        match (value, text(identity.source, value)) {
+            (Value::Bool(true), _) | (_, Some("true")) => {}
+            (Value::Bool(false), _) | (_, Some("false")) => return refused("is false"),
+            _ => return refused("is neither true nor false"),
+        }
+    }
+    match policy {
+        EmailVerified::Required if !said => refused("is absent, and required"),
+        _ => Ok(()),
+    }
+}
+
+fn statements<'a>(claims: &'a Claims, email_claim: &str) -> impl Iterator<Item = &'a Value> {
+    let beside = match email_claim.rfind('/') {
+        Some(at) if at > 0 && email_claim.starts_with('/') && !claims.contains_key(email_claim) => email_claim
+            .get(..at)
+            .and_then(|parent| claim(claims, parent))
+            .and_then(|parent| parent.get("email_verified")),
+        _ => None,
+    };
+    claims.get("email_verified").into_iter().chain(beside)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::identity::example;
+    use serde_json::json;
+
+    pub(crate) fn mapping() -> Mapping {
+        Mapping {
+            from: MappingFrom::IdToken,
+            claim: "email".into(),
+            attribute: Attribute::Email,
+            default_country_code: Some("86".into()),
+            email_verified: EmailVerified::UnlessFalse,
+            roles_claim: None,
+            role_map: Default::default(),
+        }
+    }
+
+    fn read(mapping: &Mapping, claims: Value) -> Result<String, (Code, Option<String>)> {
+        mapped_value(mapping, &example(claims)).map(|m| m.value).map_err(|f| (f.code, f.field))
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_is_missing_and_named() {
+        assert_eq!(read(&mapping(), json!({"email": " Ada@acme.com "})), Ok("ada@acme.com".into()));
+        for claims in [
+            json!({}), json!({"mail": "ada@acme.com"}), json!({"email": ""}), json!({"email": "  "}), json!({"email": null}),
+            json!({"email": 1}), json!({"email": true}), json!({"email": ["ada@acme.com"]}), json!({"email": {"value": "ada@acme.com"}}),
+            json!({"email": "ada"}), json!({"email": "a@b@c"}), json!({"email": "ada@acme.com, bob@acme.com"}),
+        ] {
+            let found = read(&mapping(), claims.clone());
+            assert_eq!(found, Err((Code::IdentityMissing, Some("email".into()))), "{claims}");
+        }
+    }
+
+    #[test]
+    fn every_attribute_has_its_own_form() {
+        let with = |attribute, claim: &str| Mapping { attribute, claim: claim.into(), ..mapping() };
+        let claims = json!({"phone_number": "138 0000 0000", "n": {"user": "Ada"}, "sp": " ada"});
+        assert_eq!(read(&with(Attribute::Phone, "phone_number"), claims.clone()), Ok("+8613800000000".into()));
+        assert_eq!(read(&with(Attribute::Username, "/n/user"), claims.clone()), Ok("Ada".into()));
+        assert_eq!(read(&with(Attribute::Username, "sp"), claims), Err((Code::IdentityMissing, Some("sp".into()))));
+    }
+
+    #[test]
+    fn an_attribute_of_saml_has_one_value() {
+        let read = |values: Value| {
+            let mut identity = example(json!({ "email": values }));
+            identity.source = MappingFrom::Saml;
+            mapped_value(&mapping(), &identity).map(|m| m.value).map_err(|f| f.code)
+        };
+        assert_eq!(read(json!(["ada@acme.com"])), Ok("ada@acme.com".into()));
+        assert_eq!(read(json!("ada@acme.com")), Ok("ada@acme.com".into()));
+        assert_eq!(read(json!(["ada@acme.com", "bob@acme.com"])), Err(Code::IdentityAmbiguous));
+        assert_eq!(read(json!([])), Err(Code::IdentityMissing));
+        assert_eq!(read(json!([""])), Err(Code::IdentityMissing));
+        assert_eq!(read(json!([1])), Err(Code::IdentityMissing));
+    }
+
+    #[test]
+    fn email_verified_counts_as_the_policy_says() {
+        use EmailVerified::*;
+        for (value, required, unless_false) in [
+            (Some(json!(true)), true, true),
+            (Some(json!("true")), true, true),
+            (None, false, true),
+            (Some(json!(false)), false, false),
+            (Some(json!("false")), false, false),
+            (Some(json!(null)), false, false),
+            (Some(json!("True")), false, false),
+            (Some(json!("")), false, false),
+            (Some(json!(1)), false, false),
+            (Some(json!([true])), false, false),
+            (Some(json!(["true"])), false, false),
+        ] {
+            let mut claims = json!({"email": "ada@acme.com"});
+            if let Some(value) = &value {
+                claims["email_verified"] = value.clone();
+            }
+            for (policy, passes) in [(Required, required), (UnlessFalse, unless_false), (Ignored, true)] {
+                let mapping = Mapping { email_verified: policy, ..mapping() };
+                let found = mapped_value(&mapping, &example(claims.clone()));
+                assert_eq!(found.is_ok(), passes, "{policy:?} {value:?}");
+                if let Err(fault) = found {
+                    assert_eq!(fault.code, Code::EmailUnverified);
+                }
+                assert_eq!(usable_email(&mapping, &example(claims.clone())).is_some(), passes, "{policy:?} {value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn email_verified_counts_only_for_emails_and_beside_a_nested_one() {
+        let by_name = Mapping { attribute: Attribute::Username, claim: "name".into(), email_verified: Required, ..mapping() };
+        use EmailVerified::Required;
+        assert_eq!(read(&by_name, json!({"name": "ada", "email_verified": false})), Ok("ada".into()));
+        let nested = Mapping { claim: "/user/email".into(), email_verified: Required, ..mapping() };
+        let claims = |verified: bool| json!({"user": {"email": "ada@acme.com", "email_verified": verified}});
+        assert!(read(&nested, claims(true)).is_ok());
+        assert_eq!(read(&nested, claims(false)).map_err(|e| e.0), Err(Code::EmailUnverified));
+        let mut both = claims(false);
+        both["email_verified"] = json!(true);
+        assert_eq!(read(&nested, both).map_err(|e| e.0), Err(Code::EmailUnverified));
+    }
+}

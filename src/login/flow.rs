@@ -1,0 +1,161 @@
+//! A login in progress: one sealed, short-lived cookie of its own, so that parallel tabs do not disturb
+//! each other. It binds `state`, `nonce`, PKCE verifier, account, provider and return URL to this
+//! browser: login CSRF, mix-up and code injection all fail on it (RFC 6749 section 10.12, RFC 9700
+//! section 4.4, RFC 7636).
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, Cookies, SameSite};
+use crate::fault::{Code, Fault};
+use crate::host::Host;
+use crate::request::Head;
+use crate::session::{cookie, Purpose};
+use crate::shared::{id_of, Inserted, SharedSet, WhenFull};
+
+/// How long a login may take, milliseconds.
+pub const LIFETIME: u64 = 600_000;
+
+/// Logins in progress in one browser, and bytes of their cookies: more than these and requests grow
+/// beyond what servers take.
+const MAX_FLOWS: usize = 20;
+const MAX_BYTES: usize = 16 * 1024;
+
+/// States that were used: a copied flow cookie does not make a state good twice on this Envoy.
+const USED: SharedSet = SharedSet { name: "sso.used", buckets: 1024, capacity: 64, when_full: WhenFull::Evict };
+
+/// What an authorization request may ask for beyond the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extras {
+    /// `login_hint`.
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+    pub login_hint: Option<String>,
+    /// `acr_values`.
+    #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
+    pub acr_values: Vec<String>,
+    /// `max_age`, seconds.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<u64>,
+}
+
+/// A login in progress.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// The provider it was started with.
+    #[serde(rename = "p")]
+    pub provider: String,
+    /// `state`, or RelayState.
+    #[serde(rename = "s")]
+    pub state: String,
+    /// `nonce`, or the AuthnRequest's ID.
+    #[serde(rename = "n")]
+    pub nonce: String,
+    /// The PKCE verifier.
+    #[serde(rename = "v")]
+    pub verifier: String,
+    /// Path and query to come back to.
+    #[serde(rename = "r")]
+    pub return_to: String,
+    /// The redirect URI of the authorization request, repeated at the token endpoint.
+    #[serde(rename = "u")]
+    pub redirect_uri: String,
+    /// Milliseconds since 1970.
+    #[serde(rename = "t")]
+    pub started: u64,
+    /// What was asked for besides.
+    #[serde(rename = "e", default)]
+    pub extras: Extras,
+}
+
+/// Its cookie's name: the beginning of the state tells logins apart.
+fn name(cookies: &Cookies, state: &str) -> String {
+    let handle: String = state.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(12).collect();
+    format!("{}-flow-{handle}", cookies.name)
+}
+
+impl Flow {
+    /// The `set-cookie` values that begin this login: its own, and the end of those that are too many.
+    /// `cross_site`: the answer comes as a cross-site POST, which carries no `Lax` cookie.
+    pub fn begin(&self, host: &dyn Host, config: &Config, account: &str, head: &Head, cross_site: bool) -> Result<Vec<String>, Fault> {
+        let plain = serde_json::to_vec(self).map_err(|_| Fault::new(Code::NotReady, "a flow is no JSON"))?;
+        let sealed = config.session.keys.seal(host, Purpose::Flow, account, &plain)?;
+        let same_site = match cross_site && config.cookies.secure {
+            true => SameSite::None,
+            false => SameSite::Lax,
+        };
+        let attributes = cookie::Attributes { cookies: &config.cookies, same_site, max_age: Some(LIFETIME / 1000) };
+        let own = name(&config.cookies, &self.state);
+        let mut list = surplus(config, head, host.now(), own.len() + sealed.len());
+        list.push(cookie::set(&own, &sealed, attributes));
+        Ok(list)
+    }
+
+    /// The login that this state belongs to, in this browser, for this account. It is used up.
+    pub fn take(host: &dyn Host, config: &Config, account: &str, head: &Head, state: &str) -> Result<(Self, String), Fault> {
+        let unknown = |why: &str| Fault::new(Code::StateUnknown, format!("state: {why}"));
+        let own = name(&config.cookies, state);
+        let cookies = head.cookies();
+        let mut sealed = cookie::pairs(&cookies).filter(|(name, _)| *name == own.as_bytes()).map(|(_, value)| value);
+        let text = sealed.next().ok_or_else(|| unknown("this browser has no login with it in progress"))?;
+        if sealed.any(|other| other != text) {
+            return Err(unknown("two flow cookies of one name"));
+        }
+        let text = std::str::from_utf8(text).map_err(|_| unknown("the flow cookie is no text"))?;
+        let (code, plain) = config.session.keys.open(Purpose::Flow, text).ok_or_else(|| unknown("the flow cookie does not open"))?;
+        let flow: Self = serde_json::from_slice(&plain).map_err(|_| unknown("the flow cookie is of another version"))?;
+        if code != account {
+            return Err(unknown("it belongs to another account"));
+        }
+        if flow.state != state {
+            return Err(unknown("it is not that of the flow cookie"));
+        }
+        let now = host.now();
+        if now.saturating_sub(flow.started) >= LIFETIME || flow.started > now.saturating_add(60_000) {
+            return Err(unknown("the login took longer than ten minutes"));
+        }
+        if USED.insert(host, &id_of(&flow.state), flow.started.saturating_add(LIFETIME), now) == Inserted::Known {
+            return Err(unknown("it was used already"));
+        }
+        Ok((flow, cookie::delete(&own, &config.cookies)))
+    }
+}
+
+/// True where this browser sent any cookie of a login with this state, opened or not.
+pub fn is_in_progress(config: &Config, head: &Head, state: &str) -> bool {
+    let own = name(&config.cookies, state);
+    let cookies = head.cookies();
+    let found = cookie::pairs(&cookies).any(|(name, _)| name == own.as_bytes());
+    found
+}
+
+/// Deletes flow cookies that are over, and the oldest until one more has room.
+fn surplus(config: &Config, head: &Head, now: u64, more: usize) -> Vec<String> {
+    let prefix = format!("{}-flow-", config.cookies.name);
+    let cookies = head.cookies();
+    let mut live: Vec<(u64, usize, &[u8])> = Vec::new();
+    let mut over: Vec<&[u8]> = Vec::new();
+    for (name, value) in cookie::pairs(&cookies).filter(|(name, _)| name.starts_with(prefix.as_bytes())).take(200) {
+        let started = std::str::from_utf8(value)
+            .ok()
+            .and_then(|text| config.session.keys.open(Purpose::Flow, text))
+            .and_then(|(_, plain)| serde_json::from_slice::<Flow>(&plain).ok())
+            .map(|flow| flow.started)
+            .filter(|started| now.saturating_sub(*started) < LIFETIME);
+        match started {
+            Some(started) => live.push((started, name.len() + value.len(), name)),
+            None => over.push(name),
+        }
+    }
+    live.sort_by_key(|(started, ..)| std::cmp::Reverse(*started));
+    let mut bytes = more;
+    for (i, (_, size, name)) in live.iter().enumerate() {
+        bytes += size;
+        if i + 1 >= MAX_FLOWS || bytes > MAX_BYTES {
+            over.push(name);
+        }
+    }
+    over.sort_unstable();
+    over.dedup();
+    let names = over.into_iter().filter_map(|name| std::str::from_utf8(name).ok());
+    let plain = |name: &&str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    names.filter(plain).take(50).map(|name| cookie::delete(name, &config.cookies)).collect()
+}

@@ -1,0 +1,178 @@
+//! The sign-in page, and what decides whether anybody sees it.
+
+use std::rc::Rc;
+
+use super::{begin, flow, return_to};
+use crate::answer::Answer;
+use crate::config::{Account, Endpoint, PasswordMode, Protocol, Provider};
+use crate::fault::{Code, Fault};
+use crate::gate::{Asked, Ruling};
+use crate::pages::{self, SignIn};
+
+/// A navigation without a session: to the IdP where that is the only way in, to the sign-in page where
+/// there is a choice.
+pub fn first(asked: Rc<Asked>, stale: bool) -> Ruling {
+    let Some(site) = asked.site.clone() else { return Ruling::Answer(asked.refuse(&nobody_here())) };
+    let target = String::from_utf8_lossy(asked.head.target()).into_owned();
+    let target = asked.origin().and_then(|origin| return_to::check(&target, origin).ok()).unwrap_or_else(|| "/".into());
+    if let Some(only) = only_way(&site.account) {
+        let id = only.id.clone();
+        return begin(asked, &id, &target, flow::Extras::default());
+    }
+    let url = asked.login_url().unwrap_or_else(|| "/".into());
+    let answer = Answer::redirect(&url).with_code(Code::LoginRequired.as_str());
+    Ruling::Answer(if stale { asked.without_session(answer) } else { answer })
+}
+
+/// GET of the sign-in page: `idp`, `return_to`, `login_hint`, `email`, `show=all`; or a login that a third
+/// party initiates (OpenID Connect Core section 4): `iss`, `target_link_uri`, `login_hint`.
+pub fn show(asked: Rc<Asked>) -> Ruling {
+    match requested(&asked) {
+        Ok(Way::Page(message)) => Ruling::Answer(page(&asked, message)),
+        Ok(Way::Provider(id, target, extras)) => begin(asked, &id, &target, extras),
+        Err(fault) => Ruling::Answer(asked.refuse(&fault)),
+    }
+}
+
+enum Way {
+    Page(Option<String>),
+    Provider(String, String, flow::Extras),
+}
+
+fn requested(asked: &Asked) -> Result<Way, Fault> {
+    let (Some(site), Some(origin)) = (&asked.site, asked.origin()) else { return Err(nobody_here()) };
+    let account = &site.account;
+    let head = &asked.head;
+    for name in ["idp", "return_to", "login_hint", "email", "iss", "target_link_uri", "show"] {
+        let query = head.query().unwrap_or_default();
+        if url::form_urlencoded::parse(query).filter(|(key, _)| key == name).count() > 1 {
+            return Err(Fault::new(Code::RequestInvalid, format!("{name} stands in the query twice")).about(name));
+        }
+    }
+    let target = match head.param("return_to").or_else(|| head.param("target_link_uri")) {
+        Some(text) => own_endpoints_lead_home(account, return_to::check(&text, origin)?),
+        None => "/".into(),
+    };
+    let hint = head.param("login_hint").filter(|hint| hint.len() <= 320);
+    let email = head.param("email").map(|email| email.trim().to_owned()).filter(|email| !email.is_empty() && email.len() <= 320);
+    let extras = flow::Extras { login_hint: hint.or_else(|| email.clone()), ..flow::Extras::default() };
+    if let Some(id) = head.param("idp") {
+        let provider = account.provider(&id).ok_or_else(|| Fault::new(Code::RequestInvalid, "no identity provider has that id").about("idp"))?;
+        return Ok(Way::Provider(provider.id.clone(), target, extras));
+    }
+    if let Some(issuer) = head.param("iss") {
+        let named = account.providers.iter().find(|provider| issuer_of(asked, provider).as_deref() == Some(&issuer));
+        let provider = named.ok_or_else(|| Fault::new(Code::RequestInvalid, "iss is no identity provider's of this account").about("iss"))?;
+        return Ok(Way::Provider(provider.id.clone(), target, extras));
+    }
+    if let Some(email) = email {
+        return Ok(match by_domain(account, &email) {
+            Some(provider) => Way::Provider(provider.id.clone(), target, extras),
+            None => Way::Page(Some("sign_in.unknown_domain".into())),
+        });
+    }
+    match only_way(account) {
+        Some(only) if head.param("show").as_deref() != Some("all") => Ok(Way::Provider(only.id.clone(), target, extras)),
+        _ => Ok(Way::Page(None)),
+    }
+}
+
+/// The provider, where it is the only way in that people are offered.
+fn only_way(account: &Account) -> Option<&Rc<Provider>> {
+    let beside = account.password.mode == PasswordMode::Enabled && account.password.page.is_some();
+    match account.providers.as_slice() {
+        [only] if !beside => Some(only),
+        _ => None,
+    }
+}
+
+/// Home-realm discovery: the provider whose `email_domains` hold the address's.
+fn by_domain<'a>(account: &'a Account, email: &str) -> Option<&'a Rc<Provider>> {
+    let domain = email.rsplit_once('@')?.1.to_ascii_lowercase();
+    account.providers.iter().find(|provider| provider.email_domains.contains(&domain))
+}
+
+fn issuer_of(asked: &Asked, provider: &Provider) -> Option<String> {
+    match &provider.protocol {
+        Protocol::Oidc(oidc) => {
+            let client = asked.site.as_ref()?.clients.get(&provider.id)?;
+            oidc.issuer.clone().or_else(|| client.known_metadata().map(|metadata| metadata.issuer.clone()))
+        }
+        Protocol::OAuth2(oauth2) => Some(oauth2.issuer.clone()),
+        Protocol::Saml(saml) => saml.issuer.clone(),
+    }
+}
+
+/// After signing in nobody wants to be signed out, or in again.
+fn own_endpoints_lead_home(account: &Account, target: String) -> String {
+    let path = target.split('?').next().unwrap_or_default();
+    match account.paths.endpoint(path) {
+        None | Some(Endpoint::Admin | Endpoint::Session | Endpoint::Invitation) => target,
+        Some(_) => "/".into(),
+    }
+}
+
+fn page(asked: &Asked, message: Option<String>) -> Answer {
+    let Some(site) = &asked.site else { return asked.refuse(&nobody_here()) };
+    let account = &site.account;
+    let action = account.paths.path(Endpoint::Login).to_owned();
+    let mut fields = Vec::new();
+    if asked.world.sites_at(asked.head.authority()).len() > 1 {
+        fields.push(("u".to_owned(), account.code.clone()));
+    }
+    if let Some(target) = asked.head.param("return_to") {
+        fields.push(("return_to".to_owned(), target));
+    }
+    let link = |id: &str| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("idp", id).extend_pairs(&fields);
+        format!("{action}?{}", query.finish())
+    };
+    let show_password = match account.password.mode {
+        PasswordMode::Enabled => true,
+        PasswordMode::Admins => asked.head.param("show").as_deref() == Some("all"),
+        PasswordMode::Disabled => false,
+    };
+    let context = asked.page_context();
+    let message = message.map(|key| pages::text(&context, &key));
+    let offer = SignIn {
+        providers: account.providers.iter().map(|p| (p.title.clone(), link(&p.id))).collect(),
+        password_page: account.password.page.clone().filter(|_| show_password),
+        email_form: account.providers.len() > 1 && account.providers.iter().any(|p| !p.email_domains.is_empty()),
+        account_form: false,
+        email: asked.head.param("email").or_else(|| asked.head.param("login_hint")),
+        message,
+        form_targets: form_targets(asked),
+        action,
+        fields,
+    };
+    pages::sign_in(&context, &offer)
+}
+
+/// The page that asks which account is meant, on an origin that several share.
+pub fn ask_for_account(asked: &Asked) -> Answer {
+    let Some(site) = &asked.site else { return asked.refuse(&nobody_here()) };
+    let mut fields = Vec::new();
+    let target = String::from_utf8_lossy(asked.head.target()).into_owned();
+    if let Some(target) = asked.origin().and_then(|origin| return_to::check(&target, origin).ok()) {
+        fields.push(("return_to".to_owned(), own_endpoints_lead_home(&site.account, target)));
+    }
+    let offer = SignIn {
+        account_form: true,
+        action: site.account.paths.path(Endpoint::Login).to_owned(),
+        fields,
+        ..SignIn::default()
+    };
+    pages::sign_in(&asked.page_context(), &offer)
+}
+
+/// Where the email form may be redirected to: browsers hold `form-action` against redirects too.
+fn form_targets(asked: &Asked) -> Vec<String> {
+    let Some(site) = &asked.site else { return Vec::new() };
+    let known = site.clients.values().filter_map(|client| client.known_metadata());
+    known.map(|metadata| metadata.authorization_endpoint.origin().ascii_serialization()).collect()
+}
+
+fn nobody_here() -> Fault {
+    Fault::new(Code::AccountUnknown, "no account is served here")
+}

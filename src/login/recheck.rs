@@ -1,0 +1,99 @@
+//! A session under way: sealed anew so that `idle` slides, and checked again with the directory once it
+//! is older than `recheck`.
+
+use std::rc::Rc;
+
+use crate::config::Directory;
+use crate::directory;
+use crate::events::{self, Place};
+use crate::fault::{Code, Fault};
+use crate::gate::{Asked, Outcome, Pass, Ruling};
+use crate::session::{self, ended, Opened, Session};
+use crate::task::{Ask, Task};
+use crate::world::{Site, World};
+
+/// While one request asks, others go on with what is known for this long (milliseconds): one look-up for
+/// one session, whatever arrives beside it.
+const ONE_ASKS: u64 = 5_000;
+
+/// True where there is anybody to ask.
+pub fn is_needed(site: &Site, _opened: &Opened) -> bool {
+    !matches!(site.account.directory, Directory::None)
+}
+
+/// Asks the directory, then lets the request pass with what it says.
+pub fn start(asked: Rc<Asked>, opened: Rc<Opened>, pass: Pass) -> Ruling {
+    opened.recheck.set(asked.now.saturating_add(ONE_ASKS));
+    let ask = asked.world.ask();
+    let flow = {
+        let (ask, asked) = (ask.clone(), asked.clone());
+        async move { recheck(&ask, &asked, &opened, pass).await }
+    };
+    Ruling::Flow(Task::new(ask, flow), asked)
+}
+
+async fn recheck(ask: &Ask, asked: &Asked, opened: &Rc<Opened>, mut pass: Pass) -> Result<Outcome, Fault> {
+    let (site, _) = asked.site_and_origin()?;
+    let world = &asked.world;
+    let session = &opened.session;
+    let user = match directory::recheck(ask, &site.account, &site.directory, &session.user).await {
+        Ok(Some(user)) => user,
+        Ok(None) => {
+            // Deactivated or gone: every copy of the session ends with it.
+            let until = session.opened.saturating_add(world.config.session.lifetime);
+            ended::end(ask.host(), &opened.mark, until);
+            events::session_ended(ask.host(), Place { user: Some(&session.user.username), ..asked.place() }, "user_inactive");
+            let fault = Fault::new(Code::UserInactive, format!("{:?} is no longer active", session.user.username));
+            return Ok(Outcome::Answer(asked.refuse_stale(&fault)));
+        }
+        Err(fault) => {
+            // Nobody gets more than they had while the directory cannot be asked, nor for longer.
+            let settings = &world.config.session;
+            let until = session.checked.saturating_add(settings.recheck).saturating_add(settings.recheck_grace);
+            if ask.now() >= until {
+                return Err(fault);
+            }
+            events::notice(ask.host(), asked.place(), crate::host::Level::Warn, &format!("a session goes on unchecked: {}", fault.detail));
+            pass.opened = Some(opened.clone());
+            return Ok(Outcome::Pass(pass));
+        }
+    };
+    let now = ask.now();
+    let session = Session { user, checked: now, seen: now, ..session.clone() };
+    let Some((newer, cookies)) = reseal(world, opened, session)? else {
+        let fault = Fault::new(Code::SessionExpired, "its user no longer has the role that lets a password session be");
+        return Ok(Outcome::Answer(asked.refuse_stale(&fault)));
+    };
+    // Roles may have changed: this request is judged by the new ones.
+    let path = crate::surface::Path::read(asked.head.path());
+    if let crate::surface::Demand::Users(demands) = crate::surface::demand(&site.account.access, &path, asked.head.path()) {
+        if let Some(fault) = crate::gate::missing_role(&demands, &newer) {
+            let answer = asked.refuse(&fault);
+            return Ok(Outcome::Answer(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie))));
+        }
+    }
+    pass.set_cookies = cookies;
+    pass.opened = Some(newer);
+    Ok(Outcome::Pass(pass))
+}
+
+/// The session with this request as its last: `set-cookie` values, none where sealing fails (the session
+/// goes on as it was).
+pub fn slide(world: &World, opened: &Rc<Opened>, now: u64) -> Vec<String> {
+    let session = Session { seen: now, ..opened.session.clone() };
+    match reseal(world, opened, session) {
+        Ok(Some((_, cookies))) => cookies,
+        _ => Vec::new(),
+    }
+}
+
+/// Seals a newer state of a session, which older copies of its cookie lead to from now on. `None`: the
+/// configuration does not let it be any longer.
+fn reseal(world: &World, opened: &Rc<Opened>, session: Session) -> Result<Option<(Rc<Opened>, Vec<String>)>, Fault> {
+    let sealed = session.seal(&*world.host, &world.config, &opened.account)?;
+    let Some(newer) = world.admit(&opened.account, session, sealed.as_bytes().into()) else { return Ok(None) };
+    let newer = Rc::new(newer);
+    *opened.successor.borrow_mut() = Some(newer.clone());
+    world.opened.put(newer.clone());
+    Ok(Some((newer, session::set_cookies(&world.config.cookies, &sealed))))
+}

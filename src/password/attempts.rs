@@ -1,0 +1,179 @@
+//! Failed passwords of a username, counted over all workers of a process.
+//!
+//! An attempt is counted when it begins, and taken back when the application accepts the password: a
+//! hundred guesses sent at once are a hundred failures before the first answer comes, and a guess whose
+//! answer nobody waits for counts too. Names are kept as keyed hashes, so that nobody can aim at another
+//! name's bucket. A bucket that is full forgets the name with the fewest failures, never one that is
+//! locked out; where all are, the newcomer waits.
+
+use sha2::{Digest, Sha256};
+
+use crate::config::AttemptLimit;
+use crate::fault::{Code, Fault};
+use crate::host::{self, Host};
+
+/// Buckets of at most this many bytes: 4 MB in all.
+const BUCKETS: u64 = 256;
+const BUCKET_BYTES: usize = 16 * 1024;
+/// How often a write is tried while other workers write too.
+const TRIES: usize = 16;
+
+/// An attempt under way.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    key: String,
+    name: [u8; 16],
+    at: u64,
+    window: u64,
+}
+
+struct Entry {
+    name: [u8; 16],
+    /// When, in milliseconds, oldest first.
+    times: Vec<u64>,
+}
+
+/// Counts an attempt, or refuses it with `too_many_attempts`: the right password too, while locked out.
+pub fn begin(host: &dyn Host, account: &str, username: &str, limit: AttemptLimit) -> Result<Attempt, Fault> {
+    let (key, name) = place(host, account, username)?;
+    let most = limit.limit.max(1) as usize;
+    for _ in 0..TRIES {
+        let now = host.now();
+        let (value, cas) = host.shared_get(&key);
+        let mut entries = read(&value.unwrap_or_default());
+        prune(&mut entries, now, limit.window);
+        let mut entry = match entries.iter().position(|entry| entry.name == name) {
+            Some(at) => entries.swap_remove(at),
+            None => Entry { name, times: Vec::new() },
+        };
+        if entry.times.len() >= most {
+            let detail = format!("{} failed password logins as {username:?} within {} ms", entry.times.len(), limit.window);
+            return Err(Fault::new(Code::TooManyAttempts, detail));
+        }
+        entry.times.push(now);
+        make_room(&mut entries, size(&entry), most)?;
+        entries.push(entry);
+        if host.shared_set(&key, &write(&entries), cas) {
+            return Ok(Attempt { key, name, at: now, window: limit.window });
+        }
+    }
+    Err(Fault::new(Code::TooManyAttempts, "the count of failed password logins is written by too many at once"))
+}
+
+/// True where the next attempt would be refused; counts nothing.
+pub fn locked(host: &dyn Host, account: &str, username: &str, limit: AttemptLimit) -> Result<bool, Fault> {
+    let (key, name) = place(host, account, username)?;
+    let mut entries = read(&host.shared_get(&key).0.unwrap_or_default());
+    prune(&mut entries, host.now(), limit.window);
+    Ok(entries.iter().any(|entry| entry.name == name && entry.times.len() >= limit.limit.max(1) as usize))
+}
+
+impl Attempt {
+    /// The application accepted the password: the name starts anew.
+    pub fn succeeded(self, host: &dyn Host) {
+        self.change(host, |times, _| times.clear());
+    }
+
+    /// The request never reached the application: it was no guess.
+    pub fn withdrawn(self, host: &dyn Host) {
+        self.change(host, |times, at| {
+            if let Some(own) = times.iter().rposition(|time| *time == at) {
+                times.remove(own);
+            }
+        });
+    }
+
+    fn change(self, host: &dyn Host, change: impl Fn(&mut Vec<u64>, u64)) {
+        for _ in 0..TRIES {
+            let (value, cas) = host.shared_get(&self.key);
+            let mut entries = read(&value.unwrap_or_default());
+            prune(&mut entries, host.now(), self.window);
+            for entry in entries.iter_mut().filter(|entry| entry.name == self.name) {
+                change(&mut entry.times, self.at);
+            }
+            entries.retain(|entry| !entry.times.is_empty());
+            if host.shared_set(&self.key, &write(&entries), cas) {
+                return;
+            }
+        }
+    }
+}
+
+/// The bucket of a name, and its hash under a key that this process made up.
+fn place(host: &dyn Host, account: &str, username: &str) -> Result<(String, [u8; 16]), Fault> {
+    let mut digest = Sha256::new();
+    digest.update(process_key(host)?);
+    digest.update((account.len() as u64).to_be_bytes());
+    digest.update(account.as_bytes());
+    digest.update(username.as_bytes());
+    let mut name = [0; 16];
+    for (to, from) in name.iter_mut().zip(digest.finalize()) {
+        *to = from;
+    }
+    let bucket = name.iter().take(8).fold(0u64, |n, b| (n << 8) | u64::from(*b)) % BUCKETS;
+    Ok((format!("sso.attempts.{bucket}"), name))
+}
+
+fn process_key(host: &dyn Host) -> Result<Vec<u8>, Fault> {
+    const KEY: &str = "sso.attempts.key";
+    for _ in 0..TRIES {
+        let (value, cas) = host.shared_get(KEY);
+        match value {
+            Some(key) if key.len() == 32 => return Ok(key),
+            _ => {
+                host.shared_set(KEY, &host::random::<32>(host)?, cas);
+            }
+        }
+    }
+    Err(Fault::new(Code::NotReady, "no key for counting attempts"))
+}
+
+/// Drops what is older than the window. A time in the future is a clock that was set back: it counts.
+fn prune(entries: &mut Vec<Entry>, now: u64, window: u64) {
+    for entry in entries.iter_mut() {
+        entry.times.retain(|time| now.saturating_sub(*time) < window);
+    }
+    entries.retain(|entry| !entry.times.is_empty());
+}
+
+fn make_room(entries: &mut Vec<Entry>, needed: usize, most: usize) -> Result<(), Fault> {
+    while entries.iter().map(size).sum::<usize>() + needed > BUCKET_BYTES.max(needed) {
+        let weakest = entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| entry.times.len() < most)
+            .min_by_key(|(_, entry)| (entry.times.len(), entry.times.last().copied()))
+            .map(|(at, _)| at)
+            .ok_or_else(|| Fault::new(Code::TooManyAttempts, "every name of this bucket is locked out"))?;
+        entries.swap_remove(weakest);
+    }
+    Ok(())
+}
+
+fn size(entry: &Entry) -> usize {
+    18 + entry.times.len() * 8
+}
+
+fn write(entries: &[Entry]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for entry in entries {
+        out.extend_from_slice(&entry.name);
+        out.extend_from_slice(&u16::try_from(entry.times.len()).unwrap_or(u16::MAX).to_be_bytes());
+        for time in entry.times.iter().take(usize::from(u16::MAX)) {
+            out.extend_from_slice(&time.to_be_bytes());
+        }
+    }
+    out
+}
+
+fn read(mut bytes: &[u8]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    while let Some((name, rest)) = bytes.split_first_chunk::<16>() {
+        let Some((count, rest)) = rest.split_first_chunk::<2>() else { break };
+        let Some((times, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*count)) * 8) else { break };
+        let times = times.chunks_exact(8).map(|t| t.iter().fold(0, |n, b| (n << 8) | u64::from(*b))).collect();
+        entries.push(Entry { name: *name, times });
+        bytes = rest;
+    }
+    entries
+}

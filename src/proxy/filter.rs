@@ -1,0 +1,331 @@
+//! One request: headers in, ruling out, and the calls in between.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, BufferType, MapType, Status};
+
+use super::host::EnvoyHost;
+use super::root::Waiting;
+use crate::answer::Answer;
+use crate::events;
+use crate::fault::{Code, Fault};
+use crate::gate::{self, Asked, Body, CookieEdit, Outcome, Pass, Ruling};
+use crate::host::Host;
+use crate::pages;
+use crate::request::Head;
+use crate::task::{self, Call, Failure, Reply, Step, Task};
+use crate::world::World;
+
+/// How long a request may wait for the first part of its body. Without
+/// `allow_on_headers_stop_iteration` it never comes.
+const BODY_WAIT: u64 = 15_000;
+
+/// One request.
+pub struct Filter {
+    pub(super) id: u32,
+    pub(super) world: Option<Rc<World>>,
+    pub(super) host: Rc<EnvoyHost>,
+    pub(super) waiting: Rc<Waiting>,
+    pub(super) stage: Stage,
+}
+
+/// How far it is.
+#[derive(Default)]
+pub enum Stage {
+    /// Nothing was decided.
+    #[default]
+    Start,
+    /// Its body is read.
+    Body(usize, Box<dyn FnOnce(Body) -> Ruling>),
+    /// A flow waits for a call.
+    Flow { task: Task<Result<Outcome, Fault>>, asked: Rc<Asked>, token: u32, sent: u64, max: usize, what: &'static str },
+    /// The application has it; this is for its answer.
+    Passed { set_cookies: Vec<String>, password: Option<crate::password::Watch> },
+    /// It was answered.
+    Answered,
+}
+
+/// What a callback tells Envoy.
+enum Next {
+    Pass,
+    Wait,
+}
+
+impl Context for Filter {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
+        let (mut task, asked, sent, max, what) = match std::mem::take(&mut self.stage) {
+            Stage::Flow { task, asked, token: own, sent, max, what } if own == token => (task, asked, sent, max, what),
+            // A reply to nothing this request waits for.
+            other => {
+                self.stage = other;
+                return;
+            }
+        };
+        let (reply, status) = reply(headers, body, max);
+        events::call(&*self.host, what, status, self.host.now().saturating_sub(sent));
+        match task.resume(reply) {
+            Step::Done(result) => self.finish(result, &asked, true),
+            Step::Call(call) => {
+                if let Next::Pass = self.send(task, asked, call) {
+                    let _ = hostcalls::resume_http_request();
+                }
+            }
+        }
+    }
+}
+
+impl HttpContext for Filter {
+    fn on_http_request_headers(&mut self, _count: usize, ends: bool) -> Action {
+        let Some(world) = &self.world else {
+            let fault = Fault::new(Code::NotReady, "the configuration was refused");
+            events::refusal(&*self.host, events::Place::default(), &fault);
+            let pages = crate::config::raw::Pages::default();
+            answer(&pages::refusal(&fault, &pages::Context::new(&pages, "", false)));
+            self.stage = Stage::Answered;
+            return Action::Pause;
+        };
+        let headers = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
+        let ruling = gate::rule(world, Rc::new(Head::new(headers, ends)));
+        action(self.apply(ruling, ends))
+    }
+
+    fn on_http_request_body(&mut self, size: usize, ends: bool) -> Action {
+        self.waiting.leave(self.id);
+        match &self.stage {
+            Stage::Body(limit, _) if !ends && size <= *limit => return Action::Pause,
+            Stage::Body(..) => {}
+            Stage::Flow { .. } => return Action::Pause,
+            Stage::Passed { .. } => return Action::Continue,
+            Stage::Start | Stage::Answered => return Action::Pause,
+        }
+        action(self.body_is_there(size))
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        self.waiting.leave(self.id);
+        match &self.stage {
+            // Trailers come after the whole body: there is no further body callback.
+            Stage::Body(limit, _) => {
+                let size = limit.saturating_add(1);
+                let size = hostcalls::get_buffer(BufferType::HttpRequestBody, 0, size).ok().flatten().map_or(0, |b| b.len());
+                action(self.body_is_there(size))
+            }
+            Stage::Passed { .. } => Action::Continue,
+            Stage::Flow { .. } | Stage::Start | Stage::Answered => Action::Pause,
+        }
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, _ends: bool) -> Action {
+        if let Stage::Passed { set_cookies, password } = &mut self.stage {
+            let mut cookies = std::mem::take(set_cookies);
+            if let Some(watch) = password.take() {
+                let headers = hostcalls::get_map_bytes(MapType::HttpResponseHeaders).unwrap_or_default();
+                cookies = watch.answered(&headers);
+            }
+            for cookie in cookies {
+                let _ = hostcalls::add_map_value(MapType::HttpResponseHeaders, "set-cookie", &cookie);
+            }
+        }
+        Action::Continue
+    }
+}
+
+impl Filter {
+    /// Carries out a ruling.
+    fn apply(&mut self, ruling: Ruling, ends: bool) -> Next {
+        match ruling {
+            Ruling::Pass(pass) => {
+                self.pass(pass);
+                Next::Pass
+            }
+            Ruling::Answer(own) => {
+                answer(&own);
+                self.stage = Stage::Answered;
+                Next::Wait
+            }
+            Ruling::Body(_, then) if ends => {
+                let ruling = then(Body::Whole(Vec::new()));
+                self.apply(ruling, true)
+            }
+            Ruling::Body(limit, then) => {
+                self.waiting.enter(self.id, self.host.now().saturating_add(BODY_WAIT));
+                self.stage = Stage::Body(limit, then);
+                Next::Wait
+            }
+            Ruling::Flow(mut task, asked) => match task.start() {
+                Step::Done(Ok(Outcome::Pass(pass))) => {
+                    self.pass(pass);
+                    Next::Pass
+                }
+                Step::Done(result) => {
+                    self.finish(result, &asked, false);
+                    Next::Wait
+                }
+                Step::Call(call) => self.send(task, asked, call),
+            },
+        }
+    }
+
+    fn body_is_there(&mut self, size: usize) -> Next {
+        match std::mem::take(&mut self.stage) {
+            Stage::Body(limit, then) => {
+                let body = match size {
+                    0 => Body::Whole(Vec::new()),
+                    size if size > limit => Body::TooLarge,
+                    size => match hostcalls::get_buffer(BufferType::HttpRequestBody, 0, size).ok().flatten() {
+                        Some(bytes) if bytes.len() == size => Body::Whole(bytes),
+                        _ => Body::TooLarge,
+                    },
+                };
+                let ruling = then(body);
+                self.apply(ruling, true)
+            }
+            other => {
+                self.stage = other;
+                Next::Wait
+            }
+        }
+    }
+
+    /// Makes the flow's next call. A call that cannot be made is answered at once.
+    fn send(&mut self, mut task: Task<Result<Outcome, Fault>>, asked: Rc<Asked>, call: Call) -> Next {
+        let mut call = call;
+        loop {
+            match dispatch(&call) {
+                Ok(token) => {
+                    let (max, what) = (call.max_answer, call.what);
+                    self.stage = Stage::Flow { task, asked, token, sent: self.host.now(), max, what };
+                    return Next::Wait;
+                }
+                Err(reply) => match task.resume(reply) {
+                    Step::Call(next) => call = next,
+                    Step::Done(Ok(Outcome::Pass(pass))) => {
+                        self.pass(pass);
+                        return Next::Pass;
+                    }
+                    Step::Done(result) => {
+                        self.finish(result, &asked, false);
+                        return Next::Wait;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Ends a flow. `paused`: the request waits and has to be resumed.
+    fn finish(&mut self, result: Result<Outcome, Fault>, asked: &Rc<Asked>, paused: bool) {
+        match result {
+            Ok(Outcome::Pass(pass)) => {
+                self.pass(pass);
+                if paused {
+                    let _ = hostcalls::resume_http_request();
+                }
+            }
+            Ok(Outcome::Answer(own)) => {
+                answer(&own);
+                self.stage = Stage::Answered;
+            }
+            Err(fault) => self.fail(asked, fault),
+        }
+    }
+
+    fn fail(&mut self, asked: &Rc<Asked>, fault: Fault) {
+        answer(&asked.refuse(&fault));
+        self.stage = Stage::Answered;
+    }
+
+    /// Changes the request as ruled. Each change is a host call, so there is none that is not needed.
+    fn pass(&mut self, pass: Pass) {
+        const REQUEST: MapType = MapType::HttpRequestHeaders;
+        for name in &pass.remove {
+            let _ = hostcalls::remove_map_value(REQUEST, name);
+        }
+        if let Some(target) = &pass.target {
+            let _ = hostcalls::set_map_value_bytes(REQUEST, ":path", Some(target));
+        }
+        match &pass.cookie {
+            CookieEdit::Keep => {}
+            CookieEdit::Remove => {
+                let _ = hostcalls::remove_map_value(REQUEST, "cookie");
+            }
+            CookieEdit::Replace(rest) => {
+                let _ = hostcalls::set_map_value_bytes(REQUEST, "cookie", Some(rest));
+            }
+        }
+        if let Some(opened) = &pass.opened {
+            for (name, value) in &opened.headers {
+                let _ = match name.as_str() {
+                    "authorization" => hostcalls::set_map_value_bytes(REQUEST, name, Some(value)),
+                    name => hostcalls::add_map_value_bytes(REQUEST, name, value),
+                };
+            }
+        }
+        self.stage = Stage::Passed { set_cookies: pass.set_cookies, password: pass.password };
+    }
+}
+
+impl Drop for Filter {
+    fn drop(&mut self) {
+        if matches!(self.stage, Stage::Body(..)) {
+            self.waiting.leave(self.id);
+        }
+    }
+}
+
+fn action(next: Next) -> Action {
+    match next {
+        Next::Pass => Action::Continue,
+        Next::Wait => Action::Pause,
+    }
+}
+
+/// Sends the filter's own answer.
+fn answer(answer: &Answer) {
+    let headers = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let body = (!answer.body.is_empty()).then_some(answer.body.as_slice());
+    let _ = hostcalls::send_http_response(u32::from(answer.status), headers, body);
+}
+
+/// Ends the wait of a request whose body never came.
+pub fn give_up(id: u32) {
+    if hostcalls::set_effective_context(id).is_err() {
+        return;
+    }
+    let fault = Fault::new(Code::NotReady, "no body came: is allow_on_headers_stop_iteration set?");
+    events::refusal(&EnvoyHost::default(), events::Place::default(), &fault);
+    let pages = crate::config::raw::Pages::default();
+    answer(&pages::refusal(&fault, &pages::Context::new(&pages, "", false)));
+}
+
+/// Hands a call to its cluster; the reply at once where Envoy does not take it.
+pub fn dispatch(call: &Call) -> Result<u32, Reply> {
+    let headers = call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let timeout = Duration::from_millis(call.timeout);
+    hostcalls::dispatch_http_call(&call.cluster, headers, call.body.as_deref(), Vec::new(), timeout).map_err(|status| {
+        Reply::Failed(match status {
+            Status::BadArgument => Failure::NoCluster(call.cluster.clone()),
+            _ => Failure::Unreachable,
+        })
+    })
+}
+
+/// Copies a reply out of its callback. No headers at all: the call failed.
+pub fn reply(headers: usize, body: usize, max: usize) -> (Reply, u16) {
+    if headers == 0 {
+        return (Reply::Failed(Failure::Unreachable), 0);
+    }
+    let map = hostcalls::get_map_bytes(MapType::HttpCallResponseHeaders).unwrap_or_default();
+    let status = map.iter().find(|(name, _)| name == ":status").map(|(_, value)| value.as_slice());
+    let status = status.and_then(|s| std::str::from_utf8(s).ok()).and_then(|s| s.parse().ok()).unwrap_or(0);
+    if body > max {
+        return (Reply::Failed(Failure::TooLarge), status);
+    }
+    let body = match body {
+        0 => Vec::new(),
+        size => hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, size).ok().flatten().unwrap_or_default(),
+    };
+    (Reply::Answer(task::Answer { status, headers: map, body }), status)
+}

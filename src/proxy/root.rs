@@ -1,0 +1,155 @@
+//! The root context: loads the configuration, keeps discovery documents and keys fresh, and ends the
+//! wait of requests whose body never comes.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{BufferType, ContextType};
+
+use super::filter::{self, Filter, Stage};
+use super::host::EnvoyHost;
+use crate::background::{self, Chore};
+use crate::config::{self, ProcessEnvironment};
+use crate::events;
+use crate::host::Host;
+use crate::task::Step;
+use crate::world::World;
+
+/// How often background work is looked for.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Background fetches under way at once in one worker: a thousand accounts take turns.
+const MAX_CHORES: usize = 8;
+
+/// One worker's root context.
+#[derive(Default)]
+pub struct Root {
+    world: Option<Rc<World>>,
+    host: Rc<EnvoyHost>,
+    waiting: Rc<Waiting>,
+    chores: HashMap<u32, (Chore, u64, &'static str)>,
+    next: usize,
+}
+
+/// Requests that wait for their body, by context id, until when.
+#[derive(Default)]
+pub struct Waiting(RefCell<HashMap<u32, u64>>);
+
+impl Waiting {
+    /// Waits until then.
+    pub fn enter(&self, id: u32, until: u64) {
+        self.0.borrow_mut().insert(id, until);
+    }
+
+    /// No longer.
+    pub fn leave(&self, id: u32) {
+        self.0.borrow_mut().remove(&id);
+    }
+
+    fn overdue(&self, now: u64) -> Vec<u32> {
+        let mut list = Vec::new();
+        self.0.borrow_mut().retain(|id, until| {
+            let late = *until <= now;
+            if late {
+                list.push(*id);
+            }
+            !late
+        });
+        list
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
+        let Some((mut chore, sent, what)) = self.chores.remove(&token) else { return };
+        let (reply, status) = filter::reply(headers, body, chore.max_answer);
+        events::call(&*self.host, what, status, self.host.now().saturating_sub(sent));
+        let step = chore.task.resume(reply);
+        self.go_on(chore, step);
+    }
+}
+
+impl RootContext for Root {
+    fn on_vm_start(&mut self, _size: usize) -> bool {
+        true
+    }
+
+    fn on_configure(&mut self, size: usize) -> bool {
+        let bytes = match size {
+            0 => Vec::new(),
+            size => hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default(),
+        };
+        match config::load(&bytes, &ProcessEnvironment) {
+            Ok(config) => {
+                let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+                events::configuration(&*self.host, config.accounts.len(), &[], &warnings);
+                self.world = Some(Rc::new(World::new(self.host.clone(), config)));
+                let _ = hostcalls::set_tick_period(TICK);
+                true
+            }
+            Err(problems) => {
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                events::configuration(&*self.host, 0, &problems, &[]);
+                // Envoy refuses the configuration; where it went on with this context nevertheless,
+                // every request would get 503 `not_ready`: there is no world to rule in.
+                self.world = None;
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let now = self.host.now();
+        for id in self.waiting.overdue(now) {
+            filter::give_up(id);
+        }
+        let Some(world) = self.world.clone() else { return };
+        let mut looked = 0;
+        while self.chores.len() < MAX_CHORES && looked < world.sites.len() {
+            let site = world.sites.get(self.next % world.sites.len()).cloned();
+            self.next = self.next.wrapping_add(1);
+            looked += 1;
+            let Some(site) = site else { continue };
+            for mut chore in background::due(&world, &site, now) {
+                let step = chore.task.start();
+                self.go_on(chore, step);
+            }
+        }
+    }
+
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Filter {
+            id,
+            world: self.world.clone(),
+            host: self.host.clone(),
+            waiting: self.waiting.clone(),
+            stage: Stage::Start,
+        }))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Root {
+    fn go_on(&mut self, mut chore: Chore, step: Step<Result<(), crate::fault::Fault>>) {
+        match step {
+            Step::Done(result) => events::refreshed(&*self.host, &chore.provider, result.err().as_ref()),
+            Step::Call(call) => match filter::dispatch(&call) {
+                Ok(token) => {
+                    chore.max_answer = call.max_answer;
+                    self.chores.insert(token, (chore, self.host.now(), call.what));
+                }
+                Err(reply) => {
+                    let step = chore.task.resume(reply);
+                    self.go_on(chore, step);
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What one worker's filter runs on: the checked configuration and all that is kept between requests.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::config::{Account, Config, Protocol, Provider};
+use crate::directory;
+use crate::fault::{Code, Fault};
+use crate::host::Host;
+use crate::oidc;
+use crate::session::{self, ended, Found, Method, Opened, OpenedSessions, Purpose, Session};
+use crate::task::Ask;
+
+/// One worker's filter.
+pub struct World {
+    /// The surroundings.
+    pub host: Rc<dyn Host>,
+    /// The configuration.
+    pub config: Config,
+    /// Sessions opened so far.
+    pub opened: OpenedSessions,
+    /// Every account, in the order written.
+    pub sites: Vec<Rc<Site>>,
+    by_authority: HashMap<String, Vec<Rc<Site>>>,
+}
+
+/// An account with what is kept for it.
+pub struct Site {
+    /// The account.
+    pub account: Rc<Account>,
+    /// Its OpenID Connect providers' documents, by provider id.
+    pub clients: HashMap<String, Rc<oidc::Client>>,
+    /// What its directory said lately.
+    pub directory: directory::Cache,
+}
+
+impl Site {
+    fn new(account: Rc<Account>) -> Self {
+        let clients = account.providers.iter().filter_map(|provider| match &provider.protocol {
+            Protocol::Oidc(oidc) => Some((provider.id.clone(), Rc::new(oidc::Client::new(oidc)))),
+            _ => None,
+        });
+        Self { clients: clients.collect(), directory: directory::Cache::new(), account }
+    }
+
+    /// What is known of an OpenID Connect provider.
+    pub fn client(&self, id: &str) -> Result<&Rc<oidc::Client>, Fault> {
+        self.clients.get(id).ok_or_else(|| Fault::new(Code::NotReady, "no OpenID Connect provider has that id"))
+    }
+
+    /// The provider of that id.
+    pub fn provider(&self, id: &str) -> Option<&Rc<Provider>> {
+        self.account.provider(id)
+    }
+}
+
+impl World {
+    /// Makes it from a checked configuration.
+    pub fn new(host: Rc<dyn Host>, config: Config) -> Self {
+        let sites: Vec<Rc<Site>> = config.accounts.iter().map(|a| Rc::new(Site::new(a.clone()))).collect();
+        let mut by_authority: HashMap<String, Vec<Rc<Site>>> = HashMap::new();
+        for site in &sites {
+            for origin in &site.account.origins {
+                by_authority.entry(origin.authority.clone()).or_default().push(site.clone());
+            }
+        }
+        Self { host, config, opened: OpenedSessions::default(), sites, by_authority }
+    }
+
+    /// The accounts served at an authority, as a `Host` header or `:authority` has it.
+    pub fn sites_at(&self, authority: &[u8]) -> &[Rc<Site>] {
+        let find = |authority: &str| self.by_authority.get(authority).map(Vec::as_slice);
+        let Ok(text) = std::str::from_utf8(authority) else { return &[] };
+        if let Some(found) = find(text) {
+            return found;
+        }
+        let lower = text.to_ascii_lowercase();
+        let bare = lower.strip_suffix(":443").or_else(|| lower.strip_suffix(":80")).unwrap_or(&lower);
+        find(&lower).or_else(|| find(bare)).unwrap_or_default()
+    }
+
+    /// What a flow holds.
+    pub fn ask(&self) -> Ask {
+        Ask::new(self.host.clone(), self.config.clusters.clone())
+    }
+
+    /// The session that these cookies hold for one of these accounts, if it is valid now.
+    pub fn session(&self, sites: &[Rc<Site>], cookies: &[&[u8]], now: u64) -> Visitor {
+        let sealed = match session::find(self.config.cookies.name.as_bytes(), cookies) {
+            Found::Nothing => return Visitor::Nobody,
+            Found::Broken => return Visitor::Stale,
+            Found::Sealed(sealed) => sealed,
+        };
+        let opened = match self.opened.get(&sealed) {
+            Some(opened) => opened,
+            None => match self.open(&sealed) {
+                Some(opened) => opened,
+                None => return Visitor::Stale,
+            },
+        };
+        // A recheck may have given the session a newer state than this copy of its cookie has.
+        let opened = opened.latest();
+        let here = sites.iter().any(|site| Rc::ptr_eq(&site.account, &opened.account));
+        if !here {
+            return Visitor::Nobody;
+        }
+        if now >= opened.expires || ended::has_ended(&*self.host, &opened.mark, now) {
+            return Visitor::Stale;
+        }
+        Visitor::Known(opened)
+    }
+
+    fn open(&self, sealed: &[u8]) -> Option<Rc<Opened>> {
+        let text = std::str::from_utf8(sealed).ok()?;
+        let (code, plain) = self.config.session.keys.open(Purpose::Session, text)?;
+        let session: Session = serde_json::from_slice(&plain).ok()?;
+        let account = self.config.accounts.iter().find(|account| account.code == code)?;
+        let mut opened = self.admit(account, session, sealed.into())?;
+        if self.config.session.keys.is_old(text) {
+            opened.reseal = 0;
+        }
+        let opened = Rc::new(opened);
+        self.opened.put(opened.clone());
+        Some(opened)
+    }
+
+    /// A session as requests need it, if the configuration lets it be: its account and provider are still
+    /// there, no cut ended it, and its way in is still open.
+    pub fn admit(&self, account: &Rc<Account>, session: Session, sealed: Box<[u8]>) -> Option<Opened> {
+        let way_in = match session.method {
+            Method::Sso => account.provider(&session.origin.provider).is_some(),
+            Method::Password => crate::password::session_stands(account, &session.user),
+        };
+        if !account.enabled || !way_in || session.is_before_cut(account) {
+            return None;
+        }
+        Some(Opened {
+            sealed,
+            account: account.clone(),
+            mark: ended::mark(&session.id),
+            headers: crate::login::headers::for_application(account, &session),
+            expires: session.expires(&self.config.session),
+            reseal: session.seen.saturating_add(self.config.session.idle / 16),
+            recheck: std::cell::Cell::new(session.checked.saturating_add(self.config.session.recheck)),
+            successor: std::cell::RefCell::new(None),
+            session,
+        })
+    }
+}
+
+/// Who the cookies say is there.
+pub enum Visitor {
+    /// There is no session.
+    Nobody,
+    /// There is one that does not count: expired, ended, unreadable. Its cookies are deleted.
+    Stale,
+    /// A valid session.
+    Known(Rc<Opened>),
+}
