@@ -10,6 +10,8 @@ mod clusters;
 mod document;
 mod duration;
 mod env;
+#[cfg(not(target_family = "wasm"))]
+mod find;
 mod paths;
 mod problems;
 mod provider;
@@ -25,6 +27,8 @@ pub use account::{
 };
 pub use check::load;
 pub use clusters::Clusters;
+#[cfg(not(target_family = "wasm"))]
+pub use find::find_in_text;
 pub use env::{Environment, Placeholders, ProcessEnvironment};
 pub use paths::{Endpoint, Paths};
 pub use problems::Problem;

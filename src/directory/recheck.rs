@@ -18,7 +18,7 @@ pub async fn recheck(ask: &Ask, account: &Account, cache: &Cache, user: &User) -
             // A directory that was taken away takes its roles along.
             let roles = roles::union(claim_roles.iter().cloned(), []);
             let stays = matches!(user.origin, Origin::Identity | Origin::Application);
-            return Ok(stays.then(|| User { roles, claim_roles, ..user.clone() }));
+            return Ok(stays.then(|| user.with_roles(roles, claim_roles)));
         }
         Directory::Static(_) => None,
         Directory::Scim(server) => Some(server),
@@ -55,7 +55,7 @@ fn without_record(account: &Account, user: &User, name_free: bool, claim_roles: 
         _ => return None,
     };
     let roles = roles::union(directory_roles, claim_roles.iter().cloned());
-    Some(User { roles, claim_roles, ..user.clone() })
+    Some(user.with_roles(roles, claim_roles))
 }
 
 /// The roles of a user made for this session, where provisioning would still make it.

@@ -119,6 +119,7 @@ pub struct User {
     #[serde(rename = "o")]
     pub origin: Origin,
     #[serde(skip)]
+    #[allow(dead_code)] // its type is what matters
     proof: Proof,
 }
 
@@ -154,6 +155,11 @@ impl User {
             origin,
             proof: Proof,
         }
+    }
+
+    /// The same user with other roles.
+    pub(super) fn with_roles(&self, roles: Vec<String>, claim_roles: Vec<String>) -> Self {
+        Self { roles, claim_roles, ..self.clone() }
     }
 
     /// The same user after the identity provider was asked again (a refresh): its new groups count, those

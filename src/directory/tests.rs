@@ -1,0 +1,514 @@
+//! The table of SPEC section 5, against a static list and a scripted SCIM server.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::{json, Value};
+
+use super::*;
+use super::Origin;
+use crate::config::*;
+use crate::identity::{example, mapping::tests::mapping, Identity};
+use crate::secret::Secret;
+use crate::task::{Call, Failure, Reply};
+use crate::testing::{self, drive_with, TestHost};
+
+pub(crate) fn account(directory: Directory) -> Account {
+    Account {
+        code: "acme".into(),
+        origins: Vec::new(),
+        enabled: true,
+        paths: Paths::of("acme"),
+        providers: Vec::new(),
+        mapping: mapping(),
+        directory,
+        provisioning: Provisioning {
+            mode: ProvisioningMode::Off,
+            email_domains: Vec::new(),
+            roles: Vec::new(),
+            invitations: Vec::new(),
+        },
+        password: Password {
+            mode: PasswordMode::Admins,
+            admin_roles: vec!["account_admin".into()],
+            logins: Vec::new(),
+            page: None,
+            attempts: AttemptLimit { limit: 3, window: 60_000 },
+        },
+        access: Vec::new(),
+        bearer: None,
+        forward: Forward { prefix: "x-sso-".into(), headers: Vec::new(), access_token: None },
+        not_before: 0,
+        not_before_users: BTreeMap::new(),
+    }
+}
+
+pub(crate) fn user(username: &str, email: Option<&str>, active: bool) -> StaticUser {
+    StaticUser {
+        username: username.into(),
+        email: email.map(str::to_owned),
+        phone: None,
+        name: None,
+        roles: vec!["member".into()],
+        active,
+        external_id: None,
+    }
+}
+
+pub(crate) fn scim() -> Directory {
+    Directory::Scim(Box::new(Scim {
+        url: "http://directory.internal/scim/v2".parse().unwrap(),
+        token: Some(Secret::new("scim-token".into())),
+        timeout: 2_000,
+        cache: 30_000,
+    }))
+}
+
+pub(crate) fn list(users: &[Value]) -> Reply {
+    testing::json(&json!({ "totalResults": users.len(), "Resources": users }))
+}
+
+fn path(call: &Call) -> (String, String) {
+    let of = |name: &str| call.headers.iter().find(|(n, _)| n == name).unwrap().1.clone();
+    (of(":method"), of(":path"))
+}
+
+/// Resolves with replies that depend on the call.
+fn resolved(
+    account: Account,
+    identity: Identity,
+    respond: impl FnMut(&Call) -> Reply,
+) -> (Result<Resolution, Fault>, Vec<Call>, Rc<TestHost>) {
+    let host = TestHost::new();
+    let ask = host.ask();
+    let inner = ask.clone();
+    let (result, calls) =
+        drive_with(&ask, async move { resolve(&inner, &account, &Cache::new(), &identity).await }, respond);
+    (result, calls, host)
+}
+
+fn ada() -> Identity {
+    example(json!({"email": "Ada@acme.com", "name": "Ada L", "groups": ["admins"]}))
+}
+
+fn name(result: Result<Resolution, Fault>) -> Result<String, Code> {
+    match result {
+        Ok(Resolution::User(user)) => Ok(user.username),
+        Ok(Resolution::Invitation { email, .. }) => Ok(format!("invited {email}")),
+        Err(fault) => Err(fault.code),
+    }
+}
+
+#[test]
+fn a_static_list_follows_the_table() {
+    let with = |users: Vec<StaticUser>| {
+        let (result, calls, _) = resolved(account(Directory::Static(users)), ada(), |_| panic!("no call"));
+        assert!(calls.is_empty());
+        name(result)
+    };
+    let bob = || user("bob", Some("bob@acme.com"), true);
+    assert_eq!(with(vec![bob(), user("ada", Some(" ADA@acme.com"), true)]), Ok("ada".into()));
+    assert_eq!(with(vec![bob(), user("ada", Some("ada@acme.com"), false)]), Err(Code::UserInactive));
+    assert_eq!(with(vec![bob(), user("ada", None, true)]), Err(Code::IdentityUnknown));
+    for second in [true, false] {
+        let both = vec![user("ada", Some("ada@acme.com"), true), user("ada2", Some("Ada@acme.com"), second)];
+        assert_eq!(with(both), Err(Code::IdentityAmbiguous), "{second}");
+    }
+    for (link, outcome) in [
+        ("https://idp.example.com|sub-1", Ok("ada".to_owned())),
+        ("https://idp.example.com|sub-2", Err(Code::IdentityConflict)),
+        ("https://idp.example.com|", Err(Code::IdentityConflict)),
+        ("https://other.example.com|sub-2", Ok("ada".into())),
+        ("HR-4711", Ok("ada".into())),
+        ("", Ok("ada".into())),
+    ] {
+        let linked = StaticUser { external_id: Some(link.into()), ..user("ada", Some("ada@acme.com"), true) };
+        assert_eq!(with(vec![linked]), outcome, "{link}");
+    }
+}
+
+#[test]
+fn without_a_directory_the_identity_is_the_user() {
+    let (result, ..) = resolved(account(Directory::None), ada(), |_| panic!("no call"));
+    let Ok(Resolution::User(user)) = result else { panic!("{result:?}") };
+    assert_eq!((user.username.as_str(), user.origin), ("ada@acme.com", Origin::Identity));
+    assert_eq!(user.name.as_deref(), Some("Ada L"));
+}
+
+#[test]
+fn roles_are_the_union_of_directory_and_role_map() {
+    let mut account = account(scim());
+    account.mapping.roles_claim = Some("groups".into());
+    account.mapping.role_map = BTreeMap::from([("admins".into(), "account_admin".into()), ("staff".into(), "reader".into())]);
+    let record = json!({"id": "1", "userName": "ada", "emails": [{"value": "ada@acme.com"}], "externalId": "x",
+        "roles": [{"value": "member"}], "groups": [{"value": "g1", "display": "staff"}, {"display": "account_owner"}]});
+    let (result, calls, _) = resolved(account, ada(), |_| list(std::slice::from_ref(&record)));
+    let Ok(Resolution::User(user)) = result else { panic!("{result:?}") };
+    assert_eq!(user.roles, ["account_admin", "member", "reader"]);
+    assert_eq!(calls.len(), 1, "one request per login");
+    let sealed = serde_json::to_string(&user).unwrap();
+    assert_eq!(serde_json::from_str::<User>(&sealed).unwrap(), user);
+}
+
+#[test]
+fn a_scim_lookup_is_one_request_with_a_token_and_the_first_links() {
+    let record = json!({"id": "1/2", "userName": "ada", "emails": [{"value": "ada@acme.com"}], "meta": {"version": "W/\"3\""}});
+    let (result, calls, host) = resolved(account(scim()), ada(), |call| match path(call).0.as_str() {
+        "GET" => list(std::slice::from_ref(&record)),
+        _ => testing::status(204, "", ""),
+    });
+    assert_eq!(name(result), Ok("ada".into()));
+    let paths: Vec<_> = calls.iter().map(path).collect();
+    assert_eq!(paths[0], ("GET".into(), "/scim/v2/Users?filter=emails.value%20eq%20%22ada%40acme.com%22&count=200".into()));
+    assert_eq!(paths[1], ("PATCH".into(), "/scim/v2/Users/1%2F2".into()));
+    assert!(calls[0].headers.contains(&("authorization".into(), "Bearer scim-token".into())));
+    assert!(calls[1].headers.contains(&("if-match".into(), "W/\"3\"".into())));
+    let body: Value = serde_json::from_slice(calls[1].body.as_ref().unwrap()).unwrap();
+    assert_eq!(body["Operations"][0], json!({"op": "add", "path": "externalId", "value": "https://idp.example.com|sub-1"}));
+    assert!(host.logs().is_empty());
+}
+
+#[test]
+fn a_failed_link_is_logged_and_the_person_is_in() {
+    let record = json!({"id": "1", "userName": "ada", "emails": ["ada@acme.com"]});
+    for failed in [testing::status(500, "", ""), Reply::Failed(Failure::Timeout)] {
+        let (result, _, host) = resolved(account(scim()), ada(), |call| match path(call).0.as_str() {
+            "GET" => list(std::slice::from_ref(&record)),
+            _ => failed.clone(),
+        });
+        assert_eq!(name(result), Ok("ada".into()));
+        assert_eq!(host.logs().len(), 1);
+        assert!(!host.logs()[0].1.contains("scim-token"));
+    }
+}
+
+#[test]
+fn what_the_directory_returns_is_compared_again() {
+    let other = json!({"id": "2", "userName": "eve", "emails": [{"value": "eve@acme.com"}], "externalId": "x"});
+    let own = json!({"id": "1", "userName": "ada", "emails": [{"value": "ADA@acme.com "}], "externalId": "x"});
+    let twin = json!({"id": "3", "userName": "ada2", "emails": [{"value": "ada@acme.com"}], "active": false});
+    for (users, outcome) in [
+        (vec![other.clone()], Err(Code::IdentityUnknown)),
+        (vec![other.clone(), own.clone()], Ok("ada".to_owned())),
+        (vec![own.clone(), own.clone()], Ok("ada".into())),
+        (vec![own, twin], Err(Code::IdentityAmbiguous)),
+        (vec![], Err(Code::IdentityUnknown)),
+    ] {
+        let (result, ..) = resolved(account(scim()), ada(), |_| list(&users));
+        assert_eq!(name(result), outcome, "{users:?}");
+    }
+}
+
+#[test]
+fn an_odd_answer_never_signs_anyone_in() {
+    let record = |more: &str| format!(r#"{{"totalResults":1,"Resources":[{{"id":"1","userName":"ada","externalId":"x","emails":[{{"value":"ada@acme.com"}}]{more}}}]}}"#);
+    let json = |body: String| testing::answer("application/scim+json", body);
+    assert_eq!(name(resolved(account(scim()), ada(), |_| json(record(""))).0), Ok("ada".into()));
+    for reply in [
+        Reply::Failed(Failure::Timeout),
+        Reply::Failed(Failure::Unreachable),
+        Reply::Failed(Failure::TooLarge),
+        testing::status(500, "application/json", record("")),
+        testing::status(401, "application/json", "{}"),
+        testing::status(404, "application/json", "{}"),
+        testing::status(302, "application/json", record("")),
+        testing::answer("text/html", "<html>"),
+        json(String::new()),
+        json("{}".into()),
+        json("[]".into()),
+        json("null".into()),
+        json(record("")[..40].into()),
+        json(record("") + "x"),
+        json(record(r#","userName":"eve""#)),
+        json(record(r#","active":"perhaps""#)),
+        json(record(r#","emails":7"#)),
+        json(record("").replace(r#""ada""#, "7")),
+        json(record("").replace(r#""userName":"ada","#, "")),
+        json(record("").replace(r#""totalResults":1"#, r#""totalResults":9"#).replace(r#""Resources":["#, r#""startIndex":5,"Resources":["#)),
+        json(r#"{"totalResults":1,"Resources":{}}"#.into()),
+        testing::answer("application/json", [record("").as_bytes(), b"\xff"].concat()),
+    ] {
+        let (result, ..) = resolved(account(scim()), ada(), |_| reply.clone());
+        assert_eq!(name(result), Err(Code::DirectoryUnavailable), "{reply:?}");
+    }
+}
+
+/// A server that ignores filters and pages.
+fn paged(total: usize, per_page: usize, at: impl Fn(usize) -> Value) -> impl FnMut(&Call) -> Reply {
+    move |call| {
+        let (_, path) = path(call);
+        let start: usize = path.split("startIndex=").nth(1).map_or(1, |s| s.split('&').next().unwrap().parse().unwrap());
+        let users: Vec<Value> = (start..=total).take(per_page).map(&at).collect();
+        testing::json(&json!({"totalResults": total, "startIndex": start, "itemsPerPage": users.len(), "Resources": users}))
+    }
+}
+
+fn numbered(n: usize) -> Value {
+    json!({"id": n.to_string(), "userName": format!("u{n}"), "emails": [{"value": format!("u{n}@acme.com")}], "externalId": "x"})
+}
+
+#[test]
+fn a_server_that_ignores_filters_is_read_to_the_end() {
+    let u = |n: usize| example(json!({"email": format!("u{n}@acme.com")}));
+    let (result, calls, _) = resolved(account(scim()), u(450), paged(450, 100, numbered));
+    assert_eq!((name(result), calls.len()), (Ok("u450".into()), 5));
+    // The second of that address is on the last page.
+    let (result, ..) = resolved(account(scim()), u(1), paged(450, 100, |n| match n {
+        450 => json!({"id": "450", "userName": "late", "emails": ["U1@acme.com"]}),
+        n => numbered(n),
+    }));
+    assert_eq!(name(result), Err(Code::IdentityAmbiguous));
+    let (result, ..) = resolved(account(scim()), u(1), paged(1_000_000, 10, numbered));
+    assert_eq!(name(result), Err(Code::DirectoryUnavailable), "more than is read");
+    let stuck = |_: &Call| testing::json(&json!({"totalResults": 4, "Resources": [numbered(1), numbered(2)]}));
+    assert_eq!(name(resolved(account(scim()), u(1), stuck).0), Err(Code::DirectoryUnavailable), "repeats its first page");
+}
+
+#[test]
+fn quotes_in_a_value_stay_in_the_filter() {
+    let mut account = account(scim());
+    account.mapping.attribute = Attribute::Username;
+    account.mapping.claim = "n".into();
+    let (result, calls, _) = resolved(account, example(json!({"n": "a\" or userName pr or \\"})), |_| list(&[]));
+    assert_eq!(name(result), Err(Code::IdentityUnknown));
+    let wanted = "userName%20eq%20%22a%5C%22%20or%20userName%20pr%20or%20%5C%5C%22&count";
+    assert!(path(&calls[0]).1.contains(wanted), "{:?}", path(&calls[0]));
+}
+
+#[test]
+fn phones_are_asked_for_in_every_notation_and_compared_as_numbers() {
+    let phone = || {
+        let mut account = account(scim());
+        account.mapping.attribute = Attribute::Phone;
+        account.mapping.claim = "phone_number".into();
+        account
+    };
+    let identity = || example(json!({"phone_number": "+86 138 0000 0000"}));
+    let stored = |text: &str| json!({"id": "1", "userName": "ada", "phoneNumbers": [{"value": text}], "externalId": "x"});
+    let (result, calls, _) = resolved(phone(), identity(), |_| list(&[stored("(138) 0000-0000")]));
+    assert_eq!((name(result), calls.len()), (Ok("ada".into()), 1));
+    let asked = path(&calls[0]).1;
+    for notation in ["%22%2B8613800000000%22", "%22%2B86%20138%200000%200000%22", "%22%2B86-138-0000-0000%22", "%22008613800000000%22", "%22138-0000-0000%22", "ew%20%220000%22"] {
+        assert!(asked.contains(notation), "{notation} in {asked}");
+    }
+    assert!(asked.len() < 8_000, "{}", asked.len());
+    // A server without `ew` is asked again without it.
+    let mut calls_seen = 0;
+    let (result, ..) = resolved(phone(), identity(), |call| {
+        calls_seen += 1;
+        if path(call).1.contains("%20ew%20") { testing::status(400, "application/json", "{}") } else { list(&[stored("+8613800000000")]) }
+    });
+    assert_eq!((name(result), calls_seen), (Ok("ada".into()), 2));
+    assert_eq!(name(resolved(phone(), identity(), |_| list(&[stored("+86 138 0000 0001")])).0), Err(Code::IdentityUnknown));
+}
+
+fn provisioned(mode: ProvisioningMode, directory: Directory) -> Account {
+    let mut account = account(directory);
+    account.provisioning = Provisioning {
+        mode,
+        email_domains: vec!["acme.com".into()],
+        roles: vec!["member".into()],
+        invitations: vec![Invitation { email: "Ada@Acme.com".into(), roles: vec!["organization_admin".into()] }],
+    };
+    account
+}
+
+#[test]
+fn automatic_accounts_need_a_domain_and_invited_ones_an_invitation() {
+    let nobody = || Directory::Static(vec![]);
+    for (mode, claims, outcome) in [
+        (ProvisioningMode::Off, json!({"email": "ada@acme.com"}), Err(Code::IdentityUnknown)),
+        (ProvisioningMode::Automatic, json!({"email": "bob@ACME.com"}), Ok("bob@acme.com".to_owned())),
+        (ProvisioningMode::Automatic, json!({"email": "bob@acme.com.evil.example"}), Err(Code::IdentityUnknown)),
+        (ProvisioningMode::Automatic, json!({"email": "bob@sub.acme.com"}), Err(Code::IdentityUnknown)),
+        (ProvisioningMode::Automatic, json!({"email": "bob@acme.com", "email_verified": false}), Err(Code::EmailUnverified)),
+        (ProvisioningMode::Invited, json!({"email": "ada@acme.com"}), Ok("invited ada@acme.com".into())),
+        (ProvisioningMode::Invited, json!({"email": "bob@acme.com"}), Err(Code::IdentityUnknown)),
+    ] {
+        let (result, ..) = resolved(provisioned(mode, nobody()), example(claims.clone()), |_| panic!("no call"));
+        assert_eq!(name(result), outcome, "{mode:?} {claims}");
+    }
+}
+
+#[test]
+fn a_new_user_never_takes_an_existing_name() {
+    let mut account = provisioned(ProvisioningMode::Automatic, Directory::Static(vec![user("Bob@acme.com", None, true)]));
+    account.mapping.attribute = Attribute::Phone;
+    account.mapping.claim = "phone_number".into();
+    let identity = example(json!({"phone_number": "+8613800000000", "email": "bob@acme.com"}));
+    assert_eq!(name(resolved(account, identity, |_| panic!("no call")).0), Err(Code::IdentityConflict));
+}
+
+/// A SCIM server with a memory.
+fn server(users: Rc<RefCell<Vec<Value>>>, enforces: bool) -> impl FnMut(&Call) -> Reply {
+    move |call| {
+        let (method, _) = path(call);
+        if method == "GET" {
+            return list(&users.borrow());
+        }
+        let mut new: Value = serde_json::from_slice(call.body.as_ref().unwrap()).unwrap();
+        let taken = users.borrow().iter().any(|u| u["userName"] == new["userName"]);
+        if taken && enforces {
+            return testing::status(409, "application/json", "{}");
+        }
+        new["id"] = json!(format!("id-{}", users.borrow().len()));
+        users.borrow_mut().push(new.clone());
+        testing::status(201, "application/scim+json", new.to_string())
+    }
+}
+
+#[test]
+fn a_user_is_created_with_its_link_and_roles() {
+    let users = Rc::new(RefCell::new(vec![]));
+    let (result, ..) = resolved(provisioned(ProvisioningMode::Automatic, scim()), ada(), server(users.clone(), true));
+    let Ok(Resolution::User(user)) = result else { panic!("{result:?}") };
+    assert_eq!((user.username.as_str(), user.directory_id.as_deref(), user.roles), ("ada@acme.com", Some("id-0"), vec!["member".to_owned()]));
+    assert_eq!(users.borrow()[0]["externalId"], "https://idp.example.com|sub-1");
+}
+
+#[test]
+fn logins_that_race_create_one_user() {
+    use crate::task::{Step, Task};
+    // Two workers, every order of their first ten steps, a directory that does and one that does not enforce names.
+    for order in 0..1u32 << 10 {
+        for enforces in [true, false] {
+            let users = Rc::new(RefCell::new(vec![]));
+            let mut server = server(users.clone(), enforces);
+            let host = TestHost::new();
+            let mut flows: Vec<_> = [host.clone(), host.worker()]
+                .iter()
+                .map(|host| {
+                    let ask = host.ask();
+                    let inner = ask.clone();
+                    let account = provisioned(ProvisioningMode::Automatic, scim());
+                    let mut task = Task::new(ask, async move { resolve(&inner, &account, &Cache::new(), &ada()).await });
+                    let step = task.start();
+                    (task, Some(step))
+                })
+                .collect();
+            for turn in 0..200 {
+                let at = if turn < 10 { (order >> turn & 1) as usize } else { turn % 2 };
+                let (task, step) = &mut flows[at];
+                *step = match step.take() {
+                    Some(Step::Call(call)) => Some(task.resume(server(&call))),
+                    done => done,
+                };
+            }
+            for (_, step) in flows {
+                match step {
+                    Some(Step::Done(Ok(Resolution::User(user)))) => assert_eq!(user.username, "ada@acme.com"),
+                    // Waiting has an end; what matters is that nobody is created twice.
+                    Some(Step::Done(Err(fault))) => assert_eq!(fault.code, Code::DirectoryUnavailable),
+                    _ => panic!("not done"),
+                }
+            }
+            assert_eq!(users.borrow().len(), 1, "order {order:b}, enforces {enforces}");
+        }
+    }
+}
+
+fn rechecked(account: Account, user: User, replies: Vec<Reply>) -> Result<Option<User>, Fault> {
+    let host = TestHost::new();
+    let ask = host.ask();
+    let inner = ask.clone();
+    testing::drive(&ask, async move { recheck(&inner, &account, &Cache::new(), &user).await }, replies).0
+}
+
+#[test]
+fn a_recheck_takes_away_what_the_directory_took_away() {
+    let record = |id: &str, active: bool, role: &str| json!({"id": id, "userName": "ada", "active": active, "roles": [role]});
+    let user = || {
+        let record = Record { id: Some("1".into()), username: "ada".into(), roles: vec!["account_admin".into()], active: true, ..Record::default() };
+        User::of(&record, &mapping(), vec![])
+    };
+    let roles = |replies| rechecked(account(scim()), user(), replies).map(|u| u.map(|u| u.roles)).map_err(|f| f.code);
+    assert_eq!(roles(vec![list(&[record("1", true, "member")])]), Ok(Some(vec!["member".into()])));
+    assert_eq!(roles(vec![list(&[record("1", false, "account_admin")])]), Ok(None));
+    assert_eq!(roles(vec![list(&[record("2", true, "account_admin")])]), Ok(None), "the name is another person's now");
+    assert_eq!(roles(vec![list(&[])]), Ok(None));
+    assert_eq!(roles(vec![Reply::Failed(Failure::Timeout)]), Err(Code::DirectoryUnavailable));
+}
+
+#[test]
+fn remembered_answers_serve_rechecks_alone() {
+    let host = TestHost::new();
+    let ask = host.ask();
+    let inner = ask.clone();
+    let other = host.clone();
+    let record = |active: bool| json!({"id": "1", "userName": "ada", "active": active});
+    let flow = async move {
+        let (account, cache) = (account(scim()), Cache::new());
+        let user = User::of(&by_username(&inner, &account, &cache, "ada").await?.unwrap(), &account.mapping, vec![]);
+        let young = recheck(&inner, &account, &cache, &user).await?.is_some();
+        let ruled = by_username(&inner, &account, &cache, "ada").await?.unwrap().active;
+        let after = recheck(&inner, &account, &cache, &user).await?.is_some();
+        other.advance(30_000);
+        let old = recheck(&inner, &account, &cache, &user).await?.is_some();
+        Ok((young, ruled, after, old))
+    };
+    let (result, calls) = testing::drive(&ask, flow, [list(&[record(true)]), list(&[record(false)]), list(&[record(true)])]);
+    assert_eq!((result.unwrap(), calls.len()), ((true, false, false, true), 3));
+}
+
+fn report(account: Account, ready: bool, respond: impl FnMut(&Call) -> Reply) -> Value {
+    let host = TestHost::new();
+    let ask = host.ask();
+    let inner = ask.clone();
+    let flow = async move {
+        let mut progress = |_| {};
+        let cache = Cache::new();
+        match ready {
+            true => reports::readiness(&inner, &account, &cache, &mut progress).await,
+            false => reports::completeness(&inner, &account, &cache, &mut progress).await,
+        }
+    };
+    drive_with(&ask, flow, respond).0.unwrap()
+}
+
+#[test]
+fn completeness_lists_who_could_not_sign_in() {
+    let users = vec![
+        user("ada", Some("ada@acme.com"), true),
+        user("bob", None, true),
+        user("eve", Some("eve"), true),
+        user("x", Some("both@acme.com"), true),
+        user("y", Some("BOTH@acme.com"), false),
+    ];
+    let problem = |u: &str, p: &str, v: Value, w: &[&str]| json!({"username": u, "problem": p, "value": v, "with": w});
+    assert_eq!(
+        report(account(Directory::Static(users)), false, |_| panic!("no call")),
+        json!({"users": 5, "complete": 1, "problems": [
+            problem("bob", "missing", Value::Null, &[]),
+            problem("eve", "malformed", json!("eve"), &[]),
+            problem("x", "shared", json!("both@acme.com"), &["y"]),
+            problem("y", "shared", json!("both@acme.com"), &["x"]),
+        ]})
+    );
+}
+
+#[test]
+fn a_large_directory_is_read_page_by_page() {
+    let found = report(account(scim()), false, paged(20_000, 200, |n| match n {
+        7_777 => json!({"id": "7777", "userName": "twin", "emails": ["u3@acme.com"]}),
+        n => numbered(n),
+    }));
+    assert_eq!((&found["users"], &found["complete"]), (&json!(20_000), &json!(19_998)));
+    assert_eq!(found["problems"][1]["with"], json!(["u3"]));
+}
+
+#[test]
+fn readiness_asks_who_has_signed_in() {
+    let linked = |name: &str, role: &str, link: Value, active: bool| {
+        json!({"id": name, "userName": name, "emails": [format!("{name}@acme.com")], "roles": [role], "externalId": link, "active": active})
+    };
+    let sso = || json!("https://idp.example.com|1");
+    let ready = |users: Vec<Value>| report(account(scim()), true, move |_| list(&users));
+    assert_eq!(
+        ready(vec![linked("ada", "account_admin", sso(), true), linked("bob", "member", sso(), true), linked("old", "member", Value::Null, false)]),
+        json!({"ready": true, "reasons": [], "never_signed_in": [], "administrators_signed_in": ["ada"]})
+    );
+    let not = ready(vec![linked("ada", "account_admin", json!("HR|7"), true), linked("bob", "member", sso(), true)]);
+    assert_eq!((&not["ready"], &not["never_signed_in"], &not["administrators_signed_in"]), (&json!(false), &json!(["ada"]), &json!([])));
+    assert_eq!(not["reasons"].as_array().unwrap().len(), 2);
+}

@@ -40,6 +40,7 @@ pub struct Identity {
     pub sid: Option<String>,
     /// SAML `SessionNotOnOrAfter`, in milliseconds since 1970.
     pub not_after: Option<u64>,
+    #[allow(dead_code)] // its type is what matters
     proof: Proof,
 }
 

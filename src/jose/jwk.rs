@@ -88,9 +88,9 @@ impl Key {
             (Some("EC"), Some("P-384")) => {
                 Public::P384(p384::ecdsa::VerifyingKey::from_sec1_bytes(&point(48)?).map_err(off_curve)?)
             }
-            (Some("EC"), Some("P-521")) => {
-                Public::P521(P521(p521::ecdsa::VerifyingKey::from_sec1_bytes(&point(66)?).map_err(off_curve)?))
-            }
+            (Some("EC"), Some("P-521")) => Public::P521(P521(
+                p521::ecdsa::VerifyingKey::from_sec1_bytes(&point(66)?).map_err(off_curve)?,
+            )),
             (Some("OKP"), Some("Ed25519")) => {
                 let x: [u8; 32] = bytes("x")?.try_into().map_err(|_| "x is not of 32 bytes")?;
                 Public::Ed25519(ed25519_dalek::VerifyingKey::from_bytes(&x).map_err(off_curve)?)
@@ -104,7 +104,9 @@ impl Key {
             public,
         };
         match alg {
-            Some(alg) if !key.fits_type(alg) => Err(format!("has alg {}, which is not of its type", alg.name())),
+            Some(alg) if !key.fits_type(alg) => {
+                Err(format!("has alg {}, which is not of its type", alg.name()))
+            }
             _ => Ok(key),
         }
     }
@@ -118,10 +120,8 @@ impl Key {
     fn fits_type(&self, alg: Alg) -> bool {
         matches!(
             (&self.public, alg),
-            (
-                Public::Rsa { .. },
-                Alg::Rs256 | Alg::Rs384 | Alg::Rs512 | Alg::Ps256 | Alg::Ps384 | Alg::Ps512
-            ) | (Public::P256(_), Alg::Es256)
+            (Public::Rsa { .. }, Alg::Rs256 | Alg::Rs384 | Alg::Rs512 | Alg::Ps256 | Alg::Ps384 | Alg::Ps512)
+                | (Public::P256(_), Alg::Es256)
                 | (Public::P384(_), Alg::Es384)
                 | (Public::P521(_), Alg::Es512)
                 | (Public::Ed25519(_), Alg::EdDsa)
@@ -153,8 +153,12 @@ impl Key {
 }
 
 fn rsa(n: &[u8], e: &[u8]) -> Result<Public, String> {
-    let key = RsaPublicKey::new_with_max_size(BigUint::from_bytes_be(n), BigUint::from_bytes_be(e), *RSA_BITS.end())
-        .map_err(|_| "has no usable modulus or exponent")?;
+    let key = RsaPublicKey::new_with_max_size(
+        BigUint::from_bytes_be(n),
+        BigUint::from_bytes_be(e),
+        *RSA_BITS.end(),
+    )
+    .map_err(|_| "has no usable modulus or exponent")?;
     let bits = key.n().bits();
     if !RSA_BITS.contains(&bits) {
         return Err(format!("has {bits} bits: RSA keys need 2048"));

@@ -97,7 +97,11 @@ impl KeySet {
         if candidates.is_empty() {
             let why = format!("no key of the token's name and of the type of {}", jws.alg.name());
             // Without a kid nothing says which key was meant: a newer set may have it.
-            return Err(if jws.kid.is_none() { Unverified::UnknownKey(why) } else { Unverified::Refused(why) });
+            return Err(if jws.kid.is_none() {
+                Unverified::UnknownKey(why)
+            } else {
+                Unverified::Refused(why)
+            });
         }
         if candidates.len() > MAX_TRIED {
             return refused(format!("the token names no kid and {} keys would fit", candidates.len()));
@@ -105,7 +109,9 @@ impl KeySet {
         let message = jws.signing_input.as_bytes();
         match candidates.into_iter().find(|key| key.verify(host, jws.alg, message, &jws.signature)) {
             Some(key) => Ok((claims(jws)?, key)),
-            None if jws.kid.is_none() => Err(Unverified::UnknownKey("no key made the token's signature".into())),
+            None if jws.kid.is_none() => {
+                Err(Unverified::UnknownKey("no key made the token's signature".into()))
+            }
             None => refused(format!("the {} signature is not the key's", jws.alg.name())),
         }
     }
@@ -115,7 +121,8 @@ impl Jws<'_> {
     /// The token's claims, if its HMAC was made with that secret. Only for a provider whose configuration
     /// names the algorithm: else a public key could be taken for the secret.
     pub fn verify_with_secret(&self, secret: &Secret) -> Result<Map<String, Value>, Unverified> {
-        let (secret, message, mac) = (secret.expose().as_bytes(), self.signing_input.as_bytes(), &self.signature);
+        let (secret, message, mac) =
+            (secret.expose().as_bytes(), self.signing_input.as_bytes(), &self.signature);
         let good = !secret.is_empty()
             && match self.alg {
                 Alg::Hs256 => with(&Hs256, &Hs256Key::new(secret), message, mac),
@@ -124,12 +131,16 @@ impl Jws<'_> {
                 _ => false,
             };
         if !good {
-            return Err(Unverified::Refused(format!("the {} signature is not the secret's", self.alg.name())));
+            return Err(Unverified::Refused(format!(
+                "the {} signature is not the secret's",
+                self.alg.name()
+            )));
         }
         claims(self)
     }
 }
 
 fn claims(jws: &Jws<'_>) -> Result<Map<String, Value>, Unverified> {
-    json::parse_object(&jws.payload, MAX_TOKEN).map_err(|why| Unverified::Refused(format!("the claims: {why}")))
+    json::parse_object(&jws.payload, MAX_TOKEN)
+        .map_err(|why| Unverified::Refused(format!("the claims: {why}")))
 }

@@ -137,7 +137,8 @@ impl RngCore for HostRng {
 
     fn fill_bytes(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(32) {
-            let block = Sha256::new().chain_update(self.seed).chain_update(self.counter.to_le_bytes()).finalize();
+            let block =
+                Sha256::new().chain_update(self.seed).chain_update(self.counter.to_le_bytes()).finalize();
             self.counter += 1;
             for (to, from) in chunk.iter_mut().zip(block) {
                 *to = from;

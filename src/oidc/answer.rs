@@ -31,7 +31,9 @@ impl From<Fault> for Refusal {
 pub fn arrived(what: &str, reply: Reply) -> Result<Answer, Fault> {
     let (code, why) = match reply {
         Reply::Answer(answer) => return Ok(answer),
-        Reply::Failed(Failure::NoCluster(host)) => (Code::IdpUnavailable, format!("no cluster for host {host}")),
+        Reply::Failed(Failure::NoCluster(host)) => {
+            (Code::IdpUnavailable, format!("no cluster for host {host}"))
+        }
         Reply::Failed(Failure::Unreachable) => (Code::IdpUnavailable, "cannot be reached".to_owned()),
         Reply::Failed(Failure::Timeout) => (Code::IdpTimeout, "no answer in time".to_owned()),
         Reply::Failed(Failure::TooLarge) => (Code::IdpInvalidAnswer, "the answer is too large".to_owned()),
@@ -87,5 +89,8 @@ fn oauth_error(body: &[u8]) -> Option<String> {
 /// Text of an IdP for the log: the characters RFC 6749 section 5.2 allows, so that it cannot forge log
 /// lines or smuggle markup, and not much of it.
 pub fn clean(text: &str, max: usize) -> String {
-    text.chars().map(|c| if matches!(c, ' '..='~') && c != '"' && c != '\\' { c } else { '?' }).take(max).collect()
+    text.chars()
+        .map(|c| if matches!(c, ' '..='~') && c != '"' && c != '\\' { c } else { '?' })
+        .take(max)
+        .collect()
 }

@@ -11,7 +11,7 @@ use url::Url;
 use super::answer;
 use super::client_auth::{self, Authentication};
 use super::discovery::Metadata;
-use crate::config::{Oidc, OAuth2, ResponseMode};
+use crate::config::{OAuth2, Oidc, ResponseMode};
 use crate::fault::{Code, Fault};
 use crate::host::{random_token, Host};
 use crate::secret::Secret;
@@ -68,7 +68,13 @@ pub struct Authorization<'a> {
 
 impl<'a> Authorization<'a> {
     /// For an OpenID provider.
-    pub fn of_oidc(oidc: &'a Oidc, redirect_uri: &'a str, state: &'a str, nonce: &'a str, pkce: &'a Pkce) -> Self {
+    pub fn of_oidc(
+        oidc: &'a Oidc,
+        redirect_uri: &'a str,
+        state: &'a str,
+        nonce: &'a str,
+        pkce: &'a Pkce,
+    ) -> Self {
         Self {
             client_id: &oidc.client.client_id,
             redirect_uri,
@@ -158,7 +164,8 @@ impl<'a> Authorization<'a> {
         };
         // Authentication in the body brings its own client_id, basic does not hinder one (RFC 9126 section 2.1).
         let brings_id = !matches!(auth.method, crate::config::ClientAuth::Basic);
-        let pairs = self.pairs().into_iter().filter(|(name, _)| !(brings_id && name == "client_id")).collect();
+        let pairs =
+            self.pairs().into_iter().filter(|(name, _)| !(brings_id && name == "client_id")).collect();
         let request = client_auth::request(ask, "par", endpoint, pairs, &auth, oidc.timeout)?;
         let map = answer::object("pushed authorization request endpoint", ask.call(request).await, 64 << 10)?;
         let request_uri = map.get("request_uri").and_then(|v| v.as_str()).filter(|uri| !uri.is_empty());
@@ -168,7 +175,9 @@ impl<'a> Authorization<'a> {
         })?;
         let mut url = metadata.authorization_endpoint.clone();
         // RFC 9126 section 4: nothing but these two.
-        url.query_pairs_mut().append_pair("client_id", self.client_id).append_pair("request_uri", request_uri);
+        url.query_pairs_mut()
+            .append_pair("client_id", self.client_id)
+            .append_pair("request_uri", request_uri);
         Ok(url)
     }
 }

@@ -22,7 +22,9 @@ pub fn method(client: &ClientCredentials, advertised: Option<&[String]>) -> Clie
     match (client.auth, &client.key, &client.secret) {
         (Some(auth), _, _) => auth,
         (None, Some(_), _) => ClientAuth::PrivateKeyJwt,
-        (None, None, Some(_)) if listed("client_secret_post") && !listed("client_secret_basic") => ClientAuth::Post,
+        (None, None, Some(_)) if listed("client_secret_post") && !listed("client_secret_basic") => {
+            ClientAuth::Post
+        }
         (None, None, Some(_)) => ClientAuth::Basic,
         (None, None, None) => ClientAuth::None,
     }

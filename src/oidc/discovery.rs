@@ -80,7 +80,10 @@ impl Metadata {
             token_auth_methods: names(&document, "token_endpoint_auth_methods_supported"),
             backchannel_logout_supported: flag("backchannel_logout_supported"),
             frontchannel_logout_supported: flag("frontchannel_logout_supported"),
-            access_token_issuer: document.get("access_token_issuer").and_then(Value::as_str).map(str::to_owned),
+            access_token_issuer: document
+                .get("access_token_issuer")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             issuer,
         })
     }
@@ -164,7 +167,9 @@ fn check_issuer(issuer: &str, oidc: &Oidc) -> Result<(), String> {
     };
     match equal {
         true => Ok(()),
-        false => Err(format!("issuer is {issuer:?}, which is not the one of {asked}: configure issuer if it is right")),
+        false => Err(format!(
+            "issuer is {issuer:?}, which is not the one of {asked}: configure issuer if it is right"
+        )),
     }
 }
 
@@ -177,7 +182,9 @@ fn endpoint(document: &Map<String, Value>, name: &str) -> Result<Option<Url>, St
         Some(other) => return Err(format!("{name} is {}", json::kind(other))),
     };
     match Url::parse(text) {
-        Ok(mut url) if matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() => {
+        Ok(mut url)
+            if matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() =>
+        {
             url.set_fragment(None);
             Ok(Some(url))
         }

@@ -46,7 +46,14 @@ pub struct Source<'a, T> {
 impl<T> Document<T> {
     /// Nothing yet.
     pub fn new(what: &'static str, max: usize, lifetime: u64) -> Self {
-        Self { what, max, lifetime, current: RefCell::default(), failed: RefCell::default(), forced: Cell::new(None) }
+        Self {
+            what,
+            max,
+            lifetime,
+            current: RefCell::default(),
+            failed: RefCell::default(),
+            forced: Cell::new(None),
+        }
     }
 
     /// The last good one.

@@ -84,12 +84,8 @@ pub async fn verify(
     let metadata = client.metadata(ask).await?;
     let signed = signed::open(ask, client, &metadata, token.expose(), Code::IdTokenInvalid).await?;
     let oidc = client.config();
-    let issuer = signed::issuer(
-        &signed.claims,
-        &metadata,
-        signed.key_issuer.as_deref(),
-        oidc.tenants.as_deref(),
-    );
+    let issuer =
+        signed::issuer(&signed.claims, &metadata, signed.key_issuer.as_deref(), oidc.tenants.as_deref());
     let now = ask.now() as f64 / 1000.0;
     issuer
         .and_then(|issuer| check(signed, issuer, &oidc.client.client_id, access_token, moment, now))
@@ -199,7 +195,7 @@ pub(super) fn times(claims: &Map<String, Value>, now: f64) -> Result<f64, String
 pub(super) fn subject(claims: &Map<String, Value>) -> Result<&str, String> {
     match signed::string(claims, "sub")? {
         None => Err("sub is missing".into()),
-        Some(sub) if sub.is_empty() => Err("sub is empty".into()),
+        Some("") => Err("sub is empty".into()),
         Some(sub) if sub.len() > 255 => Err("sub is longer than 255 characters".into()),
         Some(sub) if !sub.bytes().all(|b| (0x20..0x7f).contains(&b)) => {
             Err("sub holds something that is not printable ASCII".into())

@@ -27,6 +27,9 @@ pub mod signed;
 pub mod token;
 pub mod userinfo;
 
+#[cfg(test)]
+mod tests;
+
 pub use crate::jose::{check_signing_key, KeySet};
 pub use callback::Callback;
 pub use discovery::Metadata;

@@ -81,7 +81,11 @@ impl Client {
 
     /// Newer keys, for a token whose key ours lack: at most one fetch a minute over all workers, `None`
     /// while it lasts or where the keys are configured.
-    pub async fn keys_for_unknown_kid(&self, ask: &Ask, kid: Option<&str>) -> Result<Option<Rc<KeySet>>, Fault> {
+    pub async fn keys_for_unknown_kid(
+        &self,
+        ask: &Ask,
+        kid: Option<&str>,
+    ) -> Result<Option<Rc<KeySet>>, Fault> {
         if self.own_keys.is_some() {
             return Ok(None);
         }
@@ -92,7 +96,7 @@ impl Client {
 
     /// Whether [`Client::refresh`] has something to do: asked at every tick.
     pub fn due(&self, now: u64) -> bool {
-        (self.by_hand.is_none() && self.metadata.due(now)) || (self.own_keys.is_none() && self.keys.due(now))
+        (self.by_hand.is_none() && self.metadata.due(now)) || self.keys_due(now)
     }
 
     /// Fetches what is due. A failure keeps the last good one and is tried again ten seconds later, so
@@ -108,11 +112,16 @@ impl Client {
                 return refreshed.map(|_| ());
             }
         }
-        if self.own_keys.is_none() && self.keys.due(ask.now()) {
+        if self.keys_due(ask.now()) {
             let metadata = self.metadata(ask).await?;
             self.keys.refresh(ask, self.keys_source(&metadata)?).await?;
         }
         Ok(())
+    }
+
+    /// Without metadata nobody knows where the keys are: then its own pace is the pace.
+    fn keys_due(&self, now: u64) -> bool {
+        self.own_keys.is_none() && self.known_metadata().is_some() && self.keys.due(now)
     }
 
     fn metadata_source<'a>(

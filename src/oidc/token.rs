@@ -92,16 +92,14 @@ pub async fn exchange(
     redirect_uri: &str,
     code_verifier: Option<&Secret>,
 ) -> Result<Tokens, Fault> {
-    let mut grant = vec![
-        ("grant_type", "authorization_code"),
-        ("code", code.expose()),
-        ("redirect_uri", redirect_uri),
-    ];
+    let mut grant =
+        vec![("grant_type", "authorization_code"), ("code", code.expose()), ("redirect_uri", redirect_uri)];
     if let Some(verifier) = code_verifier {
         grant.push(("code_verifier", verifier.expose()));
     }
     let tokens = read(call(ask, endpoint, &grant).await?)?;
-    let missing = |name: &str| Fault::new(Code::IdpInvalidAnswer, format!("token endpoint: {name} is missing"));
+    let missing =
+        |name: &str| Fault::new(Code::IdpInvalidAnswer, format!("token endpoint: {name} is missing"));
     if endpoint.openid && tokens.id_token.is_none() {
         return Err(missing("id_token"));
     }
@@ -174,7 +172,8 @@ fn expires_in(map: &Map<String, Value>) -> Result<Option<u64>, String> {
     match map.get("expires_in") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Number(n)) => {
-            let seconds = n.as_f64().filter(|s| (0.0..1e12).contains(s)).ok_or("expires_in is out of range")?;
+            let seconds =
+                n.as_f64().filter(|s| (0.0..1e12).contains(s)).ok_or("expires_in is out of range")?;
             Ok(Some(seconds as u64))
         }
         Some(Value::String(s)) => s.trim().parse().map(Some).map_err(|_| "expires_in is not a number".into()),

@@ -28,7 +28,8 @@ pub async fn fetch(
 ) -> Result<Map<String, Value>, Fault> {
     let metadata = client.metadata(ask).await?;
     let missing = |what: &str| Fault::new(Code::IdpInvalidAnswer, format!("UserInfo: {what}"));
-    let endpoint = metadata.userinfo_endpoint.as_ref().ok_or_else(|| missing("there is no userinfo_endpoint"))?;
+    let endpoint =
+        metadata.userinfo_endpoint.as_ref().ok_or_else(|| missing("there is no userinfo_endpoint"))?;
     let token = access_token.ok_or_else(|| missing("the token endpoint gave no access token"))?;
     let oidc = client.config();
     let reply = ask.call(request(endpoint, &oidc.userinfo_params, token, oidc.timeout)).await;

@@ -1,0 +1,40 @@
+"""What every end-to-end test shares."""
+
+import signal
+
+import pytest
+
+from harness import envoy as envoy_module
+from harness.world import World
+
+
+@pytest.fixture(scope="module")
+def make_world():
+    """Makes worlds that end with the module; each must end with every VM unharmed."""
+    worlds = []
+
+    def make(name: str, **options) -> World:
+        world = World(name, **options)
+        worlds.append(world)
+        return world
+
+    yield make
+    problems = []
+    for world in worlds:
+        try:
+            if world.envoy and not getattr(world, "may_be_harmed", False):
+                world.envoy.assert_healthy()
+        except AssertionError as failed:
+            problems.append(f"{world.name}: {failed}")
+        finally:
+            world.stop()
+    assert not problems, "\n".join(problems)
+
+
+def pytest_report_header(config):
+    return [f"envoy: {' '.join(envoy_module.find_envoy())}", f"wasm: {envoy_module.WASM}"]
+
+
+def pytest_configure(config):
+    # Ended from outside, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=3))

@@ -1,0 +1,262 @@
+"""A real Envoy with the filter in it, as operators load it."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+
+from .net import PROJECT, WORK, eventually, free_port
+
+WASM = pathlib.Path(os.environ.get("ENVOY_SSO_WASM") or PROJECT / "target/wasm32-wasip1/release/envoy_sso.wasm")
+TYPE = "type.googleapis.com/"
+FILTERS = "envoy.extensions.filters"
+ACCESS_LOG = {
+    "path": "%REQ(:path)%", "method": "%REQ(:method)%", "status": "%RESPONSE_CODE%", "user": "%REQ(x-sso-user)%",
+    "code": "%RESP(x-sso-code)%", "flags": "%RESPONSE_FLAGS%", "details": "%RESPONSE_CODE_DETAILS%",
+}
+
+
+def find_envoy() -> list[str]:
+    """$ENVOY, else func-e, else `envoy` on the PATH, else the one of the Python wheel."""
+    if os.environ.get("ENVOY"):
+        return [os.environ["ENVOY"]]
+    if shutil.which("func-e"):
+        return [shutil.which("func-e"), "run"]
+    if shutil.which("envoy"):
+        return [shutil.which("envoy")]
+    for place in (pathlib.Path(sys.executable).parent / "envoy", PROJECT / ".venv/bin/envoy"):
+        if place.exists():
+            return [str(place)]
+    raise RuntimeError("no Envoy: set ENVOY, or put func-e or envoy on the PATH, or run make, which installs the wheel")
+
+
+def wasm_filter(configuration, environment: dict[str, str], *, wasm=WASM, struct=False, stop_iteration=True,
+                failure_policy="FAIL_RELOAD") -> dict:
+    """The HTTP filter as SPEC section 2 'Loading' has it. `configuration` is a dict, or text as it is."""
+    if struct:
+        plugin = {"@type": TYPE + "google.protobuf.Struct", "value": configuration}
+    else:
+        text = configuration if isinstance(configuration, str) else json.dumps(configuration)
+        plugin = {"@type": TYPE + "google.protobuf.StringValue", "value": text}
+    config = {
+        "name": "envoy_sso",
+        "root_id": "envoy_sso",
+        "failure_policy": failure_policy,
+        "configuration": plugin,
+        "vm_config": {
+            "vm_id": "envoy_sso",
+            "runtime": "envoy.wasm.runtime.v8",
+            "code": {"local": {"filename": str(wasm)}},
+            "environment_variables": {"key_values": environment},
+        },
+    }
+    if stop_iteration:
+        config["allow_on_headers_stop_iteration"] = True
+    return {"name": "envoy.filters.http.wasm",
+            "typed_config": {"@type": f"{TYPE}{FILTERS}.http.wasm.v3.Wasm", "config": config}}
+
+
+class Envoy:
+    """One Envoy process. Its listener comes from a file (LDS), so that every test can change it live."""
+
+    def __init__(self, name: str, filters: list[dict], clusters: dict[str, int], *, port: int | None = None,
+                 concurrency: int = 2, normalize: bool = True, route: dict | None = None, log_level: str = "warning",
+                 app_requests_per_connection: int | None = None):
+        self.directory = WORK / f"{name}-{os.getpid()}-{time.monotonic_ns()}"
+        self.directory.mkdir(parents=True)
+        self.port = port or free_port()
+        self.admin = free_port()
+        self.normalize = normalize
+        self.concurrency = concurrency
+        self.route = route or {"cluster": "app", "timeout": "30s"}
+        self.log_level = log_level
+        self.process = None
+        self.access_log = self.directory / "access.log"
+        self.log = self.directory / "envoy.log"
+        self.lds = self.directory / "lds.json"
+        self._versions = 0
+        self._write_listener(filters)
+        (self.directory / "bootstrap.json").write_text(json.dumps({
+            "node": {"id": "test", "cluster": "test"},
+            "admin": {"address": address(self.admin)},
+            "dynamic_resources": {"lds_config": {"resource_api_version": "V3",
+                                                 "path_config_source": {"path": str(self.lds)}}},
+            "static_resources": {"clusters": [
+                cluster(name, port, app_requests_per_connection if name == "app" else None)
+                for name, port in clusters.items()]},
+            "layered_runtime": {"layers": [{"name": "static", "static_layer": {
+                "overload": {"global_downstream_max_connections": 50000}}}]},
+        }))
+
+    # Starting and stopping.
+
+    def start(self, ready: bool = True) -> "Envoy":
+        """`ready`: wait until the listener takes connections; else until the admin interface answers."""
+        self._output = self.log.open("wb")
+        self.process = subprocess.Popen(
+            [*find_envoy(), "-c", str(self.directory / "bootstrap.json"), "--concurrency", str(self.concurrency),
+             "--use-dynamic-base-id", "--log-level", self.log_level, "--component-log-level", "wasm:info",
+             "--drain-time-s", "1", "--drain-strategy", "immediate", "--parent-shutdown-time-s", "2"],
+            stdout=self._output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.directory)
+        try:
+            eventually(self._up, 60, what="Envoy's admin interface")
+            if ready:
+                eventually(lambda: self.stats().get("listener_manager.lds.update_success", 0) >= 1
+                           and self.stats().get("listener_manager.total_listeners_active", 0) >= 1, 60,
+                           what="the listener")
+        except AssertionError as failed:
+            log = self.log_text()[-4000:]
+            self.stop()
+            raise AssertionError(f"{failed}\n{log}") from None
+        return self
+
+    def _up(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError(f"Envoy ended with {self.process.returncode}:\n{self.log_text()[-4000:]}")
+        return self.get_admin("/server_info") is not None
+
+    def stop(self) -> None:
+        """Ends this Envoy and no other process."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if self.process:
+            self._output.close()
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    # The listener.
+
+    def _listener(self, filters: list[dict]) -> dict:
+        manager = {
+            "@type": f"{TYPE}{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": "in",
+            "codec_type": "AUTO",
+            "upgrade_configs": [{"upgrade_type": "websocket"}],
+            "max_request_headers_kb": 128,
+            "common_http_protocol_options": {"max_headers_count": 10000},
+            "request_timeout": "30s",
+            "access_log": [{"name": "file", "typed_config": {
+                "@type": f"{TYPE}envoy.extensions.access_loggers.file.v3.FileAccessLog",
+                "path": str(self.access_log), "log_format": {"json_format": ACCESS_LOG}}}],
+            "route_config": {"name": "all", "virtual_hosts": [{
+                "name": "all", "domains": ["*"],
+                "routes": [{"match": {"prefix": ""}, "route": self.route}]}]},
+            "http_filters": [*filters, {"name": "router", "typed_config": {
+                "@type": f"{TYPE}{FILTERS}.http.router.v3.Router"}}],
+        }
+        if self.normalize:
+            manager |= {"normalize_path": True, "merge_slashes": True}
+        return {
+            "@type": TYPE + "envoy.config.listener.v3.Listener",
+            "name": "in",
+            "address": address(self.port),
+            "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+        }
+
+    def _write_listener(self, filters: list[dict]) -> None:
+        self._versions += 1
+        document = {"version_info": str(self._versions), "resources": [self._listener(filters)]}
+        beside = self.directory / "lds.new"
+        beside.write_text(json.dumps(document))
+        os.replace(beside, self.lds)  # Envoy watches for the rename
+
+    def update(self, filters: list[dict]) -> bool:
+        """Changes the listener live; true where Envoy took it, false where it refused it."""
+        before = self.stats()
+        names = ("listener_manager.lds.update_success", "listener_manager.lds.update_rejected")
+        self._write_listener(filters)
+
+        def decided():
+            now = self.stats()
+            if now.get(names[1], 0) > before.get(names[1], 0):
+                return "refused"
+            warm = now.get("listener_manager.total_listeners_warming", 0) == 0
+            return "taken" if now.get(names[0], 0) > before.get(names[0], 0) and warm else None
+
+        return eventually(decided, what="the live update") == "taken"
+
+    # Looking in.
+
+    def get_admin(self, path: str) -> str | None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=10) as answer:
+                return answer.read().decode()
+        except OSError:
+            return None
+
+    def stats(self, pattern: str = "") -> dict[str, int]:
+        """Counters and gauges whose name holds the regular expression."""
+        text = self.get_admin("/stats?format=json&histogram_buckets=none") or '{"stats": []}'
+        return {stat["name"]: stat["value"] for stat in json.loads(text)["stats"]
+                if "value" in stat and re.search(pattern, stat["name"])}
+
+    def stats_text(self) -> str:
+        return self.get_admin("/stats") or ""
+
+    def log_text(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def events(self) -> list[dict]:
+        """The filter's own log lines: one JSON object each."""
+        found = []
+        for line in self.log_text().splitlines():
+            start = line.find("{")
+            if start >= 0:
+                try:
+                    found.append(json.loads(line[start:]))
+                except ValueError:
+                    continue
+        return found
+
+    def access_lines(self) -> list[dict]:
+        """Access log so far. Envoy writes it out at the latest after ten seconds: poll."""
+        if not self.access_log.exists():
+            return []
+        return [json.loads(line) for line in self.access_log.read_text().splitlines() if line.endswith("}")]
+
+    def failures(self) -> dict[str, int]:
+        """What Envoy counts of VMs that failed, crashed or were loaded anew, where it is not zero."""
+        stats = self.stats(r"wasm")
+        return {name: value for name, value in stats.items()
+                if value and re.search(r"fail|crash|vm_reload|error|panic|trap", name) and "sso_" not in name}
+
+    def assert_healthy(self) -> None:
+        """No VM failed, and nothing in the log says so."""
+        assert self.alive, self.log_text()[-4000:]
+        assert self.failures() == {}, self.log_text()[-4000:]
+        for sign in ("panicked", "Function: proxy_", "Uncaught RuntimeError", "Proxy-Wasm plugin in-VM backtrace"):
+            assert sign not in self.log_text(), self.log_text()[-4000:]
+
+
+def address(port: int) -> dict:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def cluster(name: str, port: int, requests_per_connection: int | None = None) -> dict:
+    one = {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "2s",
+        "circuit_breakers": {"thresholds": [{"max_connections": 4096, "max_pending_requests": 4096,
+                                             "max_requests": 4096}]},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
+            {"endpoint": {"address": address(port)}}]}]},
+    }
+    if requests_per_connection:
+        one["typed_extension_protocol_options"] = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "common_http_protocol_options": {"max_requests_per_connection": requests_per_connection},
+            "explicit_http_config": {"http_protocol_options": {}}}}
+    return one

@@ -1,0 +1,53 @@
+// The certified npm oidc-provider with its own login form, as one process per test module.
+// Settings come as one JSON object in argv[2]:
+//   port, host, clients: [{client_id, client_secret?, redirect_uris, post_logout_redirect_uris, ...}],
+//   accounts: {login: claims}, jwks: {keys: [private JWKs]}, rotate: true | false
+import Provider from 'oidc-provider';
+
+const settings = JSON.parse(process.argv[2]);
+const host = settings.host ?? '127.0.0.1';
+const issuer = `http://${host}:${settings.port}`;
+const accounts = settings.accounts ?? {};
+
+const provider = new Provider(issuer, {
+  clients: settings.clients,
+  jwks: settings.jwks,
+  cookies: { keys: ['not a secret: the keys of a test'] },
+  claims: {
+    openid: ['sub'],
+    email: ['email', 'email_verified'],
+    profile: ['name', 'groups'],
+    phone: ['phone_number', 'phone_number_verified'],
+  },
+  conformIdTokenClaims: false, // claims in the ID token too, as most providers do
+  enabledJWA: {
+    idTokenSigningAlgValues: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'EdDSA', 'Ed25519', 'HS256'],
+  },
+  features: {
+    devInteractions: { enabled: true }, // the login form: any password
+    backchannelLogout: { enabled: true },
+    rpInitiatedLogout: { enabled: true },
+    revocation: { enabled: true },
+    introspection: { enabled: true },
+    deviceFlow: { enabled: true },
+    pushedAuthorizationRequests: { enabled: true },
+    clientCredentials: { enabled: true },
+  },
+  pkce: { required: () => true },
+  rotateRefreshToken: settings.rotate ?? true,
+  issueRefreshToken: async (_, client, code) => client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
+  findAccount: async (_, login) => {
+    const claims = accounts[login] ?? { email: `${login}@acme.com`, email_verified: true, name: login };
+    return { accountId: login, claims: async () => ({ sub: login, ...claims }) };
+  },
+  // Back-channel logout goes to 127.0.0.1 here, which the provider's own guard would refuse.
+  fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
+  ttl: { AccessToken: settings.ttl ?? 3600, IdToken: 3600, Session: 86400, Grant: 86400, Interaction: 3600, RefreshToken: 86400 },
+});
+
+provider.on('server_error', (_, error) => console.error('server_error', error));
+for (const event of ['authorization.error', 'grant.error', 'userinfo.error', 'end_session.error', 'backchannel.error']) {
+  provider.on(event, (ctx, error) => console.error(event, error?.error ?? '', error?.error_description ?? error?.message ?? error));
+}
+const server = provider.listen(settings.port, host, () => console.log(`ready ${issuer}`));
+process.on('SIGTERM', () => { server.close(); process.exit(0); });
