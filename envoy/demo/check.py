@@ -1,0 +1,210 @@
+"""A scripted browser that goes through the demo: in by SSO, in by password, out again."""
+
+import base64
+import html
+import http.client
+import re
+import time
+from urllib.parse import urlencode, urljoin, urlsplit
+
+
+class Browser:
+    """Just enough of one: cookies by host, redirects, forms."""
+
+    def __init__(self):
+        self.jar = {}
+        self.url = ""
+        self.status = 0
+        self.text = ""
+        self.headers = []
+        self.trail = []
+
+    def once(self, method, url, form=None, headers=()):
+        target = urlsplit(url)
+        kept = [f"{name}={value}" for (host, path, name), value in self.jar.items() if host == target.hostname and target.path.startswith(path)]
+        send = {"accept": "text/html,application/json;q=0.5", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document", **dict(headers)}
+        if kept:
+            send["cookie"] = "; ".join(kept)
+        body = None
+        if form is not None:
+            body = urlencode(form)
+            send["content-type"] = "application/x-www-form-urlencoded"
+            send["origin"] = f"{target.scheme}://{target.netloc}"
+        connection = http.client.HTTPConnection(target.hostname, target.port, timeout=20)
+        connection.request(method, target.path + (f"?{target.query}" if target.query else ""), body, send)
+        response = connection.getresponse()
+        self.url, self.status = url, response.status
+        self.text = response.read().decode(errors="replace")
+        self.headers = [(name.lower(), value) for name, value in response.getheaders()]
+        connection.close()
+        self.trail.append(f"{method} {url} -> {self.status}")
+        for name, value in self.headers:
+            if name == "set-cookie":
+                self.keep(target, value)
+        return self
+
+    def keep(self, target, value):
+        pair, *attributes = [part.strip() for part in value.split(";")]
+        name, _, content = pair.partition("=")
+        given = {key.lower(): text for key, _, text in (attribute.partition("=") for attribute in attributes)}
+        key = (target.hostname, given.get("path", "/"), name)
+        over = given.get("max-age") == "0" or not content or "1970" in given.get("expires", "")
+        if over:
+            self.jar.pop(key, None)
+        else:
+            self.jar[key] = content
+
+    def header(self, name):
+        return next((value for key, value in self.headers if key == name), None)
+
+    def go(self, method, url, form=None):
+        self.once(method, url, form)
+        for _ in range(15):
+            if self.status not in (301, 302, 303, 307, 308):
+                return self
+            self.once("GET", urljoin(self.url, self.header("location")))
+        raise AssertionError("a redirect loop:\n" + "\n".join(self.trail))
+
+    def get(self, url):
+        return self.go("GET", url)
+
+    def submit(self, **fields):
+        """The first form on the page, with its hidden fields and these."""
+        form = re.search(r"<form\b([^>]*)>(.*?)</form>", self.text, re.S)
+        assert form, f"no form on {self.url}: {self.text[:500]}"
+        found = {"action": "", "method": "get", **attributes(form[1])}
+        values = {}
+        for tag in re.findall(r"<input\b([^>]*)>", form[2]):
+            given = attributes(tag)
+            if "name" in given and given.get("type") == "hidden":
+                values[given["name"]] = given.get("value", "")
+        values.update(fields)
+        action = urljoin(self.url, found["action"])
+        if found["method"].lower() == "post":
+            return self.go("POST", action, values)
+        return self.go("GET", action + "?" + urlencode(values))
+
+
+def attributes(text):
+    found = re.findall(r"""([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", text)
+    return {name.lower(): html.unescape(a or b or c) for name, a, b, c in found}
+
+
+def sign_in(browser, demo, name, target="/reports?q=1"):
+    """From a page of the application through the provider's form and back."""
+    browser.get(f"{demo.app}/sso/login?" + urlencode({"idp": "corp", "return_to": target}))
+    assert browser.url.startswith(demo.idp), f"not at the provider but at {browser.url} ({browser.status}): {browser.text[:800]}"
+    return browser.submit(login=name, password="idp")
+
+
+def password(demo, name):
+    """A new browser that posts this local user's password."""
+    browser = Browser()
+    return browser.go("POST", f"{demo.app}/login", {"username": name, "password": "local"})
+
+
+def refused(browser, status, code):
+    return browser.status == status and browser.header("x-sso-code") == code
+
+
+def migrate(demo, step, by_sso, by_password):
+    """README's migration in the running Envoy: each step changes one line of the configuration."""
+    app = demo.app
+
+    def change(old, new, what, reached):
+        """Hands the change to Envoy and waits until it is seen."""
+        text = demo.config.read_text()
+        assert old in text, f"sso.yaml has no {old!r}"
+        demo.config.write_text(text.replace(old, new))
+        demo.apply()
+        for _ in range(100):
+            seen = reached()
+            if seen is not None:
+                break
+            time.sleep(0.2)
+        step(what, seen is not None, seen)
+        return seen
+
+    def when(browser, truth):
+        return browser if truth(browser) else None
+
+    change("claim: email, attribute: email", "claim: phone_number, attribute: phone", "mapped by phone, dan and erin are one too many: identity_ambiguous",
+           lambda: when(sign_in(Browser(), demo, "dan"), lambda b: refused(b, 403, "identity_ambiguous")))
+    change("claim: phone_number, attribute: phone", "claim: email, attribute: email", "mapped by email, dan is in",
+           lambda: when(sign_in(Browser(), demo, "dan"), lambda b: b.status == 200))
+    change("mode: enabled ", "mode: admins ", "administrators only: bob's password is refused",
+           lambda: when(password(demo, "bob"), lambda b: refused(b, 403, "password_not_allowed")))
+    step("an unknown user's is refused the same way", refused(password(demo, "nobody"), 403, "password_not_allowed"))
+    by_password.once("GET", f"{app}/reports?q=1")
+    step("bob's password session is over", by_password.status in (302, 303), by_password)
+    ada = password(demo, "ada")
+    step("ada's password still works", ada.status == 200 and "Ada Lovelace" in ada.text, ada)
+    by_sso.get(f"{app}/reports?q=2")
+    step("bob's SSO session goes on", by_sso.status == 200 and "Bob Noyce" in by_sso.text, by_sso)
+    change("mode: admins ", "mode: disabled ", "disabled: ada's password is refused",
+           lambda: when(password(demo, "ada"), lambda b: refused(b, 403, "password_disabled")))
+    ada.once("GET", f"{app}/reports?q=1")
+    step("her password session is over", ada.status in (302, 303), ada)
+    by_sso.get(f"{app}/reports?q=3")
+    step("bob's SSO session goes on", by_sso.status == 200 and "Bob Noyce" in by_sso.text, by_sso)
+    export = Browser().once("GET", f"{app}/api/export/rows", headers={"authorization": "Basic " + base64.b64encode(b"bob:local").decode()}.items())
+    step("programs keep their own credentials", export.status == 200 and '"bob"' in export.text, export)
+    change("mode: disabled ", "mode: enabled ", "rolled back: bob's password works again",
+           lambda: when(password(demo, "bob"), lambda b: b.status == 200 and "Bob Noyce" in b.text))
+    change("sso: enabled ", "sso: disabled ", "before SSO: the application's own form, and nothing else",
+           lambda: when(Browser().get(f"{app}/reports?q=1"), lambda b: b.url == f"{app}/login" and b.status == 200))
+    forged = Browser().once("GET", f"{app}/reports?q=1", headers={"x-sso-user": "ada", "X_SSO_User": "ada"}.items())
+    step("a forged header makes nobody ada", forged.status == 303, forged)
+
+
+def check(demo):
+    """True steps printed, the exit code returned."""
+    app = demo.app
+    steps = []
+
+    def step(what, truth, browser=None):
+        steps.append(bool(truth))
+        print(("ok    " if truth else "FAIL  ") + what, flush=True)
+        if not truth and browser is not None:
+            print("\n".join(["      " + line for line in browser.trail[-12:]]) + f"\n      {browser.text[:600]}", flush=True)
+
+    started = time.monotonic()
+    b = Browser()
+    b.once("GET", f"{app}/reports?q=1")
+    step("a page sends a stranger to sign in", b.status == 302, b)
+    b.get(f"{app}/reports?q=1")
+    step("both ways in are offered side by side", b.status == 200 and "/login" in b.text and b.url.startswith(f"{app}/sso/login"), b)
+    sign_in(b, demo, "ada")
+    step("ada comes back to the page she asked for", b.status == 200 and b.url == f"{app}/reports?q=1" and "Ada Lovelace" in b.text, b)
+    b.get(f"{app}/sso/session")
+    step("the session names her", b.status == 200 and '"ada"' in b.text, b)
+    b.get(f"{app}/admin/settings")
+    step("the administrator sees the settings", b.status == 200, b)
+    b.get(f"{app}/sso/admin/readiness")
+    step("and the readiness report", b.status == 200 and "never_signed_in" in b.text, b)
+    b.get(f"{app}/sso/logout")
+    if b.url.startswith(demo.idp):
+        b.submit(logout="yes")
+    step("signing out comes back to the application", b.url.startswith(f"{app}/sso/logout-complete") and b.status == 200, b)
+    b.get(f"{app}/sso/session")
+    step("and nobody is signed in", b.status == 401, b)
+
+    for name, code in (("carol", "identity_unknown"), ("grace", "identity_unknown"), ("heidi", "user_inactive")):
+        other = Browser()
+        sign_in(other, demo, name)
+        step(f"{name} is refused: {code}", other.status == 403 and other.header("x-sso-code") == code, other)
+    bob = Browser()
+    sign_in(bob, demo, "bob")
+    step("bob is in", bob.status == 200 and "Bob Noyce" in bob.text, bob)
+    bob.get(f"{app}/admin/settings")
+    step("but not among the settings: role_missing", bob.status == 403 and bob.header("x-sso-code") == "role_missing", bob)
+
+    local = Browser()
+    local.get(f"{app}/login").submit(username="bob", password="local")
+    step("a local password works beside it", local.status == 200 and "Bob Noyce" in local.text, local)
+    frank = Browser()
+    sign_in(frank, demo, "frank")
+    step("frank is shown his invitation", frank.status == 200 and "/sso/invitation" in frank.url + frank.text, frank)
+    migrate(demo, step, bob, local)
+    print(f"{sum(steps)} of {len(steps)} in {time.monotonic() - started:.1f} s", flush=True)
+    return 0 if all(steps) else 1

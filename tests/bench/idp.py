@@ -1,0 +1,127 @@
+"""The bench's identity provider: signs whoever asks in at once. RS256 by hand, from the standard library."""
+
+import base64
+import hashlib
+import json
+import math
+import secrets
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+SHA256_PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")  # DigestInfo, RFC 8017 section 9.2
+
+
+def b64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def number(value):
+    return b64(value.to_bytes((value.bit_length() + 7) // 8, "big"))
+
+
+def prime(bits):
+    """A probable prime with its two top bits set (Miller-Rabin, 24 rounds)."""
+    while True:
+        n = secrets.randbits(bits) | (3 << (bits - 2)) | 1
+        if math.gcd(n, 3 * 5 * 7 * 11 * 13 * 17 * 19 * 23) != 1 or pow(2, n - 1, n) != 1:
+            continue
+        d, r = n - 1, 0
+        while d % 2 == 0:
+            d, r = d // 2, r + 1
+        for _ in range(24):
+            x = pow(secrets.randbelow(n - 3) + 2, d, n)
+            if x in (1, n - 1):
+                continue
+            for _ in range(r - 1):
+                x = x * x % n
+                if x == n - 1:
+                    break
+            else:
+                break
+        else:
+            return n
+
+
+class Key:
+    """A fresh RSA-2048 key."""
+
+    def __init__(self):
+        self.e = 65537
+        while True:
+            p, q = prime(1024), prime(1024)
+            if p != q and math.gcd(self.e, (p - 1) * (q - 1)) == 1:
+                break
+        self.n = p * q
+        self.d = pow(self.e, -1, (p - 1) * (q - 1))
+
+    def jwk(self):
+        return {"kty": "RSA", "kid": "bench", "use": "sig", "alg": "RS256", "n": number(self.n), "e": number(self.e)}
+
+    def sign(self, claims):
+        text = b64(json.dumps({"alg": "RS256", "kid": "bench", "typ": "JWT"}).encode()) + "." + b64(json.dumps(claims).encode())
+        digest = SHA256_PREFIX + hashlib.sha256(text.encode()).digest()
+        padded = b"\x00\x01" + b"\xff" * (256 - 3 - len(digest)) + b"\x00" + digest
+        return text + "." + b64(pow(int.from_bytes(padded, "big"), self.d, self.n).to_bytes(256, "big"))
+
+
+def start(port):
+    """Serves on a thread; returns the server."""
+    key, codes, issuer = Key(), {}, f"http://127.0.0.1:{port}"
+
+    class Idp(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            pass
+
+        def answer(self, body, status=200, location=None):
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            if location:
+                self.send_header("location", location)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def do_GET(self):
+            url = urlsplit(self.path)
+            query = {name: values[0] for name, values in parse_qs(url.query).items()}
+            if url.path == "/.well-known/openid-configuration":
+                return self.answer({
+                    "issuer": issuer, "authorization_endpoint": f"{issuer}/authorize", "token_endpoint": f"{issuer}/token",
+                    "jwks_uri": f"{issuer}/keys", "response_types_supported": ["code"], "subject_types_supported": ["public"],
+                    "id_token_signing_alg_values_supported": ["RS256"], "code_challenge_methods_supported": ["S256"],
+                })
+            if url.path == "/keys":
+                return self.answer({"keys": [key.jwk()]})
+            if url.path == "/authorize":
+                code = secrets.token_urlsafe(16)
+                codes[code] = query
+                back = query["redirect_uri"]
+                back += ("&" if "?" in back else "?") + urlencode({"code": code, "state": query.get("state", "")})
+                return self.answer({}, 302, back)
+            self.answer({}, 404)
+
+        def do_POST(self):
+            form = parse_qs(self.rfile.read(int(self.headers.get("content-length") or 0)).decode())
+            asked = codes.pop(form.get("code", [""])[0], None)
+            if asked is None:
+                return self.answer({"error": "invalid_grant"}, 400)
+            now = int(time.time())
+            claims = {
+                "iss": issuer, "sub": f"user-{secrets.token_hex(4)}", "aud": asked["client_id"], "iat": now, "exp": now + 86400,
+                "email": "ada@acme.example", "email_verified": True, "name": "Ada Lovelace",
+            }
+            if "nonce" in asked:
+                claims["nonce"] = asked["nonce"]
+            self.answer({
+                "access_token": secrets.token_urlsafe(32), "token_type": "Bearer", "expires_in": 86400, "id_token": key.sign(claims),
+            })
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Idp)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server

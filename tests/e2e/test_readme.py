@@ -1,0 +1,152 @@
+"""The documents say what is so: commands run, links lead somewhere, tables are up to date."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+TOP = Path(__file__).resolve().parents[2]
+PAGES = sorted(
+    path for path in TOP.rglob("*.md")
+    if not {"target", "node_modules", ".venv", ".work"} & set(path.relative_to(TOP).parts)
+)
+# Commands whose work is a test of its own, by the test that does it.
+ELSEWHERE = {
+    "make run": "test_examples.py::test_the_demo_runs",
+    "make test": "this run",
+    "make bench": "test_the_bench_measures",
+}
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.S | re.M)
+
+
+def commands():
+    for page in PAGES:
+        for block in blocks(page, "sh"):
+            for line in block.splitlines():
+                command = line.split("  #")[0].strip()
+                if command:
+                    yield page.relative_to(TOP).as_posix(), command
+
+
+@pytest.mark.parametrize("page, command", sorted(set(commands())))
+def test_commands_run(page, command):
+    if command in ELSEWHERE:
+        verb = command.split()[1]
+        assert re.search(rf"^{verb}:", (TOP / "Makefile").read_text(), re.M), f"the Makefile has no {verb}"
+        return
+    assert command.startswith("cargo run --quiet --"), f"{page}: say in ELSEWHERE where {command!r} is tested"
+    done = subprocess.run(command, shell=True, cwd=TOP, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.strip()
+
+
+def test_keygen_makes_keys_that_check_takes(tmp_path):
+    run = ["cargo", "run", "--quiet", "--"]
+    keys = [subprocess.run([*run, "keygen"], cwd=TOP, capture_output=True, text=True, check=True).stdout.strip() for _ in range(2)]
+    assert keys[0] != keys[1]
+    config = yaml.safe_load((TOP / "envoy/demo/sso.yaml").read_text())
+    env = {**os.environ, "SSO_SESSION_KEY": keys[0], "OIDC_SECRET": "x", "SCIM_TOKEN": "y"}
+    file = tmp_path / "sso.yaml"
+    file.write_text(yaml.safe_dump(config))
+    assert subprocess.run([*run, "check", file], cwd=TOP, env=env, capture_output=True).returncode == 0
+    env["SSO_SESSION_KEY"] = "too short"
+    assert subprocess.run([*run, "check", file], cwd=TOP, env=env, capture_output=True).returncode == 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(TOP).as_posix())
+def test_links_lead_somewhere(page):
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path) if path else page
+        assert file.exists(), f"{page.name} links to {target}"
+        if anchor and file.suffix == ".md":
+            assert f'id="{anchor}"' in file.read_text(), f"{page.name} links to {target}"
+
+
+def test_the_configuration_reference_is_up_to_date():
+    done = subprocess.run([sys.executable, TOP / "docs/configuration.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_yaml_example_is_yaml():
+    found = [(page, block) for page in PAGES for block in blocks(page, "yaml")]
+    assert found
+    for page, block in found:
+        yaml.safe_load(block)
+
+
+def test_readme_configuration_is_accepted(tmp_path):
+    block = next(block for block in blocks(TOP / "README.md", "yaml") if block.startswith("session:"))
+    file = tmp_path / "sso.yaml"
+    file.write_text(block)
+    done = subprocess.run(["cargo", "run", "--quiet", "--", "check", file], cwd=TOP, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("block", blocks(TOP / "docs/idps.md", "yaml"))
+def test_providers_as_documented_are_accepted(tmp_path, block):
+    given = yaml.safe_load(block)
+    mapping = given.pop("mapping", None)
+    account = {
+        "origins": ["https://app.example.com"], "sso": "enabled",
+        "identity_providers": [{"id": "idp", **given}], **({"mapping": mapping} if mapping else {}),
+    }
+    config = {"session": {"keys": [{"id": "a", "env": "SSO_SESSION_KEY"}]}, "clusters": {"*": "egress"}, "accounts": [account]}
+    file = tmp_path / "sso.yaml"
+    file.write_text(yaml.safe_dump(config))
+    done = subprocess.run(["cargo", "run", "--quiet", "--", "check", file], cwd=TOP, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_error_code_is_documented():
+    """The table of docs/operations.md has the codes of src/fault.rs, with their statuses."""
+    source = (TOP / "src/fault.rs").read_text()
+    names = dict(re.findall(r'(\w+) => "([a-z_]+)"', source))
+    statuses = {}
+    for variants, status in re.findall(r"^\s+([A-Z][\w\s|]*?) => (\d{3}),", source, re.M):
+        statuses.update({variant.strip(): status for variant in variants.split("|")})
+    expected = {code: statuses[name] for name, code in names.items()}
+    rows = dict(re.findall(r"^\| `([a-z_]+)` \| ([\d, ]+) \|", (TOP / "docs/operations.md").read_text(), re.M))
+    assert set(rows) == set(expected)
+    assert all(status in rows[code] for code, status in expected.items())
+
+
+def test_every_dependency_has_its_reason():
+    cargo = (TOP / "Cargo.toml").read_text()
+    section = cargo[cargo.index("[dependencies]"):cargo.index("[profile.release]")]
+    crates = set(re.findall(r"^([a-z][\w-]*) = ", section, re.M))
+    reasons = set(re.findall(r"`([a-z][\w-]*)`", (TOP / "docs/dependencies.md").read_text()))
+    assert crates <= reasons, f"docs/dependencies.md lacks {sorted(crates - reasons)}"
+
+
+def test_metrics_are_documented():
+    source = "".join(path.read_text() for path in (TOP / "src").rglob("*.rs"))
+    names = set(re.findall(r'(?:count|observe)\(&?(?:format!\()?"(sso_[a-z_]+)', source))
+    text = (TOP / "docs/operations.md").read_text()
+    assert names and all(f"`{name}`" in text for name in names), names
+
+
+def test_the_bench_measures():
+    """A short run of `make bench`: every row answers as it should, and the result has its shape."""
+    import json
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "bench.json"
+        done = subprocess.run(
+            [TOP / "tests/bench/run", "--rounds", "1", "--requests", "400", "--logins", "2", "--sessions", "2", "--memory", "400", "--json", file],
+            capture_output=True, text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        result = json.loads(file.read_text())
+    assert set(result["cpu_us"]) == {"none", "noop", "sso", "oauth2", "refused"} and result["cookies_bytes"] >= 1200
