@@ -12,7 +12,7 @@ use crate::fault::{Code, Fault};
 use crate::login::{self, flow, return_to};
 use crate::pages;
 use crate::request::Head;
-use crate::session::{chunk_name, cookie, Opened, MAX_CHUNKS};
+use crate::session::{chunk_name, cookie, CookieEdit, Jar, Opened};
 use crate::surface::{demand, Demand, Path};
 use crate::task::Task;
 use crate::world::{Site, Visitor, World};
@@ -62,18 +62,6 @@ pub struct Pass {
     pub password: Option<crate::password::Watch>,
 }
 
-/// What becomes of the `cookie` header.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub enum CookieEdit {
-    /// Nothing of ours was in it.
-    #[default]
-    Keep,
-    /// It held only ours.
-    Remove,
-    /// What is left.
-    Replace(Vec<u8>),
-}
-
 /// A request that was asked, for flows and for refusals: head, account, origin.
 pub struct Asked {
     /// The filter.
@@ -116,10 +104,15 @@ impl Asked {
         }
     }
 
+    /// The cookies.
+    pub fn jar(&self) -> Jar<'_> {
+        self.head.jar(&self.world.config.cookies)
+    }
+
     /// Who the cookies say is there.
     pub fn visitor(&self) -> Visitor {
         match &self.site {
-            Some(site) => self.world.session(std::slice::from_ref(site), &self.head.cookies(), self.now),
+            Some(site) => self.world.session(std::slice::from_ref(site), &self.jar(), self.now),
             None => Visitor::Nobody,
         }
     }
@@ -196,12 +189,9 @@ impl Asked {
 
     /// Deletes every session cookie that was sent.
     pub fn without_session(&self, mut answer: Answer) -> Answer {
-        let cookies = self.head.cookies();
-        let base = &self.world.config.cookies.name;
-        for name in (0..MAX_CHUNKS).map(|n| chunk_name(base, n)) {
-            if cookie::pairs(&cookies).any(|(own, _)| own == name.as_bytes()) {
-                answer = answer.with_cookie(&cookie::delete(&name, &self.world.config.cookies));
-            }
+        let cookies = &self.world.config.cookies;
+        for n in self.jar().sent() {
+            answer = answer.with_cookie(&cookie::delete(&chunk_name(&cookies.name, n), cookies));
         }
         answer
     }
@@ -221,7 +211,8 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     let now = world.host.now();
     let sites = world.sites_at(head.authority());
     let path = Path::read(head.path());
-    let choice = choose(world, sites, &head, &path, now);
+    let jar = head.jar(&world.config.cookies);
+    let choice = choose(world, sites, &head, &path, &jar, now);
     let (site, visitor) = match choice {
         Choice::Site(site, visitor) => (site, visitor),
         Choice::None => return account_unknown(world, &head, now),
@@ -251,7 +242,7 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     if demand != Demand::Programs {
         strip_basic(&head, &mut pass);
     }
-    pass.cookie = cookie_edit(world, &head);
+    pass.cookie = jar.edit();
     let demands = match demand {
         Demand::Anyone | Demand::Programs => return Ruling::Pass(pass),
         Demand::Users(demands) => demands,
@@ -292,13 +283,12 @@ enum Choice {
 
 /// The account: the one whose origin was asked for; where several share it the one that `u` names at
 /// the filter's own endpoints, else the session's.
-fn choose(world: &World, sites: &[Rc<Site>], head: &Head, path: &Path<'_>, now: u64) -> Choice {
-    let cookies = head.cookies();
+fn choose(world: &World, sites: &[Rc<Site>], head: &Head, path: &Path<'_>, jar: &Jar<'_>, now: u64) -> Choice {
     match sites {
         [] => Choice::None,
         [site] => {
             let visitor = match site.account.enabled {
-                true => world.session(sites, &cookies, now),
+                true => world.session(sites, jar, now),
                 false => Visitor::Nobody,
             };
             // A response made for `u=a` is nothing to `u=b`, also where `b` has an origin of its own.
@@ -308,7 +298,7 @@ fn choose(world: &World, sites: &[Rc<Site>], head: &Head, path: &Path<'_>, now: 
             }
         }
         several => {
-            let visitor = world.session(several, &cookies, now);
+            let visitor = world.session(several, jar, now);
             match named(several, head, path) {
                 Some(Some(site)) => {
                     let visitor = match visitor {
@@ -470,27 +460,5 @@ fn strip_basic(head: &Head, pass: &mut Pass) {
     let basic = |value: &[u8]| value.trim_ascii_start().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic"));
     if head.all("authorization").any(basic) {
         pass.remove.push("authorization".into());
-    }
-}
-
-fn cookie_edit(world: &World, head: &Head) -> CookieEdit {
-    let base = world.config.cookies.name.as_bytes();
-    let cookies = head.cookies();
-    let mut left: Vec<u8> = Vec::new();
-    let mut changed = false;
-    for header in &cookies {
-        let rest = cookie::without_ours(base, header);
-        changed |= !matches!(rest, Some(std::borrow::Cow::Borrowed(_)));
-        if let Some(rest) = rest {
-            if !left.is_empty() {
-                left.extend(b"; ");
-            }
-            left.extend_from_slice(&rest);
-        }
-    }
-    match (changed, left.is_empty()) {
-        (false, _) => CookieEdit::Keep,
-        (true, true) => CookieEdit::Remove,
-        (true, false) => CookieEdit::Replace(left),
     }
 }

@@ -1,6 +1,7 @@
 //! A request's head, read once: what the gate decides on, and what it takes away.
 
-use crate::config::Forward;
+use crate::config::{Cookies, Forward};
+use crate::session::Jar;
 
 /// Headers that some frameworks route by instead of the path or method the proxy saw (Symfony
 /// CVE-2018-14773, method override of many): removed from every request.
@@ -19,7 +20,6 @@ pub struct Head {
     path: Option<usize>,
     authority: Option<usize>,
     request_id: Option<usize>,
-    cookies: usize,
     /// No body follows.
     pub ends: bool,
 }
@@ -34,7 +34,6 @@ impl Head {
                 ":path" => head.path = Some(i),
                 ":authority" => head.authority = Some(i),
                 "x-request-id" => head.request_id = Some(i),
-                "cookie" => head.cookies += 1,
                 _ => {}
             }
         }
@@ -101,13 +100,10 @@ impl Head {
         values.next().is_none().then(|| std::str::from_utf8(value).ok())?
     }
 
-    /// The `cookie` headers; several are one (RFC 9113 section 8.2.3).
-    pub fn cookies(&self) -> Vec<&[u8]> {
-        let mut list = Vec::with_capacity(self.cookies);
-        if self.cookies > 0 {
-            list.extend(self.all("cookie"));
-        }
-        list
+    /// The cookies; several `cookie` headers are one (RFC 9113 section 8.2.3).
+    pub fn jar(&self, cookies: &Cookies) -> Jar<'_> {
+        let values = self.headers.iter().filter(|(name, _)| name == "cookie").map(|(_, value)| value.as_slice());
+        Jar::read(cookies.name.as_bytes(), values)
     }
 
     /// True where a person's browser shows the answer: HTML and not a script's request.

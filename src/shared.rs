@@ -46,7 +46,12 @@ const ENTRY: usize = 16 + 8;
 impl SharedSet {
     /// True where the id is in the set and has not expired.
     pub fn contains(&self, host: &dyn Host, id: &[u8; 16], now: u64) -> bool {
-        let (Some(bytes), _) = host.shared_get(&self.key(id)) else { return false };
+        self.holds(host, &self.key(id), id, now)
+    }
+
+    /// The same for a key that was made before.
+    pub fn holds(&self, host: &dyn Host, key: &str, id: &[u8; 16], now: u64) -> bool {
+        let (Some(bytes), _) = host.shared_get(key) else { return false };
         let found = entries(&bytes).any(|(other, until)| other == id && until > now);
         found
     }
@@ -78,7 +83,8 @@ impl SharedSet {
         Inserted::Full
     }
 
-    fn key(&self, id: &[u8; 16]) -> String {
+    /// The key of the bucket that this id is in.
+    pub fn key(&self, id: &[u8; 16]) -> String {
         let [a, b, c, d, ..] = *id;
         format!("{}.{:x}", self.name, u32::from_le_bytes([a, b, c, d]) % self.buckets)
     }

@@ -8,7 +8,7 @@ use crate::directory;
 use crate::fault::{Code, Fault};
 use crate::host::Host;
 use crate::oidc;
-use crate::session::{self, ended, Found, Method, Opened, OpenedSessions, Purpose, Session};
+use crate::session::{ended, Found, Jar, Method, Opened, OpenedSessions, Purpose, Session};
 use crate::task::Ask;
 
 /// One worker's filter.
@@ -85,8 +85,8 @@ impl World {
     }
 
     /// The session that these cookies hold for one of these accounts, if it is valid now.
-    pub fn session(&self, sites: &[Rc<Site>], cookies: &[&[u8]], now: u64) -> Visitor {
-        let sealed = match session::find(self.config.cookies.name.as_bytes(), cookies) {
+    pub fn session(&self, sites: &[Rc<Site>], jar: &Jar<'_>, now: u64) -> Visitor {
+        let sealed = match jar.session() {
             Found::Nothing => return Visitor::Nobody,
             Found::Broken => return Visitor::Stale,
             Found::Sealed(sealed) => sealed,
@@ -104,7 +104,7 @@ impl World {
         if !here {
             return Visitor::Nobody;
         }
-        if now >= opened.expires || ended::has_ended(&*self.host, &opened.mark, now) {
+        if now >= opened.expires || opened.mark.has_ended(&*self.host, now) {
             return Visitor::Stale;
         }
         Visitor::Known(opened)
@@ -137,7 +137,7 @@ impl World {
         Some(Opened {
             sealed,
             account: account.clone(),
-            mark: ended::mark(&session.id),
+            mark: ended::Mark::of(&session.id),
             headers: crate::login::headers::for_application(account, &session),
             expires: session.expires(&self.config.session),
             reseal: session.seen.saturating_add(self.config.session.idle / 16),

@@ -28,6 +28,12 @@ pub struct Paths {
 }
 
 impl Paths {
+    /// The default paths, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(code: &str) -> Self {
+        Self::check(&super::problems::Problems::default().root(), &raw::Paths::default(), code)
+    }
+
     pub(super) fn check(at: &At<'_>, raw: &raw::Paths, code: &str) -> Self {
         use Endpoint::*;
         let table: [(Endpoint, &str, &Option<String>, &str); 12] = [

@@ -16,12 +16,15 @@ use crate::config::{Account, StaticUser};
 /// The most answers that are kept.
 const MAX_ANSWERS: usize = 4_096;
 
+/// Account and username.
+type Asked = (String, String);
+
 /// One per configuration: make a new one whenever a configuration is loaded, so that nothing of the old
 /// lists stays. Cheap to make; indexes are built when first asked.
 #[derive(Debug, Default)]
 pub struct Cache {
     indexes: RefCell<HashMap<String, Rc<Index>>>,
-    answers: RefCell<HashMap<(String, String), (u64, Vec<Record>)>>,
+    answers: RefCell<HashMap<Asked, (u64, Vec<Record>)>>,
     plain_filters: RefCell<HashSet<String>>,
 }
 
@@ -42,7 +45,13 @@ impl Cache {
     }
 
     /// What was answered about a username less than `max_age` milliseconds ago.
-    pub(super) fn answer(&self, account: &Account, username: &str, now: u64, max_age: u64) -> Option<Vec<Record>> {
+    pub(super) fn answer(
+        &self,
+        account: &Account,
+        username: &str,
+        now: u64,
+        max_age: u64,
+    ) -> Option<Vec<Record>> {
         let answers = self.answers.borrow();
         let (at, records) = answers.get(&(account.code.clone(), username.to_owned()))?;
         // A clock that went backwards makes an answer old, not young.
@@ -50,7 +59,14 @@ impl Cache {
     }
 
     /// Remembers what was found for a username.
-    pub(super) fn remember(&self, account: &Account, username: &str, now: u64, max_age: u64, records: &[Record]) {
+    pub(super) fn remember(
+        &self,
+        account: &Account,
+        username: &str,
+        now: u64,
+        max_age: u64,
+        records: &[Record],
+    ) {
         if max_age == 0 {
             return;
         }

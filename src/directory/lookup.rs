@@ -10,18 +10,26 @@ use crate::identity::Mapped;
 use crate::task::Ask;
 
 /// Everybody whom the mapped value leads to, inactive users too: uniqueness counts them.
-pub(super) async fn by_mapped(ask: &Ask, account: &Account, cache: &Cache, mapped: &Mapped) -> Result<Vec<Record>, Fault> {
+pub(super) async fn by_mapped(
+    ask: &Ask,
+    account: &Account,
+    cache: &Cache,
+    mapped: &Mapped,
+) -> Result<Vec<Record>, Fault> {
     match &account.directory {
         Directory::None => Ok(Vec::new()),
         Directory::Static(users) => Ok(cache.index(account, users).by_value(users, &mapped.value)),
-        Directory::Scim(server) => {
-            scim::find(ask, account, server, cache, Wanted::Mapped(mapped)).await
-        }
+        Directory::Scim(server) => scim::find(ask, account, server, cache, Wanted::Mapped(mapped)).await,
     }
 }
 
 /// Everybody whose username could be taken for this one: equal but for case and compatibility forms.
-pub(super) async fn like_username(ask: &Ask, account: &Account, cache: &Cache, username: &str) -> Result<Vec<Record>, Fault> {
+pub(super) async fn like_username(
+    ask: &Ask,
+    account: &Account,
+    cache: &Cache,
+    username: &str,
+) -> Result<Vec<Record>, Fault> {
     match &account.directory {
         Directory::None => Ok(Vec::new()),
         Directory::Static(users) => Ok(cache.index(account, users).by_username(users, username)),
@@ -35,7 +43,12 @@ pub(super) async fn like_username(ask: &Ask, account: &Account, cache: &Cache, u
 
 /// The one user of that name, for rulings on passwords. Names compare exactly; where another user's name
 /// differs only in case the application might take one for the other, so it counts as nobody's.
-pub async fn by_username(ask: &Ask, account: &Account, cache: &Cache, username: &str) -> Result<Option<Record>, Fault> {
+pub async fn by_username(
+    ask: &Ask,
+    account: &Account,
+    cache: &Cache,
+    username: &str,
+) -> Result<Option<Record>, Fault> {
     Ok(only(like_username(ask, account, cache, username).await?, username))
 }
 
@@ -49,5 +62,10 @@ fn only(found: Vec<Record>, username: &str) -> Option<Record> {
 
 /// A name as the most careless application compares it.
 pub(super) fn folded(name: &str) -> String {
-    name.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect::<String>().trim().to_owned()
+    name.nfkc()
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }

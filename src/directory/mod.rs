@@ -15,7 +15,7 @@ pub mod scim;
 mod seen;
 mod static_list;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use cache::Cache;
 pub use lookup::by_username;

@@ -10,7 +10,11 @@ use crate::task::Ask;
 
 /// The invitation of this person: the address invited, and the roles. The address must be the person's by
 /// the same policy as a mapped one, or anybody who types it in could accept.
-pub(super) fn invitation(account: &Account, identity: &Identity, mapped: &Mapped) -> Result<(String, Vec<String>), Fault> {
+pub(super) fn invitation(
+    account: &Account,
+    identity: &Identity,
+    mapped: &Mapped,
+) -> Result<(String, Vec<String>), Fault> {
     let address = usable_email(&account.mapping, identity)
         .ok_or_else(|| resolve::unknown(account, mapped, "and there is no email to be invited by"))?;
     account
@@ -23,21 +27,35 @@ pub(super) fn invitation(account: &Account, identity: &Identity, mapped: &Mapped
 }
 
 /// The address and roles of an automatic account, where its domain is let in.
-pub(super) fn automatic(account: &Account, identity: &Identity, mapped: &Mapped) -> Result<(String, Vec<String>), Fault> {
+pub(super) fn automatic(
+    account: &Account,
+    identity: &Identity,
+    mapped: &Mapped,
+) -> Result<(String, Vec<String>), Fault> {
     let address = usable_email(&account.mapping, identity)
         .ok_or_else(|| resolve::unknown(account, mapped, "and there is no email to create an account by"))?;
     let domain = email::domain(&address);
     if !account.provisioning.email_domains.iter().any(|allowed| allowed == "*" || allowed == domain) {
-        return Err(resolve::unknown(account, mapped, "and the email's domain is not one of provisioning.email_domains"));
+        return Err(resolve::unknown(
+            account,
+            mapped,
+            "and the email's domain is not one of provisioning.email_domains",
+        ));
     }
     Ok((address, account.provisioning.roles.clone()))
 }
 
 /// Creates the user of an invitation that was accepted. Everything is asked again: the invitation may be
 /// gone, or the user there already.
-pub async fn accept_invitation(ask: &Ask, account: &Account, cache: &Cache, identity: &Identity) -> Result<User, Fault> {
+pub async fn accept_invitation(
+    ask: &Ask,
+    account: &Account,
+    cache: &Cache,
+    identity: &Identity,
+) -> Result<User, Fault> {
     let mapped = mapped_value(&account.mapping, identity)?;
-    if matches!(account.directory, Directory::None) || account.provisioning.mode != ProvisioningMode::Invited {
+    if matches!(account.directory, Directory::None) || account.provisioning.mode != ProvisioningMode::Invited
+    {
         return Err(resolve::unknown(account, &mapped, "nobody is invited"));
     }
     if let Some(user) = resolve::existing(ask, account, cache, identity, &mapped).await? {
@@ -81,7 +99,14 @@ pub(super) async fn create(
                 }
                 free(ask, account, cache, &username).await?;
                 let name = resolve::name(identity);
-                let new = create::New { username: &username, address, mapped, name, roles: &new_roles, link: identity.link() };
+                let new = create::New {
+                    username: &username,
+                    address,
+                    mapped,
+                    name,
+                    roles: &new_roles,
+                    link: identity.link(),
+                };
                 match create::post(ask, server, &new).await? {
                     Created::Record(record) if record.matches(&account.mapping, &mapped.value) => {
                         resolve::check(account, identity, &record)?;
@@ -93,7 +118,9 @@ pub(super) async fn create(
                 cache.forget(account, &username);
                 match resolve::existing(ask, account, cache, identity, mapped).await? {
                     Some(user) => Ok(user),
-                    None => Err(unavailable(format!("the user {username:?} was created, or was there, but cannot be found"))),
+                    None => Err(unavailable(format!(
+                        "the user {username:?} was created, or was there, but cannot be found"
+                    ))),
                 }
             }
             .await;
@@ -113,7 +140,10 @@ async fn free(ask: &Ask, account: &Account, cache: &Cache, username: &str) -> Re
     match lookup::like_username(ask, account, cache, username).await?.first() {
         None => Ok(()),
         Some(taken) => {
-            let detail = format!("{username:?} cannot be created: {:?} has the name, and the mapping does not lead there", taken.username);
+            let detail = format!(
+                "{username:?} cannot be created: {:?} has the name, and the mapping does not lead there",
+                taken.username
+            );
             Err(Fault::new(Code::IdentityConflict, detail))
         }
     }

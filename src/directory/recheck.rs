@@ -9,10 +9,19 @@ use crate::task::Ask;
 /// The user as the directory has it now; `None` where it is inactive or gone, and the session ends. Where
 /// the directory cannot be asked the fault is `directory_unavailable`: the session goes on unchanged for
 /// `recheck_grace`, never with more than it had.
-pub async fn recheck(ask: &Ask, account: &Account, cache: &Cache, user: &User) -> Result<Option<User>, Fault> {
+pub async fn recheck(
+    ask: &Ask,
+    account: &Account,
+    cache: &Cache,
+    user: &User,
+) -> Result<Option<User>, Fault> {
     // What the identity brought counts as far as the present configuration still lets it.
-    let claim_roles: Vec<String> =
-        user.claim_roles.iter().filter(|role| account.mapping.role_map.values().any(|r| r == *role)).cloned().collect();
+    let claim_roles: Vec<String> = user
+        .claim_roles
+        .iter()
+        .filter(|role| account.mapping.role_map.values().any(|r| r == *role))
+        .cloned()
+        .collect();
     let server = match &account.directory {
         Directory::None => {
             // A directory that was taken away takes its roles along.

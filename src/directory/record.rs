@@ -46,12 +46,17 @@ impl Record {
 
     /// True where a value equals the mapped one.
     pub fn matches(&self, mapping: &Mapping, value: &str) -> bool {
-        self.values(mapping.attribute).iter().any(|own| mapping::normalise(mapping, own).as_deref() == Some(value))
+        self.values(mapping.attribute)
+            .iter()
+            .any(|own| mapping::normalise(mapping, own).as_deref() == Some(value))
     }
 
     /// The roles of the directory: its own, and what `role_map` makes of the groups.
     pub fn all_roles(&self, mapping: &Mapping) -> Vec<String> {
-        roles::union(self.roles.iter().cloned(), roles::mapped(mapping, self.groups.iter().map(String::as_str)))
+        roles::union(
+            self.roles.iter().cloned(),
+            roles::mapped(mapping, self.groups.iter().map(String::as_str)),
+        )
     }
 }
 
@@ -143,7 +148,12 @@ impl User {
     }
 
     /// A user that no record stands behind.
-    pub(crate) fn without_record(username: String, origin: Origin, roles: Vec<String>, claim_roles: Vec<String>) -> Self {
+    pub(crate) fn without_record(
+        username: String,
+        origin: Origin,
+        roles: Vec<String>,
+        claim_roles: Vec<String>,
+    ) -> Self {
         Self {
             username,
             email: None,

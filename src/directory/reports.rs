@@ -35,13 +35,23 @@ pub struct Progress {
 }
 
 /// The users who could not sign in with the mapping, active or not.
-pub async fn completeness(ask: &Ask, account: &Account, _cache: &Cache, progress: &mut dyn FnMut(Progress)) -> Result<Value, Fault> {
+pub async fn completeness(
+    ask: &Ask,
+    account: &Account,
+    _cache: &Cache,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Value, Fault> {
     Ok(survey(ask, account, progress).await?.completeness())
 }
 
 /// What an operator asks before turning passwords off. Ready is a directory in which every active user has
 /// a value of their own, and has signed in through single sign-on, an administrator among them.
-pub async fn readiness(ask: &Ask, account: &Account, _cache: &Cache, progress: &mut dyn FnMut(Progress)) -> Result<Value, Fault> {
+pub async fn readiness(
+    ask: &Ask,
+    account: &Account,
+    _cache: &Cache,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Value, Fault> {
     let survey = survey(ask, account, progress).await?;
     let mut reasons = Vec::new();
     if matches!(account.directory, Directory::None) {
@@ -51,7 +61,8 @@ pub async fn readiness(ask: &Ask, account: &Account, _cache: &Cache, progress: &
         reasons.push(format!("{} active users could not sign in with the mapping", survey.active_problems));
     }
     if survey.never_count > 0 {
-        reasons.push(format!("{} active users have never signed in through single sign-on", survey.never_count));
+        reasons
+            .push(format!("{} active users have never signed in through single sign-on", survey.never_count));
     }
     if survey.administrators.is_empty() {
         reasons.push("no administrator has signed in through single sign-on".to_owned());
@@ -113,7 +124,9 @@ impl Survey {
             if self.never.len() < MAX_LISTED {
                 self.never.push(record.username.clone());
             }
-        } else if account.is_admin(&record.all_roles(&account.mapping)) && self.administrators.len() < MAX_LISTED {
+        } else if account.is_admin(&record.all_roles(&account.mapping))
+            && self.administrators.len() < MAX_LISTED
+        {
             self.administrators.push(record.username.clone());
         }
     }
@@ -160,7 +173,9 @@ fn is_link(account: &Account, link: &str) -> bool {
             Protocol::Saml(saml) => saml.issuer.as_deref(),
             _ => None,
         };
-        issuer.is_some_and(|issuer| link.strip_prefix(issuer).is_some_and(|rest| rest.len() > 1 && rest.starts_with('|')))
+        issuer.is_some_and(|issuer| {
+            link.strip_prefix(issuer).is_some_and(|rest| rest.len() > 1 && rest.starts_with('|'))
+        })
     });
     let is_uri = |(issuer, subject): (&str, &str)| !subject.is_empty() && Url::parse(issuer).is_ok();
     configured || link.split_once('|').is_some_and(is_uri)
@@ -195,7 +210,9 @@ async fn survey(ask: &Ask, account: &Account, progress: &mut dyn FnMut(Progress)
     while let Some(records) = reader.next(ask, account).await? {
         for record in &records {
             read += 1;
-            let value = own_values(account, record).into_iter().find(|value| shared.binary_search(&seen::hash(&[value])).is_ok());
+            let value = own_values(account, record)
+                .into_iter()
+                .find(|value| shared.binary_search(&seen::hash(&[value])).is_ok());
             if let Some(value) = value {
                 survey.problem(record, "shared", Some(value));
             }
@@ -214,11 +231,8 @@ fn own_values(account: &Account, record: &Record) -> BTreeSet<String> {
 /// What occurs more than once, sorted.
 fn repeated(mut hashes: Vec<u64>) -> Vec<u64> {
     hashes.sort_unstable();
-    let mut shared: Vec<u64> = hashes
-        .iter()
-        .zip(hashes.iter().skip(1))
-        .filter_map(|(a, b)| (a == b).then_some(*a))
-        .collect();
+    let mut shared: Vec<u64> =
+        hashes.iter().zip(hashes.iter().skip(1)).filter_map(|(a, b)| (a == b).then_some(*a)).collect();
     shared.dedup();
     shared
 }

@@ -22,7 +22,12 @@ pub enum Resolution {
 }
 
 /// Finds the user. One request to a SCIM directory, and one more the first time, for the link.
-pub async fn resolve(ask: &Ask, account: &Account, cache: &Cache, identity: &Identity) -> Result<Resolution, Fault> {
+pub async fn resolve(
+    ask: &Ask,
+    account: &Account,
+    cache: &Cache,
+    identity: &Identity,
+) -> Result<Resolution, Fault> {
     let mapped = mapped_value(&account.mapping, identity)?;
     if matches!(account.directory, Directory::None) {
         return Ok(Resolution::User(from_identity(account, identity, mapped)));
@@ -78,8 +83,13 @@ pub(super) fn signed_in(ask: &Ask, account: &Account, identity: &Identity, recor
 fn one(account: &Account, mapped: &Mapped, found: Vec<Record>) -> Result<Option<Record>, Fault> {
     if found.len() > 1 {
         let names: Vec<&str> = found.iter().take(5).map(|r| r.username.as_str()).collect();
-        let detail =
-            format!("{} {:?} leads to {} users: {}, …", mapped.attribute.as_str(), mapped.value, found.len(), names.join(", "));
+        let detail = format!(
+            "{} {:?} leads to {} users: {}, …",
+            mapped.attribute.as_str(),
+            mapped.value,
+            found.len(),
+            names.join(", ")
+        );
         return Err(Fault::new(Code::IdentityAmbiguous, detail).about(&account.mapping.claim));
     }
     Ok(found.into_iter().next())
@@ -95,7 +105,10 @@ pub(super) fn check(account: &Account, identity: &Identity, record: &Record) -> 
         return Err(Fault::new(Code::UserInactive, detail));
     }
     // An email that was given to a new person must not open the account of the one who had it before.
-    let linked = record.external_id.as_deref().and_then(|link| link.strip_prefix(identity.issuer.as_str())?.strip_prefix('|'));
+    let linked = record
+        .external_id
+        .as_deref()
+        .and_then(|link| link.strip_prefix(identity.issuer.as_str())?.strip_prefix('|'));
     match linked {
         Some(subject) if subject != identity.subject => {
             let detail = format!(
@@ -134,6 +147,7 @@ pub(super) fn unknown(account: &Account, mapped: &Mapped, why: &str) -> Fault {
         Some(_) => mapped.value.clone(),
         None => format!("{:?}", mapped.value),
     };
-    let detail = format!("no user of account {:?} has the {} {shown}: {why}", account.code, mapped.attribute.as_str());
+    let detail =
+        format!("no user of account {:?} has the {} {shown}: {why}", account.code, mapped.attribute.as_str());
     Fault::new(Code::IdentityUnknown, detail)
 }

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use serde_json::{json, Value};
 
-use super::*;
 use super::Origin;
+use super::*;
 use crate::config::*;
 use crate::identity::{example, mapping::tests::mapping, Identity};
 use crate::secret::Secret;
@@ -140,7 +140,8 @@ fn without_a_directory_the_identity_is_the_user() {
 fn roles_are_the_union_of_directory_and_role_map() {
     let mut account = account(scim());
     account.mapping.roles_claim = Some("groups".into());
-    account.mapping.role_map = BTreeMap::from([("admins".into(), "account_admin".into()), ("staff".into(), "reader".into())]);
+    account.mapping.role_map =
+        BTreeMap::from([("admins".into(), "account_admin".into()), ("staff".into(), "reader".into())]);
     let record = json!({"id": "1", "userName": "ada", "emails": [{"value": "ada@acme.com"}], "externalId": "x",
         "roles": [{"value": "member"}], "groups": [{"value": "g1", "display": "staff"}, {"display": "account_owner"}]});
     let (result, calls, _) = resolved(account, ada(), |_| list(std::slice::from_ref(&record)));
@@ -160,12 +161,18 @@ fn a_scim_lookup_is_one_request_with_a_token_and_the_first_links() {
     });
     assert_eq!(name(result), Ok("ada".into()));
     let paths: Vec<_> = calls.iter().map(path).collect();
-    assert_eq!(paths[0], ("GET".into(), "/scim/v2/Users?filter=emails.value%20eq%20%22ada%40acme.com%22&count=200".into()));
+    assert_eq!(
+        paths[0],
+        ("GET".into(), "/scim/v2/Users?filter=emails.value%20eq%20%22ada%40acme.com%22&count=200".into())
+    );
     assert_eq!(paths[1], ("PATCH".into(), "/scim/v2/Users/1%2F2".into()));
     assert!(calls[0].headers.contains(&("authorization".into(), "Bearer scim-token".into())));
     assert!(calls[1].headers.contains(&("if-match".into(), "W/\"3\"".into())));
     let body: Value = serde_json::from_slice(calls[1].body.as_ref().unwrap()).unwrap();
-    assert_eq!(body["Operations"][0], json!({"op": "add", "path": "externalId", "value": "https://idp.example.com|sub-1"}));
+    assert_eq!(
+        body["Operations"][0],
+        json!({"op": "add", "path": "externalId", "value": "https://idp.example.com|sub-1"})
+    );
     assert!(host.logs().is_empty());
 }
 
@@ -185,8 +192,10 @@ fn a_failed_link_is_logged_and_the_person_is_in() {
 
 #[test]
 fn what_the_directory_returns_is_compared_again() {
-    let other = json!({"id": "2", "userName": "eve", "emails": [{"value": "eve@acme.com"}], "externalId": "x"});
-    let own = json!({"id": "1", "userName": "ada", "emails": [{"value": "ADA@acme.com "}], "externalId": "x"});
+    let other =
+        json!({"id": "2", "userName": "eve", "emails": [{"value": "eve@acme.com"}], "externalId": "x"});
+    let own =
+        json!({"id": "1", "userName": "ada", "emails": [{"value": "ADA@acme.com "}], "externalId": "x"});
     let twin = json!({"id": "3", "userName": "ada2", "emails": [{"value": "ada@acme.com"}], "active": false});
     for (users, outcome) in [
         (vec![other.clone()], Err(Code::IdentityUnknown)),
@@ -202,7 +211,11 @@ fn what_the_directory_returns_is_compared_again() {
 
 #[test]
 fn an_odd_answer_never_signs_anyone_in() {
-    let record = |more: &str| format!(r#"{{"totalResults":1,"Resources":[{{"id":"1","userName":"ada","externalId":"x","emails":[{{"value":"ada@acme.com"}}]{more}}}]}}"#);
+    let record = |more: &str| {
+        format!(
+            r#"{{"totalResults":1,"Resources":[{{"id":"1","userName":"ada","externalId":"x","emails":[{{"value":"ada@acme.com"}}]{more}}}]}}"#
+        )
+    };
     let json = |body: String| testing::answer("application/scim+json", body);
     assert_eq!(name(resolved(account(scim()), ada(), |_| json(record(""))).0), Ok("ada".into()));
     for reply in [
@@ -225,7 +238,11 @@ fn an_odd_answer_never_signs_anyone_in() {
         json(record(r#","emails":7"#)),
         json(record("").replace(r#""ada""#, "7")),
         json(record("").replace(r#""userName":"ada","#, "")),
-        json(record("").replace(r#""totalResults":1"#, r#""totalResults":9"#).replace(r#""Resources":["#, r#""startIndex":5,"Resources":["#)),
+        json(
+            record("")
+                .replace(r#""totalResults":1"#, r#""totalResults":9"#)
+                .replace(r#""Resources":["#, r#""startIndex":5,"Resources":["#),
+        ),
         json(r#"{"totalResults":1,"Resources":{}}"#.into()),
         testing::answer("application/json", [record("").as_bytes(), b"\xff"].concat()),
     ] {
@@ -238,9 +255,12 @@ fn an_odd_answer_never_signs_anyone_in() {
 fn paged(total: usize, per_page: usize, at: impl Fn(usize) -> Value) -> impl FnMut(&Call) -> Reply {
     move |call| {
         let (_, path) = path(call);
-        let start: usize = path.split("startIndex=").nth(1).map_or(1, |s| s.split('&').next().unwrap().parse().unwrap());
+        let start: usize =
+            path.split("startIndex=").nth(1).map_or(1, |s| s.split('&').next().unwrap().parse().unwrap());
         let users: Vec<Value> = (start..=total).take(per_page).map(&at).collect();
-        testing::json(&json!({"totalResults": total, "startIndex": start, "itemsPerPage": users.len(), "Resources": users}))
+        testing::json(
+            &json!({"totalResults": total, "startIndex": start, "itemsPerPage": users.len(), "Resources": users}),
+        )
     }
 }
 
@@ -254,15 +274,24 @@ fn a_server_that_ignores_filters_is_read_to_the_end() {
     let (result, calls, _) = resolved(account(scim()), u(450), paged(450, 100, numbered));
     assert_eq!((name(result), calls.len()), (Ok("u450".into()), 5));
     // The second of that address is on the last page.
-    let (result, ..) = resolved(account(scim()), u(1), paged(450, 100, |n| match n {
-        450 => json!({"id": "450", "userName": "late", "emails": ["U1@acme.com"]}),
-        n => numbered(n),
-    }));
+    let (result, ..) = resolved(
+        account(scim()),
+        u(1),
+        paged(450, 100, |n| match n {
+            450 => json!({"id": "450", "userName": "late", "emails": ["U1@acme.com"]}),
+            n => numbered(n),
+        }),
+    );
     assert_eq!(name(result), Err(Code::IdentityAmbiguous));
     let (result, ..) = resolved(account(scim()), u(1), paged(1_000_000, 10, numbered));
     assert_eq!(name(result), Err(Code::DirectoryUnavailable), "more than is read");
-    let stuck = |_: &Call| testing::json(&json!({"totalResults": 4, "Resources": [numbered(1), numbered(2)]}));
-    assert_eq!(name(resolved(account(scim()), u(1), stuck).0), Err(Code::DirectoryUnavailable), "repeats its first page");
+    let stuck =
+        |_: &Call| testing::json(&json!({"totalResults": 4, "Resources": [numbered(1), numbered(2)]}));
+    assert_eq!(
+        name(resolved(account(scim()), u(1), stuck).0),
+        Err(Code::DirectoryUnavailable),
+        "repeats its first page"
+    );
 }
 
 #[test]
@@ -270,7 +299,8 @@ fn quotes_in_a_value_stay_in_the_filter() {
     let mut account = account(scim());
     account.mapping.attribute = Attribute::Username;
     account.mapping.claim = "n".into();
-    let (result, calls, _) = resolved(account, example(json!({"n": "a\" or userName pr or \\"})), |_| list(&[]));
+    let (result, calls, _) =
+        resolved(account, example(json!({"n": "a\" or userName pr or \\"})), |_| list(&[]));
     assert_eq!(name(result), Err(Code::IdentityUnknown));
     let wanted = "userName%20eq%20%22a%5C%22%20or%20userName%20pr%20or%20%5C%5C%22&count";
     assert!(path(&calls[0]).1.contains(wanted), "{:?}", path(&calls[0]));
@@ -289,7 +319,14 @@ fn phones_are_asked_for_in_every_notation_and_compared_as_numbers() {
     let (result, calls, _) = resolved(phone(), identity(), |_| list(&[stored("(138) 0000-0000")]));
     assert_eq!((name(result), calls.len()), (Ok("ada".into()), 1));
     let asked = path(&calls[0]).1;
-    for notation in ["%22%2B8613800000000%22", "%22%2B86%20138%200000%200000%22", "%22%2B86-138-0000-0000%22", "%22008613800000000%22", "%22138-0000-0000%22", "ew%20%220000%22"] {
+    for notation in [
+        "%22%2B8613800000000%22",
+        "%22%2B86%20138%200000%200000%22",
+        "%22%2B86-138-0000-0000%22",
+        "%22008613800000000%22",
+        "%22138-0000-0000%22",
+        "ew%20%220000%22",
+    ] {
         assert!(asked.contains(notation), "{notation} in {asked}");
     }
     assert!(asked.len() < 8_000, "{}", asked.len());
@@ -297,10 +334,17 @@ fn phones_are_asked_for_in_every_notation_and_compared_as_numbers() {
     let mut calls_seen = 0;
     let (result, ..) = resolved(phone(), identity(), |call| {
         calls_seen += 1;
-        if path(call).1.contains("%20ew%20") { testing::status(400, "application/json", "{}") } else { list(&[stored("+8613800000000")]) }
+        if path(call).1.contains("%20ew%20") {
+            testing::status(400, "application/json", "{}")
+        } else {
+            list(&[stored("+8613800000000")])
+        }
     });
     assert_eq!((name(result), calls_seen), (Ok("ada".into()), 2));
-    assert_eq!(name(resolved(phone(), identity(), |_| list(&[stored("+86 138 0000 0001")])).0), Err(Code::IdentityUnknown));
+    assert_eq!(
+        name(resolved(phone(), identity(), |_| list(&[stored("+86 138 0000 0001")])).0),
+        Err(Code::IdentityUnknown)
+    );
 }
 
 fn provisioned(mode: ProvisioningMode, directory: Directory) -> Account {
@@ -309,7 +353,10 @@ fn provisioned(mode: ProvisioningMode, directory: Directory) -> Account {
         mode,
         email_domains: vec!["acme.com".into()],
         roles: vec!["member".into()],
-        invitations: vec![Invitation { email: "Ada@Acme.com".into(), roles: vec!["organization_admin".into()] }],
+        invitations: vec![Invitation {
+            email: "Ada@Acme.com".into(),
+            roles: vec!["organization_admin".into()],
+        }],
     };
     account
 }
@@ -320,20 +367,30 @@ fn automatic_accounts_need_a_domain_and_invited_ones_an_invitation() {
     for (mode, claims, outcome) in [
         (ProvisioningMode::Off, json!({"email": "ada@acme.com"}), Err(Code::IdentityUnknown)),
         (ProvisioningMode::Automatic, json!({"email": "bob@ACME.com"}), Ok("bob@acme.com".to_owned())),
-        (ProvisioningMode::Automatic, json!({"email": "bob@acme.com.evil.example"}), Err(Code::IdentityUnknown)),
+        (
+            ProvisioningMode::Automatic,
+            json!({"email": "bob@acme.com.evil.example"}),
+            Err(Code::IdentityUnknown),
+        ),
         (ProvisioningMode::Automatic, json!({"email": "bob@sub.acme.com"}), Err(Code::IdentityUnknown)),
-        (ProvisioningMode::Automatic, json!({"email": "bob@acme.com", "email_verified": false}), Err(Code::EmailUnverified)),
+        (
+            ProvisioningMode::Automatic,
+            json!({"email": "bob@acme.com", "email_verified": false}),
+            Err(Code::EmailUnverified),
+        ),
         (ProvisioningMode::Invited, json!({"email": "ada@acme.com"}), Ok("invited ada@acme.com".into())),
         (ProvisioningMode::Invited, json!({"email": "bob@acme.com"}), Err(Code::IdentityUnknown)),
     ] {
-        let (result, ..) = resolved(provisioned(mode, nobody()), example(claims.clone()), |_| panic!("no call"));
+        let (result, ..) =
+            resolved(provisioned(mode, nobody()), example(claims.clone()), |_| panic!("no call"));
         assert_eq!(name(result), outcome, "{mode:?} {claims}");
     }
 }
 
 #[test]
 fn a_new_user_never_takes_an_existing_name() {
-    let mut account = provisioned(ProvisioningMode::Automatic, Directory::Static(vec![user("Bob@acme.com", None, true)]));
+    let mut account =
+        provisioned(ProvisioningMode::Automatic, Directory::Static(vec![user("Bob@acme.com", None, true)]));
     account.mapping.attribute = Attribute::Phone;
     account.mapping.claim = "phone_number".into();
     let identity = example(json!({"phone_number": "+8613800000000", "email": "bob@acme.com"}));
@@ -361,9 +418,13 @@ fn server(users: Rc<RefCell<Vec<Value>>>, enforces: bool) -> impl FnMut(&Call) -
 #[test]
 fn a_user_is_created_with_its_link_and_roles() {
     let users = Rc::new(RefCell::new(vec![]));
-    let (result, ..) = resolved(provisioned(ProvisioningMode::Automatic, scim()), ada(), server(users.clone(), true));
+    let (result, ..) =
+        resolved(provisioned(ProvisioningMode::Automatic, scim()), ada(), server(users.clone(), true));
     let Ok(Resolution::User(user)) = result else { panic!("{result:?}") };
-    assert_eq!((user.username.as_str(), user.directory_id.as_deref(), user.roles), ("ada@acme.com", Some("id-0"), vec!["member".to_owned()]));
+    assert_eq!(
+        (user.username.as_str(), user.directory_id.as_deref(), user.roles),
+        ("ada@acme.com", Some("id-0"), vec!["member".to_owned()])
+    );
     assert_eq!(users.borrow()[0]["externalId"], "https://idp.example.com|sub-1");
 }
 
@@ -382,7 +443,8 @@ fn logins_that_race_create_one_user() {
                     let ask = host.ask();
                     let inner = ask.clone();
                     let account = provisioned(ProvisioningMode::Automatic, scim());
-                    let mut task = Task::new(ask, async move { resolve(&inner, &account, &Cache::new(), &ada()).await });
+                    let mut task =
+                        Task::new(ask, async move { resolve(&inner, &account, &Cache::new(), &ada()).await });
                     let step = task.start();
                     (task, Some(step))
                 })
@@ -419,13 +481,24 @@ fn rechecked(account: Account, user: User, replies: Vec<Reply>) -> Result<Option
 fn a_recheck_takes_away_what_the_directory_took_away() {
     let record = |id: &str, active: bool, role: &str| json!({"id": id, "userName": "ada", "active": active, "roles": [role]});
     let user = || {
-        let record = Record { id: Some("1".into()), username: "ada".into(), roles: vec!["account_admin".into()], active: true, ..Record::default() };
+        let record = Record {
+            id: Some("1".into()),
+            username: "ada".into(),
+            roles: vec!["account_admin".into()],
+            active: true,
+            ..Record::default()
+        };
         User::of(&record, &mapping(), vec![])
     };
-    let roles = |replies| rechecked(account(scim()), user(), replies).map(|u| u.map(|u| u.roles)).map_err(|f| f.code);
+    let roles =
+        |replies| rechecked(account(scim()), user(), replies).map(|u| u.map(|u| u.roles)).map_err(|f| f.code);
     assert_eq!(roles(vec![list(&[record("1", true, "member")])]), Ok(Some(vec!["member".into()])));
     assert_eq!(roles(vec![list(&[record("1", false, "account_admin")])]), Ok(None));
-    assert_eq!(roles(vec![list(&[record("2", true, "account_admin")])]), Ok(None), "the name is another person's now");
+    assert_eq!(
+        roles(vec![list(&[record("2", true, "account_admin")])]),
+        Ok(None),
+        "the name is another person's now"
+    );
     assert_eq!(roles(vec![list(&[])]), Ok(None));
     assert_eq!(roles(vec![Reply::Failed(Failure::Timeout)]), Err(Code::DirectoryUnavailable));
 }
@@ -439,7 +512,8 @@ fn remembered_answers_serve_rechecks_alone() {
     let record = |active: bool| json!({"id": "1", "userName": "ada", "active": active});
     let flow = async move {
         let (account, cache) = (account(scim()), Cache::new());
-        let user = User::of(&by_username(&inner, &account, &cache, "ada").await?.unwrap(), &account.mapping, vec![]);
+        let user =
+            User::of(&by_username(&inner, &account, &cache, "ada").await?.unwrap(), &account.mapping, vec![]);
         let young = recheck(&inner, &account, &cache, &user).await?.is_some();
         let ruled = by_username(&inner, &account, &cache, "ada").await?.unwrap().active;
         let after = recheck(&inner, &account, &cache, &user).await?.is_some();
@@ -447,7 +521,8 @@ fn remembered_answers_serve_rechecks_alone() {
         let old = recheck(&inner, &account, &cache, &user).await?.is_some();
         Ok((young, ruled, after, old))
     };
-    let (result, calls) = testing::drive(&ask, flow, [list(&[record(true)]), list(&[record(false)]), list(&[record(true)])]);
+    let (result, calls) =
+        testing::drive(&ask, flow, [list(&[record(true)]), list(&[record(false)]), list(&[record(true)])]);
     assert_eq!((result.unwrap(), calls.len()), ((true, false, false, true), 3));
 }
 
@@ -475,7 +550,8 @@ fn completeness_lists_who_could_not_sign_in() {
         user("x", Some("both@acme.com"), true),
         user("y", Some("BOTH@acme.com"), false),
     ];
-    let problem = |u: &str, p: &str, v: Value, w: &[&str]| json!({"username": u, "problem": p, "value": v, "with": w});
+    let problem =
+        |u: &str, p: &str, v: Value, w: &[&str]| json!({"username": u, "problem": p, "value": v, "with": w});
     assert_eq!(
         report(account(Directory::Static(users)), false, |_| panic!("no call")),
         json!({"users": 5, "complete": 1, "problems": [
@@ -489,26 +565,38 @@ fn completeness_lists_who_could_not_sign_in() {
 
 #[test]
 fn a_large_directory_is_read_page_by_page() {
-    let found = report(account(scim()), false, paged(20_000, 200, |n| match n {
-        7_777 => json!({"id": "7777", "userName": "twin", "emails": ["u3@acme.com"]}),
-        n => numbered(n),
-    }));
+    let found = report(
+        account(scim()),
+        false,
+        paged(20_000, 200, |n| match n {
+            7_777 => json!({"id": "7777", "userName": "twin", "emails": ["u3@acme.com"]}),
+            n => numbered(n),
+        }),
+    );
     assert_eq!((&found["users"], &found["complete"]), (&json!(20_000), &json!(19_998)));
     assert_eq!(found["problems"][1]["with"], json!(["u3"]));
 }
 
 #[test]
 fn readiness_asks_who_has_signed_in() {
-    let linked = |name: &str, role: &str, link: Value, active: bool| {
-        json!({"id": name, "userName": name, "emails": [format!("{name}@acme.com")], "roles": [role], "externalId": link, "active": active})
-    };
+    let linked = |name: &str, role: &str, link: Value, active: bool| json!({"id": name, "userName": name, "emails": [format!("{name}@acme.com")], "roles": [role], "externalId": link, "active": active});
     let sso = || json!("https://idp.example.com|1");
     let ready = |users: Vec<Value>| report(account(scim()), true, move |_| list(&users));
     assert_eq!(
-        ready(vec![linked("ada", "account_admin", sso(), true), linked("bob", "member", sso(), true), linked("old", "member", Value::Null, false)]),
+        ready(vec![
+            linked("ada", "account_admin", sso(), true),
+            linked("bob", "member", sso(), true),
+            linked("old", "member", Value::Null, false)
+        ]),
         json!({"ready": true, "reasons": [], "never_signed_in": [], "administrators_signed_in": ["ada"]})
     );
-    let not = ready(vec![linked("ada", "account_admin", json!("HR|7"), true), linked("bob", "member", sso(), true)]);
-    assert_eq!((&not["ready"], &not["never_signed_in"], &not["administrators_signed_in"]), (&json!(false), &json!(["ada"]), &json!([])));
+    let not = ready(vec![
+        linked("ada", "account_admin", json!("HR|7"), true),
+        linked("bob", "member", sso(), true),
+    ]);
+    assert_eq!(
+        (&not["ready"], &not["never_signed_in"], &not["administrators_signed_in"]),
+        (&json!(false), &json!(["ada"]), &json!([]))
+    );
     assert_eq!(not["reasons"].as_array().unwrap().len(), 2);
 }

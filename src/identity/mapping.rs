@@ -24,7 +24,10 @@ pub fn mapped_value(mapping: &Mapping, identity: &Identity) -> Result<Mapped, Fa
     let missing = |why: &str| {
         Fault::new(
             Code::IdentityMissing,
-            format!("{} of {:?} from provider {:?} {why}", mapping.claim, identity.subject, identity.provider),
+            format!(
+                "{} of {:?} from provider {:?} {why}",
+                mapping.claim, identity.subject, identity.provider
+            ),
         )
         .about(&mapping.claim)
     };
@@ -37,7 +40,8 @@ pub fn mapped_value(mapping: &Mapping, identity: &Identity) -> Result<Mapped, Fa
             [Value::String(text)] => text,
             [_] => return Err(missing("is no text")),
             _ => {
-                let detail = format!("{} of {:?} has {} values", mapping.claim, identity.subject, values.len());
+                let detail =
+                    format!("{} of {:?} has {} values", mapping.claim, identity.subject, values.len());
                 return Err(Fault::new(Code::IdentityAmbiguous, detail).about(&mapping.claim));
             }
         },
@@ -103,7 +107,8 @@ fn verified(mapping: &Mapping, identity: &Identity, email_claim: &str) -> Result
         return Ok(());
     }
     let refused = |why: &str| {
-        let detail = format!("email_verified of {:?} from provider {:?} {why}", identity.subject, identity.provider);
+        let detail =
+            format!("email_verified of {:?} from provider {:?} {why}", identity.subject, identity.provider);
         Err(Fault::new(Code::EmailUnverified, detail).about("email_verified"))
     };
     let mut said = false;
@@ -123,10 +128,12 @@ fn verified(mapping: &Mapping, identity: &Identity, email_claim: &str) -> Result
 
 fn statements<'a>(claims: &'a Claims, email_claim: &str) -> impl Iterator<Item = &'a Value> {
     let beside = match email_claim.rfind('/') {
-        Some(at) if at > 0 && email_claim.starts_with('/') && !claims.contains_key(email_claim) => email_claim
-            .get(..at)
-            .and_then(|parent| claim(claims, parent))
-            .and_then(|parent| parent.get("email_verified")),
+        Some(at) if at > 0 && email_claim.starts_with('/') && !claims.contains_key(email_claim) => {
+            email_claim
+                .get(..at)
+                .and_then(|parent| claim(claims, parent))
+                .and_then(|parent| parent.get("email_verified"))
+        }
         _ => None,
     };
     claims.get("email_verified").into_iter().chain(beside)
@@ -158,9 +165,18 @@ pub(crate) mod tests {
     fn a_value_that_cannot_be_read_is_missing_and_named() {
         assert_eq!(read(&mapping(), json!({"email": " Ada@acme.com "})), Ok("ada@acme.com".into()));
         for claims in [
-            json!({}), json!({"mail": "ada@acme.com"}), json!({"email": ""}), json!({"email": "  "}), json!({"email": null}),
-            json!({"email": 1}), json!({"email": true}), json!({"email": ["ada@acme.com"]}), json!({"email": {"value": "ada@acme.com"}}),
-            json!({"email": "ada"}), json!({"email": "a@b@c"}), json!({"email": "ada@acme.com, bob@acme.com"}),
+            json!({}),
+            json!({"mail": "ada@acme.com"}),
+            json!({"email": ""}),
+            json!({"email": "  "}),
+            json!({"email": null}),
+            json!({"email": 1}),
+            json!({"email": true}),
+            json!({"email": ["ada@acme.com"]}),
+            json!({"email": {"value": "ada@acme.com"}}),
+            json!({"email": "ada"}),
+            json!({"email": "a@b@c"}),
+            json!({"email": "ada@acme.com, bob@acme.com"}),
         ] {
             let found = read(&mapping(), claims.clone());
             assert_eq!(found, Err((Code::IdentityMissing, Some("email".into()))), "{claims}");
@@ -171,9 +187,15 @@ pub(crate) mod tests {
     fn every_attribute_has_its_own_form() {
         let with = |attribute, claim: &str| Mapping { attribute, claim: claim.into(), ..mapping() };
         let claims = json!({"phone_number": "138 0000 0000", "n": {"user": "Ada"}, "sp": " ada"});
-        assert_eq!(read(&with(Attribute::Phone, "phone_number"), claims.clone()), Ok("+8613800000000".into()));
+        assert_eq!(
+            read(&with(Attribute::Phone, "phone_number"), claims.clone()),
+            Ok("+8613800000000".into())
+        );
         assert_eq!(read(&with(Attribute::Username, "/n/user"), claims.clone()), Ok("Ada".into()));
-        assert_eq!(read(&with(Attribute::Username, "sp"), claims), Err((Code::IdentityMissing, Some("sp".into()))));
+        assert_eq!(
+            read(&with(Attribute::Username, "sp"), claims),
+            Err((Code::IdentityMissing, Some("sp".into())))
+        );
     }
 
     #[test]
@@ -218,14 +240,23 @@ pub(crate) mod tests {
                 if let Err(fault) = found {
                     assert_eq!(fault.code, Code::EmailUnverified);
                 }
-                assert_eq!(usable_email(&mapping, &example(claims.clone())).is_some(), passes, "{policy:?} {value:?}");
+                assert_eq!(
+                    usable_email(&mapping, &example(claims.clone())).is_some(),
+                    passes,
+                    "{policy:?} {value:?}"
+                );
             }
         }
     }
 
     #[test]
     fn email_verified_counts_only_for_emails_and_beside_a_nested_one() {
-        let by_name = Mapping { attribute: Attribute::Username, claim: "name".into(), email_verified: Required, ..mapping() };
+        let by_name = Mapping {
+            attribute: Attribute::Username,
+            claim: "name".into(),
+            email_verified: Required,
+            ..mapping()
+        };
         use EmailVerified::Required;
         assert_eq!(read(&by_name, json!({"name": "ada", "email_verified": false})), Ok("ada".into()));
         let nested = Mapping { claim: "/user/email".into(), email_verified: Required, ..mapping() };

@@ -106,7 +106,14 @@ pub(crate) fn invisible(c: char) -> bool {
 #[cfg(test)]
 pub(crate) fn example(claims: Value) -> Identity {
     let claims = claims.as_object().cloned().unwrap_or_default();
-    Identity::verified(MappingFrom::IdToken, "corp", "https://idp.example.com", "sub-1", claims.clone(), claims)
+    Identity::verified(
+        MappingFrom::IdToken,
+        "corp",
+        "https://idp.example.com",
+        "sub-1",
+        claims.clone(),
+        claims,
+    )
 }
 
 #[cfg(test)]
@@ -121,8 +128,13 @@ mod tests {
         });
         let claims = claims.as_object().unwrap();
         for (name, found) in [
-            ("email", "a"), ("/email", "a"), ("/odd", "b"), ("https://app/roles", "c"), ("/a/b/c", "d"),
-            ("/x~1y/~0z", "e"), ("/list/0", "f"),
+            ("email", "a"),
+            ("/email", "a"),
+            ("/odd", "b"),
+            ("https://app/roles", "c"),
+            ("/a/b/c", "d"),
+            ("/x~1y/~0z", "e"),
+            ("/list/0", "f"),
         ] {
             assert_eq!(claim(claims, name), Some(&json!(found)), "{name}");
         }

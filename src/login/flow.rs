@@ -93,8 +93,8 @@ impl Flow {
     pub fn take(host: &dyn Host, config: &Config, account: &str, head: &Head, state: &str) -> Result<(Self, String), Fault> {
         let unknown = |why: &str| Fault::new(Code::StateUnknown, format!("state: {why}"));
         let own = name(&config.cookies, state);
-        let cookies = head.cookies();
-        let mut sealed = cookie::pairs(&cookies).filter(|(name, _)| *name == own.as_bytes()).map(|(_, value)| value);
+        let jar = head.jar(&config.cookies);
+        let mut sealed = jar.named(own.as_bytes());
         let text = sealed.next().ok_or_else(|| unknown("this browser has no login with it in progress"))?;
         if sealed.any(|other| other != text) {
             return Err(unknown("two flow cookies of one name"));
@@ -122,18 +122,17 @@ impl Flow {
 /// True where this browser sent any cookie of a login with this state, opened or not.
 pub fn is_in_progress(config: &Config, head: &Head, state: &str) -> bool {
     let own = name(&config.cookies, state);
-    let cookies = head.cookies();
-    let found = cookie::pairs(&cookies).any(|(name, _)| name == own.as_bytes());
+    let found = head.jar(&config.cookies).named(own.as_bytes()).next().is_some();
     found
 }
 
 /// Deletes flow cookies that are over, and the oldest until one more has room.
 fn surplus(config: &Config, head: &Head, now: u64, more: usize) -> Vec<String> {
     let prefix = format!("{}-flow-", config.cookies.name);
-    let cookies = head.cookies();
+    let jar = head.jar(&config.cookies);
     let mut live: Vec<(u64, usize, &[u8])> = Vec::new();
     let mut over: Vec<&[u8]> = Vec::new();
-    for (name, value) in cookie::pairs(&cookies).filter(|(name, _)| name.starts_with(prefix.as_bytes())).take(200) {
+    for (name, value) in jar.beginning(prefix.as_bytes()).take(200) {
         let started = std::str::from_utf8(value)
             .ok()
             .and_then(|text| config.session.keys.open(Purpose::Flow, text))

@@ -14,7 +14,7 @@ use crate::answer::Answer;
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
 use crate::gate::Asked;
-use crate::session::{self, chunk_name, cookie, ended, Session, MAX_CHUNKS};
+use crate::session::{self, chunk_name, cookie, Session};
 use crate::world::{Site, Visitor};
 
 /// A person is in: the session's cookies, and back to where they wanted to go. A session this browser had
@@ -33,18 +33,16 @@ pub fn open_session(asked: &Asked, site: &Site, session: Session) -> Result<Vec<
     let place = Place { provider: Some(&session.origin.provider).map(String::as_str).filter(|p| !p.is_empty()), user: Some(&session.user.username), ..asked.place() };
     let method = session.method.as_str();
     if let Visitor::Known(old) = asked.visitor() {
-        ended::end(host, &old.mark, old.session.opened.saturating_add(world.config.session.lifetime));
+        old.mark.end(host, old.session.opened.saturating_add(world.config.session.lifetime));
     }
     if world.admit(&site.account, session.clone(), sealed.as_bytes().into()).is_none() {
         return Err(Fault::new(Code::NotReady, "the configuration does not let this session be"));
     }
     events::login(host, place, method);
     let mut cookies = session::set_cookies(&world.config.cookies, &sealed);
-    let sent = asked.head.cookies();
-    for name in (cookies.len()..MAX_CHUNKS).map(|n| chunk_name(&world.config.cookies.name, n)) {
-        if cookie::pairs(&sent).any(|(own, _)| own == name.as_bytes()) {
-            cookies.push(cookie::delete(&name, &world.config.cookies));
-        }
+    let written = cookies.len();
+    for n in asked.jar().sent().filter(|n| *n >= written) {
+        cookies.push(cookie::delete(&chunk_name(&world.config.cookies.name, n), &world.config.cookies));
     }
     Ok(cookies)
 }

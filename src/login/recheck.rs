@@ -8,7 +8,7 @@ use crate::directory;
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Outcome, Pass, Ruling};
-use crate::session::{self, ended, Opened, Session};
+use crate::session::{self, Opened, Session};
 use crate::task::{Ask, Task};
 use crate::world::{Site, World};
 
@@ -41,7 +41,7 @@ async fn recheck(ask: &Ask, asked: &Asked, opened: &Rc<Opened>, mut pass: Pass) 
         Ok(None) => {
             // Deactivated or gone: every copy of the session ends with it.
             let until = session.opened.saturating_add(world.config.session.lifetime);
-            ended::end(ask.host(), &opened.mark, until);
+            opened.mark.end(ask.host(), until);
             events::session_ended(ask.host(), Place { user: Some(&session.user.username), ..asked.place() }, "user_inactive");
             let fault = Fault::new(Code::UserInactive, format!("{:?} is no longer active", session.user.username));
             return Ok(Outcome::Answer(asked.refuse_stale(&fault)));

@@ -10,7 +10,7 @@ use crate::gate::{Asked, Outcome, Ruling};
 use crate::host::random_token;
 use crate::oidc;
 use crate::pages;
-use crate::session::{ended, Opened, Purpose};
+use crate::session::{Opened, Purpose};
 use crate::task::{Ask, Task};
 use crate::world::Visitor;
 
@@ -39,7 +39,7 @@ async fn log_out(ask: &Ask, asked: &Asked, opened: &Opened) -> Result<Answer, Fa
     let (site, origin) = asked.site_and_origin()?;
     let session = &opened.session;
     let until = session.opened.saturating_add(asked.world.config.session.lifetime);
-    ended::end(ask.host(), &opened.mark, until);
+    opened.mark.end(ask.host(), until);
     let provider = Some(session.origin.provider.as_str()).filter(|provider| !provider.is_empty());
     events::session_ended(ask.host(), Place { provider, user: Some(&session.user.username), ..asked.place() }, "logout");
     let complete = format!("{origin}{}", site.account.paths.registered(Endpoint::LogoutComplete));

@@ -16,7 +16,9 @@ pub fn alias_of_login(raw_path: &[u8], login_path: &str) -> bool {
     for _ in 0..4 {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         // With and without what follows a NUL: C programs end there.
-        for text in [text.as_str(), text.split('\0').next().unwrap_or_default(), &text.replace(['?', '#'], "\0")] {
+        for text in
+            [text.as_str(), text.split('\0').next().unwrap_or_default(), &text.replace(['?', '#'], "\0")]
+        {
             for text in [text, text.split('\0').next().unwrap_or_default()] {
                 if same(&segments(text), &login) {
                     return true;
@@ -37,7 +39,10 @@ fn same(path: &[String], login: &[String]) -> bool {
     if path == login {
         return true;
     }
-    let (Some((last, above)), Some((login_last, login_above))) = (path.split_last(), login.split_last()) else { return false };
+    let (Some((last, above)), Some((login_last, login_above))) = (path.split_last(), login.split_last())
+    else {
+        return false;
+    };
     let extended = above == login_above && last.split_once('.').is_some_and(|(stem, _)| stem == login_last);
     let behind_a_script = login_last.contains('.') && path.starts_with(login);
     extended || behind_a_script
@@ -49,7 +54,8 @@ fn segments(path: &str) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for segment in folded.split(['/', '\\']) {
         let bare = segment.split(';').next().unwrap_or_default();
-        let bare: String = bare.chars().filter(|c| !crate::identity::invisible(*c) && !c.is_whitespace()).collect();
+        let bare: String =
+            bare.chars().filter(|c| !crate::identity::invisible(*c) && !c.is_whitespace()).collect();
         match bare.as_str() {
             "" | "." => {}
             ".." => {

@@ -47,7 +47,11 @@ pub fn begin(host: &dyn Host, account: &str, username: &str, limit: AttemptLimit
             None => Entry { name, times: Vec::new() },
         };
         if entry.times.len() >= most {
-            let detail = format!("{} failed password logins as {username:?} within {} ms", entry.times.len(), limit.window);
+            let detail = format!(
+                "{} failed password logins as {username:?} within {} ms",
+                entry.times.len(),
+                limit.window
+            );
             return Err(Fault::new(Code::TooManyAttempts, detail));
         }
         entry.times.push(now);
@@ -57,7 +61,10 @@ pub fn begin(host: &dyn Host, account: &str, username: &str, limit: AttemptLimit
             return Ok(Attempt { key, name, at: now, window: limit.window });
         }
     }
-    Err(Fault::new(Code::TooManyAttempts, "the count of failed password logins is written by too many at once"))
+    Err(Fault::new(
+        Code::TooManyAttempts,
+        "the count of failed password logins is written by too many at once",
+    ))
 }
 
 /// True where the next attempt would be refused; counts nothing.
@@ -170,8 +177,11 @@ fn read(mut bytes: &[u8]) -> Vec<Entry> {
     let mut entries = Vec::new();
     while let Some((name, rest)) = bytes.split_first_chunk::<16>() {
         let Some((count, rest)) = rest.split_first_chunk::<2>() else { break };
-        let Some((times, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*count)) * 8) else { break };
-        let times = times.chunks_exact(8).map(|t| t.iter().fold(0, |n, b| (n << 8) | u64::from(*b))).collect();
+        let Some((times, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*count)) * 8) else {
+            break;
+        };
+        let times =
+            times.chunks_exact(8).map(|t| t.iter().fold(0, |n, b| (n << 8) | u64::from(*b))).collect();
         entries.push(Entry { name: *name, times });
         bytes = rest;
     }

@@ -14,7 +14,10 @@ pub fn read(body: &[u8], field: &str) -> Result<String, String> {
             return Err(format!("more than {MAX_FIELDS} fields"));
         }
         // Browsers escape all of these; `;` separates fields for some parsers and not for others.
-        if pair.iter().any(|b| !b.is_ascii_graphic() || matches!(b, b';' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')) {
+        if pair.iter().any(|b| {
+            !b.is_ascii_graphic()
+                || matches!(b, b';' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
+        }) {
             return Err("a byte that forms escape".into());
         }
         let at = pair.iter().position(|b| *b == b'=');
@@ -67,7 +70,9 @@ pub fn query_names(query: &[u8], field: &[String]) -> bool {
         let mut name = name.to_vec();
         for _ in 0..4 {
             let Ok(text) = std::str::from_utf8(&name) else { return true };
-            if names::collide(&names::path(text), field) || names::collide(&names::path(&text.replace('\0', "")), field) {
+            if names::collide(&names::path(text), field)
+                || names::collide(&names::path(&text.replace('\0', "")), field)
+            {
                 return true;
             }
             match unescape(&name) {

@@ -145,7 +145,8 @@ impl Reader<'_> {
                 _ if escaped => escaped = false,
                 b'\\' => escaped = true,
                 b'"' => {
-                    let (literal, rest) = self.rest.split_at_checked(at + 2).ok_or("a string without an end")?;
+                    let (literal, rest) =
+                        self.rest.split_at_checked(at + 2).ok_or("a string without an end")?;
                     let text = serde_json::from_str(literal).map_err(|_| "a string that is none")?;
                     self.rest = rest;
                     return Ok(text);

@@ -59,7 +59,10 @@ pub fn head(login: &PasswordLogin, origins: &[Origin], head: &Head<'_>) -> Resul
         b"GET" | b"HEAD" => {
             query(login, head)?;
             // Some frameworks read a body whatever the method is.
-            if head.has_body || values(head, "content-length").any(|v| v != b"0") || values(head, "transfer-encoding").next().is_some() {
+            if head.has_body
+                || values(head, "content-length").any(|v| v != b"0")
+                || values(head, "transfer-encoding").next().is_some()
+            {
                 return Err(unreadable("a GET or HEAD with a body"));
             }
             return Ok(HeadRuling::PassUnread);
@@ -73,7 +76,8 @@ pub fn head(login: &PasswordLogin, origins: &[Origin], head: &Head<'_>) -> Resul
     same_origin(head, origins)?;
     query(login, head)?;
     content(login, head)?;
-    let length = values(head, "content-length").next().and_then(|v| std::str::from_utf8(v).ok()?.parse::<u64>().ok());
+    let length =
+        values(head, "content-length").next().and_then(|v| std::str::from_utf8(v).ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > MAX_BODY as u64) {
         return Err(too_large());
     }
@@ -157,7 +161,9 @@ fn same_origin(head: &Head<'_>, origins: &[Origin]) -> Result<(), Fault> {
 fn query(login: &PasswordLogin, head: &Head<'_>) -> Result<(), Fault> {
     let (UsernameField::Json(name) | UsernameField::Form(name)) = &login.username;
     match head.query {
-        Some(query) if form::query_names(query, &names::path(name)) => Err(unreadable("the username field in the query")),
+        Some(query) if form::query_names(query, &names::path(name)) => {
+            Err(unreadable("the username field in the query"))
+        }
         Some(query) if form::query_names(query, &names::path("_method")) && head.method == b"POST" => {
             Err(unreadable("a query that changes the method"))
         }
@@ -170,7 +176,8 @@ fn content(login: &PasswordLogin, head: &Head<'_>) -> Result<(), Fault> {
         return Err(unsupported("a password login with a content-encoding"));
     }
     let value = once(head, "content-type").map_err(|()| unsupported("content-type twice"))?;
-    let value = value.and_then(|v| std::str::from_utf8(v).ok()).ok_or_else(|| unsupported("no content-type"))?;
+    let value =
+        value.and_then(|v| std::str::from_utf8(v).ok()).ok_or_else(|| unsupported("no content-type"))?;
     let expected = match login.username {
         UsernameField::Json(_) => "application/json",
         UsernameField::Form(_) => "application/x-www-form-urlencoded",
@@ -184,7 +191,10 @@ fn content(login: &PasswordLogin, head: &Head<'_>) -> Result<(), Fault> {
         _ => false,
     };
     if !kind.eq_ignore_ascii_case(expected) || !charset {
-        return Err(unsupported(format!("expected {expected} in UTF-8, found {:?}", value.chars().take(80).collect::<String>())));
+        return Err(unsupported(format!(
+            "expected {expected} in UTF-8, found {:?}",
+            value.chars().take(80).collect::<String>()
+        )));
     }
     Ok(())
 }

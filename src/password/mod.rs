@@ -10,6 +10,8 @@ pub mod login_request;
 mod names;
 pub mod ruling;
 pub mod success;
+#[cfg(test)]
+mod tests;
 
 pub use alias::alias_of_login;
 pub use gate::{gate, login_at, Match, Watch};

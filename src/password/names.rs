@@ -10,7 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 /// field `user[name]`.
 pub fn path(name: &str) -> Vec<String> {
     let cut = name.split('\0').next().unwrap_or_default();
-    cut.split(|c: char| matches!(c, '[' | ']' | '.' | '/' | ':'))
+    cut.split(['[', ']', '.', '/', ':'])
         .map(squash)
         // Indexes too: `user[0]` is an element of what `user[]` is.
         .filter(|part| !part.is_empty() && !part.bytes().all(|b| b.is_ascii_digit()))

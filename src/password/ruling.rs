@@ -19,7 +19,10 @@ pub async fn rule(ask: &Ask, account: &Account, cache: &Cache, username: &Userna
     let name = username.as_str();
     let found = match account.password.mode {
         PasswordMode::Disabled => {
-            let detail = format!("a password login as {name:?}: passwords are disabled for account {:?}", account.code);
+            let detail = format!(
+                "a password login as {name:?}: passwords are disabled for account {:?}",
+                account.code
+            );
             return Err(Fault::new(Code::PasswordDisabled, detail));
         }
         PasswordMode::Admins => directory::by_username(ask, account, cache, name).await?,
@@ -35,9 +38,9 @@ pub async fn rule(ask: &Ask, account: &Account, cache: &Cache, username: &Userna
         (PasswordMode::Enabled, Some((false, _))) => {
             Err(Fault::new(Code::UserInactive, format!("a password login as {name:?}, who is inactive")))
         }
-        (PasswordMode::Enabled, None) => {
-            Ok(Ruling { user: User::without_record(name.to_owned(), Origin::Application, Vec::new(), Vec::new()) })
-        }
+        (PasswordMode::Enabled, None) => Ok(Ruling {
+            user: User::without_record(name.to_owned(), Origin::Application, Vec::new(), Vec::new()),
+        }),
         (_, Some((true, user))) if account.is_admin(&user.roles) => Ok(Ruling { user }),
         // One refusal for all others: an answer must not tell who exists, or who is inactive.
         (_, known) => {

@@ -54,7 +54,8 @@ fn is_number(text: &str) -> bool {
 
 /// Seconds since 1970 of a cookie's date (RFC 6265 section 5.1.1); before 1970 is 0.
 fn cookie_date(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    const MONTHS: [&str; 12] =
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
     let (mut day, mut month, mut year, mut time) = (None, None, None, None);
     for token in text.split(|c: char| !(c.is_ascii_alphanumeric() || c == ':')).filter(|t| !t.is_empty()) {
         let lower = token.to_ascii_lowercase();
@@ -82,7 +83,10 @@ fn cookie_date(text: &str) -> Option<u64> {
 fn redirects(to: &str, headers: &[(String, Vec<u8>)]) -> bool {
     let mut locations = values(headers, "location");
     let (Some(location), None) = (locations.next(), locations.next()) else { return false };
-    let Some(url) = Url::parse("http://application.invalid/").ok().and_then(|base| base.join(location).ok()) else { return false };
+    let Some(url) = Url::parse("http://application.invalid/").ok().and_then(|base| base.join(location).ok())
+    else {
+        return false;
+    };
     let mut path = url.path().to_owned();
     if to.contains('?') {
         path.push('?');

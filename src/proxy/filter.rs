@@ -12,10 +12,11 @@ use super::root::Waiting;
 use crate::answer::Answer;
 use crate::events;
 use crate::fault::{Code, Fault};
-use crate::gate::{self, Asked, Body, CookieEdit, Outcome, Pass, Ruling};
+use crate::gate::{self, Asked, Body, Outcome, Pass, Ruling};
 use crate::host::Host;
 use crate::pages;
 use crate::request::Head;
+use crate::session::CookieEdit;
 use crate::task::{self, Call, Failure, Reply, Step, Task};
 use crate::world::World;
 

@@ -10,20 +10,27 @@ use crate::shared::{id_of, SharedSet, WhenFull};
 /// expired first is forgotten: a flood of logouts needs as many sessions of the flooder's own.
 const ENDED: SharedSet = SharedSet { name: "sso.ended", buckets: 4096, capacity: 64, when_full: WhenFull::Evict };
 
-/// The key of a session in the set; computed once when a session is opened.
-pub type Mark = [u8; 16];
-
-/// The mark of a session id.
-pub fn mark(id: &str) -> Mark {
-    id_of(id)
+/// A session in the set; made once when it is opened, so that a request asks without allocating.
+#[derive(Debug)]
+pub struct Mark {
+    id: [u8; 16],
+    key: String,
 }
 
-/// Ends it until it would have expired.
-pub fn end(host: &dyn Host, mark: &Mark, until: u64) {
-    ENDED.insert(host, mark, until, host.now());
-}
+impl Mark {
+    /// The mark of a session id.
+    pub fn of(session_id: &str) -> Self {
+        let id = id_of(session_id);
+        Self { key: ENDED.key(&id), id }
+    }
 
-/// True where it has ended.
-pub fn has_ended(host: &dyn Host, mark: &Mark, now: u64) -> bool {
-    ENDED.contains(host, mark, now)
+    /// Ends it until it would have expired.
+    pub fn end(&self, host: &dyn Host, until: u64) {
+        ENDED.insert(host, &self.id, until, host.now());
+    }
+
+    /// True where it has ended.
+    pub fn has_ended(&self, host: &dyn Host, now: u64) -> bool {
+        ENDED.holds(host, &self.key, &self.id, now)
+    }
 }

@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod cookie;
 pub mod ended;
+mod jar;
 mod seal;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use cache::{Opened, OpenedSessions};
+pub use jar::{CookieEdit, Found, Jar};
 pub use seal::{Envelope, KeyRing, Purpose, CHUNK, MAX_CHUNKS};
 
 use crate::config::{Account, Config, Cookies, SessionSettings};
@@ -172,51 +174,6 @@ pub fn chunk_name(base: &str, n: usize) -> String {
         0 => base.to_owned(),
         n => format!("{base}-{n}"),
     }
-}
-
-/// What the cookies say about a session.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Found<'a> {
-    /// There is no session cookie.
-    Nothing,
-    /// The whole envelope.
-    Sealed(std::borrow::Cow<'a, [u8]>),
-    /// Cookies that are no session: two different ones of one name, a chunk missing.
-    Broken,
-}
-
-/// Puts the session's envelope together. Two cookies of one name with different values: neither counts,
-/// since another host of the domain may have set one of them ("cookie tossing").
-pub fn find<'a>(base: &[u8], headers: &'a [&'a [u8]]) -> Found<'a> {
-    let mut chunks: [Option<&'a [u8]>; MAX_CHUNKS] = [None; MAX_CHUNKS];
-    for (name, value) in cookie::pairs(headers) {
-        let index = match name.strip_prefix(base) {
-            Some(b"") => 0,
-            Some([b'-', digit @ b'1'..=b'9']) => usize::from(digit - b'0'),
-            _ => continue,
-        };
-        let Some(chunk) = chunks.get_mut(index) else { continue };
-        if chunk.is_some_and(|other| other != value) {
-            return Found::Broken;
-        }
-        *chunk = Some(value);
-    }
-    let [first, rest @ ..] = &chunks;
-    let Some(first) = first else {
-        return if rest.iter().any(Option::is_some) { Found::Broken } else { Found::Nothing };
-    };
-    // Only the first chunk says how many there are; those beyond are left over from a larger session.
-    let head = first.get(..first.len().min(160)).unwrap_or_default();
-    let Some(envelope) = std::str::from_utf8(head).ok().and_then(Envelope::parse) else { return Found::Broken };
-    if envelope.chunks == 1 {
-        return Found::Sealed(std::borrow::Cow::Borrowed(first));
-    }
-    let mut whole = first.to_vec();
-    for chunk in rest.iter().take(envelope.chunks - 1) {
-        let Some(chunk) = chunk else { return Found::Broken };
-        whole.extend(*chunk);
-    }
-    Found::Sealed(std::borrow::Cow::Owned(whole))
 }
 
 mod secret_text {

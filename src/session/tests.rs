@@ -70,7 +70,7 @@ fn sessions_of_every_size_come_back_whole_and_the_boundary_is_exact() {
         let header = header(&sealed);
         counts.insert(header.split("; ").count());
         assert!(header.split("; ").all(|c| c.len() < 4096 - 100), "{size}");
-        let Found::Sealed(found) = find(b"sso", &[header.as_bytes()]) else { panic!("{size}") };
+        let Found::Sealed(found) = Jar::read(b"sso", [header.as_bytes()].into_iter()).session() else { panic!("{size}") };
         assert_eq!(&*found, sealed.as_bytes());
         assert_eq!(keys().open(Purpose::Session, std::str::from_utf8(&found).unwrap()).unwrap().1.len(), size);
     }
@@ -86,7 +86,7 @@ fn missing_swapped_foreign_and_double_chunks_are_no_session() {
     let whole = header(&sealed);
     let parts: Vec<&str> = whole.split("; ").collect();
     let foreign: Vec<String> = header(&other).split("; ").map(str::to_owned).collect();
-    let opens = |header: String| match find(b"sso", &[header.as_bytes()]) {
+    let opens = |header: String| match Jar::read(b"sso", [header.as_bytes()].into_iter()).session() {
         Found::Sealed(found) => keys().open(Purpose::Session, std::str::from_utf8(&found).unwrap()).is_some(),
         _ => false,
     };
@@ -97,19 +97,19 @@ fn missing_swapped_foreign_and_double_chunks_are_no_session() {
     assert!(!opens(whole.replace("sso-1=", "sso-x=").replace("sso-2=", "sso-1=").replace("sso-x=", "sso-2=")));
     assert!(!opens(format!("{}; {}; {}", parts[0], foreign[1], parts[2])));
     assert!(!opens(format!("{whole}; {}", foreign[0])), "two different ones of one name");
-    assert_eq!(find(b"sso", &[b"sso-1=x"]), Found::Broken);
-    assert_eq!(find(b"sso", &[b"a=b"]), Found::Nothing);
-    assert_eq!(find(b"sso", &[b"sso=\xff\xff"]), Found::Broken);
-    assert_eq!(find(b"sso", &[b"sso="]), Found::Broken);
+    assert_eq!(Jar::read(b"sso", [&b"sso-1=x"[..]].into_iter()).session(), Found::Broken);
+    assert_eq!(Jar::read(b"sso", [&b"a=b"[..]].into_iter()).session(), Found::Nothing);
+    assert_eq!(Jar::read(b"sso", [&b"sso=\xff\xff"[..]].into_iter()).session(), Found::Broken);
+    assert_eq!(Jar::read(b"sso", [&b"sso="[..]].into_iter()).session(), Found::Broken);
 }
 
 #[test]
 fn an_ended_session_has_ended_on_every_worker() {
     let host = TestHost::new();
     let other = host.worker();
-    let mark = ended::mark("id");
-    assert!(!ended::has_ended(&*other, &mark, other.now()));
-    ended::end(&*host, &mark, host.now() + 1000);
-    assert!(ended::has_ended(&*other, &mark, other.now()));
-    assert!(!ended::has_ended(&*other, &ended::mark("another"), other.now()));
+    let mark = ended::Mark::of("id");
+    assert!(!mark.has_ended(&*other, other.now()));
+    mark.end(&*host, host.now() + 1000);
+    assert!(mark.has_ended(&*other, other.now()));
+    assert!(!ended::Mark::of("another").has_ended(&*other, other.now()));
 }

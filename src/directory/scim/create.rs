@@ -44,7 +44,10 @@ pub async fn post(ask: &Ask, server: &Scim, new: &New<'_>) -> Result<Created, Fa
     });
     if let Some(user) = body.as_object_mut() {
         if new.mapped.attribute == Attribute::Phone {
-            user.insert("phoneNumbers".into(), json!([{ "value": new.mapped.value, "type": "work", "primary": true }]));
+            user.insert(
+                "phoneNumbers".into(),
+                json!([{ "value": new.mapped.value, "type": "work", "primary": true }]),
+            );
         }
         if let Some(name) = &new.name {
             user.insert("displayName".into(), json!(name));
@@ -57,8 +60,13 @@ pub async fn post(ask: &Ask, server: &Scim, new: &New<'_>) -> Result<Created, Fa
     }
     let answer = send(ask, request::write(server, "POST", None, &body)).await?;
     match answer.status {
-        200 | 201 => Ok(read::one(&answer).map_or(Created::Elsewhere, |record| Created::Record(Box::new(record)))),
+        200 | 201 => {
+            Ok(read::one(&answer).map_or(Created::Elsewhere, |record| Created::Record(Box::new(record))))
+        }
         204 | 409 => Ok(Created::Elsewhere),
-        status => Err(unavailable(format!("the directory answers the creation of {:?} with status {status}", new.username))),
+        status => Err(unavailable(format!(
+            "the directory answers the creation of {:?} with status {status}",
+            new.username
+        ))),
     }
 }

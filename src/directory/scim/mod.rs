@@ -39,11 +39,15 @@ impl Wanted<'_> {
 
     fn filter(self, mapping: &Mapping, plain: bool) -> String {
         match self {
-            Wanted::Mapped(Mapped { attribute: Attribute::Email, value }) => request::equals("emails.value", value),
+            Wanted::Mapped(Mapped { attribute: Attribute::Email, value }) => {
+                request::equals("emails.value", value)
+            }
             Wanted::Mapped(Mapped { attribute: Attribute::Phone, value }) => {
                 request::phone(value, mapping.default_country_code.as_deref(), plain)
             }
-            Wanted::Mapped(Mapped { attribute: Attribute::Username, value }) => request::equals("userName", value),
+            Wanted::Mapped(Mapped { attribute: Attribute::Username, value }) => {
+                request::equals("userName", value)
+            }
             Wanted::Username(name) => request::equals("userName", name),
         }
     }
@@ -109,7 +113,10 @@ impl Pages {
     pub(super) fn take(&mut self, page: Page) -> Result<Vec<Record>, Fault> {
         let got = page.records.len();
         if page.start.is_some_and(|start| start != self.start && got > 0 && self.start > 1) {
-            return Err(unavailable(format!("asked for the page from {} the directory answers {:?}", self.start, page.start)));
+            return Err(unavailable(format!(
+                "asked for the page from {} the directory answers {:?}",
+                self.start, page.start
+            )));
         }
         let first = page.records.first().map(|r| r.id.clone().unwrap_or_else(|| r.username.clone()));
         if self.start > 1 && first.is_some() && first == self.first_of_last {
@@ -127,7 +134,10 @@ impl Pages {
         };
         self.left = self.left.saturating_sub(1);
         if !self.done && self.left == 0 {
-            return Err(unavailable(format!("the directory has more pages than are read; it ignores filters, or {:?} users match", page.total)));
+            return Err(unavailable(format!(
+                "the directory has more pages than are read; it ignores filters, or {:?} users match",
+                page.total
+            )));
         }
         Ok(page.records)
     }

@@ -26,7 +26,10 @@ pub fn page(answer: &Answer) -> Result<Page, Fault> {
     let body = object(&answer.body)?;
     let number = |name: &str| match member(&body, name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => value.as_u64().map(Some).ok_or_else(|| unavailable(format!("{name} of the directory's answer is no number"))),
+        Some(value) => value
+            .as_u64()
+            .map(Some)
+            .ok_or_else(|| unavailable(format!("{name} of the directory's answer is no number"))),
     };
     let total = number("totalResults")?;
     let start = number("startIndex")?.and_then(|n| usize::try_from(n).ok());
@@ -57,7 +60,9 @@ fn object(body: &[u8]) -> Result<Map<String, Value>, Fault> {
 
 /// A member in any case: SCIM attribute names are case-insensitive (RFC 7643 section 2.1).
 fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    object.get(name).or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+    object
+        .get(name)
+        .or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
 }
 
 fn user(value: &Value) -> Result<Record, Fault> {
@@ -98,7 +103,8 @@ fn user(value: &Value) -> Result<Record, Fault> {
 }
 
 fn full_name(name: &Map<String, Value>) -> Option<String> {
-    let part = |key: &str| member(name, key).and_then(Value::as_str).map(str::trim).filter(|part| !part.is_empty());
+    let part =
+        |key: &str| member(name, key).and_then(Value::as_str).map(str::trim).filter(|part| !part.is_empty());
     if let Some(formatted) = part("formatted") {
         return Some(formatted.to_owned());
     }

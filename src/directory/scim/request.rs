@@ -88,7 +88,9 @@ fn compare(attribute: &str, operator: &str, value: &str) -> String {
 /// separator among them: one user in ten thousand, compared here as numbers.
 pub fn phone(number: &str, default_country_code: Option<&str>, plain: bool) -> String {
     let digits = number.trim_start_matches('+');
-    let code_len = default_country_code.filter(|code| digits.starts_with(code)).map_or(country_code_len(digits), str::len);
+    let code_len = default_country_code
+        .filter(|code| digits.starts_with(code))
+        .map_or(country_code_len(digits), str::len);
     let (code, national) = digits.split_at(code_len.min(digits.len()));
     let mut texts = vec![
         format!("+{digits}"),
@@ -102,7 +104,17 @@ pub fn phone(number: &str, default_country_code: Option<&str>, plain: bool) -> S
     if at_home {
         texts.push(national.to_owned());
     }
-    for groups in [&[3, 4, 4][..], &[3, 3, 4], &[2, 4, 4], &[3, 3, 3], &[3, 8], &[3, 7], &[2, 8], &[2, 2, 2, 2, 2], &[1, 2, 2, 2, 2]] {
+    for groups in [
+        &[3, 4, 4][..],
+        &[3, 3, 4],
+        &[2, 4, 4],
+        &[3, 3, 3],
+        &[3, 8],
+        &[3, 7],
+        &[2, 8],
+        &[2, 2, 2, 2, 2],
+        &[1, 2, 2, 2, 2],
+    ] {
         let Some(parts) = split(national, groups) else { continue };
         let rest = parts.get(1..).unwrap_or_default();
         for separator in [" ", "-", "."] {

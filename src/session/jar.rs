@@ -1,0 +1,205 @@
+//! The `cookie` headers of one request, read in one pass: what of them is this filter's, and what is left
+//! for the application.
+
+use std::borrow::Cow;
+
+use memchr::memchr;
+
+use super::seal::{Envelope, MAX_CHUNKS};
+
+/// The cookies of a request.
+#[derive(Debug, Default)]
+pub struct Jar<'a> {
+    chunks: [Option<&'a [u8]>; MAX_CHUNKS],
+    /// Two different cookies of one chunk's name.
+    doubled: bool,
+    /// Cookies of ours that are no chunk: logins and logouts in progress.
+    others: Vec<(&'a [u8], &'a [u8])>,
+    ours: bool,
+    rest: Vec<u8>,
+}
+
+/// What the cookies say about a session.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// There is no session cookie.
+    Nothing,
+    /// The whole envelope.
+    Sealed(Cow<'a, [u8]>),
+    /// Cookies that are no session: two different ones of one name, a chunk missing.
+    Broken,
+}
+
+/// What becomes of the `cookie` header on the way to the application.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum CookieEdit {
+    /// Nothing of ours was in it.
+    #[default]
+    Keep,
+    /// It held only ours.
+    Remove,
+    /// What is left.
+    Replace(Vec<u8>),
+}
+
+/// One `name=value`; RFC 6265 section 4.2.1.
+fn split(pair: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr(b'=', pair).and_then(|at| pair.split_at_checked(at)) {
+        Some((name, value)) => (name.trim_ascii_end(), value.get(1..).map(<[u8]>::trim_ascii)),
+        None => (pair.trim_ascii_end(), None),
+    }
+}
+
+impl<'a> Jar<'a> {
+    /// Reads them. `base` is the session cookie's name.
+    pub fn read(base: &[u8], headers: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut jar = Self::default();
+        for header in headers {
+            let mut left = header;
+            // What belongs to the application is copied in runs, up to the next cookie of ours.
+            let mut run = header;
+            while !left.is_empty() {
+                let end = memchr(b';', left).unwrap_or(left.len());
+                let (pair, after) = left.split_at_checked(end).unwrap_or((left, &[]));
+                let own = pair.trim_ascii_start();
+                if own.starts_with(base) && jar.take(base, own) {
+                    let before = run.get(..run.len() - left.len()).unwrap_or_default();
+                    jar.keep(before);
+                    run = after.get(1..).unwrap_or_default();
+                }
+                left = after.get(1..).unwrap_or_default();
+            }
+            jar.keep(run);
+        }
+        jar
+    }
+
+    /// Takes a cookie where it is ours.
+    fn take(&mut self, base: &[u8], pair: &'a [u8]) -> bool {
+        let (name, value) = split(pair);
+        let rest = name.get(base.len()..).unwrap_or_default();
+        let index = match rest {
+            b"" => Some(0),
+            [b'-', digit @ b'1'..=b'9'] => Some(usize::from(digit - b'0')),
+            _ if rest.starts_with(b"-flow-") || rest.starts_with(b"-logout") => None,
+            _ => return false,
+        };
+        self.ours = true;
+        let Some(value) = value else { return true };
+        match index {
+            None => self.others.push((name, value)),
+            Some(index) => {
+                if let Some(chunk) = self.chunks.get_mut(index) {
+                    self.doubled |= chunk.is_some_and(|other| other != value);
+                    *chunk = Some(value);
+                }
+            }
+        }
+        true
+    }
+
+    fn keep(&mut self, run: &[u8]) {
+        let run = run.trim_ascii();
+        let run = run.strip_suffix(b";").unwrap_or(run).trim_ascii();
+        if !run.is_empty() {
+            if !self.rest.is_empty() {
+                self.rest.extend_from_slice(b"; ");
+            }
+            self.rest.extend_from_slice(run);
+        }
+    }
+
+    /// Puts the session's envelope together. Two cookies of one name with different values: neither
+    /// counts, since another host of the domain may have set one of them ("cookie tossing").
+    pub fn session(&self) -> Found<'a> {
+        let [first, rest @ ..] = &self.chunks;
+        let Some(first) = *first else {
+            return if rest.iter().any(Option::is_some) { Found::Broken } else { Found::Nothing };
+        };
+        if self.doubled {
+            return Found::Broken;
+        }
+        // Only the first chunk says how many there are; those beyond are left over from a larger session.
+        let head = first.get(..first.len().min(160)).unwrap_or_default();
+        let Some(envelope) = std::str::from_utf8(head).ok().and_then(Envelope::parse) else { return Found::Broken };
+        if envelope.chunks == 1 {
+            return Found::Sealed(Cow::Borrowed(first));
+        }
+        let mut whole = first.to_vec();
+        for chunk in rest.iter().take(envelope.chunks - 1) {
+            let Some(chunk) = chunk else { return Found::Broken };
+            whole.extend_from_slice(chunk);
+        }
+        Found::Sealed(Cow::Owned(whole))
+    }
+
+    /// The values of a cookie of ours that is no session's.
+    pub fn named<'s>(&'s self, name: &'s [u8]) -> impl Iterator<Item = &'a [u8]> + 's {
+        self.others.iter().filter(move |(own, _)| *own == name).map(|(_, value)| *value)
+    }
+
+    /// Cookies of ours that are no session's, by the beginning of their name.
+    pub fn beginning<'s>(&'s self, prefix: &'s [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + 's {
+        self.others.iter().filter(move |(own, _)| own.starts_with(prefix)).copied()
+    }
+
+    /// Which of a session's cookies were sent, by number.
+    pub fn sent(&self) -> impl Iterator<Item = usize> + '_ {
+        self.chunks.iter().enumerate().filter(|(_, chunk)| chunk.is_some()).map(|(n, _)| n)
+    }
+
+    /// The header for the application: this filter's cookies are nothing to it.
+    pub fn edit(self) -> CookieEdit {
+        match (self.ours, self.rest.is_empty()) {
+            (false, _) => CookieEdit::Keep,
+            (true, true) => CookieEdit::Remove,
+            (true, false) => CookieEdit::Replace(self.rest),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edit(headers: &[&[u8]]) -> CookieEdit {
+        Jar::read(b"sso", headers.iter().copied()).edit()
+    }
+
+    #[test]
+    fn only_our_own_cookies_are_taken_out() {
+        let left = |text: &[u8]| CookieEdit::Replace(text.to_vec());
+        for (headers, wanted) in [
+            (&[&b"a=1; sso=x; b=2"[..]][..], left(b"a=1; b=2")),
+            (&[b"sso=x; sso-1=y; sso-flow-abc=z; sso-logout=1"], CookieEdit::Remove),
+            (&[b"ssot=1; sso-theme=2; a=sso; SSO=2"], CookieEdit::Keep),
+            (&[b"sso"], CookieEdit::Remove),
+            (&[b" sso =1;\xff=\xfe"], left(b"\xff=\xfe")),
+            (&[b"a=1", b"sso=x", b"b=2;;c=\"3\""], left(b"a=1; b=2;;c=\"3\"")),
+            (&[b"a=1; b=2; sso=x"], left(b"a=1; b=2")),
+            (&[b"sso=x;a=1; b=2"], left(b"a=1; b=2")),
+            (&[b""], CookieEdit::Keep),
+            (&[], CookieEdit::Keep),
+        ] {
+            assert_eq!(edit(headers), wanted, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_found_among_thousands_of_other_cookies() {
+        let many: Vec<String> = (0..5000).map(|i| format!("c{i}={i}")).collect();
+        let header = format!("{}; sso=1.k.1.a.x; {}", many.join("; "), many.join("; "));
+        let jar = Jar::read(b"sso", [header.as_bytes()].into_iter());
+        assert_eq!(jar.session(), Found::Sealed(Cow::Borrowed(b"1.k.1.a.x")));
+        assert_eq!(jar.sent().collect::<Vec<_>>(), [0]);
+        assert_eq!(jar.edit(), CookieEdit::Replace(format!("{}; {}", many.join("; "), many.join("; ")).into_bytes()));
+    }
+
+    #[test]
+    fn cookies_of_flows_are_found_by_name() {
+        let jar = Jar::read(b"sso", [&b"sso-flow-a=1; sso-flow-b=2; sso-flow-a=3"[..]].into_iter());
+        assert_eq!(jar.named(b"sso-flow-a").collect::<Vec<_>>(), [b"1", b"3"]);
+        assert_eq!(jar.beginning(b"sso-flow-").count(), 3);
+        assert_eq!(jar.session(), Found::Nothing);
+    }
+}
