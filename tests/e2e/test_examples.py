@@ -259,7 +259,7 @@ def free_port():
 def bootstrap(port, filters, cluster=None):
     router = {"name": "envoy.filters.http.router", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}
     action = {"route": {"cluster": cluster}} if cluster else {"direct_response": {"status": 200}}
-    return {"static_resources": {"clusters": [], "listeners": [{
+    return {"node": {"id": "test", "cluster": "test"}, "static_resources": {"clusters": [], "listeners": [{
         "name": "test", "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
         "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
