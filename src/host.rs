@@ -46,6 +46,12 @@ pub trait Host {
         None
     }
 
+    /// ECDSA verification on P-384 and P-521 by the proxy's own library: `None` where it is not offered.
+    /// `signature` is a DER ECDSA-Sig-Value.
+    fn verify_ecdsa(&self, _hash: Hash, _spki: &[u8], _signature: &[u8], _message: &[u8]) -> Option<bool> {
+        None
+    }
+
     /// RSASSA-PKCS1-v1_5 signature by the proxy's own library: `None` where it is not offered. `pkcs8` is
     /// the DER PrivateKeyInfo.
     fn sign_rsa(&self, _hash: Hash, _pkcs8: &[u8], _message: &[u8]) -> Option<Vec<u8>> {

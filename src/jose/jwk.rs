@@ -9,6 +9,7 @@ use rsa::traits::PublicKeyParts;
 use rsa::{BigUint, RsaPublicKey};
 use serde_json::{Map, Value};
 
+use super::curve::{Curve, Point};
 use super::Alg;
 use crate::host::Host;
 
@@ -30,17 +31,9 @@ pub struct Key {
 enum Public {
     Rsa { key: RsaPublicKey, spki: Vec<u8> },
     P256(p256::ecdsa::VerifyingKey),
-    P384(p384::ecdsa::VerifyingKey),
-    P521(P521),
+    P384(Point),
+    P521(Point),
     Ed25519(ed25519_dalek::VerifyingKey),
-}
-
-struct P521(p521::ecdsa::VerifyingKey);
-
-impl std::fmt::Debug for P521 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("P521")
-    }
 }
 
 impl Key {
@@ -86,11 +79,11 @@ impl Key {
                 Public::P256(p256::ecdsa::VerifyingKey::from_sec1_bytes(&point(32)?).map_err(off_curve)?)
             }
             (Some("EC"), Some("P-384")) => {
-                Public::P384(p384::ecdsa::VerifyingKey::from_sec1_bytes(&point(48)?).map_err(off_curve)?)
+                Public::P384(Point::new(Curve::P384, point(Curve::P384.size())?).ok_or_else(|| off_curve(()))?)
             }
-            (Some("EC"), Some("P-521")) => Public::P521(P521(
-                p521::ecdsa::VerifyingKey::from_sec1_bytes(&point(66)?).map_err(off_curve)?,
-            )),
+            (Some("EC"), Some("P-521")) => {
+                Public::P521(Point::new(Curve::P521, point(Curve::P521.size())?).ok_or_else(|| off_curve(()))?)
+            }
             (Some("OKP"), Some("Ed25519")) => {
                 let x: [u8; 32] = bytes("x")?.try_into().map_err(|_| "x is not of 32 bytes")?;
                 Public::Ed25519(ed25519_dalek::VerifyingKey::from_bytes(&x).map_err(off_curve)?)
@@ -140,14 +133,7 @@ impl Key {
             (Public::Rsa { key, .. }, _) => rsa_verify(alg, key, message, signature),
             (Public::P256(key), _) => with(&Es256, key, message, signature),
             (Public::Ed25519(key), _) => with(&Ed25519, key, message, signature),
-            (Public::P384(key), _) => {
-                use p384::ecdsa::signature::Verifier;
-                p384::ecdsa::Signature::from_slice(signature).is_ok_and(|s| key.verify(message, &s).is_ok())
-            }
-            (Public::P521(key), _) => {
-                use p521::ecdsa::signature::Verifier;
-                p521::ecdsa::Signature::from_slice(signature).is_ok_and(|s| key.0.verify(message, &s).is_ok())
-            }
+            (Public::P384(key) | Public::P521(key), _) => key.verify(host, message, signature),
         }
     }
 }

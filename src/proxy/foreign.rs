@@ -5,7 +5,7 @@ use proxy_wasm::hostcalls;
 
 use crate::host::Hash;
 
-/// RSASSA-PKCS1-v1_5 by BoringSSL; `None` where this Envoy does not offer it.
+/// RSASSA-PKCS1-v1_5 or ECDSA, by the key's type, by BoringSSL; `None` where this Envoy does not offer it.
 pub fn verify(hash: Hash, spki: &[u8], signature: &[u8], message: &[u8]) -> Option<bool> {
     let mut arguments = Vec::with_capacity(spki.len() + signature.len() + message.len() + 32);
     for (number, bytes) in [(1, hash.name().as_bytes()), (2, spki), (3, signature), (4, message)] {

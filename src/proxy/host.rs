@@ -51,6 +51,10 @@ impl Host for EnvoyHost {
         foreign::verify(hash, spki, signature, message)
     }
 
+    fn verify_ecdsa(&self, hash: Hash, spki: &[u8], signature: &[u8], message: &[u8]) -> Option<bool> {
+        foreign::verify(hash, spki, signature, message)
+    }
+
     fn sign_rsa(&self, hash: Hash, pkcs8: &[u8], message: &[u8]) -> Option<Vec<u8>> {
         foreign::sign(hash, pkcs8, message)
     }
