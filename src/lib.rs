@@ -48,8 +48,3 @@ pub mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod world;
-
-#[cfg(target_family = "wasm")]
-proxy_wasm::main! {{
-    proxy::start();
-}}

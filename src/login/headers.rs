@@ -7,7 +7,7 @@ use crate::identity::Claims;
 use crate::session::Session;
 
 /// The longest value of one header.
-const MAX: usize = 4096;
+pub const MAX: usize = 4096;
 
 /// Name and value of every header for this session. Values are percent-encoded outside printable ASCII,
 /// and `%` itself too, so that decoding gives back what was there.
@@ -40,15 +40,18 @@ pub fn for_application(account: &Account, session: &Session) -> Vec<(String, Vec
     headers
 }
 
-/// The values of `forward.headers` in these claims, encoded, to be kept in the session.
-pub fn from_claims(account: &Account, claims: &Claims) -> Vec<(String, String)> {
-    let headers = account.forward.headers.iter();
-    headers
-        .filter_map(|(name, claim)| {
-            let text = text(crate::json::pointer(claims, claim)?)?;
-            (text.len() <= MAX).then(|| (name.clone(), text))
-        })
-        .collect()
+/// The values of `forward.headers` in these claims, encoded, to be kept in the session; and the headers
+/// whose claim is too long for one.
+pub fn from_claims(account: &Account, claims: &Claims) -> (Vec<(String, String)>, Vec<String>) {
+    let (mut kept, mut too_long) = (Vec::new(), Vec::new());
+    for (name, claim) in &account.forward.headers {
+        match crate::json::pointer(claims, claim).and_then(text) {
+            Some(value) if value.len() <= MAX => kept.push((name.clone(), value)),
+            Some(_) => too_long.push(name.clone()),
+            None => {}
+        }
+    }
+    (kept, too_long)
 }
 
 fn text(value: &Value) -> Option<String> {

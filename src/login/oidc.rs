@@ -17,7 +17,7 @@ use crate::oidc::{id_token, token, userinfo, Callback};
 use crate::secret::Secret;
 use crate::session::{Method, Origin, Session, Tokens};
 use crate::task::{Ask, Task};
-use crate::world::Site;
+use crate::world::{Site, Visitor};
 
 /// Sends the person to a provider, to come back to `target`.
 pub fn begin(asked: Rc<Asked>, provider: &str, target: &str, extras: Extras) -> Ruling {
@@ -58,7 +58,7 @@ async fn start_login(ask: &Ask, asked: &Asked, provider: &str, target: String, e
     }
     let (url, form_post) = match &provider.protocol {
         Protocol::Oidc(oidc) => {
-            let metadata = site.client(&provider.id)?.metadata(ask).await?;
+            let metadata = site.client(&provider.id)?.metadata(ask).await.map_err(unusable)?;
             let request = Authorization::of_oidc(oidc, &redirect_uri, &state, &nonce, &pkce);
             let request = Authorization { login_hint: extras.login_hint.as_deref(), more: &more, ..request };
             (request.start(ask, oidc, &metadata).await?, oidc.response_mode == ResponseMode::FormPost)
@@ -74,8 +74,19 @@ async fn start_login(ask: &Ask, asked: &Asked, provider: &str, target: String, e
     let started = ask.now();
     let flow = Flow { provider: provider.id.clone(), state, nonce, verifier, return_to: target, redirect_uri, started, extras };
     let cookies = flow.begin(ask.host(), &asked.world.config, &site.account.code, &asked.head, form_post)?;
-    let answer = Answer::redirect(url.as_str()).with_code(Code::LoginRequired.as_str());
+    let mut answer = Answer::redirect(url.as_str()).with_code(Code::LoginRequired.as_str());
+    if let Visitor::Stale = asked.visitor() {
+        answer = asked.without_session(answer);
+    }
     Ok(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
+}
+
+/// To the person it is all one whether the IdP is down or its discovery document is no good.
+fn unusable(fault: Fault) -> Fault {
+    match fault.code {
+        Code::IdpInvalidAnswer => Fault { code: Code::IdpUnavailable, ..fault },
+        _ => fault,
+    }
 }
 
 async fn finish_login(ask: &Ask, asked: &Asked, parameters: &[u8]) -> Result<Answer, Fault> {
@@ -104,8 +115,13 @@ async fn complete(ask: &Ask, asked: &Asked, site: &Site, flow: &Flow, callback: 
     match directory::resolve(ask, &site.account, &site.directory, &identity).await? {
         Resolution::User(user) => {
             let session = Session::open(ask.host(), user, Method::Sso, origin(&identity, flow), tokens)?;
+            let (forwarded, too_long) = headers::from_claims(&site.account, &identity.claims);
+            for name in too_long {
+                let reason = format!("{name} is not forwarded: its claim is longer than {} bytes", headers::MAX);
+                events::notice(ask.host(), asked.place(), crate::host::Level::Warn, &reason);
+            }
             let session = Session {
-                headers: headers::from_claims(&site.account, &identity.claims),
+                headers: forwarded,
                 not_after: identity.not_after,
                 ..session
             };
@@ -118,7 +134,7 @@ async fn complete(ask: &Ask, asked: &Asked, site: &Site, flow: &Flow, callback: 
 /// OpenID Connect Core section 3.1: code, tokens, ID token, and UserInfo where something is missing.
 async fn openid(ask: &Ask, site: &Site, oidc: &Oidc, flow: &Flow, callback: &Callback) -> Result<(Identity, Tokens), Fault> {
     let client = site.client(&flow.provider)?;
-    let metadata = client.metadata(ask).await?;
+    let metadata = client.metadata_for_callback(ask).await?;
     let code = callback.code(&metadata)?;
     let endpoint = token::Endpoint::of_oidc(oidc, &metadata);
     let verifier = Secret::new(flow.verifier.clone());

@@ -67,6 +67,18 @@ impl Client {
         self.metadata.get(ask, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?).await
     }
 
+    /// The metadata for a callback: a flow that opened proves that some worker had it a moment ago, so a
+    /// failure this worker remembers must not burn the code.
+    pub async fn metadata_for_callback(&self, ask: &Ask) -> Result<Rc<Metadata>, Fault> {
+        match (self.known_metadata(), &self.by_hand) {
+            (Some(metadata), _) => Ok(metadata),
+            (None, Some(by_hand)) => by_hand.clone(),
+            (None, None) => {
+                self.metadata.refresh(ask, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?).await
+            }
+        }
+    }
+
     /// The keys, fetched where they are not there yet.
     pub async fn keys(&self, ask: &Ask) -> Result<Rc<KeySet>, Fault> {
         if let Some(own) = &self.own_keys {

@@ -103,7 +103,8 @@ pub async fn exchange(
     if endpoint.openid && tokens.id_token.is_none() {
         return Err(missing("id_token"));
     }
-    if !endpoint.openid && tokens.access_token.is_none() {
+    // RFC 6749 section 5.1: REQUIRED.
+    if tokens.access_token.is_none() {
         return Err(missing("access_token"));
     }
     Ok(tokens)

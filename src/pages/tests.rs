@@ -1,1 +1,429 @@
+use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::layout::{style, SUBMIT};
+use super::*;
+use crate::answer::Answer;
+use crate::config::raw;
+use crate::fault::{Code, Fault};
+
+/// A start tag: its name and attributes as a browser would read them.
+type Tag = (String, Vec<(String, String)>);
+
+/// Reads a page: tags balance, attributes are quoted and named once, no stray `<` or `>`. Gives every
+/// start tag, and the text outside of tags.
+fn parse(page: &str) -> (Vec<Tag>, String) {
+    const VOID: [&str; 4] = ["meta", "img", "input", "br"];
+    let mut rest = page.strip_prefix("<!doctype html>\n").expect("a doctype");
+    let (mut tags, mut open, mut text) = (Vec::new(), Vec::<String>::new(), String::new());
+    while let Some(at) = rest.find('<') {
+        let (before, after) = rest.split_at(at);
+        assert!(!before.contains('>'), "stray > in {before:?}");
+        text.push_str(before);
+        let end = after.find('>').expect("an open tag");
+        let inner = &after[1..end];
+        rest = &after[end + 1..];
+        if let Some(name) = inner.strip_prefix('/') {
+            assert_eq!(open.pop().as_deref(), Some(name), "unbalanced in {page}");
+            continue;
+        }
+        let tag = read_tag(inner);
+        let name = tag.0.clone();
+        tags.push(tag);
+        if VOID.contains(&name.as_str()) {
+            continue;
+        }
+        if name == "style" || name == "script" {
+            rest = rest.split_once(&format!("</{name}>")).expect("an end").1;
+            continue;
+        }
+        open.push(name);
+    }
+    assert!(open.is_empty(), "left open: {open:?}");
+    text.push_str(rest);
+    (tags, text)
+}
+
+fn read_tag(inner: &str) -> Tag {
+    let (name, mut rest) = inner.split_once(' ').unwrap_or((inner, ""));
+    assert!(
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()),
+        "{name:?}"
+    );
+    let mut attributes: Vec<(String, String)> = Vec::new();
+    while !rest.is_empty() {
+        let end = rest.find(['=', ' ']).unwrap_or(rest.len());
+        let key = rest[..end].to_owned();
+        assert!(key.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') && !key.is_empty(), "{inner:?}");
+        assert!(!attributes.iter().any(|(own, _)| *own == key), "{key} twice in {inner:?}");
+        rest = &rest[end..];
+        let mut value = String::new();
+        if let Some(quoted) = rest.strip_prefix("=\"") {
+            let (inside, after) = quoted.split_once('"').expect("a closing quote");
+            value = inside.to_owned();
+            rest = after;
+        }
+        attributes.push((key, value));
+        assert!(rest.is_empty() || rest.starts_with(' '), "{inner:?}");
+        rest = rest.trim_start_matches(' ');
+    }
+    (name.to_owned(), attributes)
+}
+
+/// The shape of a page: every tag with the names of its attributes, without any value.
+fn shape(page: &str) -> Vec<(String, Vec<String>)> {
+    let (tags, _) = parse(page);
+    tags.into_iter().map(|(name, own)| (name, own.into_iter().map(|(key, _)| key).collect())).collect()
+}
+
+fn body(answer: &Answer) -> &str {
+    std::str::from_utf8(&answer.body).expect("UTF-8")
+}
+
+fn between<'a>(text: &'a str, open: &str, close: &str) -> &'a str {
+    text.split_once(open).expect(open).1.split_once(close).expect(close).0
+}
+
+/// The pages' settings, with `x` wherever text is free.
+fn settings(x: &str) -> raw::Pages {
+    raw::Pages {
+        name: Some(x.to_owned()),
+        logo: Some("/logo.svg".into()),
+        accent: Some("#0b7a75".into()),
+        contact: Some(x.to_owned()),
+        language: None,
+        texts: BTreeMap::from([("action.try_again".to_owned(), x.to_owned())]),
+    }
+}
+
+/// Every page, with `x` in every slot for text and `url` in every slot for a URL.
+fn every_page(pages: &raw::Pages, x: &str, url: &str) -> Vec<(&'static str, Answer)> {
+    let s = || x.to_owned();
+    let fields = || vec![(s(), s())];
+    let context = Context {
+        login: Some(url.into()),
+        continue_to: Some(url.into()),
+        password_page: Some(url.into()),
+        ..Context::new(pages, x, true)
+    };
+    let offer = SignIn {
+        providers: vec![(s(), url.into()), (s(), url.into())],
+        password_page: Some(url.into()),
+        email_form: true,
+        account_form: true,
+        action: url.into(),
+        fields: fields(),
+        email: Some(s()),
+        message: Some(s()),
+        form_targets: vec![url.into()],
+    };
+    let logout = ConfirmLogout {
+        action: url.into(),
+        csrf: s(),
+        fields: fields(),
+        user: Some(s()),
+        form_targets: vec![url.into()],
+    };
+    let invited = Invitation {
+        action: url.into(),
+        csrf: s(),
+        fields: fields(),
+        user: s(),
+        organization: Some(s()),
+        roles: vec![s(), s()],
+    };
+    let overview = Admin {
+        account: s(),
+        readiness: Some(Readiness {
+            ready: false,
+            reasons: vec![s()],
+            never_signed_in: vec![s()],
+            never_signed_in_total: 2,
+            administrators_signed_in: vec![s()],
+            administrators_signed_in_total: 1,
+        }),
+        completeness: Some(Completeness {
+            users: 10,
+            complete: 7,
+            problems: vec![Incomplete { username: s(), problem: s(), value: Some(s()), with: vec![s()] }],
+            total: 3,
+            previous: Some(url.into()),
+            next: Some(url.into()),
+        }),
+        checks: Some(vec![
+            Check { name: s(), ok: true, detail: s() },
+            Check { name: s(), ok: false, detail: s() },
+        ]),
+        redirect_uris: vec![(s(), s())],
+        links: vec![(s(), url.into())],
+        progress: Some(s()),
+    };
+    let form = AutoSubmit { action: "https://idp.example/post".into(), fields: fields() };
+    vec![
+        ("refusal", refusal(&Fault::new(Code::IdentityMissing, "DETAIL").about(x), &context)),
+        ("sign_in", sign_in(&context, &offer)),
+        ("confirm_logout", confirm_logout(&context, &logout)),
+        ("signed_out", signed_out(&context)),
+        ("invitation", invitation(&context, &invited)),
+        ("admin", admin(&context, &overview)),
+        ("auto_submit", auto_submit(&context, &form).unwrap()),
+        ("front_channel_done", front_channel_done()),
+    ]
+}
+
+#[test]
+fn text_from_outside_never_becomes_markup() {
+    let attacks = [
+        "<script>alert(1)</script>",
+        "\"><img src=x onerror=alert(1)>",
+        "' onmouseover='alert(1)",
+        "\" autofocus onfocus=\"alert(1)",
+        "</title></style></main><h1>x",
+        "</script><script>x",
+        "<!-- ",
+        "]]>",
+        "&lt;script&gt;",
+        "\0<\u{0}b>",
+        "{user}{name}{title}",
+        "\u{202e}gnp.exe",
+    ];
+    let plain = every_page(&settings("Ada"), "Ada", "/next");
+    for attack in attacks {
+        for ((name, good), (_, bad)) in plain.iter().zip(every_page(&settings(attack), attack, "/next")) {
+            assert_eq!(shape(body(good)), shape(body(&bad)), "{name} with {attack:?}");
+        }
+    }
+}
+
+#[test]
+fn links_and_forms_lead_only_where_they_may() {
+    let hrefs = |answer: &Answer| -> Vec<String> {
+        let (tags, _) = parse(body(answer));
+        let leads = |key: &str| ["href", "src", "action", "formaction"].contains(&key);
+        tags.into_iter()
+            .flat_map(|(_, own)| own)
+            .filter(|(key, _)| leads(key))
+            .map(|(_, value)| value)
+            .collect()
+    };
+    for bad in ["javascript:alert(1)", "//evil.example", "/\\evil.example", "data:text/html,x", "x\" y=\"z"] {
+        let pages = raw::Pages { logo: Some(bad.into()), contact: Some(bad.into()), ..settings("Ada") };
+        for (name, answer) in every_page(&pages, "Ada", bad) {
+            let left = hrefs(&answer);
+            assert!(
+                left.iter().all(|url| url == "/" || url == "https://idp.example/post"),
+                "{name}: {left:?}"
+            );
+            assert!(!answer.header("content-security-policy").unwrap().contains("evil"), "{name}");
+        }
+    }
+    // The twin: a good URL is there.
+    for (name, answer) in every_page(&settings("Ada"), "Ada", "https://a.example/go") {
+        let expected = !matches!(name, "auto_submit" | "front_channel_done");
+        assert_eq!(hrefs(&answer).iter().any(|url| url == "https://a.example/go"), expected, "{name}");
+    }
+    let pages = settings("Ada");
+    let form = AutoSubmit { action: "javascript:alert(1)".into(), fields: vec![] };
+    assert!(auto_submit(&Context::new(&pages, "r", true), &form).is_err());
+}
+
+#[test]
+fn each_code_has_its_own_words_and_status() {
+    let pages = raw::Pages::default();
+    let context = Context::new(&pages, "req-1", true);
+    let (mut titles, mut whats, mut dos) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for code in Code::ALL {
+        let texts = texts::Texts(&pages);
+        for (part, seen) in [("title", &mut titles), ("what", &mut whats), ("do", &mut dos)] {
+            let text = texts.of(code, part);
+            assert!(text.len() > 9, "{code:?}.{part}");
+            assert!(seen.insert(text), "{code:?}.{part} is another code's: {text}");
+            assert_eq!(text.ends_with('.'), part != "title", "{code:?}.{part}");
+        }
+        let answer = refusal(&Fault::new(code, "SECRET-DETAIL"), &context);
+        assert_eq!(answer.status, code.status());
+        assert_eq!(answer.header("x-sso-code"), Some(code.as_str()));
+        for part in ["title", "what", "do"] {
+            let mut escaped = escape::Html::new();
+            escaped.text(texts.of(code, part));
+            assert!(body(&answer).contains(&escaped.into_string()), "{code:?}.{part}");
+        }
+        assert!(body(&answer).contains(code.as_str()) && body(&answer).contains("req-1"));
+        assert!(!body(&answer).contains("SECRET-DETAIL"));
+    }
+}
+
+#[test]
+fn programs_get_problem_json() {
+    let pages = raw::Pages::default();
+    for code in Code::ALL {
+        let context = Context { login: Some("/sso/login".into()), ..Context::new(&pages, "req-1", false) };
+        let answer = refusal(&Fault::new(code, "SECRET-DETAIL").about("email"), &context);
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        assert_eq!(answer.header("x-sso-code"), Some(code.as_str()));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert!(!body(&answer).contains("SECRET-DETAIL"));
+        let value: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(value["code"], code.as_str());
+        assert_eq!(value["status"], code.status());
+        assert_eq!(value["request_id"], "req-1");
+        assert_eq!(value["field"], "email");
+        assert_eq!(value["type"], format!("urn:envoy-sso:problem:{}", code.as_str()));
+        assert!(value["title"].is_string() && value["detail"].is_string());
+        assert_eq!(value.get("login").is_some(), code.status() == 401, "{code:?}");
+        assert_eq!(answer.header("www-authenticate").is_some(), code.status() == 401);
+    }
+    let context = Context::new(&pages, "req-1", false);
+    let value: Value =
+        serde_json::from_slice(&refusal(&Fault::new(Code::LoginRequired, ""), &context).body).unwrap();
+    assert!(value.get("login").is_none() && value.get("field").is_none());
+}
+
+#[test]
+fn headers_say_what_the_status_needs() {
+    let pages = raw::Pages::default();
+    let get = |code, hints| refusal_with(&Fault::new(code, ""), &Context::new(&pages, "r", false), hints);
+    let hints = Hints { allow: "GET", retry_after: Some(7) };
+    let table = [
+        (Code::LoginRequired, "www-authenticate", Some("Bearer realm=\"sso\"")),
+        (Code::TokenInvalid, "www-authenticate", Some("Bearer realm=\"sso\", error=\"invalid_token\"")),
+        (Code::SessionExpired, "www-authenticate", Some("Bearer realm=\"sso\", error=\"invalid_token\"")),
+        (Code::RoleMissing, "www-authenticate", None),
+        (Code::MethodNotAllowed, "allow", Some("GET")),
+        (Code::RoleMissing, "allow", None),
+        (Code::TooManyAttempts, "retry-after", Some("7")),
+        (Code::NotReady, "retry-after", Some("7")),
+        (Code::IdpTimeout, "retry-after", None),
+    ];
+    for (code, header, value) in table {
+        assert_eq!(get(code, hints).header(header), value, "{code:?}");
+    }
+    assert_eq!(get(Code::TooManyAttempts, Hints::default()).header("retry-after"), Some("300"));
+    let cross_site = Fault::new(Code::RequestInvalid, "").with_status(403);
+    let answer = refusal(&cross_site, &Context::new(&pages, "r", false));
+    assert_eq!(answer.status, 403);
+    assert_eq!(serde_json::from_slice::<Value>(&answer.body).unwrap()["status"], 403);
+}
+
+#[test]
+fn every_page_is_guarded_and_its_policy_names_its_own_style() {
+    let pages = settings("Ada");
+    let hash = |text: &str| base64::engine::general_purpose::STANDARD.encode(Sha256::digest(text));
+    for (name, answer) in every_page(&pages, "Ada", "/next") {
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'; base-uri 'none'"), "{name}");
+        assert!(!policy.contains("unsafe"), "{name}");
+        assert_eq!(policy.contains("frame-ancestors 'none'"), name != "front_channel_done", "{name}");
+        assert_eq!(policy.contains("script-src"), name == "auto_submit", "{name}");
+        assert!(policy.contains("form-action"), "{name}");
+        assert!(answer.header("cache-control").unwrap().contains("no-store"), "{name}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{name}");
+        assert!(
+            answer.header("referrer-policy").is_some() && answer.header("x-sso-code").is_some(),
+            "{name}"
+        );
+        assert_eq!(answer.headers.iter().filter(|(n, _)| n == "referrer-policy").count(), 1, "{name}");
+        if name == "front_channel_done" {
+            continue;
+        }
+        let page = body(&answer);
+        let own = between(page, "<style>", "</style>");
+        assert!(policy.contains(&format!("style-src 'sha256-{}'", hash(own))), "{name}");
+        assert!(policy.contains("img-src 'self'"), "{name}");
+        if let Some((_, script)) = page.split_once("<script>") {
+            let script = script.split_once("</script>").unwrap().0;
+            assert_eq!(script, SUBMIT);
+            assert!(policy.contains(&format!("script-src 'sha256-{}'", hash(script))), "{name}");
+        }
+        // An accessible frame: one main, one h1, every visible field with a label of its own.
+        let (tags, _) = parse(page);
+        let count = |wanted: &str| tags.iter().filter(|(tag, _)| tag == wanted).count();
+        assert_eq!((count("main"), count("h1"), count("title")), (1, 1, 1), "{name}");
+        let get =
+            |own: &[(String, String)], key: &str| own.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
+        for (_, own) in tags.iter().filter(|(tag, _)| tag == "input") {
+            if get(own, "type").as_deref() != Some("hidden") {
+                let id = get(own, "id").expect("an id");
+                let labels = |(tag, own): &&Tag| tag == "label" && get(own, "for").as_ref() == Some(&id);
+                assert_eq!(tags.iter().filter(labels).count(), 1, "{name} {id}");
+            }
+        }
+        assert!(!tags
+            .iter()
+            .flat_map(|(_, own)| own)
+            .any(|(key, _)| key == "style" || key.starts_with("on")));
+    }
+}
+
+#[test]
+fn the_policy_lets_forms_reach_what_they_must() {
+    let pages = raw::Pages::default();
+    let context = Context::new(&pages, "r", true);
+    let policy = |action: &str| {
+        let form = AutoSubmit { action: action.into(), fields: vec![] };
+        auto_submit(&context, &form).unwrap().header("content-security-policy").unwrap().to_owned()
+    };
+    assert!(policy("https://idp.example/x").ends_with("form-action 'self' https:"));
+    assert!(policy("http://localhost:9000/x").ends_with("form-action 'self' https: http://localhost:9000"));
+    assert!(policy("/sso/saml/consume").ends_with("form-action 'self' https:"));
+    assert_eq!(signed_out(&context).header("referrer-policy"), Some("no-referrer"));
+    // A POST with `no-referrer` would carry `Origin: null`.
+    let answer = invitation(&context, &Invitation { action: "/i".into(), ..Invitation::default() });
+    assert_eq!(answer.header("referrer-policy"), Some("same-origin"));
+    assert!(answer.header("content-security-policy").unwrap().ends_with("form-action 'self'"));
+}
+
+#[test]
+fn operators_choose_texts_language_and_colour() {
+    let mut pages = raw::Pages { language: Some("de-CH".into()), ..raw::Pages::default() };
+    pages.texts.insert("session_expired.title".into(), "Sie sind abgemeldet".into());
+    pages.texts.insert("sign_in.provider".into(), "Weiter mit {title} {title".into());
+    pages.texts.insert("sesion_expired.title".into(), "x".into());
+    assert_eq!(unknown_texts(&pages), ["sesion_expired.title"]);
+    let context = Context::new(&pages, "r", true);
+    let answer = refusal(&Fault::new(Code::SessionExpired, ""), &context);
+    assert!(body(&answer).contains("<html lang=\"de-CH\">"));
+    assert!(body(&answer).contains("<h1>Sie sind abgemeldet</h1>"));
+    let offer = SignIn { providers: vec![("{title}".into(), "/a".into())], ..SignIn::default() };
+    assert!(body(&sign_in(&context, &offer)).contains("Weiter mit {title} {title<"));
+    pages.language = Some("x\" onload=\"".into());
+    assert!(body(&signed_out(&Context::new(&pages, "r", true))).contains("<html lang=\"en\">"));
+    pages.language = Some("ar".into());
+    assert!(body(&signed_out(&Context::new(&pages, "r", true))).contains("<html lang=\"ar\" dir=\"rtl\">"));
+
+    for (accent, expected) in [
+        ("#0b7a75", "--accent:#0b7a75;--on:#fff"),
+        ("#FFD400", "--accent:#FFD400;--on:#000"),
+        ("red;}</style><script>", "--accent:#2456c9;--on:#fff"),
+        ("#12345", "--accent:#2456c9;--on:#fff"),
+        ("#+12345", "--accent:#2456c9;--on:#fff"),
+    ] {
+        let pages = raw::Pages { accent: Some(accent.into()), ..raw::Pages::default() };
+        assert!(style(&pages).contains(expected), "{accent}");
+    }
+    assert!(!style(&pages).contains('<'));
+    let keys: BTreeSet<_> = TEXTS.iter().map(|(key, _)| key).collect();
+    assert_eq!(keys.len(), TEXTS.len(), "a key twice");
+}
+
+#[test]
+fn a_contact_is_a_link_where_it_can_be() {
+    let table = [
+        ("mailto:it@acme.example", "<a href=\"mailto:it@acme.example\">it@acme.example</a>"),
+        (
+            "https://help.acme.example/",
+            "<a href=\"https://help.acme.example/\">https://help.acme.example/</a>",
+        ),
+        ("Ask <Ada>, +86 138", "Ask &lt;Ada&gt;, +86 138</footer>"),
+        ("mailto:it@acme.example?body=x", " mailto:it@acme.example?body=x</footer>"),
+    ];
+    for (contact, expected) in table {
+        let pages = raw::Pages { contact: Some(contact.into()), ..raw::Pages::default() };
+        let answer = signed_out(&Context::new(&pages, "r", true));
+        assert!(body(&answer).contains(expected), "{contact}");
+    }
+}

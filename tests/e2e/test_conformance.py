@@ -253,8 +253,8 @@ ROWS = [
     # Discovery: OpenID Connect Discovery 4.3.
     Row("discovery of another issuer", discovery(issuer="https://evil.test"), codes=("idp_unavailable",)),
     Row("discovery without an issuer", discovery(issuer=DROP), codes=("idp_unavailable",)),
-    Row("discovery with another issuer's slash", lambda idp: idp.change("discovery", issuer=idp.issuer + "/"),
-        codes=("idp_unavailable",)),
+    Row("iss without the slash that discovery has", lambda idp: idp.change("discovery", issuer=idp.issuer + "/"),
+        lambda idp: idp.change("discovery", issuer=idp.issuer + "/").change("claims", iss=idp.issuer + "/")),
     Row("discovery without a token endpoint", discovery(token_endpoint=DROP), codes=("idp_unavailable",)),
     Row("discovery without keys", discovery(jwks_uri=DROP), codes=("idp_unavailable",) + BAD_TOKEN),
     Row("discovery with a script for an endpoint", discovery(authorization_endpoint="javascript:alert(1)"),

@@ -85,7 +85,7 @@ def test_sixty_kilobytes_of_cookies(world, acme, person):
         for junk in (f"{name}={'A' * 60000}", "; ".join(f"{name}-{n}={'B' * 50}" for n in range(900)),
                      "; ".join(f"{name}-{n % 10}={'C' * 40}" for n in range(1000))):
             mark = world.app.mark()
-            refused(acme.client().get(acme.url("/who"), headers={"cookie": junk}), "login_required")
+            refused(acme.client().get(acme.url("/who"), headers={"cookie": junk}), "login_required", "session_expired")
             start = acme.client().browse(acme.url("/who"), headers={"cookie": junk})
             assert start.status in (302, 303, 400, 431), start
             world.app.nothing_since(mark)
@@ -103,7 +103,7 @@ def test_thousands_of_cookies(world, acme, person):
                               [("cookie", session)])
     assert reply.status == 200, reply
     for odd in ("=", ";;;;", "a", "=a", "a==b", '"', 'sso="', "__Host-sso", "__Host-sso=", ", ,", "sso=;sso=", "\t=\t"):
-        refused(acme.client().get(acme.url("/who"), headers={"cookie": odd}), "login_required")
+        refused(acme.client().get(acme.url("/who"), headers={"cookie": odd}), "login_required", "session_expired")
 
 
 def test_garbage_callbacks(world, acme):
@@ -124,7 +124,9 @@ def test_garbage_callbacks(world, acme):
             reply = client.browse(acme.url("/"), target=f"/sso/oidc/consume?{u}{query}")
             if reply.status == 400 and reply.code is None:
                 continue  # Envoy's own codec refused the line
-            refused(reply, "callback_invalid", "state_unknown", "account_unknown", "idp_denied", "request_invalid")
+            # The last two: a state that is good and a code that the provider refuses.
+            refused(reply, "callback_invalid", "state_unknown", "account_unknown", "idp_denied", "request_invalid",
+                    "idp_invalid_answer")
             assert "<script>" not in reply.text
             world.app.nothing_since(mark)
     assert session_cookies(client) == {}
@@ -229,7 +231,7 @@ def test_an_ambiguous_path_opens_no_door(world, acme, path):
     for seen in world.app.since(mark):
         # Envoy's own normalisation may have made it plain before the filter saw it: then the application
         # must have got the plain form, and one that is open.
-        assert seen.target.split("?")[0] == "/healthz" or seen.target.startswith("/static/"), (path, seen.target, reply)
+        assert seen.target.split("?")[0] == "/healthz" or seen.target.startswith(("/static/", "/api/sql/")), reply
         for sign in ("..", "%2e", "%2f", "%5c", "\\", "%00", ";", "//"):
             assert sign not in seen.target.lower().split("?")[0], (path, seen.target)
 

@@ -52,7 +52,7 @@ def test_failed_logins_and_refusals_are_counted_by_code(world):
     eventually(lambda: total(world, "sso_refusals", "id_token_invalid") == before + 1, what="the refusal's counter")
     assert total(world, "sso_logins", "acme", "outcome.id_token_invalid") >= 1
     (line,) = event(world, event="refusal", code="id_token_invalid")
-    assert line["account"] == "acme" and "other" in line["reason"] and line.get("request_id"), line
+    assert line["account"] == "acme" and "aud" in line["reason"] and line.get("request_id"), line
 
 
 def test_ended_sessions_are_counted(world):

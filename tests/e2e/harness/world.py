@@ -12,6 +12,7 @@ import secrets
 from .app import App
 from .client import Client, Reply
 from .envoy import WASM, Envoy, wasm_filter
+from .expect import session_cookies
 from .idp import IdpServer
 from .net import free_port
 
@@ -69,6 +70,7 @@ class Account:
         client = self.client()
         hops = client.login(self.url(path))
         assert hops[-1].status == 200 and hops[-1].code is None, hops
+        assert session_cookies(client), "the application answered, but nobody signed in"
         return client
 
     def callback(self, client: Client, path: str = "/reports?q=1") -> tuple[Reply, list[Reply]]:
