@@ -213,6 +213,30 @@ def test_compose_configures_the_filter_as_the_demo_does():
     assert plugins("compose/envoy.yaml")[0]["configuration"]["value"] == documents("demo/sso.yaml")[0]
 
 
+def test_metrics_have_labels(envoy, tmp_path):
+    """envoy.yaml's stats_tags make labels of the tags in the filter's names."""
+    production = yaml.safe_load((ENVOY_DIR / "envoy.yaml").read_text())
+    plugin = next(find_all(production, lambda n: n.get("@type") == WASM_TYPE))
+    port, admin = free_port(), free_port()
+    config = bootstrap(port, [{"name": "envoy-sso", "typed_config": plugin}])
+    config["stats_config"] = production["stats_config"]
+    config["admin"] = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin}}}
+    file = tmp_path / "envoy.json"
+    file.write_text(localised(json.dumps(config), tmp_path))
+    with running(envoy, file, tmp_path, SECRETS):
+        assert wait_for(port, "/", host="elsewhere.example.com", done=lambda s: s == 404)[0] == 404
+        text = ""
+        for _ in range(50):
+            text = ask(admin, "/stats/prometheus", host="admin")[2].decode()
+            if "account_unknown" in text:
+                break
+            time.sleep(0.2)
+        assert re.search(r'^sso_refusals\{sso_code="account_unknown"\} \d+$', text, re.M), re.findall("sso_.*", text)[:20]
+        assert re.search(r'^sso_configurations\{sso_outcome="loaded"\} \d+$', text, re.M)
+        dump = ask(admin, "/config_dump", host="admin")[2].decode()
+        assert "SSO_SESSION_KEY" in dump and not any(secret in dump for secret in SECRETS.values())
+
+
 def test_the_way_out_through_the_internal_listener(envoy, tmp_path):
     """A request into cluster `egress` leaves with TLS to the host it names, verified; other hosts do not."""
     production = yaml.safe_load((ENVOY_DIR / "envoy.yaml").read_text())
