@@ -10,7 +10,7 @@ use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Body, Ruling};
 use crate::request::Head;
 use crate::world::Visitor;
-use crate::{login, logout, oidc};
+use crate::{admin, login, logout, oidc};
 
 /// Answers a request to one of them.
 pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
@@ -26,8 +26,11 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
         (Endpoint::Logout, b"GET" | b"HEAD") => logout::asked_for(asked, None),
         (Endpoint::Logout, b"POST") => form(asked, 4096, |asked, body| logout::asked_for(asked, Some(body))),
         (Endpoint::LogoutComplete, b"GET" | b"HEAD") => Ruling::Answer(logout::complete(&asked)),
-        (Endpoint::Login | Endpoint::Session | Endpoint::LogoutComplete, _) => not_allowed(&asked, "GET, HEAD"),
-        (Endpoint::OidcCallback | Endpoint::Logout, _) => not_allowed(&asked, "GET, POST"),
+        (Endpoint::Invitation, b"GET" | b"HEAD") => Ruling::Answer(login::invitation::show(&asked)),
+        (Endpoint::Invitation, b"POST") => form(asked, 4096, login::invitation::decide),
+        (Endpoint::Admin, b"GET" | b"HEAD") => admin::show(asked),
+        (Endpoint::Login | Endpoint::Session | Endpoint::LogoutComplete | Endpoint::Admin, _) => not_allowed(&asked, "GET, HEAD"),
+        (Endpoint::OidcCallback | Endpoint::Logout | Endpoint::Invitation, _) => not_allowed(&asked, "GET, POST"),
         _ => Ruling::Answer(asked.refuse(&Fault::new(Code::NotReady, format!("{endpoint:?} is not built in yet")))),
     }
 }

@@ -20,6 +20,7 @@
 //! - [`host`] is what the filter needs from outside: time, randomness, shared data; tests bring their own.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod answer;
 pub mod background;
 pub mod config;

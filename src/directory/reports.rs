@@ -52,31 +52,27 @@ pub async fn readiness(
     _cache: &Cache,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Value, Fault> {
+    Ok(survey(ask, account, progress).await?.readiness(account))
+}
+
+/// Completeness and readiness of one survey.
+pub async fn both(
+    ask: &Ask,
+    account: &Account,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Value, Value), Fault> {
     let survey = survey(ask, account, progress).await?;
-    let mut reasons = Vec::new();
-    if matches!(account.directory, Directory::None) {
-        reasons.push("there is no directory: nobody can say who would be left out".to_owned());
+    let readiness = survey.readiness(account);
+    Ok((survey.completeness(), readiness))
+}
+
+/// How many users the directory says it has, after one short question; `None` where it does not say.
+pub async fn reach(ask: &Ask, account: &Account) -> Result<Option<u64>, Fault> {
+    match &account.directory {
+        Directory::None => Ok(None),
+        Directory::Static(users) => Ok(Some(users.len() as u64)),
+        Directory::Scim(server) => Ok(scim::page(ask, server, 1, 1).await?.total),
     }
-    if survey.active_problems > 0 {
-        reasons.push(format!("{} active users could not sign in with the mapping", survey.active_problems));
-    }
-    if survey.never_count > 0 {
-        reasons
-            .push(format!("{} active users have never signed in through single sign-on", survey.never_count));
-    }
-    if survey.administrators.is_empty() {
-        reasons.push("no administrator has signed in through single sign-on".to_owned());
-    }
-    let mut report = json!({
-        "ready": reasons.is_empty(),
-        "reasons": reasons,
-        "never_signed_in": survey.never,
-        "administrators_signed_in": survey.administrators,
-    });
-    if survey.never_count as usize > survey.never.len() {
-        note_truncated(&mut report);
-    }
-    Ok(report)
 }
 
 fn note_truncated(report: &mut Value) {
@@ -129,6 +125,34 @@ impl Survey {
         {
             self.administrators.push(record.username.clone());
         }
+    }
+
+    /// See [`readiness`].
+    fn readiness(&self, account: &Account) -> Value {
+        let mut reasons = Vec::new();
+        if matches!(account.directory, Directory::None) {
+            reasons.push("there is no directory: nobody can say who would be left out".to_owned());
+        }
+        if self.active_problems > 0 {
+            reasons.push(format!("{} active users could not sign in with the mapping", self.active_problems));
+        }
+        if self.never_count > 0 {
+            reasons
+                .push(format!("{} active users have never signed in through single sign-on", self.never_count));
+        }
+        if self.administrators.is_empty() {
+            reasons.push("no administrator has signed in through single sign-on".to_owned());
+        }
+        let mut report = json!({
+            "ready": reasons.is_empty(),
+            "reasons": reasons,
+            "never_signed_in": self.never,
+            "administrators_signed_in": self.administrators,
+        });
+        if self.never_count as usize > self.never.len() {
+            note_truncated(&mut report);
+        }
+        report
     }
 
     fn completeness(self) -> Value {

@@ -6,9 +6,9 @@ pub mod phone;
 pub mod roles;
 pub mod time;
 
-use serde_json::Value;
+use serde_json::{json, Value};
 
-use crate::config::MappingFrom;
+use crate::config::{Mapping, MappingFrom};
 
 pub use mapping::{mapped_value, usable_email, Mapped};
 
@@ -73,10 +73,58 @@ impl Identity {
         }
     }
 
+    /// A verified person as an envelope of ours keeps one, with only those claims that lead to a user: for
+    /// the invitation room alone, which asks before it goes on.
+    pub(crate) fn sealed(&self, mapping: &Mapping) -> Value {
+        let source = match self.source {
+            MappingFrom::IdToken => 0,
+            MappingFrom::Userinfo => 1,
+            MappingFrom::Saml => 2,
+        };
+        json!([
+            source, self.provider, self.issuer, self.subject, needed(&self.claims, mapping),
+            needed(&self.mapped, mapping), self.auth_time, self.acr, self.sid, self.not_after
+        ])
+    }
+
+    /// The person of an envelope that opened: it was sealed here, from one who was verified.
+    pub(crate) fn unsealed(kept: &Value) -> Option<Self> {
+        let text = |i: usize| Some(kept.get(i)?.as_str()?.to_owned());
+        let claims = |i: usize| Some(kept.get(i)?.as_object()?.clone());
+        let number = |i: usize| kept.get(i).and_then(Value::as_u64);
+        let source = match number(0)? {
+            0 => MappingFrom::IdToken,
+            1 => MappingFrom::Userinfo,
+            2 => MappingFrom::Saml,
+            _ => return None,
+        };
+        let identity = Self::verified(source, text(1)?, text(2)?, text(3)?, claims(4)?, claims(5)?);
+        Some(Self { auth_time: number(6), acr: text(7), sid: text(8), not_after: number(9), ..identity })
+    }
+
     /// `issuer|subject`, as it stands in a directory's `externalId`.
     pub fn link(&self) -> String {
         format!("{}|{}", self.issuer, self.subject)
     }
+}
+
+/// The claims that mapping, email policy, roles and name are read from. Of a list of groups only those that
+/// grant something: lists of hundreds do not fit into a cookie.
+fn needed(claims: &Claims, mapping: &Mapping) -> Claims {
+    let roles = mapping.roles_claim.as_deref();
+    let names = [Some(mapping.claim.as_str()), Some("email"), Some("email_verified"), Some("name"), roles];
+    let mut kept = Claims::new();
+    for name in names.into_iter().flatten() {
+        let first = || Some(name.strip_prefix('/')?.split('/').next()?.replace("~1", "/").replace("~0", "~"));
+        let name = if claims.contains_key(name) { Some(name.to_owned()) } else { first() };
+        if let Some((name, value)) = name.and_then(|name| claims.get_key_value(&name)) {
+            kept.insert(name.clone(), value.clone());
+        }
+    }
+    if let Some(Value::Array(groups)) = roles.and_then(|name| kept.get_mut(name)) {
+        groups.retain(|group| group.as_str().is_some_and(|group| mapping.role_map.contains_key(group)));
+    }
+    kept
 }
 
 /// The member of that name, else, where `claim` begins with `/`, what the JSON Pointer (RFC 6901) leads

@@ -73,6 +73,14 @@ impl KeySet {
         self.keys.is_empty()
     }
 
+    /// The algorithms that a key of the set could verify.
+    pub fn algs(&self) -> Vec<&'static str> {
+        use Alg::*;
+        let all = [Rs256, Rs384, Rs512, Ps256, Ps384, Ps512, Es256, Es384, Es512, EdDsa];
+        let usable = |alg: &Alg| self.keys.iter().any(|key| key.fits(*alg));
+        all.into_iter().filter(usable).map(Alg::name).collect()
+    }
+
     /// Whether a key of that name is there.
     pub fn has(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))

@@ -133,6 +133,9 @@ fn surplus(config: &Config, head: &Head, now: u64, more: usize) -> Vec<String> {
     let mut live: Vec<(u64, usize, &[u8])> = Vec::new();
     let mut over: Vec<&[u8]> = Vec::new();
     for (name, value) in jar.beginning(prefix.as_bytes()).take(200) {
+        if name.ends_with(super::invitation::COOKIE.as_bytes()) {
+            continue;
+        }
         let started = std::str::from_utf8(value)
             .ok()
             .and_then(|text| config.session.keys.open(Purpose::Flow, text))

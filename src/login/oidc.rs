@@ -115,13 +115,8 @@ async fn complete(ask: &Ask, asked: &Asked, site: &Site, flow: &Flow, callback: 
     match directory::resolve(ask, &site.account, &site.directory, &identity).await? {
         Resolution::User(user) => {
             let session = Session::open(ask.host(), user, Method::Sso, origin(&identity, flow), tokens)?;
-            let (forwarded, too_long) = headers::from_claims(&site.account, &identity.claims);
-            for name in too_long {
-                let reason = format!("{name} is not forwarded: its claim is longer than {} bytes", headers::MAX);
-                events::notice(ask.host(), asked.place(), crate::host::Level::Warn, &reason);
-            }
             let session = Session {
-                headers: forwarded,
+                headers: forwarded(ask, asked, site, &identity),
                 not_after: identity.not_after,
                 ..session
             };
@@ -129,6 +124,16 @@ async fn complete(ask: &Ask, asked: &Asked, site: &Site, flow: &Flow, callback: 
         }
         Resolution::Invitation { email, roles } => super::invitation::offer(ask, asked, site, flow, &identity, tokens, &email, &roles),
     }
+}
+
+/// The values of `forward.headers`; what is too long for a header is left out and noted.
+pub(super) fn forwarded(ask: &Ask, asked: &Asked, site: &Site, identity: &Identity) -> Vec<(String, String)> {
+    let (forwarded, too_long) = headers::from_claims(&site.account, &identity.claims);
+    for name in too_long {
+        let reason = format!("{name} is not forwarded: its claim is longer than {} bytes", headers::MAX);
+        events::notice(ask.host(), asked.place(), crate::host::Level::Warn, &reason);
+    }
+    forwarded
 }
 
 /// OpenID Connect Core section 3.1: code, tokens, ID token, and UserInfo where something is missing.

@@ -32,7 +32,8 @@ pub fn start(asked: Rc<Asked>, opened: Rc<Opened>, pass: Pass) -> Ruling {
     Ruling::Flow(Task::new(ask, flow), asked)
 }
 
-async fn recheck(ask: &Ask, asked: &Asked, opened: &Rc<Opened>, mut pass: Pass) -> Result<Outcome, Fault> {
+/// What becomes of a request of this session: `Pass` with the session as it is now, or an answer.
+pub async fn recheck(ask: &Ask, asked: &Asked, opened: &Rc<Opened>, mut pass: Pass) -> Result<Outcome, Fault> {
     let (site, _) = asked.site_and_origin()?;
     let world = &asked.world;
     let session = &opened.session;
@@ -66,7 +67,9 @@ async fn recheck(ask: &Ask, asked: &Asked, opened: &Rc<Opened>, mut pass: Pass) 
     };
     // Roles may have changed: this request is judged by the new ones.
     let path = crate::surface::Path::read(asked.head.path());
-    if let crate::surface::Demand::Users(demands) = crate::surface::demand(&site.account.access, &path, asked.head.path()) {
+    if site.account.paths.endpoint(&asked.path).is_some() {
+        // The filter's own endpoints judge for themselves.
+    } else if let crate::surface::Demand::Users(demands) = crate::surface::demand(&site.account.access, &path, asked.head.path()) {
         if let Some(fault) = crate::gate::missing_role(&demands, &newer) {
             let answer = asked.refuse(&fault);
             return Ok(Outcome::Answer(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie))));

@@ -37,10 +37,13 @@ pub enum Purpose {
     Logout,
     /// A form of the filter's own pages, against cross-site requests.
     Form,
+    /// An invitation that waits for the person's answer.
+    Invitation,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 4] = [Purpose::Session, Purpose::Flow, Purpose::Logout, Purpose::Form];
+    const ALL: [Purpose; 5] =
+        [Purpose::Session, Purpose::Flow, Purpose::Logout, Purpose::Form, Purpose::Invitation];
 
     fn label(self) -> &'static str {
         match self {
@@ -48,13 +51,14 @@ impl Purpose {
             Purpose::Flow => "flow",
             Purpose::Logout => "logout",
             Purpose::Form => "form",
+            Purpose::Invitation => "invitation",
         }
     }
 }
 
 struct Key {
     id: String,
-    ciphers: [(Purpose, XChaCha20Poly1305); 4],
+    ciphers: [(Purpose, XChaCha20Poly1305); 5],
 }
 
 /// The keys: the first seals, every one opens.

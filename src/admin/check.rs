@@ -1,0 +1,265 @@
+//! Does the configuration work end to end? Every provider and the directory are asked anew, through their
+//! clusters; nothing that sign-ins go by is changed by it, and no detail ever holds a secret.
+
+use url::Url;
+
+use crate::config::{Account, Attribute, Directory, Endpoint, MappingFrom, OAuth2, Oidc, Protocol, Saml};
+use crate::directory::reports;
+use crate::gate::Asked;
+use crate::jose::MAX_KEY_SET;
+use crate::oidc::discovery::{MAX_METADATA, TENANT};
+use crate::oidc::{answer, KeySet, Metadata};
+use crate::pages::Check;
+use crate::task::{Ask, Request};
+use crate::world::Site;
+
+/// The most calls of one check; each ends with its provider's timeout.
+const MAX_CALLS: usize = 30;
+
+/// What was found so far.
+struct Checks<'a> {
+    ask: &'a Ask,
+    asked: &'a Asked,
+    list: Vec<Check>,
+    calls: usize,
+}
+
+/// Asks and looks at everything.
+pub async fn run(ask: &Ask, asked: &Asked, site: &Site) -> Vec<Check> {
+    let account = &site.account;
+    let mut checks = Checks { ask, asked, list: Vec::new(), calls: 0 };
+    for provider in &account.providers {
+        let id = &provider.id;
+        match &provider.protocol {
+            Protocol::Oidc(oidc) => checks.openid(id, oidc, account).await,
+            Protocol::OAuth2(oauth2) => checks.oauth2(id, oauth2).await,
+            Protocol::Saml(saml) => checks.saml(id, saml).await,
+        }
+    }
+    checks.directory(account).await;
+    checks.mapping(account);
+    let keys = &asked.world.config.session.keys;
+    checks.add("session: keys", Ok(format!("{keys:?}; the first one seals")));
+    for warning in &asked.world.config.warnings {
+        checks.add("configuration", Ok(format!("warning: {warning}")));
+    }
+    for (what, uri) in redirect_uris(site) {
+        checks.add(&format!("register {what}"), Ok(uri));
+    }
+    checks.list
+}
+
+/// What has to be entered at the identity providers, for every origin.
+pub fn redirect_uris(site: &Site) -> Vec<(String, String)> {
+    use Endpoint::*;
+    let account = &site.account;
+    let openid: &[(&str, Endpoint)] = &[
+        ("redirect_uri", OidcCallback),
+        ("post_logout_redirect_uri", LogoutComplete),
+        ("backchannel_logout_uri", BackchannelLogout),
+        ("frontchannel_logout_uri", FrontchannelLogout),
+    ];
+    let saml: &[(&str, Endpoint)] =
+        &[("AssertionConsumerService", SamlCallback), ("metadata, entity ID", SamlMetadata), ("SingleLogoutService", SamlLogout)];
+    let mut list = Vec::new();
+    for provider in &account.providers {
+        let endpoints = match &provider.protocol {
+            Protocol::Oidc(_) => openid,
+            Protocol::OAuth2(_) => openid.get(..2).unwrap_or_default(),
+            Protocol::Saml(_) => saml,
+        };
+        for origin in &account.origins {
+            for (name, endpoint) in endpoints {
+                list.push((
+                    format!("{name} at {}", provider.id),
+                    format!("{origin}{}", account.paths.registered(*endpoint)),
+                ));
+            }
+        }
+    }
+    list
+}
+
+impl Checks<'_> {
+    fn add(&mut self, name: &str, found: Result<String, String>) {
+        let ok = found.is_ok();
+        let detail = found.unwrap_or_else(|why| why).chars().take(1000).collect();
+        self.list.push(Check { name: name.to_owned(), ok, detail });
+    }
+
+    /// A document, fetched anew.
+    async fn fetch(&mut self, url: &Url, timeout: u64, max: usize) -> Result<Vec<u8>, String> {
+        self.calls += 1;
+        if self.calls > MAX_CALLS {
+            return Err(format!("not asked: one check makes at most {MAX_CALLS} calls"));
+        }
+        let request = Request { max_answer: max, ..Request::get("check", url.clone(), timeout) };
+        let reply = self.ask.call(request).await;
+        answer::body(url.as_str(), reply).map_err(|refusal| refusal.fault.detail)
+    }
+
+    /// An endpoint that is only for people's browsers or for requests with credentials: any answer of the
+    /// server's own will do.
+    async fn reach(&mut self, name: &str, url: &Url, timeout: u64) {
+        self.calls += 1;
+        if self.calls > MAX_CALLS {
+            return;
+        }
+        let cluster = self.asked.world.config.clusters.resolve(url);
+        let reply = self.ask.call(Request::get("check", url.clone(), timeout)).await;
+        let found = match answer::arrived(url.as_str(), reply) {
+            Ok(answer) if answer.status < 500 => {
+                Ok(format!("{url} answers through cluster {:?}", cluster.unwrap_or_default()))
+            }
+            Ok(answer) => Err(format!("{url}: status {}", answer.status)),
+            Err(fault) => Err(fault.detail),
+        };
+        self.add(name, found);
+    }
+
+    /// RFC 9700 section 2.6: codes, tokens and keys travel over TLS, unless the provider has none at all.
+    fn plain_http(&mut self, id: &str, issuer: &str, urls: &[(&str, Option<&Url>)]) {
+        let plain: Vec<&str> = urls
+            .iter()
+            .filter(|(_, url)| url.is_some_and(|url| url.scheme() == "http"))
+            .map(|(name, _)| *name)
+            .collect();
+        if !plain.is_empty() && !issuer.starts_with("http:") {
+            self.add(&format!("{id}: TLS"), Err(format!("plain http under an https issuer: {}", plain.join(", "))));
+        }
+    }
+
+    async fn openid(&mut self, id: &str, oidc: &Oidc, account: &Account) {
+        let metadata = match &oidc.discovery {
+            None => Metadata::by_hand(oidc),
+            Some(url) => {
+                let fetched = self.fetch(url, oidc.timeout, MAX_METADATA).await;
+                let said = fetched.as_ref().map(|_| format!("{url} answers")).map_err(String::clone);
+                self.add(&format!("{id}: discovery"), said);
+                match fetched {
+                    Ok(bytes) => Metadata::read(&bytes, oidc),
+                    Err(_) => return,
+                }
+            }
+        };
+        let metadata = match metadata {
+            Ok(metadata) => metadata,
+            Err(why) => return self.add(&format!("{id}: issuer and endpoints"), Err(why)),
+        };
+        let issuer = metadata.issuer.as_str();
+        self.add(
+            &format!("{id}: issuer and endpoints"),
+            Ok(match (issuer.contains(TENANT), &oidc.tenants) {
+                (true, None) => format!("warning: {issuer} lets in every tenant: configure tenants"),
+                (true, Some(tenants)) => format!("{issuer} for {} tenants", tenants.len()),
+                _ => format!("{issuer} is the issuer that is configured"),
+            }),
+        );
+        let (token, userinfo, jwks) =
+            (&metadata.token_endpoint, metadata.userinfo_endpoint.as_ref(), metadata.jwks_uri.as_ref());
+        let par = metadata.pushed_authorization_request_endpoint.as_ref();
+        self.plain_http(id, issuer, &[
+            ("authorization_endpoint", Some(&metadata.authorization_endpoint)),
+            ("token_endpoint", Some(token)),
+            ("userinfo_endpoint", userinfo),
+            ("jwks_uri", jwks),
+            ("end_session_endpoint", metadata.end_session_endpoint.as_ref()),
+            ("pushed_authorization_request_endpoint", par),
+        ]);
+        self.reach(&format!("{id}: token endpoint"), token, oidc.timeout).await;
+        if let Some(url) = userinfo {
+            self.reach(&format!("{id}: UserInfo endpoint"), url, oidc.timeout).await;
+        } else if account.mapping.from == MappingFrom::Userinfo {
+            self.add(&format!("{id}: UserInfo endpoint"), Err("mapping.from is userinfo, and there is none".into()));
+        }
+        if let Some(url) = par {
+            self.reach(&format!("{id}: pushed authorization requests"), url, oidc.timeout).await;
+        }
+        let keys = match (&oidc.jwks, jwks) {
+            (Some(text), _) => KeySet::parse(text.as_bytes()),
+            (None, Some(url)) => {
+                self.fetch(url, oidc.timeout, MAX_KEY_SET).await.and_then(|bytes| KeySet::parse(&bytes))
+            }
+            (None, None) => Err("jwks_uri is missing".into()),
+        };
+        self.keys(id, oidc, &metadata, keys);
+        let missing = [("email", "email"), ("phone_number", "phone")]
+            .into_iter()
+            .find(|(claim, scope)| account.mapping.claim == *claim && !oidc.scope.iter().any(|own| own == scope));
+        if let Some((claim, scope)) = missing {
+            let detail = format!("warning: the mapping reads {claim}, and the scope {scope} is not asked for");
+            self.add(&format!("{id}: scope"), Ok(detail));
+        }
+    }
+
+    fn keys(&mut self, id: &str, oidc: &Oidc, metadata: &Metadata, keys: Result<KeySet, String>) {
+        let symmetric = oidc.id_token_alg.as_deref().filter(|alg| alg.starts_with("HS"));
+        if let Some(alg) = symmetric {
+            let detail = format!("{alg}, with the client secret");
+            return self.add(&format!("{id}: algorithms"), Ok(detail));
+        }
+        let keys = match keys {
+            Ok(keys) => keys,
+            Err(why) => return self.add(&format!("{id}: keys"), Err(why)),
+        };
+        let algs = keys.algs();
+        let mut detail = format!("{} keys can verify: {}", keys.len(), algs.join(", "));
+        if let (skipped @ 1.., Some(why)) = &keys.skipped {
+            detail.push_str(&format!("; {skipped} left out, the first: {why}"));
+        }
+        self.add(&format!("{id}: keys"), if keys.is_empty() { Err(detail) } else { Ok(detail) });
+        let promised = |alg: &str| metadata.id_token_algs.as_ref().is_none_or(|list| list.iter().any(|own| own == alg));
+        let found = match oidc.id_token_alg.as_deref() {
+            Some(alg) if !algs.contains(&alg) => Err(format!("id_token_alg is {alg}, and no key is for it")),
+            Some(alg) if !promised(alg) => Err(format!("id_token_alg is {alg}, which discovery does not list")),
+            Some(alg) => Ok(alg.to_owned()),
+            None => {
+                let common: Vec<&str> = algs.iter().copied().filter(|alg| promised(alg)).collect();
+                match common.is_empty() {
+                    true => Err("no algorithm that discovery lists has a key".into()),
+                    false => Ok(common.join(", ")),
+                }
+            }
+        };
+        self.add(&format!("{id}: algorithms"), found);
+    }
+
+    async fn oauth2(&mut self, id: &str, oauth2: &OAuth2) {
+        self.plain_http(id, &oauth2.issuer, &[
+            ("authorization", Some(&oauth2.authorization)),
+            ("token", Some(&oauth2.token)),
+            ("userinfo", Some(&oauth2.userinfo)),
+        ]);
+        self.reach(&format!("{id}: token endpoint"), &oauth2.token, oauth2.timeout).await;
+        self.reach(&format!("{id}: UserInfo endpoint"), &oauth2.userinfo, oauth2.timeout).await;
+    }
+
+    async fn saml(&mut self, id: &str, saml: &Saml) {
+        if let Some(url) = &saml.metadata_url {
+            let fetched = self.fetch(url, saml.timeout, MAX_METADATA).await;
+            self.add(&format!("{id}: metadata"), fetched.map(|_| format!("{url} answers")));
+        }
+    }
+
+    async fn directory(&mut self, account: &Account) {
+        let found = match (reports::reach(self.ask, account).await, &account.directory) {
+            (Err(fault), _) => Err(fault.detail),
+            (_, Directory::None) => Ok("none: the identity is the user".into()),
+            (Ok(Some(users)), _) => Ok(format!("{users} users")),
+            (Ok(None), _) => Ok("it answers, and does not say how many users it has".into()),
+        };
+        self.add("directory", found);
+    }
+
+    fn mapping(&mut self, account: &Account) {
+        let mapping = &account.mapping;
+        let mut detail = format!("{} to {}", mapping.claim, mapping.attribute.as_str());
+        if mapping.attribute == Attribute::Phone && mapping.default_country_code.is_none() {
+            detail.push_str("; warning: without default_country_code only international numbers are read");
+        }
+        if mapping.roles_claim.is_some() && mapping.role_map.is_empty() {
+            detail.push_str("; warning: role_map is empty, so roles_claim grants nothing");
+        }
+        self.add("mapping", Ok(detail));
+    }
+}

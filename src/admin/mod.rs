@@ -1,0 +1,177 @@
+//! The administrators' pages: who could not sign in, whether passwords can be turned off, and whether the
+//! configuration works end to end. JSON for programs, one page for people.
+
+mod check;
+#[cfg(test)]
+mod tests;
+
+use std::rc::Rc;
+
+use serde_json::{json, Value};
+
+use crate::answer::Answer;
+use crate::config::Endpoint;
+use crate::directory::reports::{self, Progress};
+use crate::events::{self, Place};
+use crate::fault::{Code, Fault};
+use crate::gate::{Asked, Outcome, Pass, Ruling};
+use crate::host::Level;
+use crate::login::recheck;
+use crate::pages;
+use crate::session::Opened;
+use crate::task::{Ask, Task};
+use crate::world::{Site, Visitor};
+
+/// Rows and names that the page shows; the JSON has them all.
+const SHOWN: usize = 200;
+
+/// A GET of the overview or of one of its reports.
+pub fn show(asked: Rc<Asked>) -> Ruling {
+    let opened = match asked.visitor() {
+        Visitor::Known(opened) => opened,
+        nobody => return Ruling::Answer(sign_in_first(&asked, matches!(nobody, Visitor::Stale))),
+    };
+    let ask = asked.world.ask();
+    let flow = {
+        let (ask, asked) = (ask.clone(), asked.clone());
+        async move { judged(&ask, &asked, opened).await }
+    };
+    Ruling::Flow(Task::new(ask, flow), asked)
+}
+
+/// As on every protected path; coming back leads here.
+fn sign_in_first(asked: &Asked, stale: bool) -> Answer {
+    let answer = match asked.site.as_ref().filter(|_| asked.head.is_navigation()) {
+        Some(site) => {
+            let target = String::from_utf8_lossy(asked.head.target()).into_owned();
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("u", &site.account.code)
+                .append_pair("return_to", &target)
+                .finish();
+            let url = format!("{}?{query}", site.account.paths.path(Endpoint::Login));
+            Answer::redirect(&url).with_code(Code::LoginRequired.as_str())
+        }
+        None if stale => asked.refuse(&Fault::new(Code::SessionExpired, "the session cookie holds no valid session")),
+        None => asked.refuse(&Fault::new(Code::LoginRequired, "no session")),
+    };
+    if stale { asked.without_session(answer) } else { answer }
+}
+
+/// Only for who is an administrator now: a session older than `recheck` is checked with the directory first.
+async fn judged(ask: &Ask, asked: &Asked, mut opened: Rc<Opened>) -> Result<Outcome, Fault> {
+    let (site, _) = asked.site_and_origin()?;
+    let mut cookies = Vec::new();
+    if asked.now >= opened.recheck.get() && recheck::is_needed(&site, &opened) {
+        match recheck::recheck(ask, asked, &opened, Pass::default()).await? {
+            Outcome::Pass(pass) => {
+                cookies = pass.set_cookies;
+                opened = pass.opened.unwrap_or(opened);
+            }
+            answer => return Ok(answer),
+        }
+    }
+    let user = &opened.session.user;
+    let answer = match site.account.is_admin(&user.roles) {
+        true => report(ask, asked, &site).await,
+        false => {
+            let detail = format!("{:?} has none of password.admin_roles", user.username);
+            Err(Fault::new(Code::RoleMissing, detail))
+        }
+    };
+    let answer = answer.unwrap_or_else(|fault| {
+        events::refusal(ask.host(), Place { user: Some(&user.username), ..asked.place() }, &fault);
+        pages::refusal(&fault, &asked.page_context())
+    });
+    Ok(Outcome::Answer(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie))))
+}
+
+async fn report(ask: &Ask, asked: &Asked, site: &Site) -> Result<Answer, Fault> {
+    let account = &site.account;
+    let root = account.paths.path(Endpoint::Admin);
+    let mut noted = 0;
+    // A long reading leaves a trace in the log while it lasts.
+    let mut progress = |at: Progress| {
+        if at.read >= noted + 10_000 {
+            noted = at.read;
+            let line = format!("a report has read {} of {:?} users", at.read, at.total);
+            events::notice(ask.host(), asked.place(), Level::Info, &line);
+        }
+    };
+    let report = match asked.path.strip_prefix(root).unwrap_or_default() {
+        "" | "/" => return overview(ask, asked, site, &mut progress).await,
+        "/completeness" => reports::completeness(ask, account, &site.directory, &mut progress).await?,
+        "/readiness" => reports::readiness(ask, account, &site.directory, &mut progress).await?,
+        "/check" => {
+            let checks = check::run(ask, asked, site).await;
+            let list: Vec<Value> =
+                checks.iter().map(|c| json!({ "name": c.name, "ok": c.ok, "detail": c.detail })).collect();
+            json!({ "ok": checks.iter().all(|check| check.ok), "checks": list })
+        }
+        _ => return Err(Fault::new(Code::RequestInvalid, "there is no such report").with_status(404)),
+    };
+    Ok(Answer::json(200, &report))
+}
+
+/// Everything on one page. A directory that cannot be read leaves its sections out, with the reason among
+/// the checks.
+async fn overview(ask: &Ask, asked: &Asked, site: &Site, progress: &mut dyn FnMut(Progress)) -> Result<Answer, Fault> {
+    let account = &site.account;
+    let mut page = pages::Admin { account: account.code.clone(), ..pages::Admin::default() };
+    let mut checks = check::run(ask, asked, site).await;
+    match reports::both(ask, account, progress).await {
+        Ok((completeness, readiness)) => {
+            page.completeness = Some(complete(&completeness));
+            page.readiness = Some(ready(&readiness));
+        }
+        Err(fault) => {
+            checks.push(pages::Check { name: "directory: reports".into(), ok: false, detail: fault.detail });
+        }
+    }
+    page.checks = Some(checks);
+    page.redirect_uris = check::redirect_uris(site);
+    let root = account.paths.path(Endpoint::Admin);
+    page.links = ["readiness", "completeness", "check"].map(|name| (name.to_owned(), format!("{root}/{name}"))).into();
+    Ok(pages::admin(&asked.page_context(), &page))
+}
+
+fn ready(report: &Value) -> pages::Readiness {
+    let (never_signed_in, never_signed_in_total) = names(report, "never_signed_in", SHOWN);
+    let (administrators_signed_in, administrators_signed_in_total) = names(report, "administrators_signed_in", SHOWN);
+    pages::Readiness {
+        ready: report["ready"] == true,
+        reasons: names(report, "reasons", SHOWN).0,
+        never_signed_in,
+        never_signed_in_total,
+        administrators_signed_in,
+        administrators_signed_in_total,
+    }
+}
+
+fn complete(report: &Value) -> pages::Completeness {
+    let number = |name: &str| report[name].as_u64().unwrap_or_default() as usize;
+    let problems = report["problems"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let row = |problem: &Value| pages::Incomplete {
+        username: text(&problem["username"]).unwrap_or_default(),
+        problem: text(&problem["problem"]).unwrap_or_default(),
+        value: text(&problem["value"]),
+        with: names(problem, "with", 20).0,
+    };
+    pages::Completeness {
+        users: number("users"),
+        complete: number("complete"),
+        problems: problems.iter().take(SHOWN).map(row).collect(),
+        total: number("users").saturating_sub(number("complete")),
+        previous: None,
+        next: None,
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+/// The first names of a list, and how many there are.
+fn names(report: &Value, list: &str, most: usize) -> (Vec<String>, usize) {
+    let list = report[list].as_array().map(Vec::as_slice).unwrap_or_default();
+    (list.iter().take(most).filter_map(text).collect(), list.len())
+}
