@@ -59,8 +59,11 @@ pub fn redirect_uris(site: &Site) -> Vec<(String, String)> {
         ("backchannel_logout_uri", BackchannelLogout),
         ("frontchannel_logout_uri", FrontchannelLogout),
     ];
-    let saml: &[(&str, Endpoint)] =
-        &[("AssertionConsumerService", SamlCallback), ("metadata, entity ID", SamlMetadata), ("SingleLogoutService", SamlLogout)];
+    let saml: &[(&str, Endpoint)] = &[
+        ("AssertionConsumerService", SamlCallback),
+        ("metadata, entity ID", SamlMetadata),
+        ("SingleLogoutService", SamlLogout),
+    ];
     let mut list = Vec::new();
     for provider in &account.providers {
         let endpoints = match &provider.protocol {
@@ -125,7 +128,10 @@ impl Checks<'_> {
             .map(|(name, _)| *name)
             .collect();
         if !plain.is_empty() && !issuer.starts_with("http:") {
-            self.add(&format!("{id}: TLS"), Err(format!("plain http under an https issuer: {}", plain.join(", "))));
+            self.add(
+                &format!("{id}: TLS"),
+                Err(format!("plain http under an https issuer: {}", plain.join(", "))),
+            );
         }
     }
 
@@ -158,19 +164,26 @@ impl Checks<'_> {
         let (token, userinfo, jwks) =
             (&metadata.token_endpoint, metadata.userinfo_endpoint.as_ref(), metadata.jwks_uri.as_ref());
         let par = metadata.pushed_authorization_request_endpoint.as_ref();
-        self.plain_http(id, issuer, &[
-            ("authorization_endpoint", Some(&metadata.authorization_endpoint)),
-            ("token_endpoint", Some(token)),
-            ("userinfo_endpoint", userinfo),
-            ("jwks_uri", jwks),
-            ("end_session_endpoint", metadata.end_session_endpoint.as_ref()),
-            ("pushed_authorization_request_endpoint", par),
-        ]);
+        self.plain_http(
+            id,
+            issuer,
+            &[
+                ("authorization_endpoint", Some(&metadata.authorization_endpoint)),
+                ("token_endpoint", Some(token)),
+                ("userinfo_endpoint", userinfo),
+                ("jwks_uri", jwks),
+                ("end_session_endpoint", metadata.end_session_endpoint.as_ref()),
+                ("pushed_authorization_request_endpoint", par),
+            ],
+        );
         self.reach(&format!("{id}: token endpoint"), token, oidc.timeout).await;
         if let Some(url) = userinfo {
             self.reach(&format!("{id}: UserInfo endpoint"), url, oidc.timeout).await;
         } else if account.mapping.from == MappingFrom::Userinfo {
-            self.add(&format!("{id}: UserInfo endpoint"), Err("mapping.from is userinfo, and there is none".into()));
+            self.add(
+                &format!("{id}: UserInfo endpoint"),
+                Err("mapping.from is userinfo, and there is none".into()),
+            );
         }
         if let Some(url) = par {
             self.reach(&format!("{id}: pushed authorization requests"), url, oidc.timeout).await;
@@ -183,11 +196,12 @@ impl Checks<'_> {
             (None, None) => Err("jwks_uri is missing".into()),
         };
         self.keys(id, oidc, &metadata, keys);
-        let missing = [("email", "email"), ("phone_number", "phone")]
-            .into_iter()
-            .find(|(claim, scope)| account.mapping.claim == *claim && !oidc.scope.iter().any(|own| own == scope));
+        let missing = [("email", "email"), ("phone_number", "phone")].into_iter().find(|(claim, scope)| {
+            account.mapping.claim == *claim && !oidc.scope.iter().any(|own| own == scope)
+        });
         if let Some((claim, scope)) = missing {
-            let detail = format!("warning: the mapping reads {claim}, and the scope {scope} is not asked for");
+            let detail =
+                format!("warning: the mapping reads {claim}, and the scope {scope} is not asked for");
             self.add(&format!("{id}: scope"), Ok(detail));
         }
     }
@@ -208,10 +222,13 @@ impl Checks<'_> {
             detail.push_str(&format!("; {skipped} left out, the first: {why}"));
         }
         self.add(&format!("{id}: keys"), if keys.is_empty() { Err(detail) } else { Ok(detail) });
-        let promised = |alg: &str| metadata.id_token_algs.as_ref().is_none_or(|list| list.iter().any(|own| own == alg));
+        let promised =
+            |alg: &str| metadata.id_token_algs.as_ref().is_none_or(|list| list.iter().any(|own| own == alg));
         let found = match oidc.id_token_alg.as_deref() {
             Some(alg) if !algs.contains(&alg) => Err(format!("id_token_alg is {alg}, and no key is for it")),
-            Some(alg) if !promised(alg) => Err(format!("id_token_alg is {alg}, which discovery does not list")),
+            Some(alg) if !promised(alg) => {
+                Err(format!("id_token_alg is {alg}, which discovery does not list"))
+            }
             Some(alg) => Ok(alg.to_owned()),
             None => {
                 let common: Vec<&str> = algs.iter().copied().filter(|alg| promised(alg)).collect();
@@ -225,11 +242,15 @@ impl Checks<'_> {
     }
 
     async fn oauth2(&mut self, id: &str, oauth2: &OAuth2) {
-        self.plain_http(id, &oauth2.issuer, &[
-            ("authorization", Some(&oauth2.authorization)),
-            ("token", Some(&oauth2.token)),
-            ("userinfo", Some(&oauth2.userinfo)),
-        ]);
+        self.plain_http(
+            id,
+            &oauth2.issuer,
+            &[
+                ("authorization", Some(&oauth2.authorization)),
+                ("token", Some(&oauth2.token)),
+                ("userinfo", Some(&oauth2.userinfo)),
+            ],
+        );
         self.reach(&format!("{id}: token endpoint"), &oauth2.token, oauth2.timeout).await;
         self.reach(&format!("{id}: UserInfo endpoint"), &oauth2.userinfo, oauth2.timeout).await;
     }
