@@ -59,7 +59,7 @@ pub struct Pass {
     /// `set-cookie` values for the answer.
     pub set_cookies: Vec<String>,
     /// A password login, whose answer says whether the password was right.
-    pub password: Option<crate::password::Watch>,
+    pub password: Option<Box<crate::password::Watch>>,
 }
 
 /// A request that was asked, for flows and for refusals: head, account, origin.

@@ -31,7 +31,7 @@ pub fn open_session(asked: &Asked, site: &Site, session: Session) -> Result<Vec<
     let host = &*world.host;
     let sealed = session.seal(host, &world.config, &site.account)?;
     let place = Place {
-        provider: Some(&session.origin.provider).map(String::as_str).filter(|p| !p.is_empty()),
+        provider: Some(session.origin.provider.as_str()).filter(|p| !p.is_empty()),
         user: Some(&session.user.username),
         ..asked.place()
     };

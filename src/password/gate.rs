@@ -100,7 +100,7 @@ async fn password_login(
             events::password_ruling(ask.host(), asked.place(), "passed");
             let watch = Watch { asked: asked.clone(), login: Rc::new(login.clone()), user, attempt };
             // Another session of this browser, SSO or password, is nothing to this request.
-            Outcome::Pass(Pass { password: Some(watch), opened: None, ..pass })
+            Outcome::Pass(Pass { password: Some(Box::new(watch)), opened: None, ..pass })
         }
         Err(fault) => {
             events::password_ruling(ask.host(), asked.place(), fault.code.as_str());

@@ -51,7 +51,7 @@ pub enum Stage {
         what: &'static str,
     },
     /// The application has it; this is for its answer.
-    Passed { set_cookies: Vec<String>, password: Option<crate::password::Watch> },
+    Passed { set_cookies: Vec<String>, password: Option<Box<crate::password::Watch>> },
     /// It was answered.
     Answered,
 }
