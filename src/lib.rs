@@ -18,3 +18,5 @@ pub mod secret;
 pub mod session;
 pub mod surface;
 pub mod task;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

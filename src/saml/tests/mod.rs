@@ -1,0 +1,2 @@
+//! Documents made, signed and attacked in code.
+pub mod keys;
