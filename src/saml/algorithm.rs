@@ -15,8 +15,12 @@ pub fn digest(uri: &str) -> Result<Hash, String> {
         "http://www.w3.org/2001/04/xmlenc#sha256" => Ok(Hash::Sha256),
         "http://www.w3.org/2001/04/xmldsig-more#sha384" => Ok(Hash::Sha384),
         "http://www.w3.org/2001/04/xmlenc#sha512" => Ok(Hash::Sha512),
-        "http://www.w3.org/2000/09/xmldsig#sha1" => Err(format!("the digest is SHA-1, which is broken: {SETTING}")),
-        other => Err(format!("the digest algorithm {:?} is not supported: {SETTING}", super::xml::clip(other))),
+        "http://www.w3.org/2000/09/xmldsig#sha1" => {
+            Err(format!("the digest is SHA-1, which is broken: {SETTING}"))
+        }
+        other => {
+            Err(format!("the digest algorithm {:?} is not supported: {SETTING}", super::xml::clip(other)))
+        }
     }
 }
 
@@ -60,7 +64,13 @@ impl Signing {
 
     /// Whether this certificate's key made the signature. The key's kind decides what is possible, the message
     /// cannot (algorithm confusion).
-    pub fn verifies(self, host: &dyn Host, certificate: &Certificate, signature: &[u8], message: &[u8]) -> bool {
+    pub fn verifies(
+        self,
+        host: &dyn Host,
+        certificate: &Certificate,
+        signature: &[u8],
+        message: &[u8],
+    ) -> bool {
         match (self, &certificate.key) {
             (Self::Rsa(hash), PublicKey::Rsa(key)) => host
                 .verify_rsa(hash, &certificate.spki, signature, message)

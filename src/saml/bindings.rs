@@ -93,7 +93,9 @@ impl Redirected {
         let mut found: [Option<(&str, String)>; 6] = Default::default();
         for part in query.split('&') {
             let Some((name, value)) = form_urlencoded::parse(part.as_bytes()).next() else { continue };
-            let Some(slot) = NAMES.iter().position(|n| *n == name).and_then(|i| found.get_mut(i)) else { continue };
+            let Some(slot) = NAMES.iter().position(|n| *n == name).and_then(|i| found.get_mut(i)) else {
+                continue;
+            };
             if slot.replace((part, value.into_owned())).is_some() {
                 return Err(format!("the query holds {name} twice"));
             }
@@ -102,7 +104,9 @@ impl Redirected {
             }
         }
         let [request, response, relay_state, algorithm, signature, encoding] = found;
-        if encoding.is_some_and(|(_, value)| value != "urn:oasis:names:tc:SAML:2.0:bindings:URL-Encoding:DEFLATE") {
+        if encoding
+            .is_some_and(|(_, value)| value != "urn:oasis:names:tc:SAML:2.0:bindings:URL-Encoding:DEFLATE")
+        {
             return Err("the query names another encoding than DEFLATE".into());
         }
         let (kind, (octets, value)) = match (request, response) {
@@ -124,7 +128,12 @@ impl Redirected {
             (None, None) => None,
             _ => return Err("the query holds only one of SigAlg and Signature".into()),
         };
-        Ok(Self { kind, message: inflate(&value)?, relay_state: relay_state.map(|(_, value)| value), signature })
+        Ok(Self {
+            kind,
+            message: inflate(&value)?,
+            relay_state: relay_state.map(|(_, value)| value),
+            signature,
+        })
     }
 
     /// Verifies the signature of the query; `None`: it has none.

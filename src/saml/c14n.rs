@@ -16,9 +16,14 @@ type Rendered<'a> = BTreeMap<&'a str, &'a str>;
 
 /// The canonical form of `apex` without the subtree `omit` (the enveloped signature, XML Signature section
 /// 6.6.4). `inclusive` prefixes are treated as in Canonical XML (Exclusive C14N section 3).
-pub fn canonical(apex: Node<'_, '_>, omit: Option<NodeId>, inclusive: &Prefixes<'_>) -> Result<Vec<u8>, String> {
+pub fn canonical(
+    apex: Node<'_, '_>,
+    omit: Option<NodeId>,
+    inclusive: &Prefixes<'_>,
+) -> Result<Vec<u8>, String> {
     let mut out = String::with_capacity(apex.range().len() + 256);
-    Writer { source: apex.document().input_text(), omit, inclusive, out: &mut out }.element(apex, &Rendered::new())?;
+    Writer { source: apex.document().input_text(), omit, inclusive, out: &mut out }
+        .element(apex, &Rendered::new())?;
     Ok(out.into_bytes())
 }
 
@@ -152,7 +157,9 @@ fn bound<'a>(node: Node<'a, 'a>, prefix: &str) -> Option<&'a str> {
 
 /// Canonical XML section 1: a relative namespace URI is an error.
 fn relative(uri: &str) -> Result<(), String> {
-    if uri.is_empty() || uri.split_once(':').is_some_and(|(scheme, _)| !scheme.is_empty() && !scheme.contains('/')) {
+    if uri.is_empty()
+        || uri.split_once(':').is_some_and(|(scheme, _)| !scheme.is_empty() && !scheme.contains('/'))
+    {
         return Ok(());
     }
     Err("a relative namespace URI cannot be canonicalised".into())
@@ -177,21 +184,61 @@ mod tests {
         for (text, path, inclusive, expected) in [
             ("<a/>", vec![], vec![], "<a></a>"),
             ("<a  c='1'\n b = \"2\" />", vec![], vec![], "<a b=\"2\" c=\"1\"></a>"),
-            ("<a>&#13;&lt;&gt;&amp;\"'<![CDATA[<>]]><!-- c --></a>", vec![], vec![], "<a>&#xD;&lt;&gt;&amp;\"'&lt;&gt;</a>"),
-            ("<a b='&#9;&#10;&#13;&quot;&lt;>&amp;\t\n'/>", vec![], vec![], "<a b=\"&#x9;&#xA;&#xD;&quot;&lt;>&amp;  \"></a>"),
+            (
+                "<a>&#13;&lt;&gt;&amp;\"'<![CDATA[<>]]><!-- c --></a>",
+                vec![],
+                vec![],
+                "<a>&#xD;&lt;&gt;&amp;\"'&lt;&gt;</a>",
+            ),
+            (
+                "<a b='&#9;&#10;&#13;&quot;&lt;>&amp;\t\n'/>",
+                vec![],
+                vec![],
+                "<a b=\"&#x9;&#xA;&#xD;&quot;&lt;>&amp;  \"></a>",
+            ),
             ("<a>x\r\ny\rz</a>", vec![], vec![], "<a>x\ny\nz</a>"),
             // Exclusive: an unused declaration goes, a used one comes to where it is used.
-            ("<a xmlns:u='u:u' xmlns:n='n:n'><n:b><n:c/></n:b></a>", vec![], vec![], "<a><n:b xmlns:n=\"n:n\"><n:c></n:c></n:b></a>"),
+            (
+                "<a xmlns:u='u:u' xmlns:n='n:n'><n:b><n:c/></n:b></a>",
+                vec![],
+                vec![],
+                "<a><n:b xmlns:n=\"n:n\"><n:c></n:c></n:b></a>",
+            ),
             ("<a xmlns:u='u:u' xmlns:n='n:n'><n:b/></a>", vec![0], vec![], "<n:b xmlns:n=\"n:n\"></n:b>"),
-            ("<a xmlns:u='u:u' xmlns:n='n:n'><n:b/></a>", vec![0], vec!["u", "absent"], "<n:b xmlns:n=\"n:n\" xmlns:u=\"u:u\"></n:b>"),
+            (
+                "<a xmlns:u='u:u' xmlns:n='n:n'><n:b/></a>",
+                vec![0],
+                vec!["u", "absent"],
+                "<n:b xmlns:n=\"n:n\" xmlns:u=\"u:u\"></n:b>",
+            ),
             // The default namespace, undeclared again, and as an inclusive prefix.
-            ("<a xmlns='u:d'><b xmlns=''><c xmlns='u:d'/></b></a>", vec![], vec![], "<a xmlns=\"u:d\"><b xmlns=\"\"><c xmlns=\"u:d\"></c></b></a>"),
+            (
+                "<a xmlns='u:d'><b xmlns=''><c xmlns='u:d'/></b></a>",
+                vec![],
+                vec![],
+                "<a xmlns=\"u:d\"><b xmlns=\"\"><c xmlns=\"u:d\"></c></b></a>",
+            ),
             ("<a xmlns='u:d'><b xmlns=''/></a>", vec![0], vec![], "<b></b>"),
-            ("<p:a xmlns='u:d' xmlns:p='u:p'><p:b/></p:a>", vec![0], vec![""], "<p:b xmlns=\"u:d\" xmlns:p=\"u:p\"></p:b>"),
+            (
+                "<p:a xmlns='u:d' xmlns:p='u:p'><p:b/></p:a>",
+                vec![0],
+                vec![""],
+                "<p:b xmlns=\"u:d\" xmlns:p=\"u:p\"></p:b>",
+            ),
             // One prefix, two meanings.
-            ("<p:a xmlns:p='u:1'><p:b xmlns:p='u:2'/><p:c/></p:a>", vec![], vec![], "<p:a xmlns:p=\"u:1\"><p:b xmlns:p=\"u:2\"></p:b><p:c></p:c></p:a>"),
+            (
+                "<p:a xmlns:p='u:1'><p:b xmlns:p='u:2'/><p:c/></p:a>",
+                vec![],
+                vec![],
+                "<p:a xmlns:p=\"u:1\"><p:b xmlns:p=\"u:2\"></p:b><p:c></p:c></p:a>",
+            ),
             // Attributes: none first, then by namespace URI, not by prefix.
-            ("<a xmlns:b='z:z' xmlns:c='a:a' b:x='1' c:x='2' x='3' xml:lang='en'/>", vec![], vec![], "<a xmlns:b=\"z:z\" xmlns:c=\"a:a\" x=\"3\" c:x=\"2\" xml:lang=\"en\" b:x=\"1\"></a>"),
+            (
+                "<a xmlns:b='z:z' xmlns:c='a:a' b:x='1' c:x='2' x='3' xml:lang='en'/>",
+                vec![],
+                vec![],
+                "<a xmlns:b=\"z:z\" xmlns:c=\"a:a\" x=\"3\" c:x=\"2\" xml:lang=\"en\" b:x=\"1\"></a>",
+            ),
         ] {
             assert_eq!(of(text, &path, &inclusive), expected, "{text}");
         }

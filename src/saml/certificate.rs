@@ -58,7 +58,9 @@ impl Certificate {
                 if after.contains(BEGIN) {
                     return Err("several certificates in one value: write each as an item of the list".into());
                 }
-                if !before.trim().is_empty() && before.contains("PRIVATE KEY") || after.contains("PRIVATE KEY") {
+                if !before.trim().is_empty() && before.contains("PRIVATE KEY")
+                    || after.contains("PRIVATE KEY")
+                {
                     return Err("a private key beside the certificate: expected the certificate alone".into());
                 }
                 body
@@ -82,7 +84,8 @@ impl Certificate {
             CertificateInner::from_der(der).map_err(|_| "not an X.509 certificate (its DER is broken)")?;
         let tbs = &parsed.tbs_certificate;
         let spki = tbs.subject_public_key_info.to_der().map_err(|_| "a certificate whose key is broken")?;
-        let time = |t: &x509_cert::time::Time| u64::try_from(t.to_unix_duration().as_millis()).unwrap_or(u64::MAX);
+        let time =
+            |t: &x509_cert::time::Time| u64::try_from(t.to_unix_duration().as_millis()).unwrap_or(u64::MAX);
         Ok(Self {
             key: PublicKey::from_spki(&spki)?,
             spki,
@@ -108,7 +111,11 @@ impl Certificate {
             ));
         }
         (now < self.not_before).then(|| {
-            format!("the certificate {} is valid only from {}", self.name(), super::time::instant(self.not_before))
+            format!(
+                "the certificate {} is valid only from {}",
+                self.name(),
+                super::time::instant(self.not_before)
+            )
         })
     }
 }

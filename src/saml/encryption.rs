@@ -20,7 +20,8 @@ use super::xml;
 use crate::host::Host;
 
 /// The only words about a failure after the private key was used.
-const CANNOT_OPEN: &str = "the encrypted assertion cannot be opened: it is damaged, or encrypted for another key than \
+const CANNOT_OPEN: &str =
+    "the encrypted assertion cannot be opened: it is damaged, or encrypted for another key than \
      saml.decryption (compare the certificate that the IdP holds for us)";
 
 /// What opens it.
@@ -97,9 +98,11 @@ pub fn open(opener: Opener<'_>, encrypted: Node<'_, '_>) -> Result<String, Strin
     let data = xml::one(encrypted, XENC, "EncryptedData")?;
     let cipher = Cipher::from_uri(method(data)?)?;
     if matches!(cipher, Cipher::Aes128Cbc | Cipher::Aes256Cbc) && !opener.signed {
-        return Err("the assertion is encrypted with AES-CBC and the Response around it is not signed: let the IdP \
+        return Err(
+            "the assertion is encrypted with AES-CBC and the Response around it is not signed: let the IdP \
                     sign the Response too (SimpleSAMLphp: saml20.sign.response), or encrypt with AES-GCM"
-            .into());
+                .into(),
+        );
     }
     let content = value(data)?;
     let mut keys = Vec::new();
@@ -127,7 +130,9 @@ pub fn open(opener: Opener<'_>, encrypted: Node<'_, '_>) -> Result<String, Strin
 
 fn method<'a>(node: Node<'a, '_>) -> Result<&'a str, String> {
     let method = node.children().find(|child| xml::is(*child, XENC, "EncryptionMethod"));
-    method.and_then(|m| m.attribute("Algorithm")).ok_or_else(|| format!("{} names no method", node.tag_name().name()))
+    method
+        .and_then(|m| m.attribute("Algorithm"))
+        .ok_or_else(|| format!("{} names no method", node.tag_name().name()))
 }
 
 fn value(node: Node<'_, '_>) -> Result<Vec<u8>, String> {
@@ -137,7 +142,10 @@ fn value(node: Node<'_, '_>) -> Result<Vec<u8>, String> {
 }
 
 /// The `EncryptedKey`s: inside the data's `KeyInfo`, or beside the data, where a `RetrievalMethod` may point (Okta).
-fn encrypted_keys<'a, 'i: 'a>(encrypted: Node<'a, 'i>, data: Node<'a, 'i>) -> Result<Vec<Node<'a, 'i>>, String> {
+fn encrypted_keys<'a, 'i: 'a>(
+    encrypted: Node<'a, 'i>,
+    data: Node<'a, 'i>,
+) -> Result<Vec<Node<'a, 'i>>, String> {
     let mut found = Vec::new();
     let mut wanted = None;
     if let Some(info) = data.children().find(|child| xml::is(*child, DSIG, "KeyInfo")) {
@@ -162,13 +170,17 @@ fn oaep(key: Node<'_, '_>) -> Result<Oaep, String> {
     let node = key.children().find(|child| xml::is(*child, XENC, "EncryptionMethod"));
     let node = node.ok_or("an EncryptedKey that names no method")?;
     let inside = |namespace: &str, name: &str| {
-        node.children().find(|child| xml::is(*child, namespace, name)).map(|child| child.attribute("Algorithm"))
+        node.children()
+            .find(|child| xml::is(*child, namespace, name))
+            .map(|child| child.attribute("Algorithm"))
     };
     let mgf1 = "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p";
     let oaep = "http://www.w3.org/2009/xmlenc11#rsa-oaep";
     let method = method(key)?;
     if method == "http://www.w3.org/2001/04/xmlenc#rsa-1_5" {
-        return Err("the assertion's key is encrypted with RSA-1_5, which is broken: set the IdP to RSA-OAEP".into());
+        return Err(
+            "the assertion's key is encrypted with RSA-1_5, which is broken: set the IdP to RSA-OAEP".into(),
+        );
     }
     if method != mgf1 && method != oaep {
         let method = xml::clip(method);

@@ -79,7 +79,12 @@ impl PrivateKey {
     }
 
     /// RSAES-OAEP, blinded.
-    pub(super) fn decrypt(&self, host: &dyn Host, padding: Oaep, ciphertext: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    pub(super) fn decrypt(
+        &self,
+        host: &dyn Host,
+        padding: Oaep,
+        ciphertext: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
         let mut blinding = Blinding::new(host).ok()?;
         self.key.decrypt_blinded(&mut blinding, padding, ciphertext).ok().map(Zeroizing::new)
     }
@@ -87,13 +92,13 @@ impl PrivateKey {
 
 /// Random numbers that hide the key from timing (Kocher 1996), drawn from one seed of the host: the trait that the
 /// `rsa` crate asks for cannot fail, the host can.
-struct Blinding {
+pub(super) struct Blinding {
     seed: [u8; 32],
     counter: u64,
 }
 
 impl Blinding {
-    fn new(host: &dyn Host) -> Result<Self, Fault> {
+    pub(super) fn new(host: &dyn Host) -> Result<Self, Fault> {
         Ok(Self { seed: host::random::<32>(host)?, counter: 0 })
     }
 }
@@ -120,7 +125,8 @@ impl RngCore for Blinding {
     fn fill_bytes(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(32) {
             self.counter += 1;
-            let block = Sha256::new().chain_update(self.seed).chain_update(self.counter.to_le_bytes()).finalize();
+            let block =
+                Sha256::new().chain_update(self.seed).chain_update(self.counter.to_le_bytes()).finalize();
             for (to, from) in chunk.iter_mut().zip(block) {
                 *to = from;
             }

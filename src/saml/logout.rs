@@ -137,7 +137,9 @@ fn read<T>(
     let document: Document<'_> = xml::parse(text)?;
     let root = document.root_element();
     if !xml::is(root, SAMLP, name) {
-        return Err(format!("the message is a {}, expected a samlp:{name}", clip(root.tag_name().name())).into());
+        return Err(
+            format!("the message is a {}, expected a samlp:{name}", clip(root.tag_name().name())).into()
+        );
     }
     let mut allowed = vec![root];
     if !by_query {
@@ -149,7 +151,8 @@ fn read<T>(
         Received::Redirect(redirected) => redirected.verify(&expected.trust)?,
         Received::Post(_) => expected.trust.verify(root)?,
     };
-    let signer = signer.ok_or_else(|| format!("the {name} is not signed: let the IdP sign logout messages"))?;
+    let signer =
+        signer.ok_or_else(|| format!("the {name} is not signed: let the IdP sign logout messages"))?;
     if attribute(root, "Version")? != "2.0" {
         return Err(format!("the {name} is not of SAML 2.0").into());
     }
@@ -162,7 +165,9 @@ fn read<T>(
     let destination = attribute(root, "Destination")?;
     if destination != expected.slo_url {
         let destination = clip(destination);
-        return Err(format!("Destination of the {name} is {destination:?}, expected {:?}", expected.slo_url).into());
+        return Err(
+            format!("Destination of the {name} is {destination:?}, expected {:?}", expected.slo_url).into()
+        );
     }
     expected.fresh(root)?;
     facts(root, signer.date_warning(expected.now).into_iter().collect())
@@ -177,7 +182,9 @@ impl Expected<'_> {
         let issued = read("IssueInstant")?.ok_or("the message has no IssueInstant")?;
         let apart = time::apart(self.now, issued);
         if issued > self.now.saturating_add(self.clock_skew) {
-            return Err(format!("the message was issued {apart} in the future: compare the two clocks").into());
+            return Err(
+                format!("the message was issued {apart} in the future: compare the two clocks").into()
+            );
         }
         let until = read("NotOnOrAfter")?.unwrap_or(issued.saturating_add(MAX_AGE));
         if self.now >= until.saturating_add(self.clock_skew) {
@@ -240,12 +247,21 @@ impl Outgoing {
     }
 
     /// The URL to send the browser to (HTTP-Redirect).
-    pub fn redirect(&self, to: &Url, relay_state: Option<&str>, signer: Option<Signer<'_>>) -> Result<String, Fault> {
+    pub fn redirect(
+        &self,
+        to: &Url,
+        relay_state: Option<&str>,
+        signer: Option<Signer<'_>>,
+    ) -> Result<String, Fault> {
         bindings::redirect(to, self.kind, &self.message, relay_state, signer)
     }
 
     /// The fields of the form to post (HTTP-POST).
-    pub fn post(&self, relay_state: Option<&str>, signer: Option<Signer<'_>>) -> Result<Vec<(String, String)>, Fault> {
+    pub fn post(
+        &self,
+        relay_state: Option<&str>,
+        signer: Option<Signer<'_>>,
+    ) -> Result<Vec<(String, String)>, Fault> {
         bindings::form(self.kind, &self.message, relay_state, signer)
     }
 }

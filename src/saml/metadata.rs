@@ -51,7 +51,8 @@ impl Ours<'_> {
         if let Some(url) = self.slo_url {
             for binding in [REDIRECT, POST] {
                 let url = xml::escape(url);
-                roles.push_str(&format!("<md:SingleLogoutService Binding=\"{binding}\" Location=\"{url}\"/>"));
+                roles
+                    .push_str(&format!("<md:SingleLogoutService Binding=\"{binding}\" Location=\"{url}\"/>"));
             }
         }
         if let Some(format) = format_uri(self.name_id_format) {
@@ -123,17 +124,23 @@ impl Theirs {
         }
         let (entity, role, expiries) = match entity_id {
             Some(wanted) => {
-                let names: Vec<String> =
-                    entities.iter().filter_map(|(e, _)| e.attribute("entityID")).take(5).map(xml::clip).collect();
+                let names: Vec<String> = entities
+                    .iter()
+                    .filter_map(|(e, _)| e.attribute("entityID"))
+                    .take(5)
+                    .map(xml::clip)
+                    .collect();
                 let found = entities.into_iter().find(|(e, _)| e.attribute("entityID") == Some(wanted));
                 let (entity, expiries) =
                     found.ok_or_else(|| format!("no entity {wanted:?} in the metadata, it has {names:?}"))?;
-                let role = idp_role(entity).ok_or_else(|| format!("{wanted:?} has no IDPSSODescriptor of SAML 2.0"))?;
+                let role = idp_role(entity)
+                    .ok_or_else(|| format!("{wanted:?} has no IDPSSODescriptor of SAML 2.0"))?;
                 (entity, role, expiries)
             }
             None => {
-                let mut idps =
-                    entities.into_iter().filter_map(|(entity, expiries)| Some((entity, idp_role(entity)?, expiries)));
+                let mut idps = entities
+                    .into_iter()
+                    .filter_map(|(entity, expiries)| Some((entity, idp_role(entity)?, expiries)));
                 match (idps.next(), idps.next()) {
                     (Some(one), None) => one,
                     (None, _) => return Err("the metadata has no IDPSSODescriptor of SAML 2.0".into()),
@@ -141,10 +148,13 @@ impl Theirs {
                 }
             }
         };
-        let mut theirs = Self { entity_id: xml::attribute(entity, "entityID")?.to_owned(), ..Self::default() };
-        theirs.wants_signed_requests = matches!(role.attribute("WantAuthnRequestsSigned"), Some("true" | "1"));
+        let mut theirs =
+            Self { entity_id: xml::attribute(entity, "entityID")?.to_owned(), ..Self::default() };
+        theirs.wants_signed_requests =
+            matches!(role.attribute("WantAuthnRequestsSigned"), Some("true" | "1"));
         for until in expiries.into_iter().chain(role.attribute("validUntil")) {
-            let until = time::parse(until).ok_or_else(|| format!("validUntil {:?} is not a time", xml::clip(until)))?;
+            let until = time::parse(until)
+                .ok_or_else(|| format!("validUntil {:?} is not a time", xml::clip(until)))?;
             if now >= until {
                 return Err(format!("the metadata expired on {} (validUntil)", time::instant(until)));
             }
@@ -164,7 +174,9 @@ impl Theirs {
             if !matches!(descriptor.attribute("use"), None | Some("signing")) {
                 continue;
             }
-            for data in xml::children(descriptor, DSIG, "KeyInfo").flat_map(|info| xml::children(info, DSIG, "X509Data")) {
+            for data in xml::children(descriptor, DSIG, "KeyInfo")
+                .flat_map(|info| xml::children(info, DSIG, "X509Data"))
+            {
                 for node in xml::children(data, DSIG, "X509Certificate") {
                     match xml::text(node).and_then(Certificate::parse) {
                         Ok(new) if self.certificates.iter().any(|c| c.der == new.der) => {}

@@ -95,10 +95,12 @@ pub fn verify(expected: &Expected<'_>, text: &str) -> Result<Verified, Refused> 
     let assertion = if xml::is(*envelope, SAML, "Assertion") {
         *envelope
     } else {
-        let key = expected.decryption_key.ok_or("the assertion is encrypted and saml.decryption is not set")?;
+        let key =
+            expected.decryption_key.ok_or("the assertion is encrypted and saml.decryption is not set")?;
         let opener = Opener { host: expected.host, key, signed: response_signer.is_some() };
         opened = encryption::open(opener, *envelope)?;
-        inner = xml::parse_up_to(&opened, 2 * xml::MAX_MESSAGE).map_err(|_| "the decrypted assertion is not XML")?;
+        inner = xml::parse_up_to(&opened, 2 * xml::MAX_MESSAGE)
+            .map_err(|_| "the decrypted assertion is not XML")?;
         decrypted(&document, &inner)?
     };
 
@@ -133,6 +135,7 @@ pub fn verify(expected: &Expected<'_>, text: &str) -> Result<Verified, Refused> 
         None => confirmed_until.min(issued.saturating_add(MAX_AGE)),
     };
     Ok(Verified {
+        proof: (),
         issuer: expected.issuer.to_owned(),
         name_id,
         session_index: session.index,
@@ -152,7 +155,9 @@ pub fn verify(expected: &Expected<'_>, text: &str) -> Result<Verified, Refused> 
 fn message<'a, 'i>(document: &'a Document<'i>) -> Result<Node<'a, 'i>, Refused> {
     let root = document.root_element();
     if !xml::is(root, SAMLP, "Response") {
-        return Err(format!("the message is a {}, expected a samlp:Response", clip(root.tag_name().name())).into());
+        return Err(
+            format!("the message is a {}, expected a samlp:Response", clip(root.tag_name().name())).into()
+        );
     }
     if attribute(root, "Version")? != "2.0" {
         return Err("the Response is not of SAML 2.0".into());
@@ -167,7 +172,8 @@ fn signatures<'a, 'i: 'a>(node: Node<'a, 'i>) -> Vec<Node<'a, 'i>> {
 
 /// The assertion in what `encryption::open` returned: it alone, with no identifier that the Response has too.
 fn decrypted<'a, 'i>(outer: &Document<'_>, inner: &'a Document<'i>) -> Result<Node<'a, 'i>, Refused> {
-    let mut children = inner.root_element().children().filter(|n| !n.is_text() || !n.text().unwrap_or("").trim().is_empty());
+    let mut children =
+        inner.root_element().children().filter(|n| !n.is_text() || !n.text().unwrap_or("").trim().is_empty());
     let (Some(assertion), None) = (children.next(), children.next()) else {
         return Err("the decrypted content is not one assertion".into());
     };
@@ -200,8 +206,10 @@ fn status(response: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), Refused
     if codes.first().and_then(|code| code.strip_prefix(STATUS)) == Some("Success") {
         return Ok(());
     }
-    let message = xml::at_most_one(status, SAMLP, "StatusMessage")?.map(xml::text).transpose()?.unwrap_or_default();
-    let codes: Vec<String> = codes.iter().map(|code| clip(code.strip_prefix(STATUS).unwrap_or(code))).collect();
+    let message =
+        xml::at_most_one(status, SAMLP, "StatusMessage")?.map(xml::text).transpose()?.unwrap_or_default();
+    let codes: Vec<String> =
+        codes.iter().map(|code| clip(code.strip_prefix(STATUS).unwrap_or(code))).collect();
     let why = format!("the IdP answers {}: {:?}", codes.join(" / "), clip(message));
     if response.attribute("InResponseTo").is_some() {
         expected.answers(response.attribute("InResponseTo"), "Response")?;
@@ -237,10 +245,15 @@ impl Expected<'_> {
             (Some(theirs), Some(ours)) if theirs == ours => Ok(()),
             (Some(theirs), Some(_)) => {
                 let theirs = clip(theirs);
-                Err(format!("InResponseTo of the {name} is {theirs:?}, which is not this login's request").into())
+                Err(format!("InResponseTo of the {name} is {theirs:?}, which is not this login's request")
+                    .into())
             }
-            (None, Some(_)) => Err(format!("the {name} has no InResponseTo, and a login of ours is under way").into()),
-            (Some(_), None) => Err(format!("the {name} answers a request, but no login of ours is under way").into()),
+            (None, Some(_)) => {
+                Err(format!("the {name} has no InResponseTo, and a login of ours is under way").into())
+            }
+            (Some(_), None) => {
+                Err(format!("the {name} answers a request, but no login of ours is under way").into())
+            }
         }
     }
 
@@ -268,18 +281,23 @@ impl Expected<'_> {
 
     fn time(&self, node: Node<'_, '_>, name: &str) -> Result<Option<u64>, Refused> {
         let Some(text) = node.attribute(name) else { return Ok(None) };
-        let time = time::parse(text).ok_or_else(|| format!("{name} {:?} is not a time in UTC", clip(text)))?;
+        let time =
+            time::parse(text).ok_or_else(|| format!("{name} {:?} is not a time in UTC", clip(text)))?;
         Ok(Some(time))
     }
 
     fn clocks(&self, other: u64) -> String {
         let (apart, skew) = (time::apart(self.now, other), time::apart(self.clock_skew, 0));
-        format!("{apart} away by our clock, {}; clock_skew allows {skew}: compare the two clocks", time::instant(self.now))
+        format!(
+            "{apart} away by our clock, {}; clock_skew allows {skew}: compare the two clocks",
+            time::instant(self.now)
+        )
     }
 
     fn not_from_the_future(&self, node: Node<'_, '_>) -> Result<u64, Refused> {
         let name = node.tag_name().name();
-        let issued = self.time(node, "IssueInstant")?.ok_or_else(|| format!("the {name} has no IssueInstant"))?;
+        let issued =
+            self.time(node, "IssueInstant")?.ok_or_else(|| format!("the {name} has no IssueInstant"))?;
         if issued > self.now.saturating_add(self.clock_skew) {
             return Err(format!("the {name} was issued in the future, {}", self.clocks(issued)).into());
         }
@@ -289,7 +307,11 @@ impl Expected<'_> {
     fn recent(&self, node: Node<'_, '_>) -> Result<(), Refused> {
         let issued = self.not_from_the_future(node)?;
         if self.now > issued.saturating_add(MAX_AGE) {
-            return Err(format!("an unsolicited answer was issued more than five minutes ago, {}", self.clocks(issued)).into());
+            return Err(format!(
+                "an unsolicited answer was issued more than five minutes ago, {}",
+                self.clocks(issued)
+            )
+            .into());
         }
         Ok(())
     }
@@ -340,7 +362,8 @@ impl Expected<'_> {
             if xml::is(condition, SAML, "AudienceRestriction") {
                 self.audience(condition)?;
                 restricted = true;
-            } else if !xml::is(condition, SAML, "OneTimeUse") && !xml::is(condition, SAML, "ProxyRestriction") {
+            } else if !xml::is(condition, SAML, "OneTimeUse") && !xml::is(condition, SAML, "ProxyRestriction")
+            {
                 // Section 2.5.1.1: a condition that is not understood makes the assertion indeterminate.
                 let name = clip(condition.tag_name().name());
                 return Err(format!("the assertion holds a condition {name:?} that is not understood").into());
@@ -376,14 +399,17 @@ impl Expected<'_> {
     fn authentication(&self, assertion: Node<'_, '_>) -> Result<Session, Refused> {
         let mut session: Option<Session> = None;
         for statement in xml::children(assertion, SAML, "AuthnStatement") {
-            let instant = self.time(statement, "AuthnInstant")?.ok_or("AuthnStatement has no AuthnInstant")?;
+            let instant =
+                self.time(statement, "AuthnInstant")?.ok_or("AuthnStatement has no AuthnInstant")?;
             let until = self.time(statement, "SessionNotOnOrAfter")?;
             if until.is_some_and(|until| self.now >= until) {
                 return Err("the session at the IdP has ended (SessionNotOnOrAfter)".into());
             }
             if let Some(since) = self.authenticated_since {
                 if instant.saturating_add(self.clock_skew) < since {
-                    return Err("force_authn is set, and the IdP answers with an older sign-in (AuthnInstant)".into());
+                    return Err(
+                        "force_authn is set, and the IdP answers with an older sign-in (AuthnInstant)".into(),
+                    );
                 }
             }
             let context = xml::at_most_one(statement, SAML, "AuthnContext")?

@@ -24,7 +24,8 @@ pub struct Signer<'a> {
 impl Signer<'_> {
     /// The message with a signature behind its `Issuer` (where the schema of SAML core section 3.2 wants it).
     pub fn envelop(&self, message: &str) -> Result<String, Fault> {
-        let broken = |why: String| Fault::new(Code::NotReady, format!("our own SAML message cannot be signed: {why}"));
+        let broken =
+            |why: String| Fault::new(Code::NotReady, format!("our own SAML message cannot be signed: {why}"));
         let document = xml::parse(message).map_err(broken)?;
         let root = document.root_element();
         let id = xml::attribute(root, "ID").map_err(broken)?;

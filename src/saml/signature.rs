@@ -63,7 +63,8 @@ impl Trust<'_> {
     pub fn verify(&self, signed: Node<'_, '_>) -> Result<Option<&Certificate>, Problem> {
         let name = signed.tag_name().name();
         let Some(signature) = xml::at_most_one(signed, DSIG, "Signature")? else { return Ok(None) };
-        let shape = Shape::read(signature, signed).map_err(|why| format!("the signature of {name}: {why}"))?;
+        let shape =
+            Shape::read(signature, signed).map_err(|why| format!("the signature of {name}: {why}"))?;
 
         // The signature first: only what a known key signed is worth canonicalising.
         let message = c14n::canonical(shape.signed_info, None, &shape.signed_info_prefixes)?;
@@ -108,7 +109,8 @@ impl<'a, 'i: 'a> Shape<'a, 'i> {
         };
         let [canonicalization, method, reference] =
             exactly(signed_info, ["CanonicalizationMethod", "SignatureMethod", "Reference"])?;
-        let [transforms, digest, digest_value] = exactly(reference, ["Transforms", "DigestMethod", "DigestValue"])?;
+        let [transforms, digest, digest_value] =
+            exactly(reference, ["Transforms", "DigestMethod", "DigestValue"])?;
         let [enveloped, exclusive] = exactly(transforms, ["Transform", "Transform"])?;
 
         // The one thing it may sign is its parent.
@@ -153,7 +155,8 @@ fn exclusive_c14n<'a, 'i: 'a>(node: Node<'a, 'i>) -> Result<Vec<&'a str>, String
         [one] if xml::is(*one, EXC_C14N, "InclusiveNamespaces") && elements(*one).is_empty() => *one,
         _ => return Err("a canonicalisation with unknown parameters".into()),
     };
-    let prefixes: Vec<&str> = list.attribute("PrefixList").unwrap_or_default().split_ascii_whitespace().collect();
+    let prefixes: Vec<&str> =
+        list.attribute("PrefixList").unwrap_or_default().split_ascii_whitespace().collect();
     if prefixes.len() > 64 {
         return Err("a PrefixList of more than 64 prefixes".into());
     }
@@ -165,7 +168,10 @@ fn elements<'a, 'i: 'a>(node: Node<'a, 'i>) -> Vec<Node<'a, 'i>> {
 }
 
 /// The child elements, which must be exactly these of XML Signature, in this order.
-fn exactly<'a, 'i: 'a, const N: usize>(node: Node<'a, 'i>, names: [&str; N]) -> Result<[Node<'a, 'i>; N], String> {
+fn exactly<'a, 'i: 'a, const N: usize>(
+    node: Node<'a, 'i>,
+    names: [&str; N],
+) -> Result<[Node<'a, 'i>; N], String> {
     let found = elements(node);
     let right = found.len() == N && found.iter().zip(names).all(|(child, name)| xml::is(*child, DSIG, name));
     match <[Node<'a, 'i>; N]>::try_from(found) {

@@ -5,8 +5,9 @@ use crate::fault::{Code, Fault};
 
 /// The facts of a response that passed every check. Only `response::verify` makes one.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Verified {
+    /// Nobody outside this house can make one: leaving out the verification does not compile.
+    pub(super) proof: (),
     /// The IdP's entity ID.
     pub issuer: String,
     /// Who it is about; absent where the IdP sends attributes alone (ADFS without a NameID rule).
@@ -51,7 +52,11 @@ impl Verified {
             return self.name_id.iter().map(|id| id.value.as_str()).collect();
         }
         let of = |matches: &dyn Fn(&Attribute) -> bool| -> Vec<&str> {
-            self.attributes.iter().filter(|a| matches(a)).flat_map(|a| a.values.iter().map(String::as_str)).collect()
+            self.attributes
+                .iter()
+                .filter(|a| matches(a))
+                .flat_map(|a| a.values.iter().map(String::as_str))
+                .collect()
         };
         if self.attributes.iter().any(|a| a.name == claim) {
             return of(&|a| a.name == claim);

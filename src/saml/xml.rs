@@ -47,7 +47,8 @@ pub fn unique_ids(document: &Document<'_>, seen: &mut HashSet<String>) -> Result
     for node in document.descendants().filter(Node::is_element) {
         for attribute in node.attributes() {
             let plain = attribute.namespace().is_none() || attribute.namespace() == Some(XML);
-            if plain && attribute.name().eq_ignore_ascii_case("id") && !seen.insert(attribute.value().into()) {
+            if plain && attribute.name().eq_ignore_ascii_case("id") && !seen.insert(attribute.value().into())
+            {
                 return Err(format!("two elements have the identifier {:?}", clip(attribute.value())));
             }
         }
@@ -85,7 +86,11 @@ pub fn at_most_one<'a, 'i: 'a>(
 }
 
 /// The one child element of that name.
-pub fn one<'a, 'i: 'a>(node: Node<'a, 'i>, namespace: &'a str, name: &'a str) -> Result<Node<'a, 'i>, String> {
+pub fn one<'a, 'i: 'a>(
+    node: Node<'a, 'i>,
+    namespace: &'a str,
+    name: &'a str,
+) -> Result<Node<'a, 'i>, String> {
     at_most_one(node, namespace, name)?
         .ok_or_else(|| format!("{} has no {name} element", node.tag_name().name()))
 }
@@ -364,7 +369,8 @@ mod tests {
         let wide = |n: usize| format!("<a {}/>", (0..n).map(|i| format!("a{i}='' ")).collect::<String>());
         assert!(parse(&wide(MAX_ATTRIBUTES)).is_ok());
         assert!(parse(&wide(MAX_ATTRIBUTES + 1)).is_err());
-        let spaces = |n: usize| format!("<a {}/>", (0..n).map(|i| format!("xmlns:a{i}='u:' ")).collect::<String>());
+        let spaces =
+            |n: usize| format!("<a {}/>", (0..n).map(|i| format!("xmlns:a{i}='u:' ")).collect::<String>());
         assert!(parse(&spaces(MAX_NAMESPACES)).is_ok());
         assert!(parse(&spaces(MAX_NAMESPACES + 1)).is_err());
         let long = |n: usize| format!("<a>{}</a>", " ".repeat(n - 7));
@@ -374,7 +380,9 @@ mod tests {
 
     #[test]
     fn text_is_one_node() {
-        let of = |inside: &str| text(parse(&format!("<a>{inside}</a>")).unwrap().root_element()).map(str::to_owned);
+        let of = |inside: &str| {
+            text(parse(&format!("<a>{inside}</a>")).unwrap().root_element()).map(str::to_owned)
+        };
         assert_eq!(of(" \n a b\t").unwrap(), "a b");
         assert_eq!(of("").unwrap(), "");
         assert_eq!(of("&#97;<![CDATA[&]]>").unwrap(), "a&");
