@@ -12,7 +12,7 @@ use super::names::{BEARER, DSIG, SAML, SAMLP, STATUS};
 use super::refused::Refused;
 use super::signature::Trust;
 use super::time;
-use super::verified::{Attribute, Verified};
+use super::verified::{Attribute, Proof, Verified};
 use super::xml::{self, attribute, clip};
 use crate::fault::Code;
 use crate::host::Host;
@@ -135,7 +135,7 @@ pub fn verify(expected: &Expected<'_>, text: &str) -> Result<Verified, Refused> 
         None => confirmed_until.min(issued.saturating_add(MAX_AGE)),
     };
     Ok(Verified {
-        proof: (),
+        _proof: Proof,
         issuer: expected.issuer.to_owned(),
         name_id,
         session_index: session.index,

@@ -3,11 +3,15 @@
 use super::name_id::NameId;
 use crate::fault::{Code, Fault};
 
+/// Held by what came out of a verification.
+#[derive(Clone, Debug)]
+pub(super) struct Proof;
+
 /// The facts of a response that passed every check. Only `response::verify` makes one.
 #[derive(Clone, Debug)]
 pub struct Verified {
     /// Nobody outside this house can make one: leaving out the verification does not compile.
-    pub(super) proof: (),
+    pub(super) _proof: Proof,
     /// The IdP's entity ID.
     pub issuer: String,
     /// Who it is about; absent where the IdP sends attributes alone (ADFS without a NameID rule).
