@@ -18,6 +18,8 @@ pub mod bindings;
 pub mod c14n;
 pub mod certificate;
 pub mod encryption;
+mod expected;
+mod gate;
 pub mod key;
 pub mod logout;
 pub mod metadata;

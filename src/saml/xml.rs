@@ -10,17 +10,13 @@ use std::collections::HashSet;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
+use super::gate;
 use super::names::{DSIG, SAML, SAMLP};
 
 /// The largest message that is read, deflated or not, in bytes.
 pub const MAX_MESSAGE: usize = 256 * 1024;
 
-/// How deep elements may nest: canonicalisation recurses, and every level adds to the namespaces in scope.
-const MAX_DEPTH: usize = 40;
 const MAX_NODES: u32 = 60_000;
-const MAX_ATTRIBUTES: usize = 64;
-const MAX_NAMESPACES: usize = 24;
-const MAX_NAME: usize = 256;
 
 /// Parses a message of at most [`MAX_MESSAGE`] bytes.
 pub fn parse(text: &str) -> Result<Document<'_>, String> {
@@ -32,7 +28,7 @@ pub fn parse_up_to(text: &str, max: usize) -> Result<Document<'_>, String> {
     if text.len() > max {
         return Err(format!("the XML is {} bytes long, at most {max} are read", text.len()));
     }
-    Gate { text, at: 0 }.pass()?;
+    gate::pass(text)?;
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, entity_resolver: None };
     let document =
         Document::parse_with_options(text, options).map_err(|why| format!("not well-formed XML: {why}"))?;
@@ -111,7 +107,7 @@ pub fn text<'a>(node: Node<'a, '_>) -> Result<&'a str, String> {
     Ok(value.trim_matches(WHITE))
 }
 
-const WHITE: &[char] = &[' ', '\t', '\r', '\n'];
+pub(super) const WHITE: &[char] = &[' ', '\t', '\r', '\n'];
 
 /// An attribute without a namespace that must be there and not be empty.
 pub fn attribute<'a>(node: Node<'a, '_>, name: &str) -> Result<&'a str, String> {
@@ -168,152 +164,10 @@ pub fn escape(value: &str) -> String {
     out
 }
 
-/// The first pass, over the tags of the text.
-struct Gate<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Gate<'a> {
-    fn pass(mut self) -> Result<(), String> {
-        self.declaration()?;
-        let mut depth = 0usize;
-        while let Some(next) = self.rest().find('<') {
-            self.at += next;
-            let rest = self.rest();
-            if rest.starts_with("<!--") {
-                self.skip_past("-->", 4)?;
-            } else if rest.starts_with("<![CDATA[") {
-                self.skip_past("]]>", 9)?;
-            } else if rest.starts_with("<!") {
-                return Err("a document type (DTD) is not allowed".into());
-            } else if rest.starts_with("<?") {
-                return Err("a processing instruction is not allowed".into());
-            } else if rest.starts_with("</") {
-                self.skip_past(">", 2)?;
-                depth = depth.saturating_sub(1);
-            } else if self.tag()? {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return Err(format!("elements nest deeper than {MAX_DEPTH}"));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn rest(&self) -> &'a str {
-        self.text.get(self.at..).unwrap_or_default()
-    }
-
-    fn skip_past(&mut self, end: &str, from: usize) -> Result<(), String> {
-        let found = self.rest().get(from..).and_then(|rest| rest.find(end));
-        self.at += from + found.ok_or("not well-formed XML: it ends too early")? + end.len();
-        Ok(())
-    }
-
-    /// The XML declaration may say version 1.0 and UTF-8, which is what the text was read as.
-    fn declaration(&mut self) -> Result<(), String> {
-        self.at += if self.text.starts_with('\u{feff}') { 3 } else { 0 };
-        if !self.rest().starts_with("<?xml ") {
-            return Ok(());
-        }
-        let start = self.at;
-        self.skip_past("?>", 6)?;
-        let declaration = self.text.get(start..self.at).unwrap_or_default().to_ascii_lowercase();
-        let value = |name: &str| -> Option<String> {
-            let after = declaration.split_once(name)?.1.trim_start().strip_prefix('=')?.trim_start();
-            let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-            Some(after.get(1..)?.split_once(quote)?.0.to_owned())
-        };
-        if value("version").as_deref() != Some("1.0") {
-            return Err("the XML declaration does not say version 1.0".into());
-        }
-        match value("encoding").as_deref() {
-            None | Some("utf-8" | "us-ascii") => Ok(()),
-            Some(other) => Err(format!("the XML says encoding {:?}, only UTF-8 is read", clip(other))),
-        }
-    }
-
-    /// One start tag; whether it stays open.
-    fn tag(&mut self) -> Result<bool, String> {
-        const BROKEN: &str = "not well-formed XML: a broken tag";
-        self.at += 1;
-        self.name()?;
-        let (mut attributes, mut namespaces): (usize, Vec<&str>) = (0, Vec::new());
-        loop {
-            self.white();
-            let rest = self.rest();
-            if rest.starts_with('>') {
-                self.at += 1;
-                return Ok(true);
-            }
-            if rest.starts_with("/>") {
-                self.at += 2;
-                return Ok(false);
-            }
-            let name = self.name()?;
-            self.white();
-            self.at += usize::from(self.rest().starts_with('='));
-            self.white();
-            let quote = self.rest().chars().next().filter(|c| matches!(c, '"' | '\'')).ok_or(BROKEN)?;
-            self.at += 1;
-            let value = self.rest().split_once(quote).ok_or(BROKEN)?.0;
-            if value.contains('<') {
-                return Err(BROKEN.into());
-            }
-            self.at += value.len() + 1;
-            attributes += 1;
-            if name == "xmlns" || name.starts_with("xmlns:") {
-                if namespaces.contains(&name) {
-                    return Err(format!("one tag declares {name:?} twice"));
-                }
-                namespaces.push(name);
-                namespace(name, value)?;
-            } else if name.ends_with(":xmlns") {
-                return Err(format!("the attribute {name:?} is not allowed"));
-            }
-            if attributes > MAX_ATTRIBUTES || namespaces.len() > MAX_NAMESPACES {
-                return Err("one tag has too many attributes".into());
-            }
-        }
-    }
-
-    fn white(&mut self) {
-        let rest = self.rest();
-        self.at += rest.len() - rest.trim_start_matches(WHITE).len();
-    }
-
-    fn name(&mut self) -> Result<&'a str, String> {
-        let rest = self.rest();
-        let end = rest.find([' ', '\t', '\r', '\n', '=', '/', '>', '<', '"', '\'']).unwrap_or(rest.len());
-        if end == 0 || end > MAX_NAME {
-            return Err("not well-formed XML: a name is missing or too long".into());
-        }
-        self.at += end;
-        Ok(rest.get(..end).unwrap_or_default())
-    }
-}
-
-/// Namespaces in XML 1.0 section 2.2 and Canonical XML 1.1 section 2.4: a namespace name is an absolute URI, and a
-/// prefix cannot be undeclared. The reserved prefixes cannot be declared at all here.
-fn namespace(name: &str, value: &str) -> Result<(), String> {
-    if matches!(name, "xmlns:" | "xmlns:xml" | "xmlns:xmlns") {
-        return Err(format!("{name:?} cannot be declared"));
-    }
-    let absolute = value.split_once(':').is_some_and(|(scheme, _)| {
-        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
-    });
-    if absolute || (name == "xmlns" && value.is_empty()) {
-        return Ok(());
-    }
-    Err(format!("the namespace {:?} of {name:?} is not an absolute URI", clip(value)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::saml::gate::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_IN_SCOPE, MAX_NAMESPACES};
 
     const GOOD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- a --><r xmlns=\"urn:r\" xmlns:a='urn:a' ID=\"1\" a:b='>'><a:c>x</a:c><d xmlns=''/><![CDATA[<?x?>]]></r>";
 
@@ -373,6 +227,12 @@ mod tests {
             |n: usize| format!("<a {}/>", (0..n).map(|i| format!("xmlns:a{i}='u:' ")).collect::<String>());
         assert!(parse(&spaces(MAX_NAMESPACES)).is_ok());
         assert!(parse(&spaces(MAX_NAMESPACES + 1)).is_err());
+        let half = |n: usize| spaces(n / 2).replace("/>", &format!(">{}</a>", spaces(n - n / 2)));
+        assert!(parse(&half(MAX_IN_SCOPE)).is_ok());
+        assert!(parse(&half(MAX_IN_SCOPE - 1).replace("</a>", "<b xmlns:b='u:'><c xmlns:c='u:'/></b></a>"))
+            .is_ok());
+        let third = half(MAX_IN_SCOPE).replacen("/></a>", "><b xmlns:b='u:'/></a></a>", 1);
+        assert!(parse(&third).is_err_and(|why| why.contains("inside one another")));
         let long = |n: usize| format!("<a>{}</a>", " ".repeat(n - 7));
         assert!(parse(&long(MAX_MESSAGE)).is_ok());
         assert!(parse(&long(MAX_MESSAGE + 1)).is_err());

@@ -248,11 +248,14 @@ fn the_content_is_one_assertion() {
         format!("<x>{a}</x>"),
         format!("<!DOCTYPE x>{a}"),
         lock(&Lock::default(), &a),
-        a.replace("_assertion", "_response"),
         a.replace("<saml:Subject>", "<saml:Advice><saml:Assertion/></saml:Advice><saml:Subject>"),
     ] {
         refused(&answer.around(&lock(&Lock::default(), &plain)), "");
     }
+    // An identifier of the Response again, well signed.
+    let mut twin = answer.clone();
+    twin.assertion = twin.assertion.replace("_assertion", "_response");
+    refused(&twin.around(&lock(&Lock::default(), &twin.assertion())), "identifier");
     accepted(&answer.around(&lock(&Lock::default(), &a)));
     accepted(&answer.around(&lock(&Lock::default(), &format!("\n {a}\n"))));
 }
