@@ -16,6 +16,9 @@ use crate::task::{Answer, Ask, Call, Reply, Step, Task};
 /// The time a [`TestHost`] starts at: 2027-01-15T08:00:00Z, in milliseconds.
 pub const START: u64 = 1_800_000_000_000;
 
+/// Values with the number of their last write.
+type Shared = Rc<RefCell<HashMap<String, (Vec<u8>, u32)>>>;
+
 /// Surroundings under a test's control. Share it as `Rc<TestHost>`; several may share one data map.
 #[derive(Debug)]
 pub struct TestHost {
@@ -24,7 +27,7 @@ pub struct TestHost {
     random_fails: Cell<bool>,
     native_rsa: Cell<bool>,
     native_calls: Cell<usize>,
-    shared: Rc<RefCell<HashMap<String, (Vec<u8>, u32)>>>,
+    shared: Shared,
     counts: RefCell<HashMap<String, u64>>,
     observations: RefCell<Vec<(String, u64)>>,
     logs: RefCell<Vec<(Level, String)>>,
@@ -220,7 +223,11 @@ pub fn json(body: &serde_json::Value) -> Reply {
 
 /// Runs a flow against scripted replies: its result, and the calls it made in order. A flow that calls
 /// more often than there are replies, or less, is a failed test.
-pub fn drive<T, F>(ask: &Ask, flow: F, replies: impl IntoIterator<Item = Reply>) -> (Result<T, Fault>, Vec<Call>)
+pub fn drive<T, F>(
+    ask: &Ask,
+    flow: F,
+    replies: impl IntoIterator<Item = Reply>,
+) -> (Result<T, Fault>, Vec<Call>)
 where
     F: Future<Output = Result<T, Fault>> + 'static,
 {
