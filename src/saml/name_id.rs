@@ -1,0 +1,60 @@
+//! `NameID` (SAML core section 2.2.3).
+
+use roxmltree::Node;
+
+use super::names::SAML;
+use super::xml;
+use crate::config::NameIdFormat;
+
+/// Who the assertion is about, as the IdP names them. All four parts say which session a logout means.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct NameId {
+    /// The name.
+    pub value: String,
+    /// The URI of its format.
+    pub format: Option<String>,
+    /// `NameQualifier`.
+    pub name_qualifier: Option<String>,
+    /// `SPNameQualifier`.
+    pub sp_name_qualifier: Option<String>,
+}
+
+impl NameId {
+    pub(super) fn read(node: Node<'_, '_>) -> Result<Self, String> {
+        let value = xml::text(node)?;
+        if value.is_empty() || value.len() > 1024 {
+            return Err("NameID is empty or longer than 1024 bytes".into());
+        }
+        let attribute = |name: &str| node.attribute(name).filter(|v| !v.is_empty()).map(str::to_owned);
+        Ok(Self {
+            value: value.into(),
+            format: attribute("Format"),
+            name_qualifier: attribute("NameQualifier"),
+            sp_name_qualifier: attribute("SPNameQualifier"),
+        })
+    }
+
+    pub(super) fn write(&self) -> String {
+        let mut attributes = String::new();
+        for (name, value) in [
+            ("NameQualifier", &self.name_qualifier),
+            ("SPNameQualifier", &self.sp_name_qualifier),
+            ("Format", &self.format),
+        ] {
+            if let Some(value) = value {
+                attributes.push_str(&format!(" {name}=\"{}\"", xml::escape(value)));
+            }
+        }
+        format!("<saml:NameID xmlns:saml=\"{SAML}\"{attributes}>{}</saml:NameID>", xml::escape(&self.value))
+    }
+}
+
+/// The URI of a format; `None`: the IdP may choose.
+pub fn format_uri(format: NameIdFormat) -> Option<&'static str> {
+    match format {
+        NameIdFormat::Email => Some("urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress"),
+        NameIdFormat::Persistent => Some("urn:oasis:names:tc:SAML:2.0:nameid-format:persistent"),
+        NameIdFormat::Transient => Some("urn:oasis:names:tc:SAML:2.0:nameid-format:transient"),
+        NameIdFormat::Unspecified => None,
+    }
+}

@@ -1,0 +1,218 @@
+//! The Web Browser SSO response (SAML profiles section 4.1.4): [`verify`] reads as the checklist it is.
+
+use std::collections::HashSet;
+
+use roxmltree::{Document, Node};
+
+use super::certificate::Certificate;
+use super::encryption::{self, Opener};
+pub use super::expected::{Expected, MAX_AGE};
+use super::name_id::NameId;
+use super::names::{DSIG, SAML, SAMLP, STATUS};
+use super::refused::Refused;
+use super::signature::Trust;
+use super::verified::{Attribute, Proof, Verified};
+use super::xml::{self, attribute, clip};
+use crate::fault::Code;
+
+/// What a response says before anything is verified: only to choose what it is verified against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// Who it says it is from.
+    pub issuer: Option<String>,
+    /// The request it says it answers; anywhere in it.
+    pub in_response_to: Option<String>,
+}
+
+/// Reads the claims of a response. A response that names a request anywhere is not unsolicited.
+pub fn claimed(text: &str) -> Result<Claimed, Refused> {
+    let document = xml::parse(text)?;
+    let response = message(&document)?;
+    let issuer = xml::at_most_one(response, SAML, "Issuer")?.map(xml::text).transpose()?.map(str::to_owned);
+    let in_response_to = document.descendants().find_map(|n| n.attribute("InResponseTo")).map(str::to_owned);
+    Ok(Claimed { issuer, in_response_to })
+}
+
+/// Every check of the profile, in order; what is returned comes from the verified assertion.
+pub fn verify(expected: &Expected<'_>, text: &str) -> Result<Verified, Refused> {
+    // The message, with nothing in it that is not read.
+    let document = xml::parse(text)?;
+    let response = message(&document)?;
+    let envelope: Vec<Node<'_, '_>> = response.children().filter(|n| encryption::is_assertion(*n)).collect();
+    let mut allowed = signatures(response);
+    allowed.push(response);
+    for assertion in &envelope {
+        allowed.push(*assertion);
+        allowed.extend(signatures(*assertion));
+    }
+    xml::nothing_hidden(&document, &allowed)?;
+
+    // Who sent it, for which request, and whether it is a yes.
+    let trust = Trust { host: expected.host, certificates: expected.certificates };
+    let response_signer = trust.verify(response)?;
+    expected.issuer_of(response, xml::at_most_one(response, SAML, "Issuer")?)?;
+    status(response, expected)?;
+    expected.answers(response.attribute("InResponseTo"), "Response")?;
+    expected.destination(response)?;
+    expected.not_from_the_future(response)?;
+
+    // The one assertion, opened if it is encrypted.
+    let [envelope] = envelope.as_slice() else {
+        return Err(format!("the Response holds {} assertions, expected one", envelope.len()).into());
+    };
+    let opened;
+    let inner;
+    let assertion = if xml::is(*envelope, SAML, "Assertion") {
+        *envelope
+    } else {
+        let key =
+            expected.decryption_key.ok_or("the assertion is encrypted and saml.decryption is not set")?;
+        let opener = Opener { host: expected.host, key, signed: response_signer.is_some() };
+        opened = encryption::open(opener, *envelope)?;
+        inner = xml::parse_up_to(&opened, 2 * xml::MAX_MESSAGE)
+            .map_err(|_| "the decrypted assertion is not XML")?;
+        decrypted(&document, &inner)?
+    };
+
+    // Signed: by itself, or by the Response around it. Every signature there is has to verify.
+    let assertion_signer = trust.verify(assertion)?;
+    let signers: Vec<&Certificate> = response_signer.into_iter().chain(assertion_signer).collect();
+    if signers.is_empty() {
+        return Err("neither the Response nor the Assertion is signed: let the IdP sign at least one".into());
+    }
+
+    // The assertion: from the IdP, about a person that is here now, for us, at this time.
+    if attribute(assertion, "Version")? != "2.0" {
+        return Err("the Assertion is not of SAML 2.0".into());
+    }
+    expected.issuer_of(assertion, Some(xml::one(assertion, SAML, "Issuer")?))?;
+    let issued = expected.not_from_the_future(assertion)?;
+    let subject = xml::one(assertion, SAML, "Subject")?;
+    let confirmed_until = expected.subject_confirmation(subject)?;
+    expected.conditions(xml::one(assertion, SAML, "Conditions")?)?;
+    let session = expected.authentication(assertion)?;
+    if expected.in_response_to.is_none() {
+        expected.recent(response)?;
+        expected.recent(assertion)?;
+    }
+
+    // Who.
+    let name_id = xml::at_most_one(subject, SAML, "NameID")?.map(NameId::read).transpose()?;
+    let mut warnings: Vec<String> = signers.iter().filter_map(|c| c.date_warning(expected.now)).collect();
+    warnings.dedup();
+    let valid_until = match expected.in_response_to {
+        Some(_) => confirmed_until,
+        None => confirmed_until.min(issued.saturating_add(MAX_AGE)),
+    };
+    Ok(Verified {
+        _proof: Proof,
+        issuer: expected.issuer.to_owned(),
+        name_id,
+        session_index: session.index,
+        attributes: attributes(assertion)?,
+        authn_instant: session.instant,
+        session_not_on_or_after: session.not_on_or_after,
+        authn_context: session.context,
+        in_response_to: expected.in_response_to.map(str::to_owned),
+        assertion_id: attribute(assertion, "ID")?.to_owned(),
+        response_id: attribute(response, "ID")?.to_owned(),
+        valid_until: valid_until.saturating_add(expected.clock_skew),
+        warnings,
+    })
+}
+
+/// The root: `samlp:Response` of SAML 2.0 with an identifier.
+fn message<'a, 'i>(document: &'a Document<'i>) -> Result<Node<'a, 'i>, Refused> {
+    let root = document.root_element();
+    if !xml::is(root, SAMLP, "Response") {
+        return Err(
+            format!("the message is a {}, expected a samlp:Response", clip(root.tag_name().name())).into()
+        );
+    }
+    if attribute(root, "Version")? != "2.0" {
+        return Err("the Response is not of SAML 2.0".into());
+    }
+    attribute(root, "ID")?;
+    Ok(root)
+}
+
+fn signatures<'a, 'i: 'a>(node: Node<'a, 'i>) -> Vec<Node<'a, 'i>> {
+    xml::children(node, DSIG, "Signature").collect()
+}
+
+/// The assertion in what `encryption::open` returned: it alone, with no identifier that the Response has too.
+fn decrypted<'a, 'i>(outer: &Document<'_>, inner: &'a Document<'i>) -> Result<Node<'a, 'i>, Refused> {
+    let mut children =
+        inner.root_element().children().filter(|n| !n.is_text() || !n.text().unwrap_or("").trim().is_empty());
+    let (Some(assertion), None) = (children.next(), children.next()) else {
+        return Err("the decrypted content is not one assertion".into());
+    };
+    if !xml::is(assertion, SAML, "Assertion") {
+        return Err("the decrypted content is not an assertion".into());
+    }
+    let mut allowed = signatures(assertion);
+    allowed.push(assertion);
+    xml::nothing_hidden(inner, &allowed)?;
+    let mut seen = HashSet::new();
+    xml::unique_ids(outer, &mut seen)?;
+    xml::unique_ids(inner, &mut seen)?;
+    Ok(assertion)
+}
+
+/// SAML core section 3.2.2: the status, before anything else is asked of an answer that is a no.
+fn status(response: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), Refused> {
+    let status = xml::one(response, SAMLP, "Status")?;
+    let mut codes = Vec::new();
+    let mut node = xml::one(status, SAMLP, "StatusCode")?;
+    loop {
+        codes.push(attribute(node, "Value")?);
+        match xml::at_most_one(node, SAMLP, "StatusCode")? {
+            Some(inner) if codes.len() < 5 => node = inner,
+            Some(_) => return Err("the status nests too deep".into()),
+            None => break,
+        }
+    }
+    let is = |name: &str| codes.iter().any(|code| code.strip_prefix(STATUS) == Some(name));
+    if codes.first().and_then(|code| code.strip_prefix(STATUS)) == Some("Success") {
+        return Ok(());
+    }
+    let message =
+        xml::at_most_one(status, SAMLP, "StatusMessage")?.map(xml::text).transpose()?.unwrap_or_default();
+    let codes: Vec<String> =
+        codes.iter().map(|code| clip(code.strip_prefix(STATUS).unwrap_or(code))).collect();
+    let why = format!("the IdP answers {}: {:?}", codes.join(" / "), clip(message));
+    if response.attribute("InResponseTo").is_some() {
+        expected.answers(response.attribute("InResponseTo"), "Response")?;
+    }
+    let denied = is("AuthnFailed") || is("RequestDenied");
+    Err(Refused::with(if denied { Code::IdpDenied } else { Code::AssertionInvalid }, why))
+}
+
+/// SAML core section 2.7.3: the attributes of all statements, whatever their order and place (Google puts them before
+/// the AuthnStatement), those of one name together (Keycloak sends one element a role).
+fn attributes(assertion: Node<'_, '_>) -> Result<Vec<Attribute>, Refused> {
+    let mut found: Vec<Attribute> = Vec::new();
+    let mut count = 0;
+    for statement in xml::children(assertion, SAML, "AttributeStatement") {
+        for node in xml::children(statement, SAML, "Attribute") {
+            let name = attribute(node, "Name")?;
+            let values: Vec<String> = xml::children(node, SAML, "AttributeValue")
+                .map(|value| xml::text(value).map(str::to_owned))
+                .collect::<Result<_, _>>()
+                .map_err(|why| format!("attribute {:?}: {why}", clip(name)))?;
+            count += values.len() + 1;
+            if count > 5_000 {
+                return Err("the assertion has more than 5000 attribute values".into());
+            }
+            match found.iter_mut().find(|a| a.name == name) {
+                Some(earlier) => earlier.values.extend(values),
+                None => found.push(Attribute {
+                    name: name.into(),
+                    friendly_name: node.attribute("FriendlyName").map(str::to_owned),
+                    values,
+                }),
+            }
+        }
+    }
+    Ok(found)
+}

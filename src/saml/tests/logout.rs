@@ -1,0 +1,160 @@
+//! Single logout, both ways, by both bindings.
+
+use url::Url;
+
+use super::idp::*;
+use super::keys;
+use crate::fault::Code;
+use crate::saml::bindings::{decode_post, Redirected};
+use crate::saml::certificate::Certificate;
+use crate::saml::key::PrivateKey;
+use crate::saml::logout::{read_request, read_response, Expected, LogoutRequest, Outgoing, Received};
+use crate::saml::name_id::NameId;
+use crate::saml::refused::Refused;
+use crate::saml::sign::Signer;
+use crate::saml::signature::Trust;
+use crate::testing::{TestHost, START};
+
+use super::forge::{sign, Spec};
+
+fn expected<'a>(host: &'a TestHost, certificates: &'a [Certificate], now: u64) -> Expected<'a> {
+    Expected { trust: Trust { host, certificates }, issuer: IDP, slo_url: SLO, now, clock_skew: 60_000 }
+}
+
+fn name() -> NameId {
+    NameId {
+        value: "ada&co@acme.com".into(),
+        format: Some("urn:f".into()),
+        name_qualifier: None,
+        sp_name_qualifier: Some("sp".into()),
+    }
+}
+
+fn query(url: &str) -> &str {
+    url.split_once('?').unwrap().1
+}
+
+/// As the IdP sends it to us, by both bindings, signed with this key.
+fn both_ways(outgoing: &Outgoing, key: Option<&PrivateKey>, check: &dyn Fn(Received<'_>)) {
+    let host = TestHost::new();
+    let signer = key.map(|key| Signer { host: &*host, key, certificate: None });
+    let to = Url::parse(SLO).unwrap();
+    let redirected = Redirected::parse(query(&outgoing.redirect(&to, Some("rs"), signer).unwrap())).unwrap();
+    check(Received::Redirect(&redirected));
+    let form = outgoing.post(Some("rs"), signer).unwrap();
+    let text = decode_post(&form[0].1).unwrap();
+    check(Received::Post(&text));
+}
+
+#[test]
+fn a_request_of_the_idp() {
+    let host = TestHost::new();
+    let (idp, stranger) = (private(keys::IDP_KEY), private(keys::STRANGER_KEY));
+    let certificates = [certificate(keys::IDP)];
+    let to = Url::parse(SLO).unwrap();
+    for index in [Some("_session"), None] {
+        let request = Outgoing::request(&*host, &to, IDP, &name(), index).unwrap();
+        both_ways(&request, Some(&idp), &|received| {
+            let read = read_request(&expected(&host, &certificates, START), received).unwrap();
+            let session_indexes = index.iter().map(|i| (*i).to_owned()).collect();
+            assert_eq!(
+                read,
+                LogoutRequest { id: request.id.clone(), name_id: name(), session_indexes, warnings: vec![] }
+            );
+            assert!(read_response(&expected(&host, &certificates, START), received, &request.id).is_err());
+        });
+        let refused = |received: Received<'_>, now: u64, why: &str, unknown: bool| {
+            let refusal = read_request(&expected(&host, &certificates, now), received).unwrap_err();
+            assert_eq!(refusal.fault.code, Code::RequestInvalid);
+            assert_eq!(refusal.fault.status(), 400);
+            assert_eq!(refusal.unknown_key, unknown);
+            assert!(refusal.fault.detail.contains(why), "{}", refusal.fault.detail);
+        };
+        both_ways(&request, None, &|received| refused(received, START, "not signed", false));
+        both_ways(&request, Some(&stranger), &|received| {
+            refused(received, START, "not by a certificate", true)
+        });
+        // Ours says when it ends: five minutes, and the skew.
+        both_ways(&request, Some(&idp), &|received| refused(received, START + 360_000, "stale", false));
+        both_ways(&request, Some(&idp), &|received| {
+            assert!(read_request(&expected(&host, &certificates, START + 359_999), received).is_ok());
+        });
+        both_ways(&request, Some(&idp), &|received| refused(received, START - 61_000, "future", false));
+    }
+    let other = Url::parse("https://app.example.com/sso/saml/logout?u=beta").unwrap();
+    for (to, issuer, why) in [(&other, IDP, "Destination"), (&to, "https://evil.com", "Issuer")] {
+        let request = Outgoing::request(&*host, to, issuer, &name(), None).unwrap();
+        both_ways(&request, Some(&idp), &|received| {
+            let refusal = read_request(&expected(&host, &certificates, START), received).unwrap_err();
+            assert!(refusal.fault.detail.contains(why), "{}", refusal.fault.detail);
+        });
+    }
+}
+
+fn posted(inside: &str, attributes: &str) -> Result<LogoutRequest, Refused> {
+    let host = TestHost::new();
+    let text = format!(
+        "<samlp:LogoutRequest xmlns:samlp=\"urn:oasis:names:tc:SAML:2.0:protocol\" xmlns:saml=\"urn:oasis:names:tc:SAML:2.0:assertion\" ID=\"_l\" Version=\"2.0\" Destination=\"{SLO}\" {attributes}>{}{inside}</samlp:LogoutRequest>",
+        issuer(IDP)
+    );
+    read_request(
+        &expected(&host, &[certificate(keys::IDP)], START),
+        Received::Post(&sign(&text, &Spec::default())),
+    )
+}
+
+#[test]
+fn staleness_and_shape() {
+    let fresh = format!("IssueInstant=\"{}\"", at(0));
+    let name = "<saml:NameID>ada</saml:NameID>";
+    let index = "<samlp:SessionIndex>1</samlp:SessionIndex>";
+    assert_eq!(
+        posted(&format!("{name}{index}{}", index.replace('1', "2")), &fresh).unwrap().session_indexes,
+        ["1", "2"]
+    );
+    // Without NotOnOrAfter five minutes, with it as it says.
+    assert!(posted(name, &format!("IssueInstant=\"{}\"", at(-359))).is_ok());
+    assert!(posted(name, &format!("IssueInstant=\"{}\"", at(-360))).is_err());
+    assert!(posted(name, &format!("IssueInstant=\"{}\" NotOnOrAfter=\"{}\"", at(-3600), at(1))).is_ok());
+    assert!(posted(name, &format!("IssueInstant=\"{}\" NotOnOrAfter=\"{}\"", at(0), at(-60))).is_err());
+    for (inside, attributes) in [
+        (name, ""),
+        (name, "IssueInstant=\"now\""),
+        ("", fresh.as_str()),
+        ("<saml:EncryptedID/>", &fresh),
+        ("<saml:NameID/>", &fresh),
+        ("<saml:NameID>ada<!---->x</saml:NameID>", &fresh),
+        ("<saml:NameID>ada</saml:NameID><saml:NameID>eve</saml:NameID>", &fresh),
+        ("<saml:NameID>ada</saml:NameID><samlp:SessionIndex/>", &fresh),
+        ("<saml:NameID>ada</saml:NameID><samlp:Extensions><samlp:LogoutRequest/></samlp:Extensions>", &fresh),
+        ("<saml:NameID>ada</saml:NameID><saml:Assertion/>", &fresh),
+    ] {
+        let refusal = posted(inside, attributes).unwrap_err();
+        assert_eq!(refusal.fault.code, Code::RequestInvalid, "{inside}");
+    }
+}
+
+#[test]
+fn the_answer_to_ours() {
+    let host = TestHost::new();
+    let idp = private(keys::IDP_KEY);
+    let certificates = [certificate(keys::IDP)];
+    let to = Url::parse(SLO).unwrap();
+    for (success, status) in [(true, "Success"), (false, "Responder")] {
+        let response = Outgoing::response(&*host, &to, IDP, "id-ours", success).unwrap();
+        both_ways(&response, Some(&idp), &|received| {
+            let read = read_response(&expected(&host, &certificates, START), received, "id-ours").unwrap();
+            assert_eq!((read.complete, read.status.as_str()), (success, status));
+            let expected = expected(&host, &certificates, START);
+            assert!(read_response(&expected, received, "id-other")
+                .unwrap_err()
+                .fault
+                .detail
+                .contains("another request"));
+            assert!(read_request(&expected, received).is_err());
+        });
+        both_ways(&response, None, &|received| {
+            assert!(read_response(&expected(&host, &certificates, START), received, "id-ours").is_err());
+        });
+    }
+}

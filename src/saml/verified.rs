@@ -1,0 +1,86 @@
+//! What a verified response says.
+
+use super::name_id::NameId;
+use crate::fault::{Code, Fault};
+
+/// Held by what came out of a verification.
+#[derive(Clone, Debug)]
+pub(super) struct Proof;
+
+/// The facts of a response that passed every check. Only `response::verify` makes one.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// Nobody outside this house can make one: leaving out the verification does not compile.
+    pub(super) _proof: Proof,
+    /// The IdP's entity ID.
+    pub issuer: String,
+    /// Who it is about; absent where the IdP sends attributes alone (ADFS without a NameID rule).
+    pub name_id: Option<NameId>,
+    /// The session at the IdP, for single logout.
+    pub session_index: Option<String>,
+    /// The attributes, in the order sent; one that came in several pieces is one here.
+    pub attributes: Vec<Attribute>,
+    /// When the person signed in at the IdP, in milliseconds.
+    pub authn_instant: u64,
+    /// When the session must end, in milliseconds; without skew.
+    pub session_not_on_or_after: Option<u64>,
+    /// How the person signed in.
+    pub authn_context: Option<String>,
+    /// The request it answers; `None` for an unsolicited one.
+    pub in_response_to: Option<String>,
+    /// For the replay record, together with the issuer.
+    pub assertion_id: String,
+    /// For the replay record, together with the issuer.
+    pub response_id: String,
+    /// When a replay would be refused anyway, in milliseconds: how long the record must last.
+    pub valid_until: u64,
+    /// What works but should not stay so, for the log.
+    pub warnings: Vec<String>,
+}
+
+/// One attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its `Name`.
+    pub name: String,
+    /// Its `FriendlyName`.
+    pub friendly_name: Option<String>,
+    /// Its values; an empty element is an empty value.
+    pub values: Vec<String>,
+}
+
+impl Verified {
+    /// The values of an attribute by `Name`, else by `FriendlyName`, or of `NameID`.
+    pub fn values(&self, claim: &str) -> Vec<&str> {
+        if claim == "NameID" {
+            return self.name_id.iter().map(|id| id.value.as_str()).collect();
+        }
+        let of = |matches: &dyn Fn(&Attribute) -> bool| -> Vec<&str> {
+            self.attributes
+                .iter()
+                .filter(|a| matches(a))
+                .flat_map(|a| a.values.iter().map(String::as_str))
+                .collect()
+        };
+        if self.attributes.iter().any(|a| a.name == claim) {
+            return of(&|a| a.name == claim);
+        }
+        of(&|a| a.friendly_name.as_deref() == Some(claim))
+    }
+
+    /// The one value that the mapping reads. With several, one person could be taken for another.
+    pub fn mapped(&self, claim: &str) -> Result<&str, Fault> {
+        match self.values(claim).as_slice() {
+            [one] if !one.is_empty() => Ok(one),
+            [] | [_] => {
+                let names: Vec<&str> = self.attributes.iter().map(|a| a.name.as_str()).take(50).collect();
+                let why = format!("the assertion has no value for {claim:?}; its attributes: {names:?}");
+                Err(Fault::new(Code::IdentityMissing, why).about(claim))
+            }
+            several => {
+                let why = format!("the assertion has {} values for {claim:?}, expected one", several.len());
+                Err(Fault::new(Code::IdentityAmbiguous, why).about(claim))
+            }
+        }
+    }
+}
