@@ -62,11 +62,12 @@ def wasm_filter(configuration, environment: dict[str, str], *, wasm=WASM, struct
 
 
 class Envoy:
-    """One Envoy process. Its listener comes from a file (LDS), so that every test can change it live."""
+    """One Envoy process. Its listener comes from a file (LDS), with `ecds` its filter from another, so that every
+    test can change it live."""
 
     def __init__(self, name: str, filters: list[dict], clusters: dict[str, int], *, port: int | None = None,
                  concurrency: int = 2, normalize: bool = True, route: dict | None = None, log_level: str = "warning",
-                 app_requests_per_connection: int | None = None):
+                 app_requests_per_connection: int | None = None, ecds: bool = False):
         self.directory = WORK / f"{name}-{os.getpid()}-{time.monotonic_ns()}"
         self.directory.mkdir(parents=True)
         self.port = port or free_port()
@@ -79,6 +80,7 @@ class Envoy:
         self.access_log = self.directory / "access.log"
         self.log = self.directory / "envoy.log"
         self.lds = self.directory / "lds.json"
+        self.ecds = self.directory / "ecds.json" if ecds else None
         self._versions = 0
         self._write_listener(filters)
         (self.directory / "bootstrap.json").write_text(json.dumps({
@@ -166,14 +168,41 @@ class Envoy:
         }
 
     def _write_listener(self, filters: list[dict]) -> None:
+        """The listener with these filters; with ECDS it stays, and its one filter is replaced."""
         self._versions += 1
-        document = {"version_info": str(self._versions), "resources": [self._listener(filters)]}
-        beside = self.directory / "lds.new"
-        beside.write_text(json.dumps(document))
-        os.replace(beside, self.lds)  # Envoy watches for the rename
+        if self.ecds:
+            [only] = filters
+            self._put(self.ecds, {"@type": TYPE + "envoy.config.core.v3.TypedExtensionConfig", "name": "envoy-sso",
+                                  "typed_config": only["typed_config"]})
+            if self.lds.exists():
+                return
+            filters = [{"name": "envoy-sso", "config_discovery": {
+                "config_source": {"resource_api_version": "V3", "path_config_source": {"path": str(self.ecds)}},
+                "type_urls": [only["typed_config"]["@type"]]}}]
+        self._put(self.lds, self._listener(filters))
+
+    def _put(self, place: pathlib.Path, resource: dict) -> None:
+        beside = place.with_suffix(".new")
+        beside.write_text(json.dumps({"version_info": str(self._versions), "resources": [resource]}))
+        os.replace(beside, place)  # Envoy watches for the rename
+
+    def _update_filter(self, filters: list[dict]) -> bool:
+        def counts():
+            stats = self.stats(r"^extension_config_discovery\.")
+            return [sum(value for name, value in stats.items() if name.endswith(end))
+                    for end in (".config_reload", ".config_fail")]
+
+        before = counts()
+        self._write_listener(filters)
+        eventually(lambda: counts() != before, what="the live update")
+        return counts()[0] > before[0]
 
     def update(self, filters: list[dict]) -> bool:
-        """Changes the listener live; true where Envoy took it, false where it refused it."""
+        """Changes the filter live; true where Envoy took it, false where it refused it. With LDS the listener is
+        replaced and connections that are open keep the old one until they drain; with ECDS every next request
+        has the new filter, as soon as its worker has it: poll."""
+        if self.ecds:
+            return self._update_filter(filters)
         before = self.stats()
         names = ("listener_manager.lds.update_success", "listener_manager.lds.update_rejected")
         self._write_listener(filters)

@@ -15,10 +15,12 @@ from .envoy import WASM, Envoy, wasm_filter
 from .expect import session_cookies
 from .idp import IdpServer
 from .net import free_port
+from .scim import TOKEN, Directory, ScimServer
 
 SESSION_KEY = base64.b64encode(secrets.token_bytes(32)).decode()
 OTHER_KEY = base64.b64encode(secrets.token_bytes(32)).decode()
-ENVIRONMENT = {"SSO_SESSION_KEY": SESSION_KEY, "SSO_SESSION_KEY_2": OTHER_KEY, "OIDC_SECRET": "the secret of the client"}
+ENVIRONMENT = {"SSO_SESSION_KEY": SESSION_KEY, "SSO_SESSION_KEY_2": OTHER_KEY, "OIDC_SECRET": "the secret of the client",
+               "SCIM_TOKEN": TOKEN}
 
 
 def merge(base, changes):
@@ -86,6 +88,7 @@ class World:
         self.name = name
         self.app = App()
         self.idps = IdpServer()
+        self.scim: ScimServer | None = None
         self.envoy_options = envoy
         self.environment = dict(ENVIRONMENT)
         self.clusters = {"app": self.app.port, "idp": self.idps.port, "dead": free_port()}
@@ -101,6 +104,17 @@ class World:
         account = Account(self, code, changes or {}, oidc)
         self.accounts[code] = account
         return account
+
+    def directory(self, code: str, **scim) -> Directory:
+        """A SCIM directory, and the account's configuration to ask it."""
+        if self.scim is None:
+            self.scim = ScimServer()
+            self.clusters["scim"] = self.scim.port
+        directory = self.scim.directory(f"{code}.scim.test")
+        self.cluster_table[directory.host] = "scim"
+        self.accounts[code].config["directory"] = {
+            "scim": {"url": directory.url, "token": {"env": "SCIM_TOKEN"}, "timeout": "2s", "cache": "0s"} | scim}
+        return directory
 
     def config(self) -> dict:
         return {"session": self.session, "cookies": self.cookies, "clusters": self.cluster_table,
@@ -128,4 +142,6 @@ class World:
         if self.envoy:
             self.envoy.stop()
         self.idps.stop()
+        if self.scim:
+            self.scim.stop()
         self.app.stop()
