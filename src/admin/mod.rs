@@ -5,6 +5,8 @@ mod check;
 #[cfg(test)]
 mod tests;
 
+pub use check::redirect_uris;
+
 use std::rc::Rc;
 
 use serde_json::{json, Value};
@@ -51,10 +53,16 @@ fn sign_in_first(asked: &Asked, stale: bool) -> Answer {
             let url = format!("{}?{query}", site.account.paths.path(Endpoint::Login));
             Answer::redirect(&url).with_code(Code::LoginRequired.as_str())
         }
-        None if stale => asked.refuse(&Fault::new(Code::SessionExpired, "the session cookie holds no valid session")),
+        None if stale => {
+            asked.refuse(&Fault::new(Code::SessionExpired, "the session cookie holds no valid session"))
+        }
         None => asked.refuse(&Fault::new(Code::LoginRequired, "no session")),
     };
-    if stale { asked.without_session(answer) } else { answer }
+    if stale {
+        asked.without_session(answer)
+    } else {
+        answer
+    }
 }
 
 /// Only for who is an administrator now: a session older than `recheck` is checked with the directory first.
@@ -114,7 +122,12 @@ async fn report(ask: &Ask, asked: &Asked, site: &Site) -> Result<Answer, Fault> 
 
 /// Everything on one page. A directory that cannot be read leaves its sections out, with the reason among
 /// the checks.
-async fn overview(ask: &Ask, asked: &Asked, site: &Site, progress: &mut dyn FnMut(Progress)) -> Result<Answer, Fault> {
+async fn overview(
+    ask: &Ask,
+    asked: &Asked,
+    site: &Site,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Answer, Fault> {
     let account = &site.account;
     let mut page = pages::Admin { account: account.code.clone(), ..pages::Admin::default() };
     let mut checks = check::run(ask, asked, site).await;
@@ -128,15 +141,17 @@ async fn overview(ask: &Ask, asked: &Asked, site: &Site, progress: &mut dyn FnMu
         }
     }
     page.checks = Some(checks);
-    page.redirect_uris = check::redirect_uris(site);
+    page.redirect_uris = redirect_uris(account);
     let root = account.paths.path(Endpoint::Admin);
-    page.links = ["readiness", "completeness", "check"].map(|name| (name.to_owned(), format!("{root}/{name}"))).into();
+    page.links =
+        ["readiness", "completeness", "check"].map(|name| (name.to_owned(), format!("{root}/{name}"))).into();
     Ok(pages::admin(&asked.page_context(), &page))
 }
 
 fn ready(report: &Value) -> pages::Readiness {
     let (never_signed_in, never_signed_in_total) = names(report, "never_signed_in", SHOWN);
-    let (administrators_signed_in, administrators_signed_in_total) = names(report, "administrators_signed_in", SHOWN);
+    let (administrators_signed_in, administrators_signed_in_total) =
+        names(report, "administrators_signed_in", SHOWN);
     pages::Readiness {
         ready: report["ready"] == true,
         reasons: names(report, "reasons", SHOWN).0,

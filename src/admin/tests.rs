@@ -70,7 +70,9 @@ fn reports_are_for_administrators_only() {
     let mut ada = sign_in(&world, "ada@acme.com");
     let mut bob = sign_in(&world, "bob@acme.com");
     let mut program = Browser::new(&world, "app.example").with("accept", "application/json");
-    for path in ["/sso/admin", "/sso/admin/", "/sso/admin/check", "/sso/admin/completeness", "/sso/admin/readiness"] {
+    for path in
+        ["/sso/admin", "/sso/admin/", "/sso/admin/check", "/sso/admin/completeness", "/sso/admin/readiness"]
+    {
         let seen = get(&mut ada, path);
         assert_eq!(seen.status(), 200, "{path} {}", seen.text());
         let seen = get(&mut bob, path);
@@ -79,7 +81,10 @@ fn reports_are_for_administrators_only() {
         let seen = get(&mut program, path);
         assert_eq!((seen.status(), seen.code()), (401, "login_required"), "{path}");
     }
-    assert_eq!((get(&mut ada, "/sso/admin/else").status(), get(&mut bob, "/sso/admin/else").status()), (404, 403));
+    assert_eq!(
+        (get(&mut ada, "/sso/admin/else").status(), get(&mut bob, "/sso/admin/else").status()),
+        (404, 403)
+    );
     assert_eq!(ada.post("/sso/admin", &[], &mut idp("nobody")).code(), "method_not_allowed");
 }
 
@@ -141,10 +146,15 @@ fn a_check_of_plain_oauth_names_what_to_register_and_no_secret() {
     let seen = get(&mut ada, "/sso/admin/check");
     let report = seen.json();
     assert_eq!(report["ok"], true, "{report:#}");
-    let registered: Vec<&Value> = report["checks"].as_array().unwrap().iter()
+    let registered: Vec<&Value> = report["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
         .filter(|check| check["name"].as_str().unwrap().starts_with("register redirect_uri"))
-        .map(|check| &check["detail"]).collect();
-    let wanted = ["https://app.example/sso/oidc/consume?u=acme", "https://www.app.example/sso/oidc/consume?u=acme"];
+        .map(|check| &check["detail"])
+        .collect();
+    let wanted =
+        ["https://app.example/sso/oidc/consume?u=acme", "https://www.app.example/sso/oidc/consume?u=acme"];
     assert_eq!(registered, wanted);
     assert_eq!(check(&report, "session: keys")["detail"], "[\"k1\", \"old\"]; the first one seals");
     for secret in ["the client's secret", KEY, OLD_KEY, "at-1"] {
@@ -155,7 +165,10 @@ fn a_check_of_plain_oauth_names_what_to_register_and_no_secret() {
         _ => idp("nobody")(call),
     };
     let report = ada.get("/sso/admin/check", &mut dead).json();
-    assert_eq!((&report["ok"], &check(&report, "corp: token endpoint")["ok"]), (&json!(false), &json!(false)));
+    assert_eq!(
+        (&report["ok"], &check(&report, "corp: token endpoint")["ok"]),
+        (&json!(false), &json!(false))
+    );
     assert_eq!(check(&report, "corp: UserInfo endpoint")["ok"], true);
 }
 
@@ -217,7 +230,11 @@ fn a_check_of_openid_fetches_anew_and_says_what_is_wrong() {
         (discovery(), json!("<html>"), "op: keys"),
     ] {
         let report = run(document, keys);
-        assert_eq!((&report["ok"], &check(&report, name)["ok"]), (&json!(false), &json!(false)), "{name} {report:#}");
+        assert_eq!(
+            (&report["ok"], &check(&report, name)["ok"]),
+            (&json!(false), &json!(false)),
+            "{name} {report:#}"
+        );
     }
 }
 
@@ -226,7 +243,13 @@ fn the_overview_shows_everything_together() {
     let world = world(&TestHost::new(), &configuration());
     let mut ada = sign_in(&world, "ada@acme.com");
     let page = get(&mut ada, "/sso/admin").text();
-    for text in ["2 of 5 users", "cyd", "https://www.app.example/sso/oidc/consume?u=acme", "/sso/admin/completeness", "corp: token endpoint"] {
+    for text in [
+        "2 of 5 users",
+        "cyd",
+        "https://www.app.example/sso/oidc/consume?u=acme",
+        "/sso/admin/completeness",
+        "corp: token endpoint",
+    ] {
         assert!(page.contains(text), "{text}\n{page}");
     }
 }

@@ -93,7 +93,12 @@ fn seal(ask: &Ask, asked: &Asked, site: &Site, mut waiting: Waiting) -> Result<S
             1 => waiting.tokens.id_token = None,
             2 => {
                 waiting.tokens = Tokens::default();
-                events::notice(ask.host(), asked.place(), Level::Warn, "an invitation has no room for the access token");
+                events::notice(
+                    ask.host(),
+                    asked.place(),
+                    Level::Warn,
+                    "an invitation has no room for the access token",
+                );
             }
             _ => {}
         }
@@ -134,7 +139,8 @@ pub fn decide(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
 fn read(asked: &Asked, body: &[u8]) -> Result<Option<(Rc<Site>, Waiting)>, Fault> {
     let (site, waiting) = take(asked)?;
     if asked.head.is_cross_site(&site.account.origins) {
-        return Err(Fault::new(Code::RequestInvalid, "an invitation is answered on its own page only").with_status(403));
+        return Err(Fault::new(Code::RequestInvalid, "an invitation is answered on its own page only")
+            .with_status(403));
     }
     let field = |name: &str| {
         let mut values = url::form_urlencoded::parse(body).filter(|(own, _)| own == name);
@@ -147,7 +153,9 @@ fn read(asked: &Asked, body: &[u8]) -> Result<Option<(Rc<Site>, Waiting)>, Fault
     match field("decision").as_str() {
         "accept" => Ok(Some((site, waiting))),
         "decline" => Ok(None),
-        _ => Err(Fault::new(Code::RequestInvalid, "decision is neither accept nor decline").about("decision")),
+        _ => {
+            Err(Fault::new(Code::RequestInvalid, "decision is neither accept nor decline").about("decision"))
+        }
     }
 }
 
@@ -167,9 +175,11 @@ async fn accept(ask: &Ask, asked: &Asked, site: &Site, waiting: Waiting) -> Answ
 async fn enter(ask: &Ask, asked: &Asked, site: &Site, waiting: &Waiting) -> Result<Answer, Fault> {
     let flow = &waiting.flow;
     site.provider(&flow.provider).ok_or_else(|| unknown("its provider is gone"))?;
-    let identity = Identity::unsealed(&waiting.identity).ok_or_else(|| unknown("it is of another version"))?;
+    let identity =
+        Identity::unsealed(&waiting.identity).ok_or_else(|| unknown("it is of another version"))?;
     let user = directory::accept_invitation(ask, &site.account, &site.directory, &identity).await?;
-    let session = Session::open(ask.host(), user, Method::Sso, origin(&identity, flow), waiting.tokens.clone())?;
+    let session =
+        Session::open(ask.host(), user, Method::Sso, origin(&identity, flow), waiting.tokens.clone())?;
     let session = Session { headers: waiting.headers.clone(), not_after: identity.not_after, ..session };
     opened(asked, site, session, &flow.return_to)
 }

@@ -47,6 +47,8 @@ fn idp(person: &Value) -> impl FnMut(&Call) -> Reply + '_ {
     }
 }
 
+type Form = Vec<(String, String)>;
+
 fn nobody(call: &Call) -> Reply {
     panic!("nobody is asked: {call:?}")
 }
@@ -83,7 +85,8 @@ fn who_accepts_is_in_with_the_roles_of_the_invitation_and_of_the_groups() {
     assert_eq!((seen.status(), seen.location()), (302, "/reports?q=1"), "{}", seen.text());
     let passed = browser.get("/reports", &mut nobody).pass.expect("she is in");
     let opened = passed.opened.expect("with a session");
-    let told = |name: &str| opened.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_slice());
+    let told =
+        |name: &str| opened.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_slice());
     assert_eq!(told("x-sso-user"), Some(&b"ina@acme.com"[..]));
     assert_eq!(told("x-sso-name"), Some(&b"Ina"[..]));
     assert_eq!(told("x-sso-roles"), Some(&b"editor,member"[..]));
@@ -109,30 +112,44 @@ fn the_page_comes_again_after_a_reload_and_beside_another_login() {
     assert_eq!(browser.get("/sso/login?idp=corp", &mut nobody).status(), 302);
     let page = browser.get("/sso/invitation", &mut nobody);
     assert_eq!((page.code(), page.field("csrf")), ("invitation", csrf));
-    assert_eq!(Browser::new(&world, "acme.example").get("/sso/invitation", &mut nobody).code(), "state_unknown");
+    assert_eq!(
+        Browser::new(&world, "acme.example").get("/sso/invitation", &mut nobody).code(),
+        "state_unknown"
+    );
 }
 
 #[test]
 fn an_answer_that_is_not_the_persons_own_is_refused() {
     let host = TestHost::new();
     let world = world(&host, &configuration());
-    let accept = |change: &dyn Fn(&mut Browser, &mut Vec<(String, String)>)| {
+    let accept = |change: &dyn Fn(&mut Browser, &mut Form)| {
         let (mut browser, csrf) = invited(&world);
         let mut form = vec![("csrf".to_owned(), csrf), ("decision".to_owned(), "accept".to_owned())];
         change(&mut browser, &mut form);
-        let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let form: Vec<(&str, &str)> =
+            form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let seen = browser.post("/sso/invitation", &form, &mut nobody);
         (seen.status(), seen.code().to_owned())
     };
     let refused = |status: u16, code: &str| (status, code.to_owned());
     assert_eq!(accept(&|_, _| ()), refused(302, "redirect"));
-    assert_eq!(accept(&|_, form| { form.remove(0); }), refused(403, "request_invalid"));
+    assert_eq!(
+        accept(&|_, form| {
+            form.remove(0);
+        }),
+        refused(403, "request_invalid")
+    );
     assert_eq!(accept(&|_, form| form[0].1.push('x')), refused(403, "request_invalid"));
     assert_eq!(accept(&|_, form| form.push(form[0].clone())), refused(403, "request_invalid"));
-    assert_eq!(accept(&|_, form| { form.pop(); }), refused(400, "request_invalid"));
+    assert_eq!(
+        accept(&|_, form| {
+            form.pop();
+        }),
+        refused(400, "request_invalid")
+    );
     assert_eq!(accept(&|_, form| form[1].1 = "yes".into()), refused(400, "request_invalid"));
     let from = |name: &'static str, value: &'static str| {
-        accept(&move |browser: &mut Browser, _: &mut Vec<(String, String)>| browser.headers.push((name.into(), value.into())))
+        accept(&move |browser: &mut Browser, _: &mut Form| browser.headers.push((name.into(), value.into())))
     };
     assert_eq!(from("sec-fetch-site", "same-origin"), refused(302, "redirect"));
     assert_eq!(from("sec-fetch-site", "cross-site"), refused(403, "request_invalid"));
@@ -165,7 +182,11 @@ fn an_invitation_that_was_withdrawn_lets_nobody_in() {
     after.cookies = browser.cookies.clone();
     let form = [("csrf", csrf.as_str()), ("decision", "accept")];
     assert_eq!(after.post("/sso/invitation", &form, &mut nobody).code(), "identity_unknown");
-    assert_eq!(browser.post("/sso/invitation", &form, &mut nobody).code(), "redirect", "where it stands it counts");
+    assert_eq!(
+        browser.post("/sso/invitation", &form, &mut nobody).code(),
+        "redirect",
+        "where it stands it counts"
+    );
 }
 
 #[test]
@@ -188,7 +209,10 @@ fn only_who_is_invited_is_asked() {
 fn a_session_cookie_is_no_invitation_and_an_invitation_no_session() {
     let world = world(&TestHost::new(), &configuration());
     let (mut browser, csrf) = invited(&world);
-    let (base, sealed) = (world.config.cookies.name.clone(), browser.cookies.iter().find(|(name, _)| name.ends_with("-flow-invitation")));
+    let (base, sealed) = (
+        world.config.cookies.name.clone(),
+        browser.cookies.iter().find(|(name, _)| name.ends_with("-flow-invitation")),
+    );
     let sealed = sealed.expect("a cookie").1.clone();
     assert!(sealed.len() <= crate::session::CHUNK);
     let mut thief = Browser::new(&world, "acme.example");

@@ -25,7 +25,9 @@ pub const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 /// The filter of this configuration. One with problems is a failed test.
 pub fn world(host: &Rc<TestHost>, configuration: &Value) -> Rc<World> {
     let config = config::load(configuration.to_string().as_bytes(), &Placeholders);
-    Rc::new(World::new(host.clone(), config.unwrap_or_else(|problems| panic!("{problems:#?}"))))
+    assert!(config.is_ok(), "{config:#?}");
+    let Ok(config) = config else { unreachable!("asserted above") };
+    Rc::new(World::new(host.clone(), config))
 }
 
 /// What became of a request, and the calls that were made for it.
@@ -51,7 +53,10 @@ impl Seen {
 
     /// The body of the filter's own answer.
     pub fn text(&self) -> String {
-        self.answer.as_ref().map(|answer| String::from_utf8_lossy(&answer.body).into_owned()).unwrap_or_default()
+        self.answer
+            .as_ref()
+            .map(|answer| String::from_utf8_lossy(&answer.body).into_owned())
+            .unwrap_or_default()
     }
 
     /// The body as JSON.
@@ -85,7 +90,12 @@ pub struct Browser {
 impl Browser {
     /// Without cookies.
     pub fn new(world: &Rc<World>, authority: &str) -> Self {
-        Self { world: world.clone(), authority: authority.to_owned(), cookies: Vec::new(), headers: Vec::new() }
+        Self {
+            world: world.clone(),
+            authority: authority.to_owned(),
+            cookies: Vec::new(),
+            headers: Vec::new(),
+        }
     }
 
     /// A header in every request from now on.
@@ -100,13 +110,24 @@ impl Browser {
     }
 
     /// A form that was submitted.
-    pub fn post(&mut self, target: &str, form: &[(&str, &str)], respond: &mut dyn FnMut(&Call) -> Reply) -> Seen {
+    pub fn post(
+        &mut self,
+        target: &str,
+        form: &[(&str, &str)],
+        respond: &mut dyn FnMut(&Call) -> Reply,
+    ) -> Seen {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         self.send("POST", target, Some(body.into_bytes()), respond)
     }
 
     /// Any request, with a person's headers.
-    pub fn send(&mut self, method: &str, target: &str, body: Option<Vec<u8>>, respond: &mut dyn FnMut(&Call) -> Reply) -> Seen {
+    pub fn send(
+        &mut self,
+        method: &str,
+        target: &str,
+        body: Option<Vec<u8>>,
+        respond: &mut dyn FnMut(&Call) -> Reply,
+    ) -> Seen {
         let mut headers = vec![
             (":method", method.to_owned()),
             (":path", target.to_owned()),
@@ -117,7 +138,8 @@ impl Browser {
             headers.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
         }
         if !self.cookies.is_empty() {
-            let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let cookies: Vec<String> =
+                self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             headers.push(("cookie", cookies.join("; ")));
         }
         headers.retain(|(name, _)| !self.headers.iter().any(|(own, _)| own == name));
