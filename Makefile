@@ -12,6 +12,7 @@ WASM := target/wasm32-wasip1/release/envoy_sso.wasm
 WASM_LIMIT := 1500000
 PYTHON := .venv/bin/python
 VENV := .venv/.installed
+CANAILLE := .venv-canaille/.installed
 NODE_MODULES := tests/e2e/node_modules/.installed
 FUZZ_SECONDS ?= 60
 E2E ?=
@@ -33,7 +34,7 @@ unit: need-cargo ## unit and flow tests, natively: no Envoy, no network
 	cargo test --locked
 
 .PHONY: e2e
-e2e: wasm $(VENV) $(NODE_MODULES) need-chromium ## end-to-end tests: real Envoy, real provider, real browser (E2E="-k login" for some)
+e2e: wasm $(VENV) $(CANAILLE) $(NODE_MODULES) need-chromium ## end-to-end tests: real Envoy, real provider, real browser (E2E="-k login" for some)
 	cd tests/e2e && ../../$(PYTHON) -m pytest $(E2E)
 
 .PHONY: check
@@ -65,7 +66,7 @@ fuzz: need-cargo ## every fuzz target for FUZZ_SECONDS each (needs cargo-fuzz)
 
 .PHONY: clean
 clean: ## removes what the verbs made
-	rm -rf target .venv .work tests/e2e/node_modules tests/e2e/.pytest_cache
+	rm -rf target .venv .venv-canaille .work tests/e2e/node_modules tests/e2e/.pytest_cache
 	find tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What the verbs stand on.
@@ -74,6 +75,11 @@ $(VENV): tests/e2e/requirements.txt | need-python3
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { echo "This Python has no venv (Debian: apt-get install python3-venv)."; exit 1; }
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -r tests/e2e/requirements.txt
+	@touch $@
+
+$(CANAILLE): tests/e2e/requirements-canaille.txt | need-python3
+	python3 -m venv .venv-canaille
+	.venv-canaille/bin/pip install --quiet --disable-pip-version-check -r tests/e2e/requirements-canaille.txt
 	@touch $@
 
 $(NODE_MODULES): tests/e2e/package.json tests/e2e/package-lock.json | need-node

@@ -26,7 +26,10 @@ pub fn due(world: &Rc<World>, site: &Rc<Site>, now: u64) -> Vec<Chore> {
     clients
         .map(|(id, client)| {
             let (ask, client) = (world.ask(), client.clone());
-            let flow = { let ask = ask.clone(); async move { client.refresh(&ask).await } };
+            let flow = {
+                let ask = ask.clone();
+                async move { client.refresh(&ask).await }
+            };
             Chore { task: Task::new(ask, flow), provider: id.clone(), max_answer: 0 }
         })
         .collect()

@@ -29,9 +29,15 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
         (Endpoint::Invitation, b"GET" | b"HEAD") => Ruling::Answer(login::invitation::show(&asked)),
         (Endpoint::Invitation, b"POST") => form(asked, 4096, login::invitation::decide),
         (Endpoint::Admin, b"GET" | b"HEAD") => admin::show(asked),
-        (Endpoint::Login | Endpoint::Session | Endpoint::LogoutComplete | Endpoint::Admin, _) => not_allowed(&asked, "GET, HEAD"),
-        (Endpoint::OidcCallback | Endpoint::Logout | Endpoint::Invitation, _) => not_allowed(&asked, "GET, POST"),
-        _ => Ruling::Answer(asked.refuse(&Fault::new(Code::NotReady, format!("{endpoint:?} is not built in yet")))),
+        (Endpoint::Login | Endpoint::Session | Endpoint::LogoutComplete | Endpoint::Admin, _) => {
+            not_allowed(&asked, "GET, HEAD")
+        }
+        (Endpoint::OidcCallback | Endpoint::Logout | Endpoint::Invitation, _) => {
+            not_allowed(&asked, "GET, POST")
+        }
+        _ => Ruling::Answer(
+            asked.refuse(&Fault::new(Code::NotReady, format!("{endpoint:?} is not built in yet"))),
+        ),
     }
 }
 
@@ -80,7 +86,9 @@ fn session(asked: &Asked) -> Answer {
                 }),
             )
         }
-        Visitor::Stale => asked.refuse_stale(&Fault::new(Code::SessionExpired, "the session cookie holds no valid session")),
+        Visitor::Stale => {
+            asked.refuse_stale(&Fault::new(Code::SessionExpired, "the session cookie holds no valid session"))
+        }
         Visitor::Nobody => asked.refuse(&Fault::new(Code::LoginRequired, "no session")),
     }
 }

@@ -83,7 +83,10 @@ impl Asked {
         let authority = String::from_utf8_lossy(self.head.authority()).to_ascii_lowercase();
         let bare = |a: &str| a.strip_suffix(":443").or_else(|| a.strip_suffix(":80")).unwrap_or(a).to_owned();
         let origins = &site.account.origins;
-        origins.iter().find(|o| o.authority == authority).or_else(|| origins.iter().find(|o| o.authority == bare(&authority)))
+        origins
+            .iter()
+            .find(|o| o.authority == authority)
+            .or_else(|| origins.iter().find(|o| o.authority == bare(&authority)))
     }
 
     /// Account and origin, which every flow needs.
@@ -160,7 +163,9 @@ impl Asked {
         events::refusal(&*self.world.host, self.place(), fault);
         let mut context = self.page_context();
         if let Some(login) = &mut context.login {
-            let pair = url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", return_to).finish();
+            let pair = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("return_to", return_to)
+                .finish();
             login.push(if login.contains('?') { '&' } else { '?' });
             login.push_str(&pair);
         }
@@ -202,7 +207,13 @@ fn is_failed_login(code: Code) -> bool {
     use Code::*;
     !matches!(
         code,
-        RoleMissing | AccountUnknown | MethodNotAllowed | BodyTooLarge | ContentTypeUnsupported | RequestInvalid | ReturnToRefused
+        RoleMissing
+            | AccountUnknown
+            | MethodNotAllowed
+            | BodyTooLarge
+            | ContentTypeUnsupported
+            | RequestInvalid
+            | ReturnToRefused
     )
 }
 
@@ -255,16 +266,17 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
             return sign_in_first(asked(world, &site, &head, path, now), stale);
         }
     };
-    if let Some(ruling) = unmet(&demands, &opened, now) {
-        let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
-        return match ruling {
-            Unmet::Role(fault) => Ruling::Answer(asked.refuse(&fault)),
-            Unmet::Authentication(extras) => step_up(asked, extras),
-        };
-    }
     if now >= opened.recheck.get() && login::recheck::is_needed(&site, &opened) {
+        // Before the demands: a role may have been granted or taken.
         let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
         return login::recheck::start(asked, opened, pass);
+    }
+    if let Some(unmet) = unmet(&demands, &opened, now) {
+        let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
+        return match unmet {
+            Unmet::Role(fault) => Ruling::Answer(asked.refuse(&fault)),
+            Unmet::Authentication(extras) => step_up(asked, &opened, extras),
+        };
     }
     if now >= opened.reseal {
         pass.set_cookies = login::recheck::slide(world, &opened, now);
@@ -283,7 +295,14 @@ enum Choice {
 
 /// The account: the one whose origin was asked for; where several share it the one that `u` names at
 /// the filter's own endpoints, else the session's.
-fn choose(world: &World, sites: &[Rc<Site>], head: &Head, path: &Path<'_>, jar: &Jar<'_>, now: u64) -> Choice {
+fn choose(
+    world: &World,
+    sites: &[Rc<Site>],
+    head: &Head,
+    path: &Path<'_>,
+    jar: &Jar<'_>,
+    now: u64,
+) -> Choice {
     match sites {
         [] => Choice::None,
         [site] => {
@@ -302,7 +321,9 @@ fn choose(world: &World, sites: &[Rc<Site>], head: &Head, path: &Path<'_>, jar: 
             match named(several, head, path) {
                 Some(Some(site)) => {
                     let visitor = match visitor {
-                        Visitor::Known(opened) if !Rc::ptr_eq(&opened.account, &site.account) => Visitor::Nobody,
+                        Visitor::Known(opened) if !Rc::ptr_eq(&opened.account, &site.account) => {
+                            Visitor::Nobody
+                        }
                         other => other,
                     };
                     Choice::Site(site, visitor)
@@ -335,13 +356,18 @@ fn named(sites: &[Rc<Site>], head: &Head, path: &Path<'_>) -> Option<Option<Rc<S
     // A callback path that holds the code, or belongs to one account only.
     let mut own = sites.iter().filter(endpoint);
     let first = own.next();
-    if own.next().is_none() { first.map(|site| Some(site.clone())) } else { None }
+    if own.next().is_none() {
+        first.map(|site| Some(site.clone()))
+    } else {
+        None
+    }
 }
 
 /// Several accounts on one origin and no session: what all of them let pass, passes.
 fn shared_by_all(sites: &[Rc<Site>], path: &Path<'_>, head: &Head) -> Choice {
     let open = |site: &Rc<Site>| {
-        !site.account.enabled || matches!(demand(&site.account.access, path, head.path()), Demand::Anyone | Demand::Programs)
+        !site.account.enabled
+            || matches!(demand(&site.account.access, path, head.path()), Demand::Anyone | Demand::Programs)
     };
     let login = |site: &&Rc<Site>| crate::password::login_at(&site.account, head, path).is_some();
     match sites.first() {
@@ -386,13 +412,16 @@ fn sign_in_first(asked: Rc<Asked>, stale: bool) -> Ruling {
     Ruling::Answer(if stale { asked.refuse_stale(&fault) } else { asked.refuse(&fault) })
 }
 
-enum Unmet {
+/// A demand that a session does not meet.
+pub enum Unmet {
+    /// A role is missing.
     Role(Fault),
+    /// The IdP has to authenticate the person again, or better.
     Authentication(flow::Extras),
 }
 
 /// The first demand that the session does not meet.
-fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet> {
+pub fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet> {
     if let Some(fault) = missing_role(demands, opened) {
         return Some(Unmet::Role(fault));
     }
@@ -400,7 +429,8 @@ fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet> {
         let Admission::Users { acr_values, max_age, .. } = demand else { continue };
         let origin = &opened.session.origin;
         let acr = acr_values.is_empty() || origin.acr.as_ref().is_some_and(|acr| acr_values.contains(acr));
-        let authenticated = origin.auth_time.map_or(opened.session.opened, |seconds| seconds.saturating_mul(1000));
+        let authenticated =
+            origin.auth_time.map_or(opened.session.opened, |seconds| seconds.saturating_mul(1000));
         let fresh = max_age.is_none_or(|age| now.saturating_sub(authenticated) <= age);
         if !acr || !fresh {
             return Some(Unmet::Authentication(flow::Extras {
@@ -414,11 +444,12 @@ fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet> {
 }
 
 /// The first demand for a role that the session does not meet.
-pub fn missing_role(demands: &[&Admission], opened: &Opened) -> Option<Fault> {
+fn missing_role(demands: &[&Admission], opened: &Opened) -> Option<Fault> {
     let missing = |demand: &&Admission| match demand {
         Admission::Users { roles, .. } if !roles.is_empty() => {
             let held = &opened.session.user.roles;
-            let detail = || format!("{:?} has none of the roles {}", opened.session.user.username, roles.join(", "));
+            let detail =
+                || format!("{:?} has none of the roles {}", opened.session.user.username, roles.join(", "));
             (!roles.iter().any(|role| held.contains(role))).then(|| Fault::new(Code::RoleMissing, detail()))
         }
         _ => None,
@@ -426,19 +457,21 @@ pub fn missing_role(demands: &[&Admission], opened: &Opened) -> Option<Fault> {
     demands.iter().find_map(missing)
 }
 
-/// The IdP has to authenticate the person again, or better.
-fn step_up(asked: Rc<Asked>, extras: flow::Extras) -> Ruling {
-    let provider = match asked.visitor() {
-        Visitor::Known(opened) => opened.session.origin.provider.clone(),
-        _ => String::new(),
-    };
-    let known = asked.site.as_ref().is_some_and(|site| site.provider(&provider).is_some());
-    if asked.head.is_navigation() && known {
-        let target = String::from_utf8_lossy(asked.head.target()).into_owned();
-        return login::begin(asked, &provider, &target, extras);
+fn step_up(asked: Rc<Asked>, opened: &Opened, extras: flow::Extras) -> Ruling {
+    match step_up_target(&asked) {
+        Some(target) => login::begin(asked, &opened.session.origin.provider, &target, extras),
+        None => Ruling::Answer(asked.refuse(&weak())),
     }
-    let detail = "the session was authenticated too long ago or too weakly for this path";
-    Ruling::Answer(asked.refuse(&Fault::new(Code::LoginRequired, detail)))
+}
+
+/// Where a step-up comes back to, for a navigation.
+pub fn step_up_target(asked: &Asked) -> Option<String> {
+    asked.head.is_navigation().then(|| String::from_utf8_lossy(asked.head.target()).into_owned())
+}
+
+/// The refusal where nobody can be sent to the IdP.
+pub fn weak() -> Fault {
+    Fault::new(Code::LoginRequired, "the session was authenticated too long ago or too weakly for this path")
 }
 
 fn owned(names: Vec<&str>) -> Vec<String> {
@@ -457,7 +490,9 @@ fn canonical_target(head: &Head, path: &Path<'_>) -> Vec<u8> {
 /// Basic credentials count on `programs` paths only: elsewhere they would be a password login that
 /// nothing ruled on.
 fn strip_basic(head: &Head, pass: &mut Pass) {
-    let basic = |value: &[u8]| value.trim_ascii_start().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic"));
+    let basic = |value: &[u8]| {
+        value.trim_ascii_start().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic"))
+    };
     if head.all("authorization").any(basic) {
         pass.remove.push("authorization".into());
     }

@@ -85,7 +85,11 @@ impl Head {
     pub fn request_id(&self) -> &str {
         let id = self.at(self.request_id);
         let fine = id.len() <= 64 && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b));
-        if fine { std::str::from_utf8(id).unwrap_or_default() } else { "" }
+        if fine {
+            std::str::from_utf8(id).unwrap_or_default()
+        } else {
+            ""
+        }
     }
 
     /// Every value of a header.
@@ -102,7 +106,8 @@ impl Head {
 
     /// The cookies; several `cookie` headers are one (RFC 9113 section 8.2.3).
     pub fn jar(&self, cookies: &Cookies) -> Jar<'_> {
-        let values = self.headers.iter().filter(|(name, _)| name == "cookie").map(|(_, value)| value.as_slice());
+        let values =
+            self.headers.iter().filter(|(name, _)| name == "cookie").map(|(_, value)| value.as_slice());
         Jar::read(cookies.name.as_bytes(), values)
     }
 
@@ -112,7 +117,9 @@ impl Head {
             Some(mode) => mode == "navigate",
             None => {
                 self.one("x-requested-with").is_none()
-                    && self.all("accept").any(|accept| accept.windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html")))
+                    && self
+                        .all("accept")
+                        .any(|accept| accept.windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html")))
             }
         }
     }
@@ -129,7 +136,8 @@ impl Head {
         let mut fetch = self.all("sec-fetch-site");
         let foreign_site = fetch.any(|site| site != b"same-origin" && site != b"none");
         let foreign_origin = self.all("origin").any(|origin| {
-            !std::str::from_utf8(origin).is_ok_and(|origin| origins.iter().any(|own| own.to_string() == origin))
+            !std::str::from_utf8(origin)
+                .is_ok_and(|origin| origins.iter().any(|own| own.to_string() == origin))
         });
         foreign_site || foreign_origin
     }
@@ -150,7 +158,10 @@ impl Head {
 fn is_forged(name: &str, forward: &Forward) -> bool {
     let same = |own: &str, name: &str| {
         own.len() == name.len()
-            && own.bytes().zip(name.bytes()).all(|(a, b)| a == b.to_ascii_lowercase() || a == b'-' && matches!(b, b'_' | b'.'))
+            && own
+                .bytes()
+                .zip(name.bytes())
+                .all(|(a, b)| a == b.to_ascii_lowercase() || a == b'-' && matches!(b, b'_' | b'.'))
     };
     if name.starts_with(':') {
         return false;
@@ -158,7 +169,8 @@ fn is_forged(name: &str, forward: &Forward) -> bool {
     // Cheap first: almost every header differs from the prefix in its first bytes.
     name.get(..forward.prefix.len()).is_some_and(|start| same(&forward.prefix, start))
         || forward.headers.iter().any(|(own, _)| same(own, name))
-        || name.as_bytes().first().is_some_and(|b| b.eq_ignore_ascii_case(&b'x')) && OVERRIDES.iter().any(|own| same(own, name))
+        || name.as_bytes().first().is_some_and(|b| b.eq_ignore_ascii_case(&b'x'))
+            && OVERRIDES.iter().any(|own| same(own, name))
         || forward.access_token.as_deref().is_some_and(|own| own != "authorization" && same(own, name))
 }
 
@@ -181,13 +193,38 @@ mod tests {
     #[test]
     fn the_whole_alias_class_of_our_headers_is_forged() {
         for name in [
-            "x-sso-user", "x-sso-", "x-sso-anything", "X-SSO-User", "x_sso_user", "x.sso.user", "x-sso_user", "x_sso-roles",
-            "x-department", "X_Department", "x.department", "x-token", "x_token", "x-original-url", "X_Rewrite_Url",
-            "x-http-method-override", "x-http-method", "x_method_override",
+            "x-sso-user",
+            "x-sso-",
+            "x-sso-anything",
+            "X-SSO-User",
+            "x_sso_user",
+            "x.sso.user",
+            "x-sso_user",
+            "x_sso-roles",
+            "x-department",
+            "X_Department",
+            "x.department",
+            "x-token",
+            "x_token",
+            "x-original-url",
+            "X_Rewrite_Url",
+            "x-http-method-override",
+            "x-http-method",
+            "x_method_override",
         ] {
             assert!(is_forged(name, &forward()), "{name}");
         }
-        for name in ["x-ssouser", "x-sso", "sso-user", "x-departments", "authorization", ":path", "cookie", "x-forwarded-for", ""] {
+        for name in [
+            "x-ssouser",
+            "x-sso",
+            "sso-user",
+            "x-departments",
+            "authorization",
+            ":path",
+            "cookie",
+            "x-forwarded-for",
+            "",
+        ] {
             assert!(!is_forged(name, &forward()), "{name}");
         }
     }
@@ -214,7 +251,10 @@ mod tests {
         assert_eq!(case("GET", &[("accept", "*/*"), ("sec-fetch-mode", "navigate")]), (true, true));
         assert_eq!(case("POST", &[("accept", "text/html")]), (true, false));
         assert_eq!(case("GET", &[("accept", "text/html"), ("sec-fetch-mode", "cors")]), (false, false));
-        assert_eq!(case("GET", &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")]), (false, false));
+        assert_eq!(
+            case("GET", &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")]),
+            (false, false)
+        );
         assert_eq!(case("GET", &[("accept", "text/html"), ("upgrade", "websocket")]), (true, false));
         assert_eq!(case("GET", &[("accept", "application/json")]), (false, false));
         assert_eq!(case("GET", &[]), (false, false));

@@ -149,11 +149,13 @@ impl Host for TestHost {
         self.native_calls.set(self.native_calls.get() + 1);
         Some(match hash {
             Hash::Sha384 => p384::ecdsa::VerifyingKey::from_public_key_der(spki).is_ok_and(|key| {
-                p384::ecdsa::DerSignature::from_bytes(signature).is_ok_and(|s| key.verify(message, &s).is_ok())
+                p384::ecdsa::DerSignature::from_bytes(signature)
+                    .is_ok_and(|s| key.verify(message, &s).is_ok())
             }),
             _ => p521::PublicKey::from_public_key_der(spki).is_ok_and(|key| {
                 let key = p521::ecdsa::VerifyingKey::from_affine(*key.as_affine());
-                let signature = p521::ecdsa::DerSignature::from_bytes(signature).and_then(p521::ecdsa::Signature::try_from);
+                let signature = p521::ecdsa::DerSignature::from_bytes(signature)
+                    .and_then(p521::ecdsa::Signature::try_from);
                 key.is_ok_and(|key| signature.is_ok_and(|s| key.verify(message, &s).is_ok()))
             }),
         })

@@ -45,7 +45,9 @@ impl Site {
 
     /// What is known of an OpenID Connect provider.
     pub fn client(&self, id: &str) -> Result<&Rc<oidc::Client>, Fault> {
-        self.clients.get(id).ok_or_else(|| Fault::new(Code::NotReady, "no OpenID Connect provider has that id"))
+        self.clients
+            .get(id)
+            .ok_or_else(|| Fault::new(Code::NotReady, "no OpenID Connect provider has that id"))
     }
 
     /// The provider of that id.

@@ -5,12 +5,14 @@ use std::rc::Rc;
 
 use url::Url;
 
+use super::duration;
 use super::env::{self, Environment};
 use super::paths::Paths;
 use super::problems::At;
 use super::provider::{self, Provider};
-use super::raw::{self, Allow, Attribute, EmailVerified, MappingFrom, PasswordMode, ProvisioningMode, Switch};
-use super::duration;
+use super::raw::{
+    self, Allow, Attribute, EmailVerified, MappingFrom, PasswordMode, ProvisioningMode, Switch,
+};
 use crate::secret::Secret;
 use crate::surface::Path;
 
@@ -265,11 +267,15 @@ impl Account {
 
 /// Checks one account.
 pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Environment) -> Account {
-    if code.is_empty() || code.len() > 64 || !code.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+    if code.is_empty()
+        || code.len() > 64
+        || !code.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    {
         at.field("code").problem("expected 1 to 64 letters, digits, '-', '_' and '.'");
     }
     if raw.origins.is_empty() {
-        at.field("origins").problem("is missing: where the account is served, such as https://app.example.com");
+        at.field("origins")
+            .problem("is missing: where the account is served, such as https://app.example.com");
     }
     let origins = raw
         .origins
@@ -292,7 +298,8 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
         })
         .collect();
     if enabled && raw.identity_providers.is_empty() {
-        at.field("identity_providers").problem("is empty: single sign-on is enabled, so at least one is needed");
+        at.field("identity_providers")
+            .problem("is empty: single sign-on is enabled, so at least one is needed");
     }
     let directory = directory(&at.field("directory"), raw.directory.as_ref(), env);
     let mapping = mapping(&at.field("mapping"), raw.mapping.as_ref());
@@ -300,15 +307,21 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
     if password.mode == PasswordMode::Admins && enabled {
         // Without roles to look up nobody could be told from an administrator.
         if matches!(directory, Directory::None) {
-            at.field("password").field("mode").problem("admins needs a directory that knows the administrators");
+            at.field("password")
+                .field("mode")
+                .problem("admins needs a directory that knows the administrators");
         }
         if password.admin_roles.is_empty() {
-            at.field("password").field("admin_roles").problem("is empty: mode admins needs at least one role");
+            at.field("password")
+                .field("admin_roles")
+                .problem("is empty: mode admins needs at least one role");
         }
     }
     let provisioning = provisioning(&at.field("provisioning"), raw.provisioning.as_ref());
     if provisioning.mode != ProvisioningMode::Off && matches!(directory, Directory::None) {
-        at.field("provisioning").field("mode").problem("needs a directory: without one the identity is the user");
+        at.field("provisioning")
+            .field("mode")
+            .problem("needs a directory: without one the identity is the user");
     }
     let (not_before, not_before_users) = not_before(at, raw);
     Account {
@@ -354,7 +367,11 @@ fn mapping(at: &At<'_>, raw: Option<&raw::Mapping>) -> Mapping {
     }
     let code = raw.default_country_code.as_deref().map(|code| code.trim_start_matches('+').to_owned());
     if let Some(code) = &code {
-        if code.is_empty() || code.len() > 3 || !code.bytes().all(|b| b.is_ascii_digit()) || code.starts_with('0') {
+        if code.is_empty()
+            || code.len() > 3
+            || !code.bytes().all(|b| b.is_ascii_digit())
+            || code.starts_with('0')
+        {
             at.field("default_country_code").problem("expected one to three digits, such as \"86\"");
         }
     }
@@ -372,7 +389,9 @@ fn mapping(at: &At<'_>, raw: Option<&raw::Mapping>) -> Mapping {
 fn directory(at: &At<'_>, raw: Option<&raw::Directory>, env: &dyn Environment) -> Directory {
     let Some(raw) = raw else { return Directory::None };
     match (&raw.r#static, &raw.scim) {
-        (Some(list), None) => Directory::Static(static_users(&at.field("static").field("users"), &list.users)),
+        (Some(list), None) => {
+            Directory::Static(static_users(&at.field("static").field("users"), &list.users))
+        }
         (None, Some(scim)) => {
             let at = at.field("scim");
             let Some(mut url) = provider::required_url(&at, "url", &scim.url) else { return Directory::None };
@@ -403,7 +422,9 @@ fn static_users(at: &At<'_>, raw: &[raw::StaticUser]) -> Vec<StaticUser> {
             if user.username.is_empty() {
                 at.index(i).field("username").problem("is missing");
             } else if !names.insert(user.username.as_str()) {
-                at.index(i).field("username").problem(format!("{:?} is another user's already", user.username));
+                at.index(i)
+                    .field("username")
+                    .problem(format!("{:?} is another user's already", user.username));
             }
             StaticUser {
                 username: user.username.clone(),
@@ -489,7 +510,13 @@ fn password(at: &At<'_>, raw: Option<&raw::Password>) -> Password {
         page: raw.page.clone(),
         attempts: AttemptLimit {
             limit,
-            window: duration::field(&at.field("attempts"), "window", &attempts.window, 300_000, (1_000, 86_400_000)),
+            window: duration::field(
+                &at.field("attempts"),
+                "window",
+                &attempts.window,
+                300_000,
+                (1_000, 86_400_000),
+            ),
         },
     }
 }
@@ -579,13 +606,26 @@ fn forward(at: &At<'_>, raw: Option<&raw::Forward>) -> Forward {
 /// Headers that mean something to proxies or frame the message: none of ours to set.
 fn check_header(at: &At<'_>, name: &str) {
     const RESERVED: [&str; 12] = [
-        "host", "cookie", "connection", "content-length", "content-type", "content-encoding", "te",
-        "transfer-encoding", "upgrade", "expect", "forwarded", "authorization",
+        "host",
+        "cookie",
+        "connection",
+        "content-length",
+        "content-type",
+        "content-encoding",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "expect",
+        "forwarded",
+        "authorization",
     ];
     let lower = name.to_ascii_lowercase();
     if !header_name(&lower) {
         at.problem("expected a header name");
-    } else if RESERVED.contains(&lower.as_str()) || lower.starts_with("x-envoy-") || lower.starts_with("x-forwarded-") {
+    } else if RESERVED.contains(&lower.as_str())
+        || lower.starts_with("x-envoy-")
+        || lower.starts_with("x-forwarded-")
+    {
         at.problem("is a header the filter does not set");
     }
 }

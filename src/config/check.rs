@@ -5,7 +5,9 @@ use std::rc::Rc;
 
 use super::env::{self, Environment};
 use super::problems::{At, Problem, Problems};
-use super::{account, document, duration, raw, schema, Account, Clusters, Config, Cookies, SameSite, SessionSettings};
+use super::{
+    account, document, duration, raw, schema, Account, Clusters, Config, Cookies, SameSite, SessionSettings,
+};
 use crate::session::KeyRing;
 
 /// Reads and checks a configuration: a JSON object, or the bytes of a `google.protobuf.Struct`.
@@ -56,7 +58,9 @@ fn configuration(at: &At<'_>, raw: &raw::Configuration, env: &dyn Environment) -
             let served = by_authority.entry(origin.authority.clone()).or_default();
             if served.iter().any(|other| Rc::ptr_eq(other, &account)) {
                 at.field("origins").problem(format!("{} is listed twice", origin.authority));
-            } else if let Some(other) = served.first().filter(|other| other.forward.prefix != account.forward.prefix) {
+            } else if let Some(other) =
+                served.first().filter(|other| other.forward.prefix != account.forward.prefix)
+            {
                 at.field("forward").field("prefix").problem(format!(
                     "must be the prefix of account {:?}, which is served at the same origin",
                     other.code
@@ -99,7 +103,10 @@ fn session(at: &At<'_>, raw: &raw::Session, env: &dyn Environment) -> SessionSet
     }
     for (i, key) in raw.keys.iter().enumerate() {
         let at = at.field("keys").index(i);
-        if key.id.is_empty() || key.id.len() > 32 || !key.id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
+        if key.id.is_empty()
+            || key.id.len() > 32
+            || !key.id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        {
             at.field("id").problem("expected 1 to 32 letters, digits, '-' and '_'");
         } else if !ids.insert(key.id.as_str()) {
             at.field("id").problem(format!("{:?} is another key's already", key.id));
@@ -123,7 +130,10 @@ fn session(at: &At<'_>, raw: &raw::Session, env: &dyn Environment) -> SessionSet
 
 fn cookies(at: &At<'_>, raw: &raw::Cookies) -> Cookies {
     let name = raw.name.clone().unwrap_or_else(|| "sso".into());
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
+    if name.is_empty()
+        || name.len() > 64
+        || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    {
         at.field("name").problem("expected 1 to 64 letters, digits, '-' and '_'");
     }
     let secure = raw.secure.unwrap_or(true);
@@ -146,7 +156,9 @@ fn cookies(at: &At<'_>, raw: &raw::Cookies) -> Cookies {
 
 fn pages(at: &At<'_>, raw: &raw::Pages) -> raw::Pages {
     if let Some(accent) = &raw.accent {
-        let hex = accent.strip_prefix('#').is_some_and(|h| h.len() == 6 && h.bytes().all(|b| b.is_ascii_hexdigit()));
+        let hex = accent
+            .strip_prefix('#')
+            .is_some_and(|h| h.len() == 6 && h.bytes().all(|b| b.is_ascii_hexdigit()));
         if !hex {
             at.field("accent").problem("expected a colour such as #1a5fb4");
         }

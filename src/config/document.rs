@@ -170,13 +170,17 @@ mod tests {
             Value::Bool(b) => vec![4 << 3, u8::from(*b)],
             Value::Number(n) => [vec![2 << 3 | 1], n.as_f64().unwrap().to_le_bytes().to_vec()].concat(),
             Value::String(s) => field(3, s.as_bytes()),
-            Value::Array(list) => field(6, &list.iter().flat_map(|v| field(1, &encode(v))).collect::<Vec<_>>()),
+            Value::Array(list) => {
+                field(6, &list.iter().flat_map(|v| field(1, &encode(v))).collect::<Vec<_>>())
+            }
             Value::Object(map) => field(5, &encode_map(map)),
         }
     }
 
     fn encode_map(map: &Map<String, Value>) -> Vec<u8> {
-        map.iter().flat_map(|(k, v)| field(1, &[field(1, k.as_bytes()), field(2, &encode(v))].concat())).collect()
+        map.iter()
+            .flat_map(|(k, v)| field(1, &[field(1, k.as_bytes()), field(2, &encode(v))].concat()))
+            .collect()
     }
 
     #[test]

@@ -28,7 +28,8 @@ pub fn field(at: &At<'_>, name: &str, value: &Option<String>, default: u64, rang
             default
         }
         None => {
-            at.field(name).problem(format!("expected a duration such as \"30s\", \"15m\", \"8h\", found {text:?}"));
+            at.field(name)
+                .problem(format!("expected a duration such as \"30s\", \"15m\", \"8h\", found {text:?}"));
             default
         }
     }
@@ -49,10 +50,14 @@ mod tests {
 
     #[test]
     fn reads_whole_numbers_with_a_unit() {
-        for (text, ms) in [("30s", 30_000), ("15m", 900_000), ("8h", 28_800_000), ("30d", 2_592_000_000), ("250ms", 250)] {
+        for (text, ms) in
+            [("30s", 30_000), ("15m", 900_000), ("8h", 28_800_000), ("30d", 2_592_000_000), ("250ms", 250)]
+        {
             assert_eq!(parse(text), Some(ms), "{text}");
         }
-        for text in ["", "s", "30", "1.5h", "-1s", "1 s", "1S", "99999999999999999999s", "18446744073709551615d"] {
+        for text in
+            ["", "s", "30", "1.5h", "-1s", "1 s", "1S", "99999999999999999999s", "18446744073709551615d"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -43,12 +43,19 @@ pub fn secret(at: &At<'_>, raw: &raw::Secret, env: &dyn Environment) -> Option<S
 }
 
 /// The same for a secret whose `env` and `value` stand beside other fields.
-pub fn named(at: &At<'_>, variable: Option<&str>, value: Option<&str>, env: &dyn Environment) -> Option<Secret> {
+pub fn named(
+    at: &At<'_>,
+    variable: Option<&str>,
+    value: Option<&str>,
+    env: &dyn Environment,
+) -> Option<Secret> {
     match (variable, value) {
         (Some(name), None) => match env.get(name) {
             Some(text) if !text.is_empty() => Some(Secret::new(text)),
             _ if env.lenient() => {
-                at.field("env").warning(format!("{name} is not set here; it must be among the VM's environment variables"));
+                at.field("env").warning(format!(
+                    "{name} is not set here; it must be among the VM's environment variables"
+                ));
                 None
             }
             _ => {

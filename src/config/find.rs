@@ -8,7 +8,8 @@ use serde_json::Value;
 pub fn find_in_text(text: &str) -> Result<Vec<Value>, String> {
     let mut documents = Vec::new();
     for document in serde_norway::Deserializer::from_str(text) {
-        let value = Value::deserialize(document).map_err(|error| format!("is neither YAML nor JSON: {error}"))?;
+        let value =
+            Value::deserialize(document).map_err(|error| format!("is neither YAML nor JSON: {error}"))?;
         if !value.is_null() {
             documents.push(value);
         }
@@ -62,7 +63,11 @@ mod tests {
             assert_eq!(find_in_text(&document.to_string()), Ok(vec![own.clone()]), "{document}");
         }
         assert_eq!(find_in_text("session: {}\naccounts: []\n---\nkind: Service\n"), Ok(vec![own]));
-        assert_eq!(find_in_text("sesion: {}"), Ok(vec![json!({ "sesion": {} })]), "judged as a configuration");
+        assert_eq!(
+            find_in_text("sesion: {}"),
+            Ok(vec![json!({ "sesion": {} })]),
+            "judged as a configuration"
+        );
         assert!(find_in_text("").is_err());
         assert!(find_in_text("a: [").is_err());
     }

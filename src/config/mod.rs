@@ -27,9 +27,9 @@ pub use account::{
 };
 pub use check::load;
 pub use clusters::Clusters;
+pub use env::{Environment, Placeholders, ProcessEnvironment};
 #[cfg(not(target_family = "wasm"))]
 pub use find::find_in_text;
-pub use env::{Environment, Placeholders, ProcessEnvironment};
 pub use paths::{Endpoint, Paths};
 pub use problems::Problem;
 pub use provider::{
@@ -37,7 +37,7 @@ pub use provider::{
 };
 pub use raw::{
     Allow, Attribute, ClientAuth, EmailVerified, IdpInitiated, MappingFrom, NameIdFormat, PasswordMode,
-    ProvisioningMode, ResponseMode, SamlBinding, SameSite,
+    ProvisioningMode, ResponseMode, SameSite, SamlBinding,
 };
 
 use crate::session::KeyRing;

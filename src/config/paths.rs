@@ -44,8 +44,18 @@ impl Paths {
             (SamlLogout, "saml_logout", &raw.saml_logout, "/sso/saml/logout?u={code}"),
             (Logout, "logout", &raw.logout, "/sso/logout"),
             (LogoutComplete, "logout_complete", &raw.logout_complete, "/sso/logout-complete"),
-            (BackchannelLogout, "backchannel_logout", &raw.backchannel_logout, "/sso/backchannel-logout?u={code}"),
-            (FrontchannelLogout, "frontchannel_logout", &raw.frontchannel_logout, "/sso/frontchannel-logout?u={code}"),
+            (
+                BackchannelLogout,
+                "backchannel_logout",
+                &raw.backchannel_logout,
+                "/sso/backchannel-logout?u={code}",
+            ),
+            (
+                FrontchannelLogout,
+                "frontchannel_logout",
+                &raw.frontchannel_logout,
+                "/sso/frontchannel-logout?u={code}",
+            ),
             (Session, "session", &raw.session, "/sso/session"),
             (Invitation, "invitation", &raw.invitation, "/sso/invitation"),
             (Admin, "admin", &raw.admin, "/sso/admin"),
@@ -58,7 +68,9 @@ impl Paths {
                 Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
                 None => (value.clone(), None),
             };
-            if !path.starts_with('/') || crate::surface::Path::read(path.as_bytes()).plain() != Some(path.as_str()) {
+            if !path.starts_with('/')
+                || crate::surface::Path::read(path.as_bytes()).plain() != Some(path.as_str())
+            {
                 at.field(name).problem(format!(
                     "expected an absolute path in its plain form, such as {default:?}, found {written:?}"
                 ));

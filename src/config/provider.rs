@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
+use super::duration;
 use super::env::{self, Environment};
 use super::problems::At;
 use super::raw::{self, ClientAuth, IdpInitiated, NameIdFormat, ResponseMode, SamlBinding};
-use super::duration;
 use crate::secret::Secret;
 
 /// An identity provider of one account.
@@ -188,14 +188,31 @@ pub struct Saml {
 /// Parameters of the authorization request that the filter sets itself (RFC 6749 section 4.1.1,
 /// RFC 7636, OpenID Connect Core 3.1.2.1, RFC 9101, RFC 9126).
 const OWN_AUTHORIZATION_PARAMS: [&str; 12] = [
-    "client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
-    "code_challenge", "code_challenge_method", "request", "request_uri", "registration",
+    "client_id",
+    "redirect_uri",
+    "response_type",
+    "response_mode",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "request",
+    "request_uri",
+    "registration",
 ];
 
 /// Parameters of the token request that the filter sets itself.
 const OWN_TOKEN_PARAMS: [&str; 9] = [
-    "client_id", "client_secret", "grant_type", "code", "code_verifier", "redirect_uri", "refresh_token",
-    "client_assertion", "client_assertion_type",
+    "client_id",
+    "client_secret",
+    "grant_type",
+    "code",
+    "code_verifier",
+    "redirect_uri",
+    "refresh_token",
+    "client_assertion",
+    "client_assertion_type",
 ];
 
 /// Checks one provider; `None` after a problem that leaves nothing to work with.
@@ -246,7 +263,8 @@ fn oidc(at: &At<'_>, raw: &raw::Oidc, env: &dyn Environment) -> Option<Oidc> {
             }
         }
     }
-    let mut scope = raw.scope.clone().unwrap_or_else(|| ["openid", "email", "profile"].map(String::from).into());
+    let mut scope =
+        raw.scope.clone().unwrap_or_else(|| ["openid", "email", "profile"].map(String::from).into());
     scope_tokens(at, &scope);
     if !scope.iter().any(|s| s == "openid") {
         if raw.scope.is_some() {
@@ -263,9 +281,11 @@ fn oidc(at: &At<'_>, raw: &raw::Oidc, env: &dyn Environment) -> Option<Oidc> {
     ];
     if let Some(alg) = &raw.id_token_signed_response_alg {
         if !ALGS.contains(&alg.as_str()) {
-            at.field("id_token_signed_response_alg").problem(format!("expected one of {}, found {alg:?}", ALGS.join(", ")));
+            at.field("id_token_signed_response_alg")
+                .problem(format!("expected one of {}, found {alg:?}", ALGS.join(", ")));
         } else if alg.starts_with("HS") && raw.client_secret.is_none() {
-            at.field("id_token_signed_response_alg").problem(format!("{alg} needs a client_secret, which is its key"));
+            at.field("id_token_signed_response_alg")
+                .problem(format!("{alg} needs a client_secret, which is its key"));
         }
     }
     let client = credentials(at, &raw.client_id, &raw.client_secret, raw.client_auth, &raw.client_key, env);
@@ -367,7 +387,12 @@ fn saml(at: &At<'_>, raw: &raw::Saml, env: &dyn Environment) -> Saml {
     }
 }
 
-fn saml_key(at: &At<'_>, key: &raw::Secret, certificate: &Option<String>, env: &dyn Environment) -> Option<SamlKey> {
+fn saml_key(
+    at: &At<'_>,
+    key: &raw::Secret,
+    certificate: &Option<String>,
+    env: &dyn Environment,
+) -> Option<SamlKey> {
     if let Some(pem) = certificate {
         if let Err(why) = crate::saml::check_certificate(pem) {
             at.field("certificate").problem(why);

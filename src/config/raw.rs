@@ -13,8 +13,9 @@ macro_rules! raw {
         $(
             $(#[$meta])*
             #[derive(Clone, Debug, Default, Deserialize)]
-            #[cfg_attr(not(target_family = "wasm"), derive(JsonSchema))]
-            #[serde(deny_unknown_fields)]
+            // Unknown fields are found by `config::schema`, which is made from these types; a second
+            // check by serde would be 50 KB of wasm.
+            #[cfg_attr(not(target_family = "wasm"), derive(JsonSchema), serde(deny_unknown_fields))]
             pub struct $name { $($(#[$field_meta])* #[serde(default)] pub $field: $ty,)* }
         )*
     };

@@ -67,7 +67,8 @@ impl<'s> Walk<'s> {
             match (properties.and_then(|p| p.get(name)), others) {
                 (Some(schema), _) => self.value(value, schema, &at),
                 (None, Some(Value::Bool(false))) => {
-                    let known: Vec<&str> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+                    let known: Vec<&str> =
+                        properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
                     at.problem(match closest(name, &known) {
                         Some(near) => format!("unknown field; did you mean {near}?"),
                         None => format!("unknown field; expected one of {}", known.join(", ")),
@@ -168,7 +169,12 @@ fn found(value: &Value) -> String {
 
 /// The known name that differs by at most two edits.
 fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    known.iter().map(|k| (distance(name, k), *k)).filter(|(d, k)| *d <= 2 && *d < k.len()).min().map(|(_, k)| k)
+    known
+        .iter()
+        .map(|k| (distance(name, k), *k))
+        .filter(|(d, k)| *d <= 2 && *d < k.len())
+        .min()
+        .map(|(_, k)| k)
 }
 
 /// Levenshtein distance, by rows.
@@ -285,7 +291,8 @@ mod tests {
 
     #[test]
     fn null_and_an_unquoted_off_are_understood() {
-        let mut document = json!({ "cookies": { "domain": null }, "accounts": [{ "provisioning": { "mode": false } }] });
+        let mut document =
+            json!({ "cookies": { "domain": null }, "accounts": [{ "provisioning": { "mode": false } }] });
         let problems = Problems::default();
         check(&mut document, &problems.root());
         assert!(problems.problems.into_inner().is_empty());

@@ -90,8 +90,11 @@ pub(super) async fn create(
         return Ok(user);
     };
     let lock = Lock::key(&account.code, &mapped.value);
-    for _ in 0..LOOKS {
-        if let Some(held) = Lock::take(ask.host(), &lock, 4 * server.timeout + 1_000) {
+    for look in 0..=LOOKS {
+        // Whoever does not get the lock looks again, and in the end creates too: a directory makes no second
+        // user of a name (RFC 7644 section 3.3, 409 `uniqueness`), and the one it made is found.
+        let held = Lock::take(ask.host(), &lock, 4 * server.timeout + 1_000);
+        if held.is_some() || look == LOOKS {
             // Between the lookup that found nobody and the lock, the login that held it may have created.
             let result = async {
                 if let Some(user) = resolve::existing(ask, account, cache, identity, mapped).await? {
@@ -124,7 +127,9 @@ pub(super) async fn create(
                 }
             }
             .await;
-            held.release(ask.host());
+            if let Some(held) = held {
+                held.release(ask.host());
+            }
             return result;
         }
         // Another login is creating this user: a lookup is as long a wait as it takes.

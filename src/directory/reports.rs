@@ -137,8 +137,10 @@ impl Survey {
             reasons.push(format!("{} active users could not sign in with the mapping", self.active_problems));
         }
         if self.never_count > 0 {
-            reasons
-                .push(format!("{} active users have never signed in through single sign-on", self.never_count));
+            reasons.push(format!(
+                "{} active users have never signed in through single sign-on",
+                self.never_count
+            ));
         }
         if self.administrators.is_empty() {
             reasons.push("no administrator has signed in through single sign-on".to_owned());

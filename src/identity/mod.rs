@@ -82,8 +82,16 @@ impl Identity {
             MappingFrom::Saml => 2,
         };
         json!([
-            source, self.provider, self.issuer, self.subject, needed(&self.claims, mapping),
-            needed(&self.mapped, mapping), self.auth_time, self.acr, self.sid, self.not_after
+            source,
+            self.provider,
+            self.issuer,
+            self.subject,
+            needed(&self.claims, mapping),
+            needed(&self.mapped, mapping),
+            self.auth_time,
+            self.acr,
+            self.sid,
+            self.not_after
         ])
     }
 

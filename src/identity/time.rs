@@ -35,10 +35,16 @@ pub fn parse_rfc3339(text: &str) -> Option<u64> {
     }
     let offset = match rest.as_bytes() {
         [b'Z' | b'z'] => 0,
-        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] if [h1, h2, m1, m2].iter().all(|b| b.is_ascii_digit()) => {
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2]
+            if [h1, h2, m1, m2].iter().all(|b| b.is_ascii_digit()) =>
+        {
             let digit = |b: &u8| i64::from(b - b'0');
             let minutes = (digit(h1) * 10 + digit(h2)) * 60 + digit(m1) * 10 + digit(m2);
-            if *sign == b'+' { minutes } else { -minutes }
+            if *sign == b'+' {
+                minutes
+            } else {
+                -minutes
+            }
         }
         _ => return None,
     };
@@ -65,7 +71,17 @@ mod tests {
         ] {
             assert_eq!(parse_rfc3339(text), Some(ms), "{text}");
         }
-        for text in ["", "2026-11-22", "2026-11-22T10:00:00", "2026-02-29T10:00:00Z", "2026-13-01T10:00:00Z", "2026-11-22T10:00:00.Z", "1969-12-31T23:59:59Z", "2026-11-22T24:00:00Z", "２０２６-11-22T10:00:00Z"] {
+        for text in [
+            "",
+            "2026-11-22",
+            "2026-11-22T10:00:00",
+            "2026-02-29T10:00:00Z",
+            "2026-13-01T10:00:00Z",
+            "2026-11-22T10:00:00.Z",
+            "1969-12-31T23:59:59Z",
+            "2026-11-22T24:00:00Z",
+            "２０２６-11-22T10:00:00Z",
+        ] {
             assert_eq!(parse_rfc3339(text), None, "{text}");
         }
     }

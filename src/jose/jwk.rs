@@ -78,12 +78,12 @@ impl Key {
             (Some("EC"), Some("P-256")) => {
                 Public::P256(p256::ecdsa::VerifyingKey::from_sec1_bytes(&point(32)?).map_err(off_curve)?)
             }
-            (Some("EC"), Some("P-384")) => {
-                Public::P384(Point::new(Curve::P384, point(Curve::P384.size())?).ok_or_else(|| off_curve(()))?)
-            }
-            (Some("EC"), Some("P-521")) => {
-                Public::P521(Point::new(Curve::P521, point(Curve::P521.size())?).ok_or_else(|| off_curve(()))?)
-            }
+            (Some("EC"), Some("P-384")) => Public::P384(
+                Point::new(Curve::P384, point(Curve::P384.size())?).ok_or_else(|| off_curve(()))?,
+            ),
+            (Some("EC"), Some("P-521")) => Public::P521(
+                Point::new(Curve::P521, point(Curve::P521.size())?).ok_or_else(|| off_curve(()))?,
+            ),
             (Some("OKP"), Some("Ed25519")) => {
                 let x: [u8; 32] = bytes("x")?.try_into().map_err(|_| "x is not of 32 bytes")?;
                 Public::Ed25519(ed25519_dalek::VerifyingKey::from_bytes(&x).map_err(off_curve)?)

@@ -21,7 +21,8 @@ const MAX_FLOWS: usize = 20;
 const MAX_BYTES: usize = 16 * 1024;
 
 /// States that were used: a copied flow cookie does not make a state good twice on this Envoy.
-const USED: SharedSet = SharedSet { name: "sso.used", buckets: 1024, capacity: 64, when_full: WhenFull::Evict };
+const USED: SharedSet =
+    SharedSet { name: "sso.used", buckets: 1024, capacity: 64, when_full: WhenFull::Evict };
 
 /// What an authorization request may ask for beyond the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,21 +69,30 @@ pub struct Flow {
 
 /// Its cookie's name: the beginning of the state tells logins apart.
 fn name(cookies: &Cookies, state: &str) -> String {
-    let handle: String = state.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(12).collect();
+    let handle: String =
+        state.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(12).collect();
     format!("{}-flow-{handle}", cookies.name)
 }
 
 impl Flow {
     /// The `set-cookie` values that begin this login: its own, and the end of those that are too many.
     /// `cross_site`: the answer comes as a cross-site POST, which carries no `Lax` cookie.
-    pub fn begin(&self, host: &dyn Host, config: &Config, account: &str, head: &Head, cross_site: bool) -> Result<Vec<String>, Fault> {
+    pub fn begin(
+        &self,
+        host: &dyn Host,
+        config: &Config,
+        account: &str,
+        head: &Head,
+        cross_site: bool,
+    ) -> Result<Vec<String>, Fault> {
         let plain = serde_json::to_vec(self).map_err(|_| Fault::new(Code::NotReady, "a flow is no JSON"))?;
         let sealed = config.session.keys.seal(host, Purpose::Flow, account, &plain)?;
         let same_site = match cross_site && config.cookies.secure {
             true => SameSite::None,
             false => SameSite::Lax,
         };
-        let attributes = cookie::Attributes { cookies: &config.cookies, same_site, max_age: Some(LIFETIME / 1000) };
+        let attributes =
+            cookie::Attributes { cookies: &config.cookies, same_site, max_age: Some(LIFETIME / 1000) };
         let own = name(&config.cookies, &self.state);
         let mut list = surplus(config, head, host.now(), own.len() + sealed.len());
         list.push(cookie::set(&own, &sealed, attributes));
@@ -90,7 +100,13 @@ impl Flow {
     }
 
     /// The login that this state belongs to, in this browser, for this account. It is used up.
-    pub fn take(host: &dyn Host, config: &Config, account: &str, head: &Head, state: &str) -> Result<(Self, String), Fault> {
+    pub fn take(
+        host: &dyn Host,
+        config: &Config,
+        account: &str,
+        head: &Head,
+        state: &str,
+    ) -> Result<(Self, String), Fault> {
         let unknown = |why: &str| Fault::new(Code::StateUnknown, format!("state: {why}"));
         let own = name(&config.cookies, state);
         let jar = head.jar(&config.cookies);
@@ -100,8 +116,13 @@ impl Flow {
             return Err(unknown("two flow cookies of one name"));
         }
         let text = std::str::from_utf8(text).map_err(|_| unknown("the flow cookie is no text"))?;
-        let (code, plain) = config.session.keys.open(Purpose::Flow, text).ok_or_else(|| unknown("the flow cookie does not open"))?;
-        let flow: Self = serde_json::from_slice(&plain).map_err(|_| unknown("the flow cookie is of another version"))?;
+        let (code, plain) = config
+            .session
+            .keys
+            .open(Purpose::Flow, text)
+            .ok_or_else(|| unknown("the flow cookie does not open"))?;
+        let flow: Self =
+            serde_json::from_slice(&plain).map_err(|_| unknown("the flow cookie is of another version"))?;
         if code != account {
             return Err(unknown("it belongs to another account"));
         }
@@ -112,7 +133,9 @@ impl Flow {
         if now.saturating_sub(flow.started) >= LIFETIME || flow.started > now.saturating_add(60_000) {
             return Err(unknown("the login took longer than ten minutes"));
         }
-        if USED.insert(host, &id_of(&flow.state), flow.started.saturating_add(LIFETIME), now) == Inserted::Known {
+        if USED.insert(host, &id_of(&flow.state), flow.started.saturating_add(LIFETIME), now)
+            == Inserted::Known
+        {
             return Err(unknown("it was used already"));
         }
         Ok((flow, cookie::delete(&own, &config.cookies)))

@@ -32,7 +32,11 @@ pub fn open_session(asked: &Asked, site: &Site, session: Session) -> Result<Vec<
     let world = &asked.world;
     let host = &*world.host;
     let sealed = session.seal(host, &world.config, &site.account)?;
-    let place = Place { provider: Some(&session.origin.provider).map(String::as_str).filter(|p| !p.is_empty()), user: Some(&session.user.username), ..asked.place() };
+    let place = Place {
+        provider: Some(&session.origin.provider).map(String::as_str).filter(|p| !p.is_empty()),
+        user: Some(&session.user.username),
+        ..asked.place()
+    };
     let method = session.method.as_str();
     if let Visitor::Known(old) = asked.visitor() {
         old.mark.end(host, old.session.opened.saturating_add(world.config.session.lifetime));

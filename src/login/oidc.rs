@@ -40,9 +40,16 @@ pub fn finish(asked: Rc<Asked>, parameters: Vec<u8>) -> Ruling {
     Ruling::Flow(Task::new(ask, flow), asked)
 }
 
-async fn start_login(ask: &Ask, asked: &Asked, provider: &str, target: String, extras: Extras) -> Result<Answer, Fault> {
+pub(super) async fn start_login(
+    ask: &Ask,
+    asked: &Asked,
+    provider: &str,
+    target: String,
+    extras: Extras,
+) -> Result<Answer, Fault> {
     let (site, origin) = asked.site_and_origin()?;
-    let provider = site.provider(provider).ok_or_else(|| Fault::new(Code::RequestInvalid, "no such provider"))?;
+    let provider =
+        site.provider(provider).ok_or_else(|| Fault::new(Code::RequestInvalid, "no such provider"))?;
     let redirect_uri = format!("{origin}{}", site.account.paths.registered(Endpoint::OidcCallback));
     let state = random_token::<24>(ask.host())?;
     let nonce = random_token::<24>(ask.host())?;
@@ -72,7 +79,16 @@ async fn start_login(ask: &Ask, asked: &Asked, provider: &str, target: String, e
     };
     let verifier = pkce.verifier.expose().to_owned();
     let started = ask.now();
-    let flow = Flow { provider: provider.id.clone(), state, nonce, verifier, return_to: target, redirect_uri, started, extras };
+    let flow = Flow {
+        provider: provider.id.clone(),
+        state,
+        nonce,
+        verifier,
+        return_to: target,
+        redirect_uri,
+        started,
+        extras,
+    };
     let cookies = flow.begin(ask.host(), &asked.world.config, &site.account.code, &asked.head, form_post)?;
     let mut answer = Answer::redirect(url.as_str()).with_code(Code::LoginRequired.as_str());
     if let Visitor::Stale = asked.visitor() {
@@ -92,7 +108,8 @@ fn unusable(fault: Fault) -> Fault {
 async fn finish_login(ask: &Ask, asked: &Asked, parameters: &[u8]) -> Result<Answer, Fault> {
     let (site, _) = asked.site_and_origin()?;
     let callback = Callback::parse(parameters)?;
-    let (flow, forget) = Flow::take(ask.host(), &asked.world.config, &site.account.code, &asked.head, &callback.state)?;
+    let (flow, forget) =
+        Flow::take(ask.host(), &asked.world.config, &site.account.code, &asked.head, &callback.state)?;
     let place = Place { provider: Some(&flow.provider), ..asked.place() };
     // The flow is used up: whatever comes of it, its cookie goes.
     let answer = match complete(ask, asked, &site, &flow, &callback).await {
@@ -105,8 +122,16 @@ async fn finish_login(ask: &Ask, asked: &Asked, parameters: &[u8]) -> Result<Ans
     Ok(answer.with_cookie(&forget))
 }
 
-async fn complete(ask: &Ask, asked: &Asked, site: &Site, flow: &Flow, callback: &Callback) -> Result<Answer, Fault> {
-    let provider = site.provider(&flow.provider).ok_or_else(|| Fault::new(Code::StateUnknown, "its provider is gone"))?;
+async fn complete(
+    ask: &Ask,
+    asked: &Asked,
+    site: &Site,
+    flow: &Flow,
+    callback: &Callback,
+) -> Result<Answer, Fault> {
+    let provider = site
+        .provider(&flow.provider)
+        .ok_or_else(|| Fault::new(Code::StateUnknown, "its provider is gone"))?;
     let (identity, tokens) = match &provider.protocol {
         Protocol::Oidc(oidc) => openid(ask, site, oidc, flow, callback).await?,
         Protocol::OAuth2(oauth2) => plain(ask, oauth2, flow, callback).await?,
@@ -122,7 +147,9 @@ async fn complete(ask: &Ask, asked: &Asked, site: &Site, flow: &Flow, callback: 
             };
             opened(asked, site, session, &flow.return_to)
         }
-        Resolution::Invitation { email, roles } => super::invitation::offer(ask, asked, site, flow, &identity, tokens, &email, &roles),
+        Resolution::Invitation { email, roles } => {
+            super::invitation::offer(ask, asked, site, flow, &identity, tokens, &email, &roles)
+        }
     }
 }
 
@@ -137,14 +164,21 @@ pub(super) fn forwarded(ask: &Ask, asked: &Asked, site: &Site, identity: &Identi
 }
 
 /// OpenID Connect Core section 3.1: code, tokens, ID token, and UserInfo where something is missing.
-async fn openid(ask: &Ask, site: &Site, oidc: &Oidc, flow: &Flow, callback: &Callback) -> Result<(Identity, Tokens), Fault> {
+async fn openid(
+    ask: &Ask,
+    site: &Site,
+    oidc: &Oidc,
+    flow: &Flow,
+    callback: &Callback,
+) -> Result<(Identity, Tokens), Fault> {
     let client = site.client(&flow.provider)?;
     let metadata = client.metadata_for_callback(ask).await?;
     let code = callback.code(&metadata)?;
     let endpoint = token::Endpoint::of_oidc(oidc, &metadata);
     let verifier = Secret::new(flow.verifier.clone());
     let tokens = token::exchange(ask, &endpoint, code, &flow.redirect_uri, Some(&verifier)).await?;
-    let id_token = tokens.id_token.as_ref().ok_or_else(|| Fault::new(Code::IdpInvalidAnswer, "no ID token"))?;
+    let id_token =
+        tokens.id_token.as_ref().ok_or_else(|| Fault::new(Code::IdpInvalidAnswer, "no ID token"))?;
     let moment = id_token::Moment::Login { nonce: &flow.nonce, max_age: flow.extras.max_age };
     let claims = id_token::verify(ask, client, id_token, tokens.access_token.as_ref(), moment).await?;
     let mut known = claims.all().clone();
@@ -175,13 +209,19 @@ async fn openid(ask: &Ask, site: &Site, oidc: &Oidc, flow: &Flow, callback: &Cal
 /// UserInfo is asked where the mapping reads it, or where a configured claim is in no ID token.
 fn wants_userinfo(account: &Account, claims: &crate::identity::Claims, has_endpoint: bool) -> bool {
     let missing = |claim: &String| crate::json::pointer(claims, claim).is_none();
-    let configured = account.mapping.roles_claim.iter().chain(account.forward.headers.iter().map(|(_, claim)| claim));
+    let configured =
+        account.mapping.roles_claim.iter().chain(account.forward.headers.iter().map(|(_, claim)| claim));
     account.mapping.from == MappingFrom::Userinfo || has_endpoint && configured.into_iter().any(missing)
 }
 
 /// Plain OAuth 2.0: the access token is no proof of who is there but at the UserInfo endpoint it was
 /// made for, asked by us, with a code that only our client could exchange.
-async fn plain(ask: &Ask, oauth2: &OAuth2, flow: &Flow, callback: &Callback) -> Result<(Identity, Tokens), Fault> {
+async fn plain(
+    ask: &Ask,
+    oauth2: &OAuth2,
+    flow: &Flow,
+    callback: &Callback,
+) -> Result<(Identity, Tokens), Fault> {
     if callback.iss.as_ref().is_some_and(|iss| *iss != oauth2.issuer) && !oauth2.issuer.is_empty() {
         return Err(Fault::new(Code::CallbackInvalid, format!("callback: iss is not {:?}", oauth2.issuer)));
     }
@@ -189,7 +229,8 @@ async fn plain(ask: &Ask, oauth2: &OAuth2, flow: &Flow, callback: &Callback) -> 
     let endpoint = token::Endpoint::of_oauth2(oauth2);
     let verifier = Secret::new(flow.verifier.clone());
     let tokens = token::exchange(ask, &endpoint, code, &flow.redirect_uri, Some(&verifier)).await?;
-    let access = tokens.access_token.clone().ok_or_else(|| Fault::new(Code::IdpInvalidAnswer, "no access token"))?;
+    let access =
+        tokens.access_token.clone().ok_or_else(|| Fault::new(Code::IdpInvalidAnswer, "no access token"))?;
     let person = userinfo::fetch_person(ask, oauth2, &access).await?;
     let identity = Identity::verified(
         MappingFrom::Userinfo,
@@ -233,7 +274,8 @@ pub fn form_post(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().take(50).collect();
     let state = pairs.iter().find(|(name, _)| name == "state").map(|(_, value)| value.as_str());
     let bounced = pairs.iter().any(|(name, _)| name == BOUNCED);
-    let waiting = state.is_some_and(|state| super::flow::is_in_progress(&asked.world.config, &asked.head, state));
+    let waiting =
+        state.is_some_and(|state| super::flow::is_in_progress(&asked.world.config, &asked.head, state));
     if state.is_none() || bounced || waiting || !asked.head.is_person() {
         return finish(asked, body);
     }
@@ -241,5 +283,7 @@ pub fn form_post(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
     fields.push((BOUNCED.into(), "1".into()));
     let action = String::from_utf8_lossy(asked.head.target()).into_owned();
     let form = crate::pages::AutoSubmit { action, fields };
-    Ruling::Answer(crate::pages::auto_submit(&asked.page_context(), &form).unwrap_or_else(|fault| asked.refuse(&fault)))
+    Ruling::Answer(
+        crate::pages::auto_submit(&asked.page_context(), &form).unwrap_or_else(|fault| asked.refuse(&fault)),
+    )
 }

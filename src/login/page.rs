@@ -14,7 +14,10 @@ use crate::pages::{self, SignIn};
 pub fn first(asked: Rc<Asked>, stale: bool) -> Ruling {
     let Some(site) = asked.site.clone() else { return Ruling::Answer(asked.refuse(&nobody_here())) };
     let target = String::from_utf8_lossy(asked.head.target()).into_owned();
-    let target = asked.origin().and_then(|origin| return_to::check(&target, origin).ok()).unwrap_or_else(|| "/".into());
+    let target = asked
+        .origin()
+        .and_then(|origin| return_to::check(&target, origin).ok())
+        .unwrap_or_else(|| "/".into());
     if let Some(only) = only_way(&site.account) {
         let id = only.id.clone();
         return begin(asked, &id, &target, flow::Extras::default());
@@ -46,7 +49,9 @@ fn requested(asked: &Asked) -> Result<Way, Fault> {
     for name in ["idp", "return_to", "login_hint", "email", "iss", "target_link_uri", "show"] {
         let query = head.query().unwrap_or_default();
         if url::form_urlencoded::parse(query).filter(|(key, _)| key == name).count() > 1 {
-            return Err(Fault::new(Code::RequestInvalid, format!("{name} stands in the query twice")).about(name));
+            return Err(
+                Fault::new(Code::RequestInvalid, format!("{name} stands in the query twice")).about(name)
+            );
         }
     }
     let target = match head.param("return_to").or_else(|| head.param("target_link_uri")) {
@@ -54,15 +59,23 @@ fn requested(asked: &Asked) -> Result<Way, Fault> {
         None => "/".into(),
     };
     let hint = head.param("login_hint").filter(|hint| hint.len() <= 320);
-    let email = head.param("email").map(|email| email.trim().to_owned()).filter(|email| !email.is_empty() && email.len() <= 320);
+    let email = head
+        .param("email")
+        .map(|email| email.trim().to_owned())
+        .filter(|email| !email.is_empty() && email.len() <= 320);
     let extras = flow::Extras { login_hint: hint.or_else(|| email.clone()), ..flow::Extras::default() };
     if let Some(id) = head.param("idp") {
-        let provider = account.provider(&id).ok_or_else(|| Fault::new(Code::RequestInvalid, "no identity provider has that id").about("idp"))?;
+        let provider = account.provider(&id).ok_or_else(|| {
+            Fault::new(Code::RequestInvalid, "no identity provider has that id").about("idp")
+        })?;
         return Ok(Way::Provider(provider.id.clone(), target, extras));
     }
     if let Some(issuer) = head.param("iss") {
-        let named = account.providers.iter().find(|provider| issuer_of(asked, provider).as_deref() == Some(&issuer));
-        let provider = named.ok_or_else(|| Fault::new(Code::RequestInvalid, "iss is no identity provider's of this account").about("iss"))?;
+        let named =
+            account.providers.iter().find(|provider| issuer_of(asked, provider).as_deref() == Some(&issuer));
+        let provider = named.ok_or_else(|| {
+            Fault::new(Code::RequestInvalid, "iss is no identity provider's of this account").about("iss")
+        })?;
         return Ok(Way::Provider(provider.id.clone(), target, extras));
     }
     if let Some(email) = email {
@@ -72,7 +85,9 @@ fn requested(asked: &Asked) -> Result<Way, Fault> {
         });
     }
     match only_way(account) {
-        Some(only) if head.param("show").as_deref() != Some("all") => Ok(Way::Provider(only.id.clone(), target, extras)),
+        Some(only) if head.param("show").as_deref() != Some("all") => {
+            Ok(Way::Provider(only.id.clone(), target, extras))
+        }
         _ => Ok(Way::Page(None)),
     }
 }
@@ -138,7 +153,8 @@ fn page(asked: &Asked, message: Option<String>) -> Answer {
     let offer = SignIn {
         providers: account.providers.iter().map(|p| (p.title.clone(), link(&p.id))).collect(),
         password_page: account.password.page.clone().filter(|_| show_password),
-        email_form: account.providers.len() > 1 && account.providers.iter().any(|p| !p.email_domains.is_empty()),
+        email_form: account.providers.len() > 1
+            && account.providers.iter().any(|p| !p.email_domains.is_empty()),
         account_form: false,
         email: asked.head.param("email").or_else(|| asked.head.param("login_hint")),
         message,

@@ -7,8 +7,9 @@ use crate::config::Directory;
 use crate::directory;
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
-use crate::gate::{Asked, Outcome, Pass, Ruling};
+use crate::gate::{self, Asked, Outcome, Pass, Ruling, Unmet};
 use crate::session::{self, Opened, Session};
+use crate::surface::{demand, Demand, Path};
 use crate::task::{Ask, Task};
 use crate::world::{Site, World};
 
@@ -33,7 +34,7 @@ pub fn start(asked: Rc<Asked>, opened: Rc<Opened>, pass: Pass) -> Ruling {
 }
 
 /// What becomes of a request of this session: `Pass` with the session as it is now, or an answer.
-pub async fn recheck(ask: &Ask, asked: &Asked, opened: &Rc<Opened>, mut pass: Pass) -> Result<Outcome, Fault> {
+pub async fn recheck(ask: &Ask, asked: &Asked, opened: &Rc<Opened>, pass: Pass) -> Result<Outcome, Fault> {
     let (site, _) = asked.site_and_origin()?;
     let world = &asked.world;
     let session = &opened.session;
@@ -43,41 +44,73 @@ pub async fn recheck(ask: &Ask, asked: &Asked, opened: &Rc<Opened>, mut pass: Pa
             // Deactivated or gone: every copy of the session ends with it.
             let until = session.opened.saturating_add(world.config.session.lifetime);
             opened.mark.end(ask.host(), until);
-            events::session_ended(ask.host(), Place { user: Some(&session.user.username), ..asked.place() }, "user_inactive");
-            let fault = Fault::new(Code::UserInactive, format!("{:?} is no longer active", session.user.username));
+            events::session_ended(
+                ask.host(),
+                Place { user: Some(&session.user.username), ..asked.place() },
+                "user_inactive",
+            );
+            let fault =
+                Fault::new(Code::UserInactive, format!("{:?} is no longer active", session.user.username));
             return Ok(Outcome::Answer(asked.refuse_stale(&fault)));
         }
         Err(fault) => {
             // Nobody gets more than they had while the directory cannot be asked, nor for longer.
             let settings = &world.config.session;
-            let until = session.checked.saturating_add(settings.recheck).saturating_add(settings.recheck_grace);
+            let until =
+                session.checked.saturating_add(settings.recheck).saturating_add(settings.recheck_grace);
             if ask.now() >= until {
                 return Err(fault);
             }
-            events::notice(ask.host(), asked.place(), crate::host::Level::Warn, &format!("a session goes on unchecked: {}", fault.detail));
-            pass.opened = Some(opened.clone());
-            return Ok(Outcome::Pass(pass));
+            events::notice(
+                ask.host(),
+                asked.place(),
+                crate::host::Level::Warn,
+                &format!("a session goes on unchecked: {}", fault.detail),
+            );
+            return go_on(ask, asked, opened.clone(), Vec::new(), pass).await;
         }
     };
     let now = ask.now();
     let session = Session { user, checked: now, seen: now, ..session.clone() };
     let Some((newer, cookies)) = reseal(world, opened, session)? else {
-        let fault = Fault::new(Code::SessionExpired, "its user no longer has the role that lets a password session be");
+        let fault = Fault::new(
+            Code::SessionExpired,
+            "its user no longer has the role that lets a password session be",
+        );
         return Ok(Outcome::Answer(asked.refuse_stale(&fault)));
     };
-    // Roles may have changed: this request is judged by the new ones.
-    let path = crate::surface::Path::read(asked.head.path());
-    if site.account.paths.endpoint(&asked.path).is_some() {
-        // The filter's own endpoints judge for themselves.
-    } else if let crate::surface::Demand::Users(demands) = crate::surface::demand(&site.account.access, &path, asked.head.path()) {
-        if let Some(fault) = crate::gate::missing_role(&demands, &newer) {
-            let answer = asked.refuse(&fault);
-            return Ok(Outcome::Answer(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie))));
+    go_on(ask, asked, newer, cookies, pass).await
+}
+
+/// The request, judged by what the session is now.
+async fn go_on(
+    ask: &Ask,
+    asked: &Asked,
+    opened: Rc<Opened>,
+    cookies: Vec<String>,
+    mut pass: Pass,
+) -> Result<Outcome, Fault> {
+    let (site, _) = asked.site_and_origin()?;
+    let path = Path::read(asked.head.path());
+    let unmet = match demand(&site.account.access, &path, asked.head.path()) {
+        Demand::Users(demands) => gate::unmet(&demands, &opened, ask.now()),
+        _ => None,
+    };
+    let answer = match unmet {
+        None => {
+            pass.set_cookies = cookies;
+            pass.opened = Some(opened);
+            return Ok(Outcome::Pass(pass));
         }
-    }
-    pass.set_cookies = cookies;
-    pass.opened = Some(newer);
-    Ok(Outcome::Pass(pass))
+        Some(Unmet::Role(fault)) => asked.refuse(&fault),
+        Some(Unmet::Authentication(extras)) => match gate::step_up_target(asked) {
+            Some(target) => {
+                super::oidc::start_login(ask, asked, &opened.session.origin.provider, target, extras).await?
+            }
+            None => asked.refuse(&gate::weak()),
+        },
+    };
+    Ok(Outcome::Answer(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie))))
 }
 
 /// The session with this request as its last: `set-cookie` values, none where sealing fails (the session
@@ -92,9 +125,15 @@ pub fn slide(world: &World, opened: &Rc<Opened>, now: u64) -> Vec<String> {
 
 /// Seals a newer state of a session, which older copies of its cookie lead to from now on. `None`: the
 /// configuration does not let it be any longer.
-fn reseal(world: &World, opened: &Rc<Opened>, session: Session) -> Result<Option<(Rc<Opened>, Vec<String>)>, Fault> {
+fn reseal(
+    world: &World,
+    opened: &Rc<Opened>,
+    session: Session,
+) -> Result<Option<(Rc<Opened>, Vec<String>)>, Fault> {
     let sealed = session.seal(&*world.host, &world.config, &opened.account)?;
-    let Some(newer) = world.admit(&opened.account, session, sealed.as_bytes().into()) else { return Ok(None) };
+    let Some(newer) = world.admit(&opened.account, session, sealed.as_bytes().into()) else {
+        return Ok(None);
+    };
     let newer = Rc::new(newer);
     *opened.successor.borrow_mut() = Some(newer.clone());
     world.opened.put(newer.clone());

@@ -41,7 +41,11 @@ async fn log_out(ask: &Ask, asked: &Asked, opened: &Opened) -> Result<Answer, Fa
     let until = session.opened.saturating_add(asked.world.config.session.lifetime);
     opened.mark.end(ask.host(), until);
     let provider = Some(session.origin.provider.as_str()).filter(|provider| !provider.is_empty());
-    events::session_ended(ask.host(), Place { provider, user: Some(&session.user.username), ..asked.place() }, "logout");
+    events::session_ended(
+        ask.host(),
+        Place { provider, user: Some(&session.user.username), ..asked.place() },
+        "logout",
+    );
     let complete = format!("{origin}{}", site.account.paths.registered(Endpoint::LogoutComplete));
     let state = random_token::<16>(ask.host())?;
     let at_idp = match site.provider(&session.origin.provider).map(|provider| &provider.protocol) {
@@ -83,14 +87,18 @@ pub fn complete(asked: &Asked) -> Answer {
 }
 
 fn complete_path(asked: &Asked) -> String {
-    asked.site.as_ref().map_or_else(|| "/".into(), |site| site.account.paths.registered(Endpoint::LogoutComplete))
+    asked
+        .site
+        .as_ref()
+        .map_or_else(|| "/".into(), |site| site.account.paths.registered(Endpoint::LogoutComplete))
 }
 
 /// The page that asks; its form carries the session's id, sealed, so that no other site can send it.
 fn confirm(asked: &Asked, opened: &Opened) -> Result<Answer, Fault> {
     let (site, _) = asked.site_and_origin()?;
     let keys = &asked.world.config.session.keys;
-    let csrf = keys.seal(&*asked.world.host, Purpose::Form, &site.account.code, opened.session.id.as_bytes())?;
+    let csrf =
+        keys.seal(&*asked.world.host, Purpose::Form, &site.account.code, opened.session.id.as_bytes())?;
     let action = site.account.paths.path(Endpoint::Logout);
     let page = pages::ConfirmLogout {
         action: action.to_owned(),

@@ -74,7 +74,9 @@ impl Client {
             (Some(metadata), _) => Ok(metadata),
             (None, Some(by_hand)) => by_hand.clone(),
             (None, None) => {
-                self.metadata.refresh(ask, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?).await
+                self.metadata
+                    .refresh(ask, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?)
+                    .await
             }
         }
     }

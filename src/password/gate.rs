@@ -31,7 +31,9 @@ pub fn login_at(account: &Account, head: &Head, path: &Path<'_>) -> Option<Match
         return Some(Match::Exact(login.clone()));
     }
     let safe = matches!(head.method(), b"GET" | b"HEAD" | b"OPTIONS");
-    let alias = |login: &&Rc<PasswordLogin>| login.path == path.canonical() || alias_of_login(head.path(), &login.path);
+    let alias = |login: &&Rc<PasswordLogin>| {
+        login.path == path.canonical() || alias_of_login(head.path(), &login.path)
+    };
     (!safe && logins.iter().any(|login| alias(&login))).then_some(Match::Alias)
 }
 
@@ -55,7 +57,12 @@ pub fn gate(asked: Rc<Asked>, found: Match, pass: Pass) -> crate::gate::Ruling {
 }
 
 fn reading(head: &Head) -> login_request::Head<'_> {
-    login_request::Head { method: head.method(), query: head.query(), headers: &head.headers, has_body: !head.ends }
+    login_request::Head {
+        method: head.method(),
+        query: head.query(),
+        headers: &head.headers,
+        has_body: !head.ends,
+    }
 }
 
 fn read_body(asked: Rc<Asked>, login: Rc<PasswordLogin>, pass: Pass) -> Ruling {
@@ -65,7 +72,10 @@ fn read_body(asked: Rc<Asked>, login: Rc<PasswordLogin>, pass: Pass) -> Ruling {
             let bytes = match body {
                 Body::Whole(bytes) => bytes,
                 Body::TooLarge => {
-                    return refuse(&asked, &Fault::new(Code::BodyTooLarge, "a password login is at most 64 KiB"))
+                    return refuse(
+                        &asked,
+                        &Fault::new(Code::BodyTooLarge, "a password login is at most 64 KiB"),
+                    )
                 }
             };
             let ask = asked.world.ask();
@@ -78,7 +88,13 @@ fn read_body(asked: Rc<Asked>, login: Rc<PasswordLogin>, pass: Pass) -> Ruling {
     )
 }
 
-async fn password_login(ask: &Ask, asked: &Rc<Asked>, login: &PasswordLogin, body: &[u8], pass: Pass) -> Outcome {
+async fn password_login(
+    ask: &Ask,
+    asked: &Rc<Asked>,
+    login: &PasswordLogin,
+    body: &[u8],
+    pass: Pass,
+) -> Outcome {
     match rule(ask, asked, login, body).await {
         Ok((user, attempt)) => {
             events::password_ruling(ask.host(), asked.place(), "passed");
@@ -95,7 +111,12 @@ async fn password_login(ask: &Ask, asked: &Rc<Asked>, login: &PasswordLogin, bod
 
 /// The password rule (SPEC section 6): the username, who may, how often. Unknown users are refused like
 /// ordinary ones.
-async fn rule(ask: &Ask, asked: &Asked, login: &PasswordLogin, body: &[u8]) -> Result<(User, Attempt), Fault> {
+async fn rule(
+    ask: &Ask,
+    asked: &Asked,
+    login: &PasswordLogin,
+    body: &[u8],
+) -> Result<(User, Attempt), Fault> {
     let (site, _) = asked.site_and_origin()?;
     let account = &site.account;
     let username = login_request::username(login, body)?;
@@ -129,8 +150,12 @@ impl Watch {
             return Vec::new();
         }
         self.attempt.succeeded(host);
-        let session = Session::open(host, self.user.clone(), Method::Password, Origin::default(), Tokens::default());
-        let cookies = self.asked.site_and_origin().and_then(|(site, _)| login::open_session(&self.asked, &site, session?));
+        let session =
+            Session::open(host, self.user.clone(), Method::Password, Origin::default(), Tokens::default());
+        let cookies = self
+            .asked
+            .site_and_origin()
+            .and_then(|(site, _)| login::open_session(&self.asked, &site, session?));
         cookies.unwrap_or_else(|fault| {
             // The application let the person in; without a session of ours the next request asks again.
             events::refusal(host, place, &fault);

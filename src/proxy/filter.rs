@@ -42,7 +42,14 @@ pub enum Stage {
     /// Its body is read.
     Body(usize, Box<dyn FnOnce(Body) -> Ruling>),
     /// A flow waits for a call.
-    Flow { task: Task<Result<Outcome, Fault>>, asked: Rc<Asked>, token: u32, sent: u64, max: usize, what: &'static str },
+    Flow {
+        task: Task<Result<Outcome, Fault>>,
+        asked: Rc<Asked>,
+        token: u32,
+        sent: u64,
+        max: usize,
+        what: &'static str,
+    },
     /// The application has it; this is for its answer.
     Passed { set_cookies: Vec<String>, password: Option<crate::password::Watch> },
     /// It was answered.
@@ -58,7 +65,9 @@ enum Next {
 impl Context for Filter {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
         let (mut task, asked, sent, max, what) = match std::mem::take(&mut self.stage) {
-            Stage::Flow { task, asked, token: own, sent, max, what } if own == token => (task, asked, sent, max, what),
+            Stage::Flow { task, asked, token: own, sent, max, what } if own == token => {
+                (task, asked, sent, max, what)
+            }
             // A reply to nothing this request waits for.
             other => {
                 self.stage = other;
@@ -111,7 +120,10 @@ impl HttpContext for Filter {
             // Trailers come after the whole body: there is no further body callback.
             Stage::Body(limit, _) => {
                 let size = limit.saturating_add(1);
-                let size = hostcalls::get_buffer(BufferType::HttpRequestBody, 0, size).ok().flatten().map_or(0, |b| b.len());
+                let size = hostcalls::get_buffer(BufferType::HttpRequestBody, 0, size)
+                    .ok()
+                    .flatten()
+                    .map_or(0, |b| b.len());
                 action(self.body_is_there(size))
             }
             Stage::Passed { .. } => Action::Continue,
@@ -176,10 +188,12 @@ impl Filter {
                 let body = match size {
                     0 => Body::Whole(Vec::new()),
                     size if size > limit => Body::TooLarge,
-                    size => match hostcalls::get_buffer(BufferType::HttpRequestBody, 0, size).ok().flatten() {
-                        Some(bytes) if bytes.len() == size => Body::Whole(bytes),
-                        _ => Body::TooLarge,
-                    },
+                    size => {
+                        match hostcalls::get_buffer(BufferType::HttpRequestBody, 0, size).ok().flatten() {
+                            Some(bytes) if bytes.len() == size => Body::Whole(bytes),
+                            _ => Body::TooLarge,
+                        }
+                    }
                 };
                 let ruling = then(body);
                 self.apply(ruling, true)
@@ -305,12 +319,14 @@ pub fn give_up(id: u32) {
 pub fn dispatch(call: &Call) -> Result<u32, Reply> {
     let headers = call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let timeout = Duration::from_millis(call.timeout);
-    hostcalls::dispatch_http_call(&call.cluster, headers, call.body.as_deref(), Vec::new(), timeout).map_err(|status| {
-        Reply::Failed(match status {
-            Status::BadArgument => Failure::NoCluster(call.cluster.clone()),
-            _ => Failure::Unreachable,
-        })
-    })
+    hostcalls::dispatch_http_call(&call.cluster, headers, call.body.as_deref(), Vec::new(), timeout).map_err(
+        |status| {
+            Reply::Failed(match status {
+                Status::BadArgument => Failure::NoCluster(call.cluster.clone()),
+                _ => Failure::Unreachable,
+            })
+        },
+    )
 }
 
 /// Copies a reply out of its callback. No headers at all: the call failed.
@@ -326,7 +342,10 @@ pub fn reply(headers: usize, body: usize, max: usize) -> (Reply, u16) {
     }
     let body = match body {
         0 => Vec::new(),
-        size => hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, size).ok().flatten().unwrap_or_default(),
+        size => hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, size)
+            .ok()
+            .flatten()
+            .unwrap_or_default(),
     };
     (Reply::Answer(task::Answer { status, headers: map, body }), status)
 }

@@ -81,7 +81,10 @@ impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         let bytes = match size {
             0 => Vec::new(),
-            size => hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default(),
+            size => hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size)
+                .ok()
+                .flatten()
+                .unwrap_or_default(),
         };
         match config::load(&bytes, &ProcessEnvironment) {
             Ok(config) => {

@@ -1,5 +1,9 @@
 //! stub
 /// stub
-pub fn check_certificate(_: &str) -> Result<(), String> { Ok(()) }
+pub fn check_certificate(_: &str) -> Result<(), String> {
+    Ok(())
+}
 /// stub
-pub fn check_private_key(_: &crate::secret::Secret) -> Result<(), String> { Ok(()) }
+pub fn check_private_key(_: &crate::secret::Secret) -> Result<(), String> {
+    Ok(())
+}

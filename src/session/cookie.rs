@@ -48,13 +48,21 @@ mod tests {
 
     #[test]
     fn attributes_follow_the_configuration() {
-        let mut cookies = Cookies { name: "__Host-sso".into(), secure: true, same_site: SameSite::Lax, domain: None };
+        let mut cookies =
+            Cookies { name: "__Host-sso".into(), secure: true, same_site: SameSite::Lax, domain: None };
         let attributes = Attributes { cookies: &cookies, same_site: SameSite::Lax, max_age: None };
-        assert_eq!(set("__Host-sso", "v", attributes), "__Host-sso=v; Path=/; HttpOnly; Secure; SameSite=Lax");
-        assert!(delete("__Host-sso", &cookies).contains("=; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=0; Expires="));
+        assert_eq!(
+            set("__Host-sso", "v", attributes),
+            "__Host-sso=v; Path=/; HttpOnly; Secure; SameSite=Lax"
+        );
+        assert!(delete("__Host-sso", &cookies)
+            .contains("=; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=0; Expires="));
         cookies.domain = Some("example.com".into());
         cookies.secure = false;
         let attributes = Attributes { cookies: &cookies, same_site: SameSite::Strict, max_age: Some(60) };
-        assert_eq!(set("sso", "v", attributes), "sso=v; Path=/; HttpOnly; SameSite=Strict; Domain=example.com; Max-Age=60");
+        assert_eq!(
+            set("sso", "v", attributes),
+            "sso=v; Path=/; HttpOnly; SameSite=Strict; Domain=example.com; Max-Age=60"
+        );
     }
 }

@@ -8,7 +8,8 @@ use crate::shared::{id_of, SharedSet, WhenFull};
 
 /// 4096 times 64 logouts within one lifetime, 6 MB at the most. Beyond that the session that would have
 /// expired first is forgotten: a flood of logouts needs as many sessions of the flooder's own.
-const ENDED: SharedSet = SharedSet { name: "sso.ended", buckets: 4096, capacity: 64, when_full: WhenFull::Evict };
+const ENDED: SharedSet =
+    SharedSet { name: "sso.ended", buckets: 4096, capacity: 64, when_full: WhenFull::Evict };
 
 /// A session in the set; made once when it is opened, so that a request asks without allocating.
 #[derive(Debug)]

@@ -121,7 +121,9 @@ impl<'a> Jar<'a> {
         }
         // Only the first chunk says how many there are; those beyond are left over from a larger session.
         let head = first.get(..first.len().min(160)).unwrap_or_default();
-        let Some(envelope) = std::str::from_utf8(head).ok().and_then(Envelope::parse) else { return Found::Broken };
+        let Some(envelope) = std::str::from_utf8(head).ok().and_then(Envelope::parse) else {
+            return Found::Broken;
+        };
         if envelope.chunks == 1 {
             return Found::Sealed(Cow::Borrowed(first));
         }
@@ -192,7 +194,10 @@ mod tests {
         let jar = Jar::read(b"sso", [header.as_bytes()].into_iter());
         assert_eq!(jar.session(), Found::Sealed(Cow::Borrowed(b"1.k.1.a.x")));
         assert_eq!(jar.sent().collect::<Vec<_>>(), [0]);
-        assert_eq!(jar.edit(), CookieEdit::Replace(format!("{}; {}", many.join("; "), many.join("; ")).into_bytes()));
+        assert_eq!(
+            jar.edit(),
+            CookieEdit::Replace(format!("{}; {}", many.join("; "), many.join("; ")).into_bytes())
+        );
     }
 
     #[test]

@@ -120,11 +120,28 @@ pub struct Session {
 
 impl Session {
     /// A new session of this user.
-    pub fn open(host: &dyn Host, user: User, method: Method, origin: Origin, tokens: Tokens) -> Result<Self, Fault> {
+    pub fn open(
+        host: &dyn Host,
+        user: User,
+        method: Method,
+        origin: Origin,
+        tokens: Tokens,
+    ) -> Result<Self, Fault> {
         let now = host.now();
         let id = random_token::<16>(host)?;
         let headers = Vec::new();
-        Ok(Self { id, user, method, origin, tokens, headers, opened: now, seen: now, checked: now, not_after: None })
+        Ok(Self {
+            id,
+            user,
+            method,
+            origin,
+            tokens,
+            headers,
+            opened: now,
+            seen: now,
+            checked: now,
+            not_after: None,
+        })
     }
 
     /// When it is over without a further request.

@@ -76,7 +76,8 @@ impl KeyRing {
     /// 32 bytes out of base64, in either alphabet.
     pub fn decode(secret: &Secret) -> Option<[u8; 32]> {
         let text = secret.expose().trim();
-        let bytes = STANDARD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text.trim_end_matches('='))).ok()?;
+        let bytes =
+            STANDARD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text.trim_end_matches('='))).ok()?;
         bytes.try_into().ok()
     }
 
@@ -85,15 +86,24 @@ impl KeyRing {
         let derive = |master: &[u8; 32], purpose: Purpose| {
             let mut derived = [0u8; 32];
             // Expanding to 32 bytes cannot fail: RFC 5869 allows 255 times 32.
-            let _ = Hkdf::<Sha256>::new(Some(b"envoy-sso v1"), master).expand(purpose.label().as_bytes(), &mut derived);
+            let _ = Hkdf::<Sha256>::new(Some(b"envoy-sso v1"), master)
+                .expand(purpose.label().as_bytes(), &mut derived);
             (purpose, XChaCha20Poly1305::new(&derived.into()))
         };
-        let keys = keys.into_iter().map(|(id, master)| Key { id, ciphers: Purpose::ALL.map(|p| derive(&master, p)) });
+        let keys = keys
+            .into_iter()
+            .map(|(id, master)| Key { id, ciphers: Purpose::ALL.map(|p| derive(&master, p)) });
         Self { keys: keys.collect() }
     }
 
     /// Seals with the first key.
-    pub fn seal(&self, host: &dyn Host, purpose: Purpose, account: &str, plain: &[u8]) -> Result<String, Fault> {
+    pub fn seal(
+        &self,
+        host: &dyn Host,
+        purpose: Purpose,
+        account: &str,
+        plain: &[u8],
+    ) -> Result<String, Fault> {
         let none = || Fault::new(Code::NotReady, "no session key");
         let key = self.keys.first().ok_or_else(none)?;
         let nonce = random::<NONCE>(host)?;

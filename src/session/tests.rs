@@ -15,7 +15,13 @@ fn an_envelope_opens_for_its_purpose_account_and_key_only() {
     for purpose in [Purpose::Flow, Purpose::Logout, Purpose::Form] {
         assert_eq!(keys().open(purpose, &sealed), None, "{purpose:?}");
     }
-    for (from, to) in [(".acme.", ".acmf."), ("1.new.", "1.old."), ("1.new.", "1.none."), ("1.new.", "2.new."), (".1.acme", ".2.acme")] {
+    for (from, to) in [
+        (".acme.", ".acmf."),
+        ("1.new.", "1.old."),
+        ("1.new.", "1.none."),
+        ("1.new.", "2.new."),
+        (".1.acme", ".2.acme"),
+    ] {
         assert!(sealed.contains(from));
         assert_eq!(keys().open(Purpose::Session, &sealed.replacen(from, to, 1)), None, "{from} -> {to}");
     }
@@ -70,9 +76,14 @@ fn sessions_of_every_size_come_back_whole_and_the_boundary_is_exact() {
         let header = header(&sealed);
         counts.insert(header.split("; ").count());
         assert!(header.split("; ").all(|c| c.len() < 4096 - 100), "{size}");
-        let Found::Sealed(found) = Jar::read(b"sso", [header.as_bytes()].into_iter()).session() else { panic!("{size}") };
+        let Found::Sealed(found) = Jar::read(b"sso", [header.as_bytes()].into_iter()).session() else {
+            panic!("{size}")
+        };
         assert_eq!(&*found, sealed.as_bytes());
-        assert_eq!(keys().open(Purpose::Session, std::str::from_utf8(&found).unwrap()).unwrap().1.len(), size);
+        assert_eq!(
+            keys().open(Purpose::Session, std::str::from_utf8(&found).unwrap()).unwrap().1.len(),
+            size
+        );
     }
     assert_eq!(counts.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert!(keys().seal(&*host, Purpose::Session, "a", &vec![7; 12_000]).is_err(), "more than four cookies");
@@ -94,7 +105,9 @@ fn missing_swapped_foreign_and_double_chunks_are_no_session() {
     assert!(opens(format!("{whole}; sso-7=left; {}", parts[1])), "the same twice, and one left over");
     assert!(!opens(parts[0].into()));
     assert!(!opens(parts[1..].join("; ")));
-    assert!(!opens(whole.replace("sso-1=", "sso-x=").replace("sso-2=", "sso-1=").replace("sso-x=", "sso-2=")));
+    assert!(!opens(
+        whole.replace("sso-1=", "sso-x=").replace("sso-2=", "sso-1=").replace("sso-x=", "sso-2=")
+    ));
     assert!(!opens(format!("{}; {}; {}", parts[0], foreign[1], parts[2])));
     assert!(!opens(format!("{whole}; {}", foreign[0])), "two different ones of one name");
     assert_eq!(Jar::read(b"sso", [&b"sso-1=x"[..]].into_iter()).session(), Found::Broken);

@@ -70,12 +70,12 @@ pub(super) async fn find(
     let mut pages = Pages::new(LOOKUP_COUNT, LOOKUP_PAGES);
     let mut found: Vec<Record> = Vec::new();
     while let Some(start) = pages.next() {
-        let mut answer = send(ask, request::list(server, Some(&filter), start, LOOKUP_COUNT)).await?;
+        let mut answer = send(ask, request::list(server, Some(&filter), start, None)).await?;
         if answer.status == 400 && !plain && start == 1 {
             // `ew` is in RFC 7644 section 3.4.2.2 but not in every server: ask for known notations only.
             cache.use_plain_filters(account);
             filter = wanted.filter(&account.mapping, true);
-            answer = send(ask, request::list(server, Some(&filter), start, LOOKUP_COUNT)).await?;
+            answer = send(ask, request::list(server, Some(&filter), start, None)).await?;
         }
         for record in pages.take(read::page(&answer)?)? {
             let known = record.id.is_some() && found.iter().any(|other| other.id == record.id);
@@ -145,7 +145,12 @@ impl Pages {
 
 /// One page of the whole directory, for reports.
 pub(super) async fn page(ask: &Ask, server: &Scim, start: usize, count: usize) -> Result<Page, Fault> {
-    read::page(&send(ask, request::list(server, None, start, count)).await?)
+    let answer = send(ask, request::list(server, None, start, Some(count))).await?;
+    match answer.status {
+        // Canaille answers 500 to any `count`; its own page size does as well.
+        400 | 500 => read::page(&send(ask, request::list(server, None, start, None)).await?),
+        _ => read::page(&answer),
+    }
 }
 
 /// The whole answer, whatever its status.

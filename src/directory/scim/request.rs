@@ -9,20 +9,15 @@ use crate::task::Request;
 /// The largest answer that is read: a page of users, or the whole list of a small server that does not page.
 const MAX_ANSWER: usize = 4 << 20;
 
-/// `GET /Users`, filtered or not.
-pub fn list(server: &Scim, filter: Option<&str>, start: usize, count: usize) -> Request {
-    let mut query = String::new();
-    if let Some(filter) = filter {
-        query.push_str("filter=");
-        query.push_str(&percent(filter));
-        query.push('&');
-    }
-    if start > 1 {
-        query.push_str(&format!("startIndex={start}&"));
-    }
-    query.push_str(&format!("count={count}"));
+/// `GET /Users`, filtered or not. `count` is optional (RFC 7644 section 3.4.2.4): a lookup leaves it out,
+/// for servers that stumble over it.
+pub fn list(server: &Scim, filter: Option<&str>, start: usize, count: Option<usize>) -> Request {
+    let filter = filter.map(|filter| format!("filter={}", percent(filter)));
+    let start = (start > 1).then(|| format!("startIndex={start}"));
+    let count = count.map(|count| format!("count={count}"));
+    let query: Vec<String> = [filter, start, count].into_iter().flatten().collect();
     let mut url = users(server, None);
-    url.set_query(Some(&query));
+    url.set_query((!query.is_empty()).then(|| query.join("&")).as_deref());
     with_token(server, Request { max_answer: MAX_ANSWER, ..Request::get("scim", url, server.timeout) })
 }
 

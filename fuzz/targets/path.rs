@@ -1,0 +1,134 @@
+//! Which surface a path belongs to: whatever an application makes of it, no door opens that is closed.
+
+use envoy_sso::config::{AccessRule, Admission, Match};
+use envoy_sso::surface::{demand, Demand, Path};
+
+use super::applications::percent;
+
+const CLOSED: &str = "/admin/";
+const OPEN: &str = "/static/";
+const PROGRAMS: &str = "/api/sql/";
+const HEALTH: &str = "/healthz";
+
+fn rules() -> Vec<AccessRule> {
+    let roles = vec!["account_admin".to_owned()];
+    vec![
+        AccessRule { matches: Match::Path(HEALTH.into()), admission: Admission::Anyone },
+        AccessRule { matches: Match::Prefix(OPEN.into()), admission: Admission::Anyone },
+        AccessRule { matches: Match::Prefix(PROGRAMS.into()), admission: Admission::Programs },
+        AccessRule {
+            matches: Match::Prefix(CLOSED.into()),
+            admission: Admission::Users { roles, acr_values: Vec::new(), max_age: None },
+        },
+    ]
+}
+
+pub fn run(data: &[u8]) {
+    let path = Path::read(data);
+    let canonical = path.canonical();
+    assert_eq!(path.plain(), (!path.is_ambiguous()).then_some(canonical));
+    if !path.is_ambiguous() {
+        assert!(
+            canonical.starts_with('/') && canonical.bytes().all(|b| b.is_ascii_graphic()),
+            "{canonical:?}"
+        );
+        assert!(!canonical.contains("//") && !canonical.contains(['\\', '#', '?']), "{canonical:?}");
+        assert!(canonical.split('/').all(|s| !matches!(s, "." | "..")), "{canonical:?}");
+        let again = Path::read(canonical.as_bytes());
+        assert_eq!(
+            (again.canonical(), again.is_ambiguous()),
+            (canonical, false),
+            "what is forwarded is read again"
+        );
+    }
+    let rules = rules();
+    let ruled = demand(&rules, &path, data);
+    match &ruled {
+        Demand::Anyone => {
+            assert!(!path.is_ambiguous());
+            assert!(canonical == HEALTH || canonical.starts_with(OPEN), "{canonical:?} is open");
+        }
+        Demand::Programs => assert!(!path.is_ambiguous() && canonical.starts_with(PROGRAMS), "{canonical:?}"),
+        Demand::Users(_) => {}
+    }
+    let guarded = matches!(&ruled, Demand::Users(list) if !list.is_empty());
+    // Ambiguous paths are forwarded as they came, the others in their canonical form.
+    let forwarded = if path.is_ambiguous() { data } else { canonical.as_bytes() };
+    for router in ROUTERS {
+        let routed = router.read(forwarded);
+        if routed.starts_with(CLOSED) || routed == CLOSED.trim_end_matches('/') {
+            assert!(guarded, "{:?} is {routed:?} to {router:?}", String::from_utf8_lossy(data));
+        }
+    }
+}
+
+/// How an application finds the handler of a path.
+#[derive(Debug)]
+struct Router {
+    decode: usize,
+    parameters: bool,
+    backslashes: bool,
+    lower: bool,
+    nul: bool,
+    dots: bool,
+}
+
+const LITERAL: Router =
+    Router { decode: 0, parameters: false, backslashes: false, lower: false, nul: false, dots: false };
+const ROUTERS: [Router; 9] = [
+    LITERAL,
+    // Most frameworks: WSGI, net/http, Express, Rails.
+    Router { decode: 1, ..LITERAL },
+    // A framework behind a server that has decoded already.
+    Router { decode: 2, ..LITERAL },
+    // Servlets: parameters dropped before decoding.
+    Router { decode: 1, parameters: true, ..LITERAL },
+    // ASP.NET on IIS.
+    Router { decode: 1, backslashes: true, lower: true, dots: true, ..LITERAL },
+    Router { decode: 1, lower: true, ..LITERAL },
+    // What ends up in C.
+    Router { decode: 1, nul: true, ..LITERAL },
+    Router { decode: 2, parameters: true, backslashes: true, lower: true, ..LITERAL },
+    Router { decode: 3, backslashes: true, nul: true, ..LITERAL },
+];
+
+impl Router {
+    fn read(&self, path: &[u8]) -> String {
+        let mut text = String::from_utf8_lossy(path).into_owned();
+        let parameters = |text: &str| {
+            text.split('/').map(|s| s.split(';').next().unwrap_or_default()).collect::<Vec<_>>().join("/")
+        };
+        if self.parameters {
+            text = parameters(&text);
+        }
+        for _ in 0..self.decode {
+            text = percent(text.as_bytes());
+        }
+        if self.nul {
+            text = text.split('\0').next().unwrap_or_default().to_owned();
+        }
+        if self.backslashes {
+            text = text.replace('\\', "/");
+        }
+        if self.lower {
+            text = text.to_ascii_lowercase();
+        }
+        let mut out: Vec<&str> = Vec::new();
+        let segments: Vec<&str> = text.split('/').skip(1).collect();
+        let last = segments.len().saturating_sub(1);
+        for (n, segment) in segments.iter().enumerate() {
+            let segment = if self.dots && segment.trim_matches('.') != "" {
+                segment.trim_end_matches(['.', ' '])
+            } else {
+                segment
+            };
+            match segment {
+                ".." => drop(out.pop()),
+                "." => {}
+                "" if n != last => {}
+                segment => out.push(segment),
+            }
+        }
+        format!("/{}", out.join("/"))
+    }
+}
