@@ -117,6 +117,19 @@ fn who_is_no_administrator_any_more_is_told_so_at_the_next_recheck() {
 }
 
 #[test]
+fn rules_for_the_application_do_not_rule_here_before_or_after_a_recheck() {
+    let host = TestHost::new();
+    let mut ruled = configuration();
+    ruled["accounts"][0]["access"] = json!([{ "prefix": "/", "allow": "users", "roles": ["owner"] }]);
+    let world = world(&host, &ruled);
+    let mut ada = sign_in(&world, "ada@acme.com");
+    assert_eq!(get(&mut ada, "/sso/admin/check").status(), 200);
+    host.advance(301_000);
+    assert_eq!(get(&mut ada, "/sso/admin/check").status(), 200);
+    assert_eq!(get(&mut ada, "/reports").code(), "role_missing");
+}
+
+#[test]
 fn the_reports_have_the_specified_shapes() {
     let world = world(&TestHost::new(), &configuration());
     let mut ada = sign_in(&world, "ada@acme.com");
