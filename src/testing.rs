@@ -3,6 +3,8 @@
 //!
 //! Only for tests: `cfg(any(test, feature = "testing"))`.
 
+pub mod browser;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;

@@ -20,6 +20,8 @@ const MAX_CALLS: usize = 30;
 struct Checks<'a> {
     ask: &'a Ask,
     asked: &'a Asked,
+    /// The provider whose turn it is.
+    id: &'a str,
     list: Vec<Check>,
     calls: usize,
 }
@@ -27,15 +29,16 @@ struct Checks<'a> {
 /// Asks and looks at everything.
 pub async fn run(ask: &Ask, asked: &Asked, site: &Site) -> Vec<Check> {
     let account = &site.account;
-    let mut checks = Checks { ask, asked, list: Vec::new(), calls: 0 };
+    let mut checks = Checks { ask, asked, id: "", list: Vec::new(), calls: 0 };
     for provider in &account.providers {
-        let id = &provider.id;
+        checks.id = &provider.id;
         match &provider.protocol {
-            Protocol::Oidc(oidc) => checks.openid(id, oidc, account).await,
-            Protocol::OAuth2(oauth2) => checks.oauth2(id, oauth2).await,
-            Protocol::Saml(saml) => checks.saml(id, saml).await,
+            Protocol::Oidc(oidc) => checks.openid(oidc, account).await,
+            Protocol::OAuth2(oauth2) => checks.oauth2(oauth2).await,
+            Protocol::Saml(saml) => checks.saml(saml).await,
         }
     }
+    checks.id = "";
     checks.directory(account).await;
     checks.mapping(account);
     let keys = &asked.world.config.session.keys;
@@ -43,16 +46,15 @@ pub async fn run(ask: &Ask, asked: &Asked, site: &Site) -> Vec<Check> {
     for warning in &asked.world.config.warnings {
         checks.add("configuration", Ok(format!("warning: {warning}")));
     }
-    for (what, uri) in redirect_uris(site) {
+    for (what, uri) in redirect_uris(account) {
         checks.add(&format!("register {what}"), Ok(uri));
     }
     checks.list
 }
 
 /// What has to be entered at the identity providers, for every origin.
-pub fn redirect_uris(site: &Site) -> Vec<(String, String)> {
+pub fn redirect_uris(account: &Account) -> Vec<(String, String)> {
     use Endpoint::*;
-    let account = &site.account;
     let openid: &[(&str, Endpoint)] = &[
         ("redirect_uri", OidcCallback),
         ("post_logout_redirect_uri", LogoutComplete),
@@ -87,7 +89,8 @@ impl Checks<'_> {
     fn add(&mut self, name: &str, found: Result<String, String>) {
         let ok = found.is_ok();
         let detail = found.unwrap_or_else(|why| why).chars().take(1000).collect();
-        self.list.push(Check { name: name.to_owned(), ok, detail });
+        let between = if self.id.is_empty() { "" } else { ": " };
+        self.list.push(Check { name: [self.id, between, name].concat(), ok, detail });
     }
 
     /// A document, fetched anew.
@@ -121,27 +124,24 @@ impl Checks<'_> {
     }
 
     /// RFC 9700 section 2.6: codes, tokens and keys travel over TLS, unless the provider has none at all.
-    fn plain_http(&mut self, id: &str, issuer: &str, urls: &[(&str, Option<&Url>)]) {
+    fn plain_http(&mut self, issuer: &str, urls: &[(&str, Option<&Url>)]) {
         let plain: Vec<&str> = urls
             .iter()
             .filter(|(_, url)| url.is_some_and(|url| url.scheme() == "http"))
             .map(|(name, _)| *name)
             .collect();
         if !plain.is_empty() && !issuer.starts_with("http:") {
-            self.add(
-                &format!("{id}: TLS"),
-                Err(format!("plain http under an https issuer: {}", plain.join(", "))),
-            );
+            self.add("TLS", Err(format!("plain http under an https issuer: {}", plain.join(", "))));
         }
     }
 
-    async fn openid(&mut self, id: &str, oidc: &Oidc, account: &Account) {
+    async fn openid(&mut self, oidc: &Oidc, account: &Account) {
         let metadata = match &oidc.discovery {
             None => Metadata::by_hand(oidc),
             Some(url) => {
                 let fetched = self.fetch(url, oidc.timeout, MAX_METADATA).await;
                 let said = fetched.as_ref().map(|_| format!("{url} answers")).map_err(String::clone);
-                self.add(&format!("{id}: discovery"), said);
+                self.add("discovery", said);
                 match fetched {
                     Ok(bytes) => Metadata::read(&bytes, oidc),
                     Err(_) => return,
@@ -150,11 +150,11 @@ impl Checks<'_> {
         };
         let metadata = match metadata {
             Ok(metadata) => metadata,
-            Err(why) => return self.add(&format!("{id}: issuer and endpoints"), Err(why)),
+            Err(why) => return self.add("issuer and endpoints", Err(why)),
         };
         let issuer = metadata.issuer.as_str();
         self.add(
-            &format!("{id}: issuer and endpoints"),
+            "issuer and endpoints",
             Ok(match (issuer.contains(TENANT), &oidc.tenants) {
                 (true, None) => format!("warning: {issuer} lets in every tenant: configure tenants"),
                 (true, Some(tenants)) => format!("{issuer} for {} tenants", tenants.len()),
@@ -165,7 +165,6 @@ impl Checks<'_> {
             (&metadata.token_endpoint, metadata.userinfo_endpoint.as_ref(), metadata.jwks_uri.as_ref());
         let par = metadata.pushed_authorization_request_endpoint.as_ref();
         self.plain_http(
-            id,
             issuer,
             &[
                 ("authorization_endpoint", Some(&metadata.authorization_endpoint)),
@@ -176,17 +175,14 @@ impl Checks<'_> {
                 ("pushed_authorization_request_endpoint", par),
             ],
         );
-        self.reach(&format!("{id}: token endpoint"), token, oidc.timeout).await;
+        self.reach("token endpoint", token, oidc.timeout).await;
         if let Some(url) = userinfo {
-            self.reach(&format!("{id}: UserInfo endpoint"), url, oidc.timeout).await;
+            self.reach("UserInfo endpoint", url, oidc.timeout).await;
         } else if account.mapping.from == MappingFrom::Userinfo {
-            self.add(
-                &format!("{id}: UserInfo endpoint"),
-                Err("mapping.from is userinfo, and there is none".into()),
-            );
+            self.add("UserInfo endpoint", Err("mapping.from is userinfo, and there is none".into()));
         }
         if let Some(url) = par {
-            self.reach(&format!("{id}: pushed authorization requests"), url, oidc.timeout).await;
+            self.reach("pushed authorization requests", url, oidc.timeout).await;
         }
         let keys = match (&oidc.jwks, jwks) {
             (Some(text), _) => KeySet::parse(text.as_bytes()),
@@ -195,33 +191,33 @@ impl Checks<'_> {
             }
             (None, None) => Err("jwks_uri is missing".into()),
         };
-        self.keys(id, oidc, &metadata, keys);
+        self.keys(oidc, &metadata, keys);
         let missing = [("email", "email"), ("phone_number", "phone")].into_iter().find(|(claim, scope)| {
             account.mapping.claim == *claim && !oidc.scope.iter().any(|own| own == scope)
         });
         if let Some((claim, scope)) = missing {
             let detail =
                 format!("warning: the mapping reads {claim}, and the scope {scope} is not asked for");
-            self.add(&format!("{id}: scope"), Ok(detail));
+            self.add("scope", Ok(detail));
         }
     }
 
-    fn keys(&mut self, id: &str, oidc: &Oidc, metadata: &Metadata, keys: Result<KeySet, String>) {
+    fn keys(&mut self, oidc: &Oidc, metadata: &Metadata, keys: Result<KeySet, String>) {
         let symmetric = oidc.id_token_alg.as_deref().filter(|alg| alg.starts_with("HS"));
         if let Some(alg) = symmetric {
             let detail = format!("{alg}, with the client secret");
-            return self.add(&format!("{id}: algorithms"), Ok(detail));
+            return self.add("algorithms", Ok(detail));
         }
         let keys = match keys {
             Ok(keys) => keys,
-            Err(why) => return self.add(&format!("{id}: keys"), Err(why)),
+            Err(why) => return self.add("keys", Err(why)),
         };
         let algs = keys.algs();
         let mut detail = format!("{} keys can verify: {}", keys.len(), algs.join(", "));
         if let (skipped @ 1.., Some(why)) = &keys.skipped {
             detail.push_str(&format!("; {skipped} left out, the first: {why}"));
         }
-        self.add(&format!("{id}: keys"), if keys.is_empty() { Err(detail) } else { Ok(detail) });
+        self.add("keys", if keys.is_empty() { Err(detail) } else { Ok(detail) });
         let promised =
             |alg: &str| metadata.id_token_algs.as_ref().is_none_or(|list| list.iter().any(|own| own == alg));
         let found = match oidc.id_token_alg.as_deref() {
@@ -238,12 +234,11 @@ impl Checks<'_> {
                 }
             }
         };
-        self.add(&format!("{id}: algorithms"), found);
+        self.add("algorithms", found);
     }
 
-    async fn oauth2(&mut self, id: &str, oauth2: &OAuth2) {
+    async fn oauth2(&mut self, oauth2: &OAuth2) {
         self.plain_http(
-            id,
             &oauth2.issuer,
             &[
                 ("authorization", Some(&oauth2.authorization)),
@@ -251,14 +246,14 @@ impl Checks<'_> {
                 ("userinfo", Some(&oauth2.userinfo)),
             ],
         );
-        self.reach(&format!("{id}: token endpoint"), &oauth2.token, oauth2.timeout).await;
-        self.reach(&format!("{id}: UserInfo endpoint"), &oauth2.userinfo, oauth2.timeout).await;
+        self.reach("token endpoint", &oauth2.token, oauth2.timeout).await;
+        self.reach("UserInfo endpoint", &oauth2.userinfo, oauth2.timeout).await;
     }
 
-    async fn saml(&mut self, id: &str, saml: &Saml) {
+    async fn saml(&mut self, saml: &Saml) {
         if let Some(url) = &saml.metadata_url {
             let fetched = self.fetch(url, saml.timeout, MAX_METADATA).await;
-            self.add(&format!("{id}: metadata"), fetched.map(|_| format!("{url} answers")));
+            self.add("metadata", fetched.map(|_| format!("{url} answers")));
         }
     }
 

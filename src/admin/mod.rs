@@ -5,6 +5,8 @@ mod check;
 #[cfg(test)]
 mod tests;
 
+pub use check::redirect_uris;
+
 use std::rc::Rc;
 
 use serde_json::{json, Value};
@@ -139,7 +141,7 @@ async fn overview(
         }
     }
     page.checks = Some(checks);
-    page.redirect_uris = check::redirect_uris(site);
+    page.redirect_uris = redirect_uris(account);
     let root = account.paths.path(Endpoint::Admin);
     page.links =
         ["readiness", "completeness", "check"].map(|name| (name.to_owned(), format!("{root}/{name}"))).into();

@@ -11,6 +11,7 @@ envoy-sso: single sign-on in front of any web application, inside Envoy
   envoy-sso check FILE   report every problem of a configuration (YAML or JSON; - for standard input).
                          FILE may also be an Envoy configuration, an Istio WasmPlugin or EnvoyFilter
                          that holds one. Exit 1 where there are problems
+  envoy-sso uris FILE    print what has to be registered at each identity provider, for every account
   envoy-sso schema       print the JSON Schema of the configuration
   envoy-sso keygen       print a new session key: 32 random bytes in base64
   envoy-sso version      print the version
@@ -20,7 +21,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["check", file] => check(file),
+        ["check", file] => check(file, false),
+        ["uris", file] => check(file, true),
         ["schema"] => {
             print!("{}", config::schema::generate());
             ExitCode::SUCCESS
@@ -52,7 +54,8 @@ fn keygen() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn check(file: &str) -> ExitCode {
+/// Reports every problem; `uris`: and what has to be registered.
+fn check(file: &str, uris: bool) -> ExitCode {
     let text = match file {
         "-" => std::io::read_to_string(std::io::stdin()),
         path => std::fs::read_to_string(path),
@@ -75,6 +78,11 @@ fn check(file: &str) -> ExitCode {
     for configuration in configurations {
         match config::load(configuration.to_string().as_bytes(), &Placeholders) {
             Ok(config) => {
+                for account in config.accounts.iter().filter(|_| uris) {
+                    for (what, uri) in envoy_sso::admin::redirect_uris(account) {
+                        println!("{}: {what}: {uri}", account.code);
+                    }
+                }
                 config.warnings.iter().for_each(|warning| println!("{file}: warning: {warning}"));
             }
             Err(list) => {
@@ -85,7 +93,9 @@ fn check(file: &str) -> ExitCode {
     }
     match problems {
         0 => {
-            println!("{file}: ok");
+            if !uris {
+                println!("{file}: ok");
+            }
             ExitCode::SUCCESS
         }
         1 => {

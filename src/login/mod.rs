@@ -3,6 +3,8 @@
 pub mod flow;
 pub mod headers;
 pub mod invitation;
+#[cfg(test)]
+mod invitation_tests;
 mod oidc;
 pub mod page;
 pub mod recheck;

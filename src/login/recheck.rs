@@ -93,6 +93,8 @@ async fn go_on(
     let (site, _) = asked.site_and_origin()?;
     let path = Path::read(asked.head.path());
     let unmet = match demand(&site.account.access, &path, asked.head.path()) {
+        // The filter's own endpoints judge for themselves.
+        _ if site.account.paths.endpoint(&asked.path).is_some() => None,
         Demand::Users(demands) => gate::unmet(&demands, &opened, ask.now()),
         _ => None,
     };

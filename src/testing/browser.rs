@@ -1,0 +1,204 @@
+//! Whole requests without Envoy: a filter made from a configuration, and a browser in front of it.
+//!
+//! ```ignore
+//! let world = world(&host, &json!({ … }));
+//! let mut browser = Browser::new(&world, "app.example");
+//! let seen = browser.get("/reports", &mut |call| json(&json!({})));
+//! ```
+
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::TestHost;
+use crate::answer::Answer;
+use crate::config::{self, Placeholders};
+use crate::fault::Fault;
+use crate::gate::{self, Asked, Body, Outcome, Pass, Ruling};
+use crate::request::Head;
+use crate::task::{Call, Reply, Step, Task};
+use crate::world::World;
+
+/// A session key for configurations in tests.
+pub const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/// The filter of this configuration. One with problems is a failed test.
+pub fn world(host: &Rc<TestHost>, configuration: &Value) -> Rc<World> {
+    let config = config::load(configuration.to_string().as_bytes(), &Placeholders);
+    assert!(config.is_ok(), "{config:#?}");
+    let Ok(config) = config else { unreachable!("asserted above") };
+    Rc::new(World::new(host.clone(), config))
+}
+
+/// What became of a request, and the calls that were made for it.
+pub struct Seen {
+    /// The filter's own answer; `None`: the request passed.
+    pub answer: Option<Answer>,
+    /// What was changed in a request that passed.
+    pub pass: Option<Pass>,
+    /// Calls to providers and directories, in order.
+    pub calls: Vec<Call>,
+}
+
+impl Seen {
+    /// `x-sso-code` of the filter's own answer; empty where the request passed.
+    pub fn code(&self) -> &str {
+        self.answer.as_ref().and_then(|answer| answer.header("x-sso-code")).unwrap_or_default()
+    }
+
+    /// The status of the filter's own answer; 0 where the request passed.
+    pub fn status(&self) -> u16 {
+        self.answer.as_ref().map_or(0, |answer| answer.status)
+    }
+
+    /// The body of the filter's own answer.
+    pub fn text(&self) -> String {
+        self.answer
+            .as_ref()
+            .map(|answer| String::from_utf8_lossy(&answer.body).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text()).unwrap_or(Value::Null)
+    }
+
+    /// Where the answer leads.
+    pub fn location(&self) -> &str {
+        self.answer.as_ref().and_then(|answer| answer.header("location")).unwrap_or_default()
+    }
+
+    /// The value of a hidden field on the page.
+    pub fn field(&self, name: &str) -> String {
+        let (text, at) = (self.text(), format!("name=\"{name}\" value=\""));
+        let found = text.split_once(&at).and_then(|(_, rest)| rest.split_once('"'));
+        found.map(|(value, _)| value.to_owned()).unwrap_or_default()
+    }
+}
+
+/// A browser that keeps its cookies.
+pub struct Browser {
+    world: Rc<World>,
+    authority: String,
+    /// Name and value.
+    pub cookies: Vec<(String, String)>,
+    /// Headers of every request beside the usual ones; they replace those of their name.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Browser {
+    /// Without cookies.
+    pub fn new(world: &Rc<World>, authority: &str) -> Self {
+        Self {
+            world: world.clone(),
+            authority: authority.to_owned(),
+            cookies: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// A header in every request from now on.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A navigation.
+    pub fn get(&mut self, target: &str, respond: &mut dyn FnMut(&Call) -> Reply) -> Seen {
+        self.send("GET", target, None, respond)
+    }
+
+    /// A form that was submitted.
+    pub fn post(
+        &mut self,
+        target: &str,
+        form: &[(&str, &str)],
+        respond: &mut dyn FnMut(&Call) -> Reply,
+    ) -> Seen {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        self.send("POST", target, Some(body.into_bytes()), respond)
+    }
+
+    /// Any request, with a person's headers.
+    pub fn send(
+        &mut self,
+        method: &str,
+        target: &str,
+        body: Option<Vec<u8>>,
+        respond: &mut dyn FnMut(&Call) -> Reply,
+    ) -> Seen {
+        let mut headers = vec![
+            (":method", method.to_owned()),
+            (":path", target.to_owned()),
+            (":authority", self.authority.clone()),
+            ("accept", "text/html".to_owned()),
+        ];
+        if body.is_some() {
+            headers.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
+        }
+        if !self.cookies.is_empty() {
+            let cookies: Vec<String> =
+                self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            headers.push(("cookie", cookies.join("; ")));
+        }
+        headers.retain(|(name, _)| !self.headers.iter().any(|(own, _)| own == name));
+        let mut headers: Vec<(String, Vec<u8>)> =
+            headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect();
+        headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())));
+        let head = Rc::new(Head::new(headers, body.is_none()));
+        let mut ruling = gate::rule(&self.world, head);
+        if let Ruling::Body(limit, then) = ruling {
+            let body = body.unwrap_or_default();
+            ruling = then(if body.len() > limit { Body::TooLarge } else { Body::Whole(body) });
+        }
+        let mut calls = Vec::new();
+        let (answer, pass) = match ruling {
+            Ruling::Pass(pass) => (None, Some(pass)),
+            Ruling::Answer(answer) => (Some(answer), None),
+            Ruling::Flow(task, asked) => match run(task, &asked, respond, &mut calls) {
+                Outcome::Pass(pass) => (None, Some(pass)),
+                Outcome::Answer(answer) => (Some(answer), None),
+            },
+            Ruling::Body(..) => unreachable!("a body is read once"),
+        };
+        let seen = Seen { answer, pass, calls };
+        self.keep(&seen);
+        seen
+    }
+
+    /// `set-cookie` as a browser reads it, as far as the filter's own cookies go.
+    fn keep(&mut self, seen: &Seen) {
+        let answered = seen.answer.iter().flat_map(|answer| &answer.headers);
+        let answered = answered.filter(|(name, _)| name == "set-cookie").map(|(_, value)| value);
+        let passed = seen.pass.iter().flat_map(|pass| &pass.set_cookies);
+        for line in answered.chain(passed) {
+            let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            self.cookies.retain(|(own, _)| own != name);
+            if !attributes.contains("Max-Age=0;") {
+                self.cookies.push((name.to_owned(), value.to_owned()));
+            }
+        }
+    }
+}
+
+fn run(
+    mut task: Task<Result<Outcome, Fault>>,
+    asked: &Asked,
+    respond: &mut dyn FnMut(&Call) -> Reply,
+    calls: &mut Vec<Call>,
+) -> Outcome {
+    let mut step = task.start();
+    loop {
+        match step {
+            Step::Done(Ok(outcome)) => return outcome,
+            Step::Done(Err(fault)) => return Outcome::Answer(asked.refuse(&fault)),
+            Step::Call(call) => {
+                let reply = respond(&call);
+                calls.push(call);
+                step = task.resume(reply);
+            }
+        }
+    }
+}
