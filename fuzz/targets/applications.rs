@@ -79,7 +79,8 @@ pub fn form_usernames(body: &[u8], field: &str) -> Taken {
     take("Django, Rails: the last", all.last().cloned());
     take("ASP.NET: all, joined", (!all.is_empty()).then(|| all.join(",")));
     take("Express: an array as text", (!all.is_empty()).then(|| all.concat()));
-    for (application, broken) in [("drops what is no escape", Broken::Dropped), ("reads %u", Broken::Unicode)] {
+    for (application, broken) in [("drops what is no escape", Broken::Dropped), ("reads %u", Broken::Unicode)]
+    {
         let all = named(&pairs(body, b"&", broken), &exact);
         take(application, all.first().cloned());
         take(application, all.last().cloned());
@@ -178,8 +179,16 @@ struct Style {
     list: bool,
 }
 
-const PLAIN: Style =
-    Style { first: false, fold: false, hyphens: false, loose: false, trailing: false, nul: false, flat: false, list: false };
+const PLAIN: Style = Style {
+    first: false,
+    fold: false,
+    hyphens: false,
+    loose: false,
+    trailing: false,
+    nul: false,
+    flat: false,
+    list: false,
+};
 const STYLES: &[(&str, Style)] = &[
     ("the last wins", PLAIN),
     ("the first wins", Style { first: true, ..PLAIN }),
@@ -225,7 +234,11 @@ impl Json {
                     })
                     .collect();
                 // What is there twice is taken as a whole, wherever it is a text or not.
-                if style.first { all.first().cloned()? } else { all.last().cloned()? }
+                if style.first {
+                    all.first().cloned()?
+                } else {
+                    all.last().cloned()?
+                }
             }
             _ => None,
         }

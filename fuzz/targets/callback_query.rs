@@ -46,6 +46,12 @@ pub fn run(data: &[u8]) {
     }
     if let Outcome::Code(code) = &callback.outcome {
         let shown = format!("{callback:?}");
-        assert!(code.expose().len() < 12 || all("state")[0].contains(code.expose()) || all("iss").concat().contains(code.expose()) || !shown.contains(code.expose()), "the code is shown");
+        assert!(
+            code.expose().len() < 12
+                || all("state")[0].contains(code.expose())
+                || all("iss").concat().contains(code.expose())
+                || !shown.contains(code.expose()),
+            "the code is shown"
+        );
     }
 }

@@ -15,7 +15,10 @@ pub fn run(data: &[u8]) {
     let named = |kid: &str| members.iter().any(|m| m["kid"] == kid);
     assert!(members.iter().filter_map(|m| m["kid"].as_str()).all(|kid| !set.has(kid) || named(kid)));
     let secret = |m: &&Value| m["kty"] == "oct" || m["use"] == "enc";
-    assert!(set.len() <= members.len() - members.iter().filter(secret).count(), "no secret, no encryption key");
+    assert!(
+        set.len() <= members.len() - members.iter().filter(secret).count(),
+        "no secret, no encryption key"
+    );
 
     let tokens: Value = serde_json::from_str(SIGNED).unwrap();
     for (alg, token) in tokens.as_object().unwrap() {
@@ -29,9 +32,13 @@ pub fn run(data: &[u8]) {
             let of = |set: &Value| {
                 let keys = set["keys"].as_array().cloned().unwrap_or_default();
                 let keys = keys.into_iter().filter(|k| k["kid"] == **kid);
-                keys.filter_map(|k| [&k["n"], &k["x"]].into_iter().find_map(|v| v.as_str().map(text))).collect::<Vec<_>>()
+                keys.filter_map(|k| [&k["n"], &k["x"]].into_iter().find_map(|v| v.as_str().map(text)))
+                    .collect::<Vec<_>>()
             };
-            assert!(of(&document).iter().any(|key| of(&ours).contains(key)), "{alg} by a key that is not ours");
+            assert!(
+                of(&document).iter().any(|key| of(&ours).contains(key)),
+                "{alg} by a key that is not ours"
+            );
         }
     }
 }

@@ -28,11 +28,18 @@ pub fn run(data: &[u8]) {
     let canonical = path.canonical();
     assert_eq!(path.plain(), (!path.is_ambiguous()).then_some(canonical));
     if !path.is_ambiguous() {
-        assert!(canonical.starts_with('/') && canonical.bytes().all(|b| b.is_ascii_graphic()), "{canonical:?}");
+        assert!(
+            canonical.starts_with('/') && canonical.bytes().all(|b| b.is_ascii_graphic()),
+            "{canonical:?}"
+        );
         assert!(!canonical.contains("//") && !canonical.contains(['\\', '#', '?']), "{canonical:?}");
         assert!(canonical.split('/').all(|s| !matches!(s, "." | "..")), "{canonical:?}");
         let again = Path::read(canonical.as_bytes());
-        assert_eq!((again.canonical(), again.is_ambiguous()), (canonical, false), "what is forwarded is read again");
+        assert_eq!(
+            (again.canonical(), again.is_ambiguous()),
+            (canonical, false),
+            "what is forwarded is read again"
+        );
     }
     let rules = rules();
     let ruled = demand(&rules, &path, data);
@@ -66,7 +73,8 @@ struct Router {
     dots: bool,
 }
 
-const LITERAL: Router = Router { decode: 0, parameters: false, backslashes: false, lower: false, nul: false, dots: false };
+const LITERAL: Router =
+    Router { decode: 0, parameters: false, backslashes: false, lower: false, nul: false, dots: false };
 const ROUTERS: [Router; 9] = [
     LITERAL,
     // Most frameworks: WSGI, net/http, Express, Rails.
@@ -105,11 +113,19 @@ impl Router {
         if self.lower {
             text = text.to_ascii_lowercase();
         }
+        // Envoy refuses a path without its slash; whoever reads one all the same reads it from the root.
+        if !text.starts_with('/') {
+            text.insert(0, '/');
+        }
         let mut out: Vec<&str> = Vec::new();
         let segments: Vec<&str> = text.split('/').skip(1).collect();
         let last = segments.len().saturating_sub(1);
         for (n, segment) in segments.iter().enumerate() {
-            let segment = if self.dots && segment.trim_matches('.') != "" { segment.trim_end_matches(['.', ' ']) } else { segment };
+            let segment = if self.dots && segment.trim_matches('.') != "" {
+                segment.trim_end_matches(['.', ' '])
+            } else {
+                segment
+            };
             match segment {
                 ".." => drop(out.pop()),
                 "." => {}
