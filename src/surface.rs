@@ -144,6 +144,16 @@ pub fn decode(text: &str) -> String {
 /// What the application might make of a path at its most generous: decoded until nothing changes,
 /// backslashes as slashes, parameters and trailing dots dropped, lower case.
 pub fn loosest(bytes: &[u8]) -> String {
+    resolve(&decoded(bytes))
+}
+
+/// The same for an application that ends a path where its decoded form has a NUL, `?` or `#`: what comes
+/// after must not take away what stands before (`/admin/%00/../..`).
+fn shortest(bytes: &[u8]) -> String {
+    resolve(decoded(bytes).split(['\0', '?', '#']).next().unwrap_or_default())
+}
+
+fn decoded(bytes: &[u8]) -> String {
     let mut text = String::from_utf8_lossy(bytes).into_owned();
     for _ in 0..4 {
         let next = decode(&text);
@@ -152,6 +162,10 @@ pub fn loosest(bytes: &[u8]) -> String {
         }
         text = next;
     }
+    text
+}
+
+fn resolve(text: &str) -> String {
     let text = text.replace('\\', "/");
     let mut segments: Vec<String> = Vec::new();
     for segment in text.split('/') {
@@ -228,9 +242,11 @@ pub fn demand<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8]) -> Deman
             if !roles.is_empty() || !acr_values.is_empty() || max_age.is_some())
     };
     if rules.iter().any(|rule| demanding(&rule)) {
-        let loose = loosest(raw);
-        if loose != path.canonical().trim_end_matches('/') || path.is_ambiguous() {
-            for rule in rules.iter().filter(demanding).filter(|rule| rule.matches.loosely(&loose)) {
+        let readings = [loosest(raw), shortest(raw)];
+        let plain = path.canonical().trim_end_matches('/');
+        if path.is_ambiguous() || readings.iter().any(|loose| loose != plain) {
+            let meant = |rule: &&AccessRule| readings.iter().any(|loose| rule.matches.loosely(loose));
+            for rule in rules.iter().filter(demanding).filter(meant) {
                 if !demands.contains(&&rule.admission) {
                     demands.push(&rule.admission);
                 }
@@ -334,7 +350,7 @@ mod tests {
         for path in [
             "/admin/x", "/admin/", "/ADMIN/x", "/admin;v=1/x", "/admin%2fx", "/%61dmin/x", "//admin//x", "/admin./x", "/x/..;/admin/x",
             "/static/..%2fadmin/x", "/admin\\x", "/adm%2569n/x", "/static/..;/admin/x", "/Admin", "/admin", "/admin/public/", "/admin/PUBLIC/x",
-            "/api/sql/..%2f..%2fadmin/x",
+            "/api/sql/..%2f..%2fadmin/x", "/x%2f..%2fadmin%2f%00%2f..%2f..", "/x%2f..%2fadmin%2fy%3f%2f..%2f..",
         ] {
             assert_eq!(judged(path), 1, "{path}");
         }

@@ -121,7 +121,7 @@ impl Router {
         let segments: Vec<&str> = text.split('/').skip(1).collect();
         let last = segments.len().saturating_sub(1);
         for (n, segment) in segments.iter().enumerate() {
-            let segment = if self.dots && segment.trim_matches('.') != "" {
+            let segment = if self.dots && !segment.trim_matches('.').is_empty() {
                 segment.trim_end_matches(['.', ' '])
             } else {
                 segment
