@@ -47,8 +47,7 @@ fn plain(path: &str) -> bool {
     let mut dots = false;
     let suspicious = path.bytes().any(|byte| {
         dots |= byte == b'.' && previous == b'/';
-        let bad = matches!(byte, b'%' | b'\\' | b';' | b'#' | b'?' | 0..=0x20 | 0x7f..)
-            || byte == b'/' && previous == b'/';
+        let bad = matches!(byte, b'%' | b'\\' | b';' | b'#' | b'?' | 0..=0x20 | 0x7f..) || byte == b'/' && previous == b'/';
         previous = byte;
         bad
     });
@@ -145,6 +144,16 @@ pub fn decode(text: &str) -> String {
 /// What the application might make of a path at its most generous: decoded until nothing changes,
 /// backslashes as slashes, parameters and trailing dots dropped, lower case.
 pub fn loosest(bytes: &[u8]) -> String {
+    resolve(&decoded(bytes))
+}
+
+/// The same for an application that ends a path where its decoded form has a NUL, `?` or `#`: what comes
+/// after must not take away what stands before (`/admin/%00/../..`).
+fn shortest(bytes: &[u8]) -> String {
+    resolve(decoded(bytes).split(['\0', '?', '#']).next().unwrap_or_default())
+}
+
+fn decoded(bytes: &[u8]) -> String {
     let mut text = String::from_utf8_lossy(bytes).into_owned();
     for _ in 0..4 {
         let next = decode(&text);
@@ -153,6 +162,10 @@ pub fn loosest(bytes: &[u8]) -> String {
         }
         text = next;
     }
+    text
+}
+
+fn resolve(text: &str) -> String {
     let text = text.replace('\\', "/");
     let mut segments: Vec<String> = Vec::new();
     for segment in text.split('/') {
@@ -189,9 +202,7 @@ impl Match {
             Match::Path(_) => loose == own,
             // A prefix that ends within a segment matches within a segment.
             Match::Prefix(written) if !written.ends_with('/') => loose.starts_with(&own),
-            Match::Prefix(_) => {
-                loose == own || loose.strip_prefix(&own).is_some_and(|rest| rest.starts_with('/'))
-            }
+            Match::Prefix(_) => loose == own || loose.strip_prefix(&own).is_some_and(|rest| rest.starts_with('/')),
         }
     }
 }
@@ -222,22 +233,20 @@ pub fn demand<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8]) -> Deman
     // `/admin` is `/admin/` to most applications.
     let index = |matches: &Match| matches!(matches, Match::Prefix(own) if own.strip_suffix('/') == Some(path.canonical()));
     if first.is_none() {
-        demands.extend(
-            rules
-                .iter()
-                .find(|rule| index(&rule.matches))
-                .map(|rule| &rule.admission)
-                .filter(|admission| matches!(admission, Admission::Users { .. })),
-        );
+        demands.extend(rules.iter().find(|rule| index(&rule.matches)).map(|rule| &rule.admission).filter(|admission| {
+            matches!(admission, Admission::Users { .. })
+        }));
     }
     let demanding = |rule: &&AccessRule| {
         matches!(&rule.admission, Admission::Users { roles, acr_values, max_age }
             if !roles.is_empty() || !acr_values.is_empty() || max_age.is_some())
     };
     if rules.iter().any(|rule| demanding(&rule)) {
-        let loose = loosest(raw);
-        if loose != path.canonical().trim_end_matches('/') || path.is_ambiguous() {
-            for rule in rules.iter().filter(demanding).filter(|rule| rule.matches.loosely(&loose)) {
+        let readings = [loosest(raw), shortest(raw)];
+        let plain = path.canonical().trim_end_matches('/');
+        if path.is_ambiguous() || readings.iter().any(|loose| loose != plain) {
+            let meant = |rule: &&AccessRule| readings.iter().any(|loose| rule.matches.loosely(loose));
+            for rule in rules.iter().filter(demanding).filter(meant) {
                 if !demands.contains(&&rule.admission) {
                     demands.push(&rule.admission);
                 }
@@ -287,25 +296,8 @@ mod tests {
     #[test]
     fn what_stays_ambiguous_is_said_to_be() {
         for path in [
-            "/a%2fb",
-            "/a%5cb",
-            "/a\\b",
-            "/a%00b",
-            "/a/..;/b",
-            "/a/.;x/b",
-            "/a/;/b",
-            "/a%3bb",
-            "/a%252e%252e/b",
-            "/a%zz",
-            "/a%",
-            "/a b",
-            "/a\u{e9}",
-            "a",
-            "",
-            "*",
-            "/a#b",
-            "/a%0ab",
-            "/a%7fb",
+            "/a%2fb", "/a%5cb", "/a\\b", "/a%00b", "/a/..;/b", "/a/.;x/b", "/a/;/b", "/a%3bb", "/a%252e%252e/b", "/a%zz",
+            "/a%", "/a b", "/a\u{e9}", "a", "", "*", "/a#b", "/a%0ab", "/a%7fb",
         ] {
             assert!(canonical(path).1, "{path}");
         }
@@ -332,34 +324,21 @@ mod tests {
         match demand(&rules(), &Path::read(path.as_bytes()), path.as_bytes()) {
             Demand::Anyone => 90,
             Demand::Programs => 91,
-            Demand::Users(list) => list
-                .iter()
-                .filter(|a| matches!(a, Admission::Users { roles, .. } if !roles.is_empty()))
-                .count(),
+            Demand::Users(list) => {
+                list.iter().filter(|a| matches!(a, Admission::Users { roles, .. } if !roles.is_empty())).count()
+            }
         }
     }
 
     #[test]
     fn only_the_literal_normalised_path_opens_a_door() {
-        for path in ["/healthz", "//healthz", "/x/../healthz", "/static/a.css", "/static/./a", "/%73tatic/a"]
-        {
+        for path in ["/healthz", "//healthz", "/x/../healthz", "/static/a.css", "/static/./a", "/%73tatic/a"] {
             assert_eq!(judged(path), 90, "{path}");
         }
         assert_eq!(judged("/api/sql/run"), 91);
         for path in [
-            "/healthz/",
-            "/healthz;x",
-            "/HEALTHZ",
-            "/healthz%00",
-            "/healthz%2f",
-            "/static",
-            "/static/..%2fadmin2",
-            "/static/..;/a",
-            "/static/%2e%2e/a",
-            "/static\\..\\a",
-            "/static/%252e%252e/a",
-            "/api/sql/%2e%2e%2fa",
-            "/STATIC/a",
+            "/healthz/", "/healthz;x", "/HEALTHZ", "/healthz%00", "/healthz%2f", "/static", "/static/..%2fadmin2",
+            "/static/..;/a", "/static/%2e%2e/a", "/static\\..\\a", "/static/%252e%252e/a", "/api/sql/%2e%2e%2fa", "/STATIC/a",
             "/static/../a",
         ] {
             assert_eq!(judged(path), 0, "{path}");
@@ -369,24 +348,9 @@ mod tests {
     #[test]
     fn roles_hold_for_every_spelling_of_their_path() {
         for path in [
-            "/admin/x",
-            "/admin/",
-            "/ADMIN/x",
-            "/admin;v=1/x",
-            "/admin%2fx",
-            "/%61dmin/x",
-            "//admin//x",
-            "/admin./x",
-            "/x/..;/admin/x",
-            "/static/..%2fadmin/x",
-            "/admin\\x",
-            "/adm%2569n/x",
-            "/static/..;/admin/x",
-            "/Admin",
-            "/admin",
-            "/admin/public/",
-            "/admin/PUBLIC/x",
-            "/api/sql/..%2f..%2fadmin/x",
+            "/admin/x", "/admin/", "/ADMIN/x", "/admin;v=1/x", "/admin%2fx", "/%61dmin/x", "//admin//x", "/admin./x", "/x/..;/admin/x",
+            "/static/..%2fadmin/x", "/admin\\x", "/adm%2569n/x", "/static/..;/admin/x", "/Admin", "/admin", "/admin/public/", "/admin/PUBLIC/x",
+            "/api/sql/..%2f..%2fadmin/x", "/x%2f..%2fadmin%2f%00%2f..%2f..", "/x%2f..%2fadmin%2fy%3f%2f..%2f..",
         ] {
             assert_eq!(judged(path), 1, "{path}");
         }

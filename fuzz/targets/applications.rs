@@ -97,7 +97,8 @@ pub fn form_usernames(body: &[u8], field: &str) -> Taken {
     let listed = |name: &str| name.strip_suffix("[]").unwrap_or(name) == field;
     let indexed = |name: &str| name.strip_suffix("[0]").unwrap_or(name) == field;
     let hyphens = |name: &str| name.replace(['-', '_'], "") == field.replace(['-', '_'], "");
-    let aliases: [(&str, &dyn Fn(&str) -> bool); 6] = [
+    type Same<'a> = &'a dyn Fn(&str) -> bool;
+    let aliases: [(&str, Same<'_>); 6] = [
         ("ASP.NET: without case", &folded),
         ("trims names", &trimmed),
         ("C: names end at NUL", &cut),

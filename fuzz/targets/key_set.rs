@@ -11,7 +11,6 @@ pub fn run(data: &[u8]) {
     let document: Value = serde_json::from_slice(data).expect("what was read strictly is JSON");
     let members = document["keys"].as_array().expect("keys is an array");
     assert_eq!(set.len() + set.skipped.0, members.len(), "every key is kept or left out");
-    assert_eq!(set.is_empty(), set.len() == 0);
     let named = |kid: &str| members.iter().any(|m| m["kid"] == kid);
     assert!(members.iter().filter_map(|m| m["kid"].as_str()).all(|kid| !set.has(kid) || named(kid)));
     let secret = |m: &&Value| m["kty"] == "oct" || m["use"] == "enc";

@@ -18,8 +18,11 @@ pub mod path;
 mod provider;
 pub mod return_url;
 
+/// Reads the bytes, and panics where something does not hold.
+pub type Target = fn(&[u8]);
+
 /// Every target by its name, which is that of its folder of seeds.
-pub const ALL: [(&str, fn(&[u8])); 9] = [
+pub const ALL: [(&str, Target); 9] = [
     ("callback_query", callback_query::run),
     ("configuration", configuration::run),
     ("cookie", cookie::run),

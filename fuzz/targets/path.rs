@@ -113,11 +113,15 @@ impl Router {
         if self.lower {
             text = text.to_ascii_lowercase();
         }
+        // Envoy refuses a path without its slash; whoever reads one all the same reads it from the root.
+        if !text.starts_with('/') {
+            text.insert(0, '/');
+        }
         let mut out: Vec<&str> = Vec::new();
         let segments: Vec<&str> = text.split('/').skip(1).collect();
         let last = segments.len().saturating_sub(1);
         for (n, segment) in segments.iter().enumerate() {
-            let segment = if self.dots && segment.trim_matches('.') != "" {
+            let segment = if self.dots && !segment.trim_matches('.').is_empty() {
                 segment.trim_end_matches(['.', ' '])
             } else {
                 segment

@@ -183,7 +183,10 @@ fn endpoint(document: &Map<String, Value>, name: &str) -> Result<Option<Url>, St
     };
     match Url::parse(text) {
         Ok(mut url)
-            if matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() =>
+            if matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.username().is_empty()
+                && url.password().is_none() =>
         {
             url.set_fragment(None);
             Ok(Some(url))

@@ -131,6 +131,8 @@ fn odd_members_are_tolerated_and_bad_ones_named() {
         ("token_endpoint", json!(null)),
         ("token_endpoint", json!("/token")),
         ("token_endpoint", json!("javascript:alert(1)")),
+        ("token_endpoint", json!("https://ada@idp.example.com/token")),
+        ("token_endpoint", json!("https://:password@idp.example.com/token")),
         ("userinfo_endpoint", json!(["https://idp.example.com"])),
     ] {
         assert!(read(name, value.clone()).unwrap_err().contains(name), "{name} {value}");
