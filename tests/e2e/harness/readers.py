@@ -95,8 +95,6 @@ def readings(seen, field: str = "username") -> dict[str, str]:
             text = body.decode(charset, "replace")
             for name, keep in names.items():
                 note(f"JSON, {charset}, {name}", members(text, field, keep))
-            texts = re.findall(rf'"{field}"\s*:\s*("(?:[^"\\]|\\.)*")', text)
-            note(f"JSON, by regular expression, {charset}", [json.loads(one, strict=False) for one in texts])
     return found
 
 
