@@ -47,7 +47,8 @@ fn plain(path: &str) -> bool {
     let mut dots = false;
     let suspicious = path.bytes().any(|byte| {
         dots |= byte == b'.' && previous == b'/';
-        let bad = matches!(byte, b'%' | b'\\' | b';' | b'#' | b'?' | 0..=0x20 | 0x7f..) || byte == b'/' && previous == b'/';
+        let bad = matches!(byte, b'%' | b'\\' | b';' | b'#' | b'?' | 0..=0x20 | 0x7f..)
+            || byte == b'/' && previous == b'/';
         previous = byte;
         bad
     });
@@ -202,7 +203,9 @@ impl Match {
             Match::Path(_) => loose == own,
             // A prefix that ends within a segment matches within a segment.
             Match::Prefix(written) if !written.ends_with('/') => loose.starts_with(&own),
-            Match::Prefix(_) => loose == own || loose.strip_prefix(&own).is_some_and(|rest| rest.starts_with('/')),
+            Match::Prefix(_) => {
+                loose == own || loose.strip_prefix(&own).is_some_and(|rest| rest.starts_with('/'))
+            }
         }
     }
 }
@@ -233,9 +236,13 @@ pub fn demand<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8]) -> Deman
     // `/admin` is `/admin/` to most applications.
     let index = |matches: &Match| matches!(matches, Match::Prefix(own) if own.strip_suffix('/') == Some(path.canonical()));
     if first.is_none() {
-        demands.extend(rules.iter().find(|rule| index(&rule.matches)).map(|rule| &rule.admission).filter(|admission| {
-            matches!(admission, Admission::Users { .. })
-        }));
+        demands.extend(
+            rules
+                .iter()
+                .find(|rule| index(&rule.matches))
+                .map(|rule| &rule.admission)
+                .filter(|admission| matches!(admission, Admission::Users { .. })),
+        );
     }
     let demanding = |rule: &&AccessRule| {
         matches!(&rule.admission, Admission::Users { roles, acr_values, max_age }
@@ -296,8 +303,25 @@ mod tests {
     #[test]
     fn what_stays_ambiguous_is_said_to_be() {
         for path in [
-            "/a%2fb", "/a%5cb", "/a\\b", "/a%00b", "/a/..;/b", "/a/.;x/b", "/a/;/b", "/a%3bb", "/a%252e%252e/b", "/a%zz",
-            "/a%", "/a b", "/a\u{e9}", "a", "", "*", "/a#b", "/a%0ab", "/a%7fb",
+            "/a%2fb",
+            "/a%5cb",
+            "/a\\b",
+            "/a%00b",
+            "/a/..;/b",
+            "/a/.;x/b",
+            "/a/;/b",
+            "/a%3bb",
+            "/a%252e%252e/b",
+            "/a%zz",
+            "/a%",
+            "/a b",
+            "/a\u{e9}",
+            "a",
+            "",
+            "*",
+            "/a#b",
+            "/a%0ab",
+            "/a%7fb",
         ] {
             assert!(canonical(path).1, "{path}");
         }
@@ -324,21 +348,34 @@ mod tests {
         match demand(&rules(), &Path::read(path.as_bytes()), path.as_bytes()) {
             Demand::Anyone => 90,
             Demand::Programs => 91,
-            Demand::Users(list) => {
-                list.iter().filter(|a| matches!(a, Admission::Users { roles, .. } if !roles.is_empty())).count()
-            }
+            Demand::Users(list) => list
+                .iter()
+                .filter(|a| matches!(a, Admission::Users { roles, .. } if !roles.is_empty()))
+                .count(),
         }
     }
 
     #[test]
     fn only_the_literal_normalised_path_opens_a_door() {
-        for path in ["/healthz", "//healthz", "/x/../healthz", "/static/a.css", "/static/./a", "/%73tatic/a"] {
+        for path in ["/healthz", "//healthz", "/x/../healthz", "/static/a.css", "/static/./a", "/%73tatic/a"]
+        {
             assert_eq!(judged(path), 90, "{path}");
         }
         assert_eq!(judged("/api/sql/run"), 91);
         for path in [
-            "/healthz/", "/healthz;x", "/HEALTHZ", "/healthz%00", "/healthz%2f", "/static", "/static/..%2fadmin2",
-            "/static/..;/a", "/static/%2e%2e/a", "/static\\..\\a", "/static/%252e%252e/a", "/api/sql/%2e%2e%2fa", "/STATIC/a",
+            "/healthz/",
+            "/healthz;x",
+            "/HEALTHZ",
+            "/healthz%00",
+            "/healthz%2f",
+            "/static",
+            "/static/..%2fadmin2",
+            "/static/..;/a",
+            "/static/%2e%2e/a",
+            "/static\\..\\a",
+            "/static/%252e%252e/a",
+            "/api/sql/%2e%2e%2fa",
+            "/STATIC/a",
             "/static/../a",
         ] {
             assert_eq!(judged(path), 0, "{path}");
@@ -348,9 +385,26 @@ mod tests {
     #[test]
     fn roles_hold_for_every_spelling_of_their_path() {
         for path in [
-            "/admin/x", "/admin/", "/ADMIN/x", "/admin;v=1/x", "/admin%2fx", "/%61dmin/x", "//admin//x", "/admin./x", "/x/..;/admin/x",
-            "/static/..%2fadmin/x", "/admin\\x", "/adm%2569n/x", "/static/..;/admin/x", "/Admin", "/admin", "/admin/public/", "/admin/PUBLIC/x",
-            "/api/sql/..%2f..%2fadmin/x", "/x%2f..%2fadmin%2f%00%2f..%2f..", "/x%2f..%2fadmin%2fy%3f%2f..%2f..",
+            "/admin/x",
+            "/admin/",
+            "/ADMIN/x",
+            "/admin;v=1/x",
+            "/admin%2fx",
+            "/%61dmin/x",
+            "//admin//x",
+            "/admin./x",
+            "/x/..;/admin/x",
+            "/static/..%2fadmin/x",
+            "/admin\\x",
+            "/adm%2569n/x",
+            "/static/..;/admin/x",
+            "/Admin",
+            "/admin",
+            "/admin/public/",
+            "/admin/PUBLIC/x",
+            "/api/sql/..%2f..%2fadmin/x",
+            "/x%2f..%2fadmin%2f%00%2f..%2f..",
+            "/x%2f..%2fadmin%2fy%3f%2f..%2f..",
         ] {
             assert_eq!(judged(path), 1, "{path}");
         }

@@ -100,7 +100,10 @@ pub(super) async fn create(
                 if let Some(user) = resolve::existing(ask, account, cache, identity, mapped).await? {
                     return Ok(user);
                 }
-                free(ask, account, cache, &username).await?;
+                if let Err(taken) = free(ask, account, cache, &username).await {
+                    // Without the lock another login may have created this very user just now.
+                    return resolve::existing(ask, account, cache, identity, mapped).await?.ok_or(taken);
+                }
                 let name = resolve::name(identity);
                 let new = create::New {
                     username: &username,
@@ -155,7 +158,7 @@ async fn free(ask: &Ask, account: &Account, cache: &Cache, username: &str) -> Re
 }
 
 /// How often a login looks whether another one has created the user.
-const LOOKS: usize = 5;
+const LOOKS: usize = 24;
 /// How many users can be in the making at once; two of one bucket wait for each other.
 const BUCKETS: u64 = 256;
 

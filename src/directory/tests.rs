@@ -163,7 +163,7 @@ fn a_scim_lookup_is_one_request_with_a_token_and_the_first_links() {
     let paths: Vec<_> = calls.iter().map(path).collect();
     assert_eq!(
         paths[0],
-        ("GET".into(), "/scim/v2/Users?filter=emails.value%20eq%20%22ada%40acme.com%22&count=200".into())
+        ("GET".into(), "/scim/v2/Users?filter=emails.value%20eq%20%22ada%40acme.com%22".into())
     );
     assert_eq!(paths[1], ("PATCH".into(), "/scim/v2/Users/1%2F2".into()));
     assert!(calls[0].headers.contains(&("authorization".into(), "Bearer scim-token".into())));
@@ -302,8 +302,8 @@ fn quotes_in_a_value_stay_in_the_filter() {
     let (result, calls, _) =
         resolved(account, example(json!({"n": "a\" or userName pr or \\"})), |_| list(&[]));
     assert_eq!(name(result), Err(Code::IdentityUnknown));
-    let wanted = "userName%20eq%20%22a%5C%22%20or%20userName%20pr%20or%20%5C%5C%22&count";
-    assert!(path(&calls[0]).1.contains(wanted), "{:?}", path(&calls[0]));
+    let wanted = "userName%20eq%20%22a%5C%22%20or%20userName%20pr%20or%20%5C%5C%22";
+    assert!(path(&calls[0]).1.ends_with(wanted), "{:?}", path(&calls[0]));
 }
 
 #[test]

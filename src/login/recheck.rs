@@ -130,11 +130,7 @@ type Resealed = (Rc<Opened>, Vec<String>);
 
 /// Seals a newer state of a session, which older copies of its cookie lead to from now on. `None`: the
 /// configuration does not let it be any longer.
-fn reseal(
-    world: &World,
-    opened: &Rc<Opened>,
-    session: Session,
-) -> Result<Option<Resealed>, Fault> {
+fn reseal(world: &World, opened: &Rc<Opened>, session: Session) -> Result<Option<Resealed>, Fault> {
     let sealed = session.seal(&*world.host, &world.config, &opened.account)?;
     let Some(newer) = world.admit(&opened.account, session, sealed.as_bytes().into()) else {
         return Ok(None);
