@@ -6,9 +6,11 @@
 //!              headers                                     flows: one async fn each, no IO
 //!  Envoy ─▶ proxy::filter ─▶ gate::rule ─┬─▶ pass    ┌─▶ login::oidc      start_login, finish_login
 //!              ▲                         ├─▶ answer  ├─▶ login::recheck   the directory, once a `recheck`
-//!              │ Call / Reply            ├─▶ body    ├─▶ logout           here and at the IdP
-//!              └── task::Task ◀──────────┴─▶ flow ───┴─▶ password         who may still use one
-//!                                                           │
+//!              │ Call / Reply            ├─▶ body    ├─▶ login::invitation  an account for the invited
+//!              └── task::Task ◀──────────┴─▶ flow ───┼─▶ logout           here and at the IdP
+//!                                                    ├─▶ password         who may still use one
+//!                                                    └─▶ admin            is the account ready?
+//!
 //!  oidc, saml: the protocols, pure      directory: the one account behind an identity
 //!  session: the sealed cookie           identity: claims to email, phone, roles
 //!  config: what operators write         pages: where a Fault becomes an answer
