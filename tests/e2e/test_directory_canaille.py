@@ -27,7 +27,7 @@ def world(make_world):
     for code, changes in {
         "acme": {"password": {"mode": "enabled", "logins": [{"path": "/login", "username": {"form": "username"}}]}},
         "phone": {"mapping": {"claim": "phone_number", "attribute": "phone", "default_country_code": "86"}},
-        "auto": {"provisioning": {"mode": "automatic", "email_domains": ["new.test"], "roles": []}},
+        "auto": {"provisioning": {"mode": "automatic", "email_domains": ["newpeople.com"], "roles": []}},
     }.items():
         world.account(code, changes | {"directory": directory})
     world.account("wrong", {"directory": {"scim": directory["scim"] | {"token": {"value": "not a token"}}}})
@@ -93,10 +93,10 @@ def test_a_password_login_finds_its_user(world):
 
 def test_somebody_new_is_created_there(world):
     account = world.accounts["auto"]
-    _, reply = attempt(account, email="carol@new.test", sub="carol", name="Carol Newman")
-    assert reply.status == 200 and reply.seen()["x-sso-user"] == ["carol@new.test"], reply
-    made = world.canaille.users()["carol@new.test"]
-    assert [one["value"] for one in made["emails"]] == ["carol@new.test"]
+    _, reply = attempt(account, email="carol@newpeople.com", sub="carol", name="Carol Newman")
+    assert reply.status == 200 and reply.seen()["x-sso-user"] == ["carol@newpeople.com"], reply
+    made = world.canaille.users()["carol@newpeople.com"]
+    assert [one["value"] for one in made["emails"]] == ["carol@newpeople.com"]
     _, reply = attempt(account)
     assert reply.status == 200 and len(world.canaille.users()) == len(PEOPLE) + 1
 
