@@ -7,12 +7,13 @@ from harness.canaille import Canaille
 from harness.expect import refused, session_cookies
 from harness.net import eventually
 
-PEOPLE = [
-    {"user-name": "ada", "emails": "ada@acme.com", "given-name": "Ada", "family-name": "Lovelace", "formatted-name": "Ada Lovelace",
-     "password": "CorrectHorse9!"},
-    {"user-name": "bob", "emails": "bob@acme.com", "family-name": "Bobson", "phone-numbers": "+86 138 0000 0000"},
-    {"user-name": "ivan", "emails": "ivan@acme.com", "family-name": "Inactive", "lock-date": "2020-01-01T00:00:00+00:00"},
-]
+def person(username: str, name: str, **attributes) -> dict:
+    return {"userName": username, "displayName": name, "active": True, "emails": [{"value": f"{username}@acme.com"}],
+            "name": {"formatted": name, "familyName": name.split()[-1]}} | attributes
+
+
+PEOPLE = [person("ada", "Ada Lovelace"), person("bob", "Bob Bobson", phoneNumbers=[{"value": "+86 138 0000 0000"}]),
+          person("ivan", "Ivan Inactive", active=False)]
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_a_password_login_finds_its_user(world):
 
 def test_somebody_new_is_created_there(world):
     account = world.accounts["auto"]
-    _, reply = attempt(account, email="carol@newpeople.com", sub="carol", name="Carol Newman")
+    _, reply = attempt(account, email="carol@newpeople.com", sub="carol", name="Carol Newman", given_name="Carol", family_name="Newman")
     assert reply.status == 200 and reply.seen()["x-sso-user"] == ["carol@newpeople.com"], reply
     made = world.canaille.users()["carol@newpeople.com"]
     assert [one["value"] for one in made["emails"]] == ["carol@newpeople.com"]
