@@ -123,7 +123,8 @@ raw! {
     pub struct Account {
         /// The `u` of the callback URLs. With one account it may be left out and is `default`.
         pub code: Option<String>,
-        /// Where it is served: scheme://host[:port].
+        /// Where it is served: scheme and host, with a port where it is not the default, such as
+        /// `https://app.example.com`.
         pub origins: Vec<String>,
         /// enabled or disabled (the default: everything passes).
         pub sso: Option<Switch>,
@@ -396,7 +397,7 @@ raw! {
 
     /// A SCIM 2.0 server (RFC 7644).
     pub struct Scim {
-        /// Its base URL, such as http://directory.internal/scim/v2.
+        /// Its base URL, such as `http://directory.internal/scim/v2`.
         pub url: String,
         /// The bearer token.
         pub token: Option<Secret>,

@@ -90,20 +90,14 @@ pub(super) async fn create(
         return Ok(user);
     };
     let lock = Lock::key(&account.code, &mapped.value);
-    for look in 0..=LOOKS {
-        // Whoever does not get the lock looks again, and in the end creates too: a directory makes no second
-        // user of a name (RFC 7644 section 3.3, 409 `uniqueness`), and the one it made is found.
-        let held = Lock::take(ask.host(), &lock, 4 * server.timeout + 1_000);
-        if held.is_some() || look == LOOKS {
+    for _ in 0..LOOKS {
+        if let Some(held) = Lock::take(ask.host(), &lock, 4 * server.timeout + 1_000) {
             // Between the lookup that found nobody and the lock, the login that held it may have created.
             let result = async {
                 if let Some(user) = resolve::existing(ask, account, cache, identity, mapped).await? {
                     return Ok(user);
                 }
-                if let Err(taken) = free(ask, account, cache, &username).await {
-                    // Without the lock another login may have created this very user just now.
-                    return resolve::existing(ask, account, cache, identity, mapped).await?.ok_or(taken);
-                }
+                free(ask, account, cache, &username).await?;
                 let name = resolve::name(identity);
                 let new = create::New {
                     username: &username,
@@ -113,26 +107,29 @@ pub(super) async fn create(
                     roles: &new_roles,
                     link: identity.link(),
                 };
-                match create::post(ask, server, &new).await? {
+                let created = create::post(ask, server, &new).await?;
+                let refused = match &created {
+                    Created::Refused(status) => format!(": it answers the creation with status {status}"),
+                    _ => String::new(),
+                };
+                match created {
                     Created::Record(record) if record.matches(&account.mapping, &mapped.value) => {
                         resolve::check(account, identity, &record)?;
                         return Ok(resolve::signed_in(ask, account, identity, &record));
                     }
                     // Somebody else was faster (409), or the answer does not show whom it made.
-                    Created::Record(_) | Created::Elsewhere => {}
+                    Created::Record(_) | Created::Elsewhere | Created::Refused(_) => {}
                 }
                 cache.forget(account, &username);
                 match resolve::existing(ask, account, cache, identity, mapped).await? {
                     Some(user) => Ok(user),
                     None => Err(unavailable(format!(
-                        "the user {username:?} was created, or was there, but cannot be found"
+                        "the user {username:?} was created, or was there, but cannot be found{refused}"
                     ))),
                 }
             }
             .await;
-            if let Some(held) = held {
-                held.release(ask.host());
-            }
+            held.release(ask.host());
             return result;
         }
         // Another login is creating this user: a lookup is as long a wait as it takes.
@@ -157,8 +154,9 @@ async fn free(ask: &Ask, account: &Account, cache: &Cache, username: &str) -> Re
     }
 }
 
-/// How often a login looks whether another one has created the user.
-const LOOKS: usize = 24;
+/// How often a login looks whether another one has created the user: for as long as a creation takes. It never
+/// creates beside the other, since not every directory refuses a second user of a name.
+const LOOKS: usize = 200;
 /// How many users can be in the making at once; two of one bucket wait for each other.
 const BUCKETS: u64 = 256;
 

@@ -24,7 +24,11 @@ pub fn is_needed(site: &Site, _opened: &Opened) -> bool {
 
 /// Asks the directory, then lets the request pass with what it says.
 pub fn start(asked: Rc<Asked>, opened: Rc<Opened>, pass: Pass) -> Ruling {
-    opened.recheck.set(asked.now.saturating_add(ONE_ASKS));
+    // Past the grace nobody goes on unchecked, not even beside one who asks.
+    let until = graced_until(&asked, &opened);
+    if asked.now < until {
+        opened.recheck.set(asked.now.saturating_add(ONE_ASKS).min(until));
+    }
     let ask = asked.world.ask();
     let flow = {
         let (ask, asked) = (ask.clone(), asked.clone());
@@ -55,9 +59,7 @@ pub async fn recheck(ask: &Ask, asked: &Asked, opened: &Rc<Opened>, pass: Pass) 
         }
         Err(fault) => {
             // Nobody gets more than they had while the directory cannot be asked, nor for longer.
-            let settings = &world.config.session;
-            let until =
-                session.checked.saturating_add(settings.recheck).saturating_add(settings.recheck_grace);
+            let until = graced_until(asked, opened);
             if ask.now() >= until {
                 return Err(fault);
             }
@@ -80,6 +82,12 @@ pub async fn recheck(ask: &Ask, asked: &Asked, opened: &Rc<Opened>, pass: Pass) 
         return Ok(Outcome::Answer(asked.refuse_stale(&fault)));
     };
     go_on(ask, asked, newer, cookies, pass).await
+}
+
+/// Until when a session goes on that nobody can check.
+fn graced_until(asked: &Asked, opened: &Opened) -> u64 {
+    let settings = &asked.world.config.session;
+    opened.session.checked.saturating_add(settings.recheck).saturating_add(settings.recheck_grace)
 }
 
 /// The request, judged by what the session is now.

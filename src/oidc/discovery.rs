@@ -68,7 +68,15 @@ impl Metadata {
             authorization_endpoint: needed("authorization_endpoint", &by_hand.authorization)?,
             token_endpoint: needed("token_endpoint", &by_hand.token)?,
             userinfo_endpoint: endpoint("userinfo_endpoint", &by_hand.userinfo)?,
-            jwks_uri: endpoint("jwks_uri", &by_hand.jwks_uri)?,
+            jwks_uri: match endpoint("jwks_uri", &by_hand.jwks_uri)? {
+                // Without keys nobody could ever sign in: better said before they are sent away.
+                None if oidc.jwks.is_none()
+                    && !oidc.id_token_alg.as_deref().is_some_and(|alg| alg.starts_with("HS")) =>
+                {
+                    return Err("jwks_uri is missing".into());
+                }
+                uri => uri,
+            },
             end_session_endpoint: endpoint("end_session_endpoint", &by_hand.end_session)?,
             pushed_authorization_request_endpoint: endpoint(
                 "pushed_authorization_request_endpoint",

@@ -17,7 +17,8 @@ PASSWORD = {"mode": "enabled", "logins": [{"path": "/login", "username": {"form"
 def world(make_world):
     world = make_world("accounts")
     for code in ("a", "b", "c"):
-        account = world.account(code, {"origins": [SHARED]})
+        account = world.account(code, {"origins": [SHARED], "password": PASSWORD | ({"mode": "disabled"} if code == "c" else {})})
+        account.config["access"].append({"path": "/login", "allow": "anyone"})
         account.origin = SHARED
     # `a` and `b` know different people by the same address.
     world.accounts["a"].config["directory"] = {"static": {"users": [{"username": "ada-of-a", "email": "ada@acme.com", "roles": ["owner"]}]}}
@@ -168,6 +169,25 @@ def test_a_password_session_of_one_at_another(world):
     refused(client.post(other.url("/login"), body={"username": "root", "password": "x"}, headers={"origin": alone.origin}),
             "request_invalid", status=403)
     world.app.nothing_since(mark)
+
+
+@pytest.mark.parametrize("path", ["/login", "/login?u=a", "/login?u=b", "/login?u=c"])
+def test_a_password_at_an_origin_of_several(world, path):
+    """Nobody can say whose rule it falls under: nothing passes; with a session of an account it is that account's."""
+    client, mark = world.client(), world.app.mark()
+    send = dict(body={"username": "ada-of-a", "password": "x"}, headers={"origin": SHARED})
+    reply = client.post(SHARED + path, **send)
+    assert reply.status in (401, 403) and reply.code in ("login_required", "password_disabled", "request_invalid"), reply
+    assert not session_cookies(client)
+    world.app.nothing_since(mark)
+    into(world, "c", client)
+    mark = world.app.mark()
+    refused(client.post(SHARED + "/login", **send), "password_disabled")
+    world.app.nothing_since(mark)
+    into(world, "a", client)
+    assert client.post(SHARED + "/login", **send).status == 200
+    seen = client.get(f"{SHARED}/who").seen()
+    assert (seen["x-sso-method"], seen["x-sso-account"], seen["x-sso-user"]) == (["password"], ["a"], ["ada-of-a"])
 
 
 def test_logging_out_of_one_leaves_the_other(world):

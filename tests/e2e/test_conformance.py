@@ -361,7 +361,7 @@ def test_a_kid_less_token_among_many_keys_needs_a_signature_by_one_of_them(world
     else:
         refused(hops[-1], "id_token_invalid")
     account.idp.published = [account.idp.keys[k].jwk() for k in ("p256", "rsa-1")]
-    account.idp.sign_with = account.idp.keys["rsa-2"]
+    account.idp.sign_with = account.idp.keys["forged"]
     account.idp.signing = account.idp.keys["rsa-1"]
     callback, _ = account.callback(client := account.client())
     refused(callback, "id_token_invalid")

@@ -467,7 +467,8 @@ def test_ten_logins_at_once_create_one_user(world, code, unique):
     assert len(directory.named("ada@acme.com")) == len(directory.users) == 1, directory.users
     assert [reply.status for reply in replies] == [200] * 10, replies
     assert {reply.seen()["x-sso-user"][0] for reply in replies} == {"ada@acme.com"}
-    assert directory.count("POST") == 1
+    if not unique:
+        assert directory.count("POST") == 1
 
 
 @pytest.mark.parametrize("fault", [dict(status=500, body=b""), dict(status=403, body=b"{}"), dict(drop=True), dict(delay=8),
@@ -587,7 +588,8 @@ def test_while_it_is_down_a_session_goes_on_for_the_grace_and_no_longer(later, f
         time.sleep(0.1)
     assert seen_during_grace and now > 4, f"out after {now} s: there was no grace"
     mark = later.app.mark()
-    refused(client.get(account.url("/who")), "directory_unavailable")
+    for _ in range(12):  # by whatever worker, and however soon after the last
+        refused(client.get(account.url("/who")), "directory_unavailable")
     later.app.nothing_since(mark)
     directory.faults.clear()
     # The session was not thrown away: the directory is back, and so is the person.

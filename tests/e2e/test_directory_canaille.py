@@ -7,12 +7,13 @@ from harness.canaille import Canaille
 from harness.expect import refused, session_cookies
 from harness.net import eventually
 
-PEOPLE = [
-    {"user-name": "ada", "emails": "ada@acme.com", "given-name": "Ada", "family-name": "Lovelace", "formatted-name": "Ada Lovelace",
-     "password": "CorrectHorse9!"},
-    {"user-name": "bob", "emails": "bob@acme.com", "family-name": "Bobson", "phone-numbers": "+86 138 0000 0000"},
-    {"user-name": "ivan", "emails": "ivan@acme.com", "family-name": "Inactive", "lock-date": "2020-01-01T00:00:00+00:00"},
-]
+def person(username: str, name: str, **attributes) -> dict:
+    return {"userName": username, "displayName": name, "active": True, "emails": [{"value": f"{username}@acme.com"}],
+            "name": {"formatted": name, "familyName": name.split()[-1]}} | attributes
+
+
+PEOPLE = [person("ada", "Ada Lovelace"), person("bob", "Bob Bobson", phoneNumbers=[{"value": "+86 138 0000 0000"}]),
+          person("ivan", "Ivan Inactive", active=False)]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def world(make_world):
     for code, changes in {
         "acme": {"password": {"mode": "enabled", "logins": [{"path": "/login", "username": {"form": "username"}}]}},
         "phone": {"mapping": {"claim": "phone_number", "attribute": "phone", "default_country_code": "86"}},
-        "auto": {"provisioning": {"mode": "automatic", "email_domains": ["new.test"], "roles": []}},
+        "auto": {"provisioning": {"mode": "automatic", "email_domains": ["newpeople.com"], "roles": []}},
     }.items():
         world.account(code, changes | {"directory": directory})
     world.account("wrong", {"directory": {"scim": directory["scim"] | {"token": {"value": "not a token"}}}})
@@ -93,10 +94,10 @@ def test_a_password_login_finds_its_user(world):
 
 def test_somebody_new_is_created_there(world):
     account = world.accounts["auto"]
-    _, reply = attempt(account, email="carol@new.test", sub="carol", name="Carol Newman")
-    assert reply.status == 200 and reply.seen()["x-sso-user"] == ["carol@new.test"], reply
-    made = world.canaille.users()["carol@new.test"]
-    assert [one["value"] for one in made["emails"]] == ["carol@new.test"]
+    _, reply = attempt(account, email="carol@newpeople.com", sub="carol", name="Carol Newman", given_name="Carol", family_name="Newman")
+    assert reply.status == 200 and reply.seen()["x-sso-user"] == ["carol@newpeople.com"], reply
+    made = world.canaille.users()["carol@newpeople.com"]
+    assert [one["value"] for one in made["emails"]] == ["carol@newpeople.com"]
     _, reply = attempt(account)
     assert reply.status == 200 and len(world.canaille.users()) == len(PEOPLE) + 1
 

@@ -1,9 +1,9 @@
-"""The checks that every other test leans on can fail: a VM that traps is noticed."""
+"""The checks that every other test leans on can fail: a VM that traps is noticed, and so is a body with two names."""
 
 import pytest
 
-from harness import envoy
-from harness.app import App
+from harness import envoy, readers
+from harness.app import App, Seen
 from harness.client import exchange
 from harness.net import free_port
 
@@ -41,3 +41,23 @@ def test_a_vm_that_traps_is_noticed(tmp_path):
     finally:
         one.stop()
         app.stop()
+
+
+@pytest.mark.parametrize("target, body, names", [
+    ("/login", b"username=root&username=ada", {"root", "ada", "root,ada"}),
+    ("/login", b"username=root&Username=ada", {"root", "ada", "root,ada"}),
+    ("/login", b"username=root&username[]=ada", {"root", "ada", "root,ada"}),
+    ("/login", b"username=root;username=ada", {"root", "ada", "root;username=ada", "root,ada"}),
+    ("/login?username=ada", b"username=root", {"root", "ada", "ada,root", "root,ada"}),
+    ("/login", b"username=ro%00ot&username%00x=ada", {"ro\0ot", "ada", "ro\0ot,ada"}),
+    ("/login", b'{"username":"root","username":"ada"}', {"root", "ada", "root,ada"}),
+    ("/login", b'{"username":"root","USERNAME":"ada"}', {"root", "ada", "root,ada"}),
+    ("/login", b'{"username":["root","ada"]}', {"ada"}),
+    ("/login", b'{"username":"root"}{"username":"ada"}', {"root"}),
+    ("/login", b"username=root&x=ada", {"root"}),
+    ("/login", b'{"user\\u006eame":"root","x":{"username":"ada"}}', {"root"}),
+])
+def test_the_readers_differ_where_applications_do(target, body, names):
+    seen = Seen(1, "POST", target, [], body, b"")
+    assert set(readers.readings(seen).values()) == names
+    assert bool(readers.agree(seen, "root")) == (names != {"root"})

@@ -360,6 +360,69 @@ def test_a_login_that_is_never_finished_touches_nothing(world, way):
     world.app.nothing_since(mark)
 
 
+# The same login in other clothes.
+
+def raw(account, head: str, body: bytes):
+    return exchange(account.world.port, head.replace("\n", "\r\n").encode("latin-1") + b"connection: close\r\n\r\n" + body, method="POST")
+
+
+@pytest.mark.parametrize("head", [
+    "POST http://admins.app.test/login HTTP/1.1\nhost: evil.test\n",
+    "POST /login HTTP/1.1\nhost: ADMINS.app.test\n",
+    "POST /login HTTP/1.1\nhost: admins.app.test\nexpect: 100-continue\n",
+    "POST /login HTTP/1.1\nhost: admins.app.test\nupgrade: websocket\nsec-websocket-key: eA==\nsec-websocket-version: 13\n",
+    "POST /login#x HTTP/1.1\nhost: admins.app.test\n",
+    "POST /login? HTTP/1.1\nhost: admins.app.test\n",
+    "POST /login HTTP/1.1\nhost: admins.app.test\nx-original-url: /healthz\nx-rewrite-url: /healthz\n",
+    "POST /healthz HTTP/1.1\nhost: admins.app.test\nx-original-url: /login\nx-http-method-override: GET\n",
+    "POST /login HTTP/1.1\nhost: admins.app.test\nx-sso-user: root\nx-sso-method: password\n",
+    "POST /login HTTP/1.1\nhost: admins.app.test\nx-forwarded-host: enabled.app.test\nx-forwarded-proto: https\n",
+])
+def test_a_login_in_other_clothes(world, head):
+    """Nobody but an administrator gets a password to the application by it."""
+    account = world.accounts["admins"]
+    body = b"username=ada&password=right"
+    mark = world.app.mark()
+    reply = raw(account, head + f"content-type: {FORM}\ncontent-length: {len(body)}\n", body)
+    if head.startswith("POST /healthz"):
+        # Another path: it arrives as that, without the headers that would make it a login.
+        [seen] = world.app.since(mark)
+        assert seen.path == "/healthz" and not seen.all("x-original-url") and not seen.all("x-http-method-override")
+        return
+    assert reply.status in (100, 400, 403, 404), reply
+    world.app.nothing_since(mark)
+
+
+def test_nothing_of_a_refused_login_is_left_on_the_connection(world):
+    """On one connection: a refused login, then a request that passes. The application sees the second only."""
+    import http.client
+    account = world.accounts["admins"]
+    connection = http.client.HTTPConnection("127.0.0.1", world.port, timeout=30)
+    mark = world.app.mark()
+    for _ in range(3):
+        connection.request("POST", "/login", b"username=ada&password=right&x=GET /who HTTP/1.1",
+                           {"host": "admins.app.test", "content-type": FORM, "origin": account.origin})
+        answer = connection.getresponse()
+        assert answer.status in (400, 403), answer.read()
+        answer.read()
+        connection.request("GET", "/healthz", headers={"host": "admins.app.test"})
+        answer = connection.getresponse()
+        assert answer.status == 200
+        answer.read()
+    connection.close()
+    assert [(seen.method, seen.path, seen.body) for seen in world.app.since(mark)] == [("GET", "/healthz", b"")] * 3
+
+
+def test_a_refusal_is_a_page_for_people(world):
+    account = world.accounts["admins"]
+    mark = world.app.mark()
+    reply = form(account, "ada", navigation=True, headers={"sec-fetch-site": "same-origin"})
+    refused(reply, "password_not_allowed")
+    assert "text/html" in reply.get("content-type") and "/sso/login" in reply.text
+    assert "ada" not in reply.text and "right" not in reply.text, "what was typed is not repeated"
+    world.app.nothing_since(mark)
+
+
 # Bodies that parsers read differently.
 
 def hostile_forms():

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{read, request, send};
 use crate::config::{Attribute, Scim};
-use crate::directory::{unavailable, Record};
+use crate::directory::Record;
 use crate::fault::Fault;
 use crate::identity::Mapped;
 use crate::task::Ask;
@@ -31,27 +31,28 @@ pub enum Created {
     Record(Box<Record>),
     /// It was there already (409), or it was made and is not shown: look it up.
     Elsewhere,
+    /// It was refused with this status, by some servers also where it was there already: look it up.
+    Refused(u16),
 }
 
 /// `POST /Users`.
 pub async fn post(ask: &Ask, server: &Scim, new: &New<'_>) -> Result<Created, Fault> {
+    // The least that RFC 7643 section 4.1 lets every server take: no `type` and `primary`, which some refuse, and
+    // a family name, which some demand.
+    let name = new.name.as_deref().unwrap_or(new.username);
+    let family = name.rsplit(' ').next().unwrap_or(name);
     let mut body = json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
         "userName": new.username,
         "externalId": new.link,
-        "emails": [{ "value": new.address, "type": "work", "primary": true }],
+        "displayName": name,
+        "name": { "formatted": name, "familyName": family },
+        "emails": [{ "value": new.address }],
         "active": true,
     });
     if let Some(user) = body.as_object_mut() {
         if new.mapped.attribute == Attribute::Phone {
-            user.insert(
-                "phoneNumbers".into(),
-                json!([{ "value": new.mapped.value, "type": "work", "primary": true }]),
-            );
-        }
-        if let Some(name) = &new.name {
-            user.insert("displayName".into(), json!(name));
-            user.insert("name".into(), json!({ "formatted": name }));
+            user.insert("phoneNumbers".into(), json!([{ "value": new.mapped.value }]));
         }
         if !new.roles.is_empty() {
             let roles: Vec<_> = new.roles.iter().map(|role| json!({ "value": role })).collect();
@@ -64,9 +65,6 @@ pub async fn post(ask: &Ask, server: &Scim, new: &New<'_>) -> Result<Created, Fa
             Ok(read::one(&answer).map_or(Created::Elsewhere, |record| Created::Record(Box::new(record))))
         }
         204 | 409 => Ok(Created::Elsewhere),
-        status => Err(unavailable(format!(
-            "the directory answers the creation of {:?} with status {status}",
-            new.username
-        ))),
+        status => Ok(Created::Refused(status)),
     }
 }

@@ -115,7 +115,6 @@ fn odd_members_are_tolerated_and_bad_ones_named() {
     for (name, value) in [
         ("userinfo_endpoint", json!(null)),
         ("end_session_endpoint", json!("")),
-        ("jwks_uri", json!("absent")),
         ("id_token_signing_alg_values_supported", json!("absent")),
         ("id_token_signing_alg_values_supported", json!([1, "RS256"])),
         ("scope_to_claims_mapping", json!([{"openid": []}])),
@@ -128,6 +127,7 @@ fn odd_members_are_tolerated_and_bad_ones_named() {
         ("issuer", json!("absent")),
         ("issuer", json!(7)),
         ("authorization_endpoint", json!("absent")),
+        ("jwks_uri", json!("absent")),
         ("token_endpoint", json!(null)),
         ("token_endpoint", json!("/token")),
         ("token_endpoint", json!("javascript:alert(1)")),

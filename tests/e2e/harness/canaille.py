@@ -17,7 +17,7 @@ COMMAND = PROJECT / ".venv-canaille/bin/canaille"
 
 
 class Canaille:
-    """`users`: lists of options for `canaille create user`."""
+    """`users` as SCIM has them."""
 
     def __init__(self, users: list[dict]):
         assert COMMAND.exists(), f"{COMMAND} is missing: make .venv-canaille/.installed"
@@ -44,8 +44,6 @@ ACTIVE_JWKS = [{{ {jwk} }}]
 ENABLE_SERVER = true
 """)
         self._run("install")
-        for user in users:
-            self._run("create", "user", *[part for name, value in user.items() for part in (f"--{name}", value)])
         self._run("create", "client", "--client-id", "gw", "--client-secret", self.secret, "--client-name", "gateway",
                   "--client-uri", "http://app.test", "--redirect-uris", "http://app.test/callback", "--grant-types",
                   "client_credentials", "--response-types", "code", "--scope", "openid",
@@ -60,6 +58,9 @@ ENABLE_SERVER = true
                                       {"authorization": f"Basic {basic}"})
         with urllib.request.urlopen(asks, timeout=30) as answer:
             self.token = json.load(answer)["access_token"]
+        for user in users:
+            status, said = self.ask("POST", "/Users", {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"]} | user)
+            assert status == 201, said
 
     @property
     def _environment(self):

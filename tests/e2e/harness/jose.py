@@ -77,9 +77,9 @@ def new_key(kind: str, kid: str) -> Key:
 
 
 def session_keys() -> dict[str, Key]:
-    """One key of every kind, and a second RSA key for rotation and forgery."""
+    """One key of every kind, a second RSA key for rotation, and one that is never published."""
     keys = [new_key("RSA", "rsa-1"), new_key("RSA", "rsa-2"), new_key("P-256", "p256"), new_key("P-384", "p384"),
-            new_key("P-521", "p521"), new_key("Ed25519", "ed25519")]
+            new_key("P-521", "p521"), new_key("Ed25519", "ed25519"), new_key("RSA", "forged")]
     return {key.kid: key for key in keys}
 
 
