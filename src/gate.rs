@@ -245,6 +245,9 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     }
     if !account.password.logins.is_empty() {
         if let Some(login) = crate::password::login_at(account, &head, &path) {
+            // Beside a login that is ruled on, Basic credentials would be one that is not.
+            strip_basic(&head, &mut pass);
+            pass.cookie = jar.edit();
             let path = path.canonical().to_owned();
             return crate::password::gate(asked(world, &site, &head, path, now), login, pass);
         }

@@ -1,4 +1,4 @@
-//! The command line: `envoy-sso check FILE`, `envoy-sso schema`, `envoy-sso keygen`.
+//! The command line: `envoy-sso check FILE`, `uris FILE`, `schema`, `keygen`.
 
 use std::process::ExitCode;
 

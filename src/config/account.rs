@@ -565,6 +565,7 @@ fn access(at: &At<'_>, raw: &[raw::AccessRule]) -> Vec<AccessRule> {
 }
 
 fn bearer(at: &At<'_>, raw: &raw::Bearer, providers: &[Rc<Provider>]) -> Bearer {
+    at.warning("bearer tokens are not built in yet: programs that send one get 401");
     if raw.audiences.is_empty() {
         at.field("audiences").problem("is empty: a token for any audience would count");
     }

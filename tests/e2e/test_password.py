@@ -558,6 +558,11 @@ def test_basic_counts_on_paths_of_programs_only(world, value):
     # Beside a session they do not arrive.
     client = passes(account, lambda client: form(account, client=client))
     assert "authorization" not in client.get(account.url("/who"), headers=headers).seen()
+    # Nor beside a login that is ruled on, nor on the way to its page.
+    mark = world.app.mark()
+    account.client().get(account.url("/api/login"), headers=headers)
+    passes(account, lambda client: form(account, client=client, headers=headers))
+    assert all("authorization" not in (name.lower() for name, _ in seen.headers) for seen in world.app.since(mark))
 
 
 # Guessing.
