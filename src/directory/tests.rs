@@ -568,12 +568,12 @@ fn a_large_directory_is_read_page_by_page() {
     let found = report(
         account(scim()),
         false,
-        paged(20_000, 200, |n| match n {
+        paged(100_000, 200, |n| match n {
             7_777 => json!({"id": "7777", "userName": "twin", "emails": ["u3@acme.com"]}),
             n => numbered(n),
         }),
     );
-    assert_eq!((&found["users"], &found["complete"]), (&json!(20_000), &json!(19_998)));
+    assert_eq!((&found["users"], &found["complete"]), (&json!(100_000), &json!(99_998)));
     assert_eq!(found["problems"][1]["with"], json!(["u3"]));
 }
 
