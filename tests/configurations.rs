@@ -1,5 +1,7 @@
 //! Whole configurations: what must pass, and everything that is wrong with one, at once.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests
+
 use envoy_sso::config::{find_in_text, load, Environment, Placeholders, Problem};
 use serde_json::{json, Value};
 
