@@ -11,7 +11,7 @@ use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
 use crate::login::{self, flow, return_to};
 use crate::pages;
-use crate::request::Head;
+use crate::request::{bare_authority, Head};
 use crate::session::{chunk_name, cookie, CookieEdit, Jar, Opened};
 use crate::surface::{demand, Demand, Path};
 use crate::task::Task;
@@ -81,12 +81,11 @@ impl Asked {
     pub fn origin(&self) -> Option<&crate::config::Origin> {
         let site = self.site.as_ref()?;
         let authority = String::from_utf8_lossy(self.head.authority()).to_ascii_lowercase();
-        let bare = |a: &str| a.strip_suffix(":443").or_else(|| a.strip_suffix(":80")).unwrap_or(a).to_owned();
         let origins = &site.account.origins;
         origins
             .iter()
             .find(|o| o.authority == authority)
-            .or_else(|| origins.iter().find(|o| o.authority == bare(&authority)))
+            .or_else(|| origins.iter().find(|o| o.authority == bare_authority(&authority)))
     }
 
     /// Account and origin, which every flow needs.

@@ -11,6 +11,11 @@ const OVERRIDES: [&str; 5] =
 /// All headers of a request as the host hands them over; names in lower case, pseudo-headers first.
 pub type Headers = Vec<(String, Vec<u8>)>;
 
+/// A lower-case authority without a default port, as origins are kept.
+pub fn bare_authority(lower: &str) -> &str {
+    lower.strip_suffix(":443").or_else(|| lower.strip_suffix(":80")).unwrap_or(lower)
+}
+
 /// The head of a request.
 #[derive(Debug, Default)]
 pub struct Head {

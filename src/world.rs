@@ -8,6 +8,7 @@ use crate::directory;
 use crate::fault::{Code, Fault};
 use crate::host::Host;
 use crate::oidc;
+use crate::request::bare_authority;
 use crate::session::{ended, Found, Jar, Method, Opened, OpenedSessions, Purpose, Session};
 use crate::task::Ask;
 
@@ -77,8 +78,7 @@ impl World {
             return found;
         }
         let lower = text.to_ascii_lowercase();
-        let bare = lower.strip_suffix(":443").or_else(|| lower.strip_suffix(":80")).unwrap_or(&lower);
-        find(&lower).or_else(|| find(bare)).unwrap_or_default()
+        find(&lower).or_else(|| find(bare_authority(&lower))).unwrap_or_default()
     }
 
     /// What a flow holds.

@@ -138,15 +138,7 @@ fn needed(claims: &Claims, mapping: &Mapping) -> Claims {
 /// The member of that name, else, where `claim` begins with `/`, what the JSON Pointer (RFC 6901) leads
 /// to. Names first: claims such as `https://app.example.com/email` hold slashes themselves.
 pub fn claim<'a>(claims: &'a Claims, claim: &str) -> Option<&'a Value> {
-    if let Some(value) = claims.get(claim) {
-        return Some(value);
-    }
-    let pointer = claim.strip_prefix('/')?;
-    let (first, rest) = match pointer.find('/') {
-        Some(at) => (pointer.get(..at)?, pointer.get(at..)?),
-        None => (pointer, ""),
-    };
-    claims.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(rest)
+    crate::json::pointer(claims, claim)
 }
 
 /// Characters that are not seen: zero-width, direction marks, soft hyphen, byte order mark. Two names

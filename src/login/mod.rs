@@ -39,7 +39,7 @@ pub fn open_session(asked: &Asked, site: &Site, session: Session) -> Result<Vec<
     };
     let method = session.method.as_str();
     if let Visitor::Known(old) = asked.visitor() {
-        old.mark.end(host, old.session.opened.saturating_add(world.config.session.lifetime));
+        old.mark.end(host, old.session.ends(&world.config.session));
     }
     if world.admit(&site.account, session.clone(), sealed.as_bytes().into()).is_none() {
         return Err(Fault::new(Code::NotReady, "the configuration does not let this session be"));

@@ -46,7 +46,7 @@ pub async fn recheck(ask: &Ask, asked: &Asked, opened: &Rc<Opened>, pass: Pass) 
         Ok(Some(user)) => user,
         Ok(None) => {
             // Deactivated or gone: every copy of the session ends with it.
-            let until = session.opened.saturating_add(world.config.session.lifetime);
+            let until = session.ends(&world.config.session);
             opened.mark.end(ask.host(), until);
             events::session_ended(
                 ask.host(),

@@ -38,7 +38,7 @@ pub fn asked_for(asked: Rc<Asked>, body: Option<Vec<u8>>) -> Ruling {
 async fn log_out(ask: &Ask, asked: &Asked, opened: &Opened) -> Result<Answer, Fault> {
     let (site, origin) = asked.site_and_origin()?;
     let session = &opened.session;
-    let until = session.opened.saturating_add(asked.world.config.session.lifetime);
+    let until = session.ends(&asked.world.config.session);
     opened.mark.end(ask.host(), until);
     let provider = Some(session.origin.provider.as_str()).filter(|provider| !provider.is_empty());
     events::session_ended(

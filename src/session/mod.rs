@@ -146,9 +146,13 @@ impl Session {
 
     /// When it is over without a further request.
     pub fn expires(&self, settings: &SessionSettings) -> u64 {
-        let lifetime = self.opened.saturating_add(settings.lifetime);
         let idle = self.seen.saturating_add(settings.idle);
-        lifetime.min(idle).min(self.not_after.unwrap_or(u64::MAX))
+        self.ends(settings).min(idle).min(self.not_after.unwrap_or(u64::MAX))
+    }
+
+    /// When it is over whatever is asked meanwhile: as long as an early end of it has to be remembered.
+    pub fn ends(&self, settings: &SessionSettings) -> u64 {
+        self.opened.saturating_add(settings.lifetime)
     }
 
     /// True where the configuration ends sessions as old as this one.
