@@ -42,8 +42,6 @@ pub mod pages;
 pub mod password;
 pub mod proxy;
 pub mod request;
-// No flow speaks SAML yet: the protocol is built and tested natively, and the wasm does without it.
-#[cfg(not(target_family = "wasm"))]
 pub mod saml;
 pub mod secret;
 pub mod session;

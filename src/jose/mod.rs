@@ -2,7 +2,7 @@
 //! (RFC 7518, RFC 8037). Pure; what a token claims is `oidc`'s business.
 
 mod alg;
-mod curve;
+pub mod curve;
 mod jwk;
 mod jws;
 mod key_set;
