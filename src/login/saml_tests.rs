@@ -54,7 +54,7 @@ struct Begun {
 }
 
 fn begun(seen: &Seen) -> Begun {
-    let (_, query) = seen.location().split_once("tenant=1&").expect(seen.location());
+    let (_, query) = seen.location().split_once("tenant=1&").unwrap();
     let request = Redirected::parse(query).unwrap();
     let (_, rest) = request.message.split_once(" ID=\"").unwrap();
     Begun { id: rest.split('"').next().unwrap().into(), relay_state: request.relay_state.unwrap() }
