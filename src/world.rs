@@ -146,7 +146,7 @@ impl World {
         Some(Opened {
             sealed,
             account: account.clone(),
-            mark: ended::Mark::of(&session.id),
+            mark: ended::Mark::of(&account.code, &session),
             headers: crate::login::headers::for_application(account, &session),
             expires: session.expires(&self.config.session),
             reseal: session.seen.saturating_add(self.config.session.idle / 16),

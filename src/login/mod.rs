@@ -151,19 +151,24 @@ pub fn open_session(asked: &Asked, site: &Site, session: Session) -> Result<Vec<
     let world = &asked.world;
     let host = &*world.host;
     let sealed = session.seal(host, &world.config, &site.account)?;
+    let Some(new) = world.admit(&site.account, session, sealed.as_bytes().into()) else {
+        return Err(Fault::new(Code::NotReady, "the configuration does not let this session be"));
+    };
+    if new.mark.has_ended(host, host.now()) {
+        // Said here, not by sending the person round in circles.
+        let why = "the provider ended its session while this login was under way";
+        return Err(Fault::new(Code::SessionExpired, why));
+    }
+    if let Visitor::Known(old) = asked.visitor() {
+        old.mark.end(host, old.session.ends(&world.config.session));
+    }
+    let session = &new.session;
     let place = Place {
         provider: Some(session.origin.provider.as_str()).filter(|p| !p.is_empty()),
         user: Some(&session.user.username),
         ..asked.place()
     };
-    let method = session.method.as_str();
-    if let Visitor::Known(old) = asked.visitor() {
-        old.mark.end(host, old.session.ends(&world.config.session));
-    }
-    if world.admit(&site.account, session.clone(), sealed.as_bytes().into()).is_none() {
-        return Err(Fault::new(Code::NotReady, "the configuration does not let this session be"));
-    }
-    events::login(host, place, method);
+    events::login(host, place, session.method.as_str());
     let mut cookies = session::set_cookies(&world.config.cookies, &sealed);
     let written = cookies.len();
     for n in asked.jar().sent().filter(|n| *n >= written) {
