@@ -29,18 +29,23 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
         (Endpoint::BackchannelLogout, b"POST") => {
             form(asked, logout::back_channel::MAX_FORM, logout::back_channel::received)
         }
-        (Endpoint::FrontchannelLogout, b"GET") => logout::front_channel::asked_for(asked),
+        (Endpoint::FrontchannelLogout, b"GET") => logout::front_channel::asked_for(asked, None),
+        (Endpoint::FrontchannelLogout, b"POST") => {
+            form(asked, logout::front_channel::MAX_FORM, |asked, body| {
+                logout::front_channel::asked_for(asked, Some(body))
+            })
+        }
         (Endpoint::Invitation, b"GET" | b"HEAD") => Ruling::Answer(login::invitation::show(&asked)),
         (Endpoint::Invitation, b"POST") => form(asked, 4096, login::invitation::decide),
         (Endpoint::Admin, b"GET" | b"HEAD") => admin::show(asked),
         (Endpoint::Login | Endpoint::Session | Endpoint::LogoutComplete | Endpoint::Admin, _) => {
             not_allowed(&asked, "GET, HEAD")
         }
-        (Endpoint::OidcCallback | Endpoint::Logout | Endpoint::Invitation, _) => {
-            not_allowed(&asked, "GET, POST")
-        }
+        (
+            Endpoint::OidcCallback | Endpoint::Logout | Endpoint::FrontchannelLogout | Endpoint::Invitation,
+            _,
+        ) => not_allowed(&asked, "GET, POST"),
         (Endpoint::BackchannelLogout, _) => not_allowed(&asked, "POST"),
-        (Endpoint::FrontchannelLogout, _) => not_allowed(&asked, "GET"),
         _ => Ruling::Answer(
             asked.refuse(&Fault::new(Code::NotReady, format!("{endpoint:?} is not built in yet"))),
         ),

@@ -20,14 +20,18 @@ use crate::session::ended::{self, Party};
 use crate::task::{Ask, Task};
 use crate::world::Visitor;
 
-/// The frame was asked for.
-pub fn asked_for(asked: Rc<Asked>) -> Ruling {
-    let (iss, sid) = match (parameter(&asked, "iss"), parameter(&asked, "sid")) {
-        (Ok(Some(iss)), Ok(Some(sid))) => (iss, sid),
-        (Ok(None), Ok(None)) if is_framed(&asked) => (String::new(), String::new()),
-        (Ok(None), Ok(None)) => return super::asked_for(asked, None),
+/// The largest form.
+pub const MAX_FORM: usize = 16 << 10;
+
+/// The frame was asked for, with GET, or by Okta with a form.
+pub fn asked_for(asked: Rc<Asked>, body: Option<Vec<u8>>) -> Ruling {
+    let parameter = |name: &str| parameter(&asked, body.as_deref().unwrap_or_default(), name);
+    let (iss, sid) = match (parameter("iss"), parameter("sid")) {
+        // Section 2: if either is there, both are. ADFS sends `sid` alone, which says as much.
+        (Ok(iss), Ok(Some(sid))) => (iss, Some(sid)),
+        (Ok(None), Ok(None)) if is_framed(&asked) => (None, None),
+        (Ok(None), Ok(None)) => return super::asked_for(asked, body),
         _ => {
-            // Section 2: if either is there, both are.
             let why = "front-channel logout: iss and sid must both be there, once, or neither";
             return Ruling::Answer(asked.refuse(&Fault::new(Code::RequestInvalid, why)));
         }
@@ -35,7 +39,7 @@ pub fn asked_for(asked: Rc<Asked>) -> Ruling {
     let ask = asked.world.ask();
     let flow = {
         let (ask, asked) = (ask.clone(), asked.clone());
-        async move { end(&ask, &asked, &iss, &sid).await.map(Outcome::Answer) }
+        async move { end(&ask, &asked, iss.as_deref(), sid.as_deref()).await.map(Outcome::Answer) }
     };
     Ruling::Flow(Task::new(ask, flow), asked)
 }
@@ -45,7 +49,7 @@ fn is_framed(asked: &Asked) -> bool {
     matches!(asked.head.one("sec-fetch-dest"), Some("iframe" | "frame"))
 }
 
-async fn end(ask: &Ask, asked: &Asked, iss: &str, sid: &str) -> Result<Answer, Fault> {
+async fn end(ask: &Ask, asked: &Asked, iss: Option<&str>, sid: Option<&str>) -> Result<Answer, Fault> {
     let (site, _) = asked.site_and_origin()?;
     let (host, settings) = (ask.host(), &asked.world.config.session);
     let visitor = asked.visitor();
@@ -65,15 +69,19 @@ async fn end(ask: &Ask, asked: &Asked, iss: &str, sid: &str) -> Result<Answer, F
             _ => None,
         };
         let origins = origins(&metadata, oidc.logout.as_ref().map(|logout| &logout.url));
-        let ends_own = match (iss.is_empty(), metadata.known_issuer(iss)) {
-            (true, _) if own.is_some() && !is_from(asked, &origins) => {
+        let issuer = match iss {
+            Some(iss) => metadata.known_issuer(iss),
+            None => Some(metadata.issuer.clone()),
+        };
+        let Some(issuer) = issuer else { continue };
+        let ends_own = match sid {
+            None if own.is_some() && !is_from(asked, &origins) => {
                 // Logout CSRF: any page can frame this one.
                 let why = "front-channel logout without iss and sid: its Referer is not the provider";
                 return Err(Fault::new(Code::RequestInvalid, why));
             }
-            (true, _) => own.is_some(),
-            (false, None) => continue,
-            (false, Some(issuer)) => {
+            None => own.is_some(),
+            Some(sid) => {
                 let party = Party { account: &site.account.code, provider: &provider.id, issuer: &issuer };
                 if ended::is_known_sid(host, party, sid) {
                     if !ended::by_sid(host, settings, party, sid) {
@@ -91,7 +99,7 @@ async fn end(ask: &Ask, asked: &Asked, iss: &str, sid: &str) -> Result<Answer, F
         ancestors.extend(origins);
         if let (true, Some(own)) = (ends_own, own) {
             here = true;
-            if iss.is_empty() {
+            if sid.is_none() {
                 let user = Some(own.session.user.username.as_str());
                 own.mark.end(host, own.session.ends(settings));
                 let place = Place { provider: Some(&provider.id), user, ..asked.place() };
@@ -101,7 +109,7 @@ async fn end(ask: &Ask, asked: &Asked, iss: &str, sid: &str) -> Result<Answer, F
     }
     if !known {
         return Err(down.unwrap_or_else(|| {
-            let iss: String = iss.chars().take(200).collect();
+            let iss: String = iss.unwrap_or_default().chars().take(200).collect();
             let why =
                 format!("front-channel logout: iss {iss:?} is no OpenID Connect provider of this account");
             Fault::new(Code::RequestInvalid, why)
@@ -117,12 +125,15 @@ fn is_from(asked: &Asked, origins: &[String]) -> bool {
     referer.is_some_and(|url| origins.contains(&url.origin().ascii_serialization()))
 }
 
-/// A query parameter: absent, or there once and not empty.
-fn parameter(asked: &Asked, name: &str) -> Result<Option<String>, ()> {
+/// A parameter of query or form: absent, or there once and not empty.
+fn parameter(asked: &Asked, body: &[u8], name: &str) -> Result<Option<String>, ()> {
     let query = asked.head.query().unwrap_or_default();
-    match url::form_urlencoded::parse(query).any(|(own, _)| own == name) {
-        false => Ok(None),
-        true => asked.head.param(name).filter(|value| !value.is_empty()).map(Some).ok_or(()),
+    let all = url::form_urlencoded::parse(query).chain(url::form_urlencoded::parse(body));
+    let mut values = all.filter(|(own, _)| own == name).map(|(_, value)| value);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) if !value.is_empty() => Ok(Some(value.into_owned())),
+        _ => Err(()),
     }
 }
 
