@@ -141,10 +141,10 @@ impl Asked {
 
     /// What pages need to know about this request.
     pub fn page_context(&self) -> pages::Context<'_> {
-        pages::Context {
-            login: self.login_url(),
-            ..pages::Context::new(&self.world.config.pages, self.head.request_id(), self.head.is_person())
-        }
+        let pages = &self.world.config.pages;
+        let mut context = pages::Context::new(pages, self.head.request_id(), self.head.is_person());
+        context.login = self.login_url();
+        context.in_language(self.head.all("accept-language"))
     }
 
     /// The answer for a refusal, which is logged and counted here, once.

@@ -13,6 +13,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from .net import PROJECT, WORK
 
 SCREENSHOTS = PROJECT / ".work" / "screenshots"
+AXE = PROJECT / "tests" / "e2e" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def find(*names: str) -> str:
@@ -81,6 +82,57 @@ class Browser:
         path = SCREENSHOTS / f"{name}.png"
         self.driver.save_screenshot(str(path))
         return path
+
+    def devtools(self, command: str, **parameters):
+        return self.driver.execute_cdp_cmd(command, parameters)
+
+    def colours(self, scheme: str) -> None:
+        """As somebody sees pages who prefers `light` or `dark`."""
+        self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def scripts(self, on: bool) -> None:
+        """Lets pages run JavaScript, or not."""
+        self.devtools("Emulation.setScriptExecutionDisabled", value=not on)
+
+    def size(self, width: int, height: int) -> None:
+        """The room that pages have, whatever the window is."""
+        self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def keep(self, client, origin: str) -> None:
+        """The cookies that a `Client` has at this origin."""
+        for cookie in client.cookies_for(origin + "/"):
+            self.devtools("Network.setCookie", name=cookie.name, value=cookie.value, url=origin + "/", httpOnly=True)
+
+    def violations(self) -> list[str]:
+        """What axe-core finds wrong with the page, by all of its rules (WCAG 2.2 A and AA, and best practices)."""
+        if not self.driver.execute_script("return !!window.axe"):
+            self.driver.execute_script(AXE.read_text())
+        found = self.driver.execute_async_script("""const done = arguments[arguments.length - 1];
+            axe.run(document, {resultTypes: ['violations', 'incomplete']}).then(done, failed => done({failed: String(failed)}))""")
+        assert "failed" not in found and found["passes"], found
+        # What axe cannot decide by itself counts too, but for colours under a picture or a gradient: there are none.
+        return [f"{rule['id']}: {node['html']} {node.get('failureSummary')}"
+                for kind in ("violations", "incomplete") for rule in found[kind] for node in rule["nodes"]]
+
+    def by_tab(self, most: int = 40) -> list[str]:
+        """What the Tab key comes to, in order: text or name, each with a focus that can be seen."""
+        from selenium.webdriver.common.keys import Keys
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        order = []
+        for _ in range(most):
+            ActionChains(self.driver).send_keys(Keys.TAB).perform()
+            at = self.driver.execute_script("""const at = document.activeElement, style = getComputedStyle(at);
+                if (!at || at === document.body || at === document.documentElement) return null;
+                const box = at.getBoundingClientRect();
+                return {name: at.name || at.getAttribute('aria-label') || at.textContent.trim(),
+                        seen: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 && box.width > 0,
+                        again: at.dataset.seen === '1', mark: (at.dataset.seen = '1')}""")
+            if at is None or at["again"]:
+                break
+            assert at["seen"], f"the focus on {at['name']!r} cannot be seen"
+            order.append(at["name"])
+        return order
 
     def complaints(self) -> list[str]:
         """What the console says that a page of ours must not cause: policy violations and script errors."""
