@@ -154,6 +154,12 @@ impl Asked {
         if is_failed_login(fault.code) {
             context.password_page = self.password_way();
         }
+        // The Back button after signing in, or a second tab: the session is there already.
+        if matches!(fault.code, Code::StateUnknown | Code::CallbackInvalid) {
+            if let Visitor::Known(_) = self.visitor() {
+                context.continue_to = Some("/".into());
+            }
+        }
         pages::refusal(fault, &context)
     }
 
