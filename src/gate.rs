@@ -141,10 +141,10 @@ impl Asked {
 
     /// What pages need to know about this request.
     pub fn page_context(&self) -> pages::Context<'_> {
-        pages::Context {
-            login: self.login_url(),
-            ..pages::Context::new(&self.world.config.pages, self.head.request_id(), self.head.is_person())
-        }
+        let pages = &self.world.config.pages;
+        let mut context = pages::Context::new(pages, self.head.request_id(), self.head.is_person());
+        context.login = self.login_url();
+        context.in_language(self.head.all("accept-language"))
     }
 
     /// The answer for a refusal, which is logged and counted here, once.
@@ -153,6 +153,12 @@ impl Asked {
         let mut context = self.page_context();
         if is_failed_login(fault.code) {
             context.password_page = self.password_way();
+        }
+        // The Back button after signing in, or a second tab: the session is there already.
+        if matches!(fault.code, Code::StateUnknown | Code::CallbackInvalid) {
+            if let Visitor::Known(_) = self.visitor() {
+                context.continue_to = Some("/".into());
+            }
         }
         pages::refusal(fault, &context)
     }

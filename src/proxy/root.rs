@@ -16,6 +16,7 @@ use crate::background::{self, Chore};
 use crate::config::{self, ProcessEnvironment};
 use crate::events;
 use crate::host::Host;
+use crate::request::Head;
 use crate::task::Step;
 use crate::world::World;
 
@@ -37,12 +38,12 @@ pub struct Root {
 
 /// Requests that wait for their body, by context id, until when.
 #[derive(Default)]
-pub struct Waiting(RefCell<HashMap<u32, u64>>);
+pub struct Waiting(RefCell<HashMap<u32, (u64, Rc<Head>)>>);
 
 impl Waiting {
     /// Waits until then.
-    pub fn enter(&self, id: u32, until: u64) {
-        self.0.borrow_mut().insert(id, until);
+    pub fn enter(&self, id: u32, until: u64, head: Rc<Head>) {
+        self.0.borrow_mut().insert(id, (until, head));
     }
 
     /// No longer.
@@ -50,12 +51,12 @@ impl Waiting {
         self.0.borrow_mut().remove(&id);
     }
 
-    fn overdue(&self, now: u64) -> Vec<u32> {
+    fn overdue(&self, now: u64) -> Vec<(u32, Rc<Head>)> {
         let mut list = Vec::new();
-        self.0.borrow_mut().retain(|id, until| {
+        self.0.borrow_mut().retain(|id, (until, head)| {
             let late = *until <= now;
             if late {
-                list.push(*id);
+                list.push((*id, head.clone()));
             }
             !late
         });
@@ -107,8 +108,8 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         let now = self.host.now();
-        for id in self.waiting.overdue(now) {
-            filter::give_up(id);
+        for (id, head) in self.waiting.overdue(now) {
+            filter::give_up(id, &head);
         }
         let Some(world) = self.world.clone() else { return };
         let mut looked = 0;
