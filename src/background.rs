@@ -15,6 +15,15 @@ pub struct Chore {
     pub provider: String,
     /// The largest answer its present call may bring.
     pub max_answer: usize,
+    /// A request left it here: it speaks for itself when it is done.
+    pub is_errand: bool,
+}
+
+impl Chore {
+    /// Work that a request leaves here and waits for.
+    pub fn errand(task: Task<Result<(), Fault>>, provider: String) -> Self {
+        Self { task, provider, max_answer: 0, is_errand: true }
+    }
 }
 
 /// What is due for an account.
@@ -30,7 +39,7 @@ pub fn due(world: &Rc<World>, site: &Rc<Site>, now: u64) -> Vec<Chore> {
                 let ask = ask.clone();
                 async move { client.refresh(&ask).await }
             };
-            Chore { task: Task::new(ask, flow), provider: id.clone(), max_answer: 0 }
+            Chore { task: Task::new(ask, flow), provider: id.clone(), max_answer: 0, is_errand: false }
         })
         .collect()
 }

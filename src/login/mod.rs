@@ -8,6 +8,9 @@ mod invitation_tests;
 mod oidc;
 pub mod page;
 pub mod recheck;
+pub mod renew;
+#[cfg(test)]
+mod renew_tests;
 pub mod return_to;
 
 pub use oidc::{begin, finish, form_post};
@@ -32,6 +35,7 @@ pub fn open_session(asked: &Asked, site: &Site, session: Session) -> Result<Vec<
     let world = &asked.world;
     let host = &*world.host;
     let sealed = session.seal(host, &world.config, &site.account)?;
+    let session = &sealed.session;
     let place = Place {
         provider: Some(session.origin.provider.as_str()).filter(|p| !p.is_empty()),
         user: Some(&session.user.username),
@@ -41,11 +45,12 @@ pub fn open_session(asked: &Asked, site: &Site, session: Session) -> Result<Vec<
     if let Visitor::Known(old) = asked.visitor() {
         old.mark.end(host, old.session.ends(&world.config.session));
     }
-    if world.admit(&site.account, session.clone(), sealed.as_bytes().into()).is_none() {
+    events::left_out(host, place, &sealed.left_out);
+    if world.admit(&site.account, session.clone(), sealed.text.as_bytes().into()).is_none() {
         return Err(Fault::new(Code::NotReady, "the configuration does not let this session be"));
     }
     events::login(host, place, method);
-    let mut cookies = session::set_cookies(&world.config.cookies, &sealed);
+    let mut cookies = session::set_cookies(&world.config.cookies, &sealed.text);
     let written = cookies.len();
     for n in asked.jar().sent().filter(|n| *n >= written) {
         cookies.push(cookie::delete(&chunk_name(&world.config.cookies.name, n), &world.config.cookies));

@@ -1,7 +1,9 @@
 // The certified npm oidc-provider with its own login form, as one process per test module.
 // Settings come as one JSON object in argv[2]:
 //   port, host, clients: [{client_id, client_secret?, redirect_uris, post_logout_redirect_uris, ...}],
-//   accounts: {login: claims}, jwks: {keys: [private JWKs]}, rotate: true | false
+//   accounts: {login: claims}, jwks: {keys: [private JWKs]}, rotate: true | false,
+//   ttl: seconds of an access token, resource: where given, access tokens are JWTs for this audience
+// GET /test/seen says what became of refreshes; GET /test/hold keeps the token endpoint from answering until /test/release.
 import Provider from 'oidc-provider';
 
 const settings = JSON.parse(process.argv[2]);
@@ -32,6 +34,12 @@ const provider = new Provider(issuer, {
     deviceFlow: { enabled: true },
     pushedAuthorizationRequests: { enabled: true },
     clientCredentials: { enabled: true },
+    ...(settings.resource ? { resourceIndicators: {
+      enabled: true,
+      defaultResource: () => settings.resource,
+      useGrantedResource: () => true,
+      getResourceServerInfo: () => ({ scope: 'openid', audience: settings.audience ?? settings.resource, accessTokenFormat: 'jwt', accessTokenTTL: settings.ttl ?? 3600, jwt: { sign: { alg: 'RS256' } } }),
+    } } : {}),
   },
   pkce: { required: () => true },
   rotateRefreshToken: settings.rotate ?? true,
@@ -49,5 +57,17 @@ provider.on('server_error', (_, error) => console.error('server_error', error));
 for (const event of ['authorization.error', 'grant.error', 'userinfo.error', 'end_session.error', 'backchannel.error']) {
   provider.on(event, (ctx, error) => console.error(event, error?.error ?? '', error?.error_description ?? error?.message ?? error));
 }
+const seen = { refreshed: 0, refused: 0, pending: 0 };
+let held = null;
+const isRefresh = (ctx) => ctx?.oidc?.params?.grant_type === 'refresh_token';
+provider.on('grant.success', (ctx) => { if (isRefresh(ctx)) seen.refreshed += 1; });
+provider.on('grant.error', (ctx) => { if (isRefresh(ctx)) seen.refused += 1; });
+provider.use(async (ctx, next) => {
+  if (ctx.path === '/test/hold') { let open; held = new Promise((resolve) => { open = resolve; }); held.open = open; }
+  if (ctx.path === '/test/release') { held?.open(); held = null; }
+  if (ctx.path.startsWith('/test/')) { ctx.body = seen; return; }
+  if (ctx.path === '/token' && held) { seen.pending += 1; await held; seen.pending -= 1; }
+  await next();
+});
 const server = provider.listen(settings.port, host, () => console.log(`ready ${issuer}`));
 process.on('SIGTERM', () => { server.close(); process.exit(0); });
