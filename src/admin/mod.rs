@@ -19,6 +19,7 @@ use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Outcome, Pass, Ruling};
 use crate::host::Level;
 use crate::login::recheck;
+use crate::login::renew::{self, Due};
 use crate::pages;
 use crate::request::Head;
 use crate::session::Opened;
@@ -34,6 +35,11 @@ pub fn show(asked: Rc<Asked>) -> Ruling {
         Visitor::Known(opened) => opened,
         nobody => return Ruling::Answer(sign_in_first(&asked, matches!(nobody, Visitor::Stale))),
     };
+    if asked.now >= opened.recheck.get() && opened.session.is_renewable() {
+        if let Due::Ruled(ruling) = renew::due(&asked, &opened) {
+            return ruling;
+        }
+    }
     let ask = asked.world.ask();
     let flow = {
         let (ask, asked) = (ask.clone(), asked.clone());
@@ -70,7 +76,8 @@ fn sign_in_first(asked: &Asked, stale: bool) -> Answer {
 async fn judged(ask: &Ask, asked: &Asked, mut opened: Rc<Opened>) -> Result<Outcome, Fault> {
     let (site, _) = asked.site_and_origin()?;
     let mut cookies = Vec::new();
-    if asked.now >= opened.recheck.get() && recheck::is_needed(&site, &opened) {
+    let due = asked.now >= opened.recheck.get() && recheck::is_needed(&site, &opened);
+    if due && !opened.session.is_renewable() {
         match recheck::recheck(ask, asked, &opened, Pass::default()).await? {
             Outcome::Pass(pass) => {
                 cookies = pass.set_cookies;

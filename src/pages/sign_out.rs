@@ -73,7 +73,7 @@ pub fn signed_out(context: &Context<'_>) -> Answer {
 /// The page after signing out for somebody who has a session all the same. Signing out for good leads to
 /// `logout`.
 pub fn still_signed_in(context: &Context<'_>, logout: &str) -> Answer {
-    let texts = Texts(context.pages);
+    let texts = context.texts();
     let mut body = Html::new();
     body.element("<p role=\"status\">", texts.get("still.what"), "</p>");
     body.link("go", context.continue_to.as_deref().unwrap_or("/"), texts.get("action.continue"));

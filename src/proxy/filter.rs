@@ -8,7 +8,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType, Status};
 
 use super::host::EnvoyHost;
-use super::root::Waiting;
+use super::waiting::{News, Waiting};
 use crate::answer::Answer;
 use crate::events;
 use crate::fault::{Code, Fault};
@@ -41,6 +41,8 @@ pub enum Stage {
     Start,
     /// Its body is read.
     Body(usize, Box<dyn FnOnce(Body) -> Ruling>),
+    /// It waits for news, and the root context wakes it.
+    Parked,
     /// A flow waits for a call.
     Flow {
         task: Task<Result<Outcome, Fault>>,
@@ -64,6 +66,13 @@ enum Next {
 
 impl Context for Filter {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
+        self.answered(token, headers, body);
+    }
+}
+
+impl Filter {
+    /// The reply to a call of this request's flow.
+    pub(super) fn answered(&mut self, token: u32, headers: usize, body: usize) {
         let (mut task, asked, sent, max, what) = match std::mem::take(&mut self.stage) {
             Stage::Flow { task, asked, token: own, sent, max, what } if own == token => {
                 (task, asked, sent, max, what)
@@ -109,10 +118,11 @@ impl HttpContext for Filter {
 
     fn on_http_request_body(&mut self, size: usize, ends: bool) -> Action {
         self.waiting.leave(self.id);
+        self.wake_up();
         match &self.stage {
             Stage::Body(limit, _) if !ends && size <= *limit => return Action::Pause,
             Stage::Body(..) => {}
-            Stage::Flow { .. } => return Action::Pause,
+            Stage::Flow { .. } | Stage::Parked => return Action::Pause,
             Stage::Passed { .. } => return Action::Continue,
             Stage::Start | Stage::Answered => return Action::Pause,
         }
@@ -121,6 +131,7 @@ impl HttpContext for Filter {
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         self.waiting.leave(self.id);
+        self.wake_up();
         match &self.stage {
             // Trailers come after the whole body: there is no further body callback.
             Stage::Body(limit, _) => {
@@ -132,11 +143,12 @@ impl HttpContext for Filter {
                 action(self.body_is_there(size))
             }
             Stage::Passed { .. } => Action::Continue,
-            Stage::Flow { .. } | Stage::Start | Stage::Answered => Action::Pause,
+            Stage::Flow { .. } | Stage::Parked | Stage::Start | Stage::Answered => Action::Pause,
         }
     }
 
     fn on_http_response_headers(&mut self, _count: usize, _ends: bool) -> Action {
+        self.wake_up();
         if let Stage::Passed { set_cookies, password } = &mut self.stage {
             let mut cookies = std::mem::take(set_cookies);
             if let Some(watch) = password.take() {
@@ -152,9 +164,33 @@ impl HttpContext for Filter {
 }
 
 impl Filter {
+    /// Takes on what became of the request while it was parked.
+    fn wake_up(&mut self) {
+        if let Stage::Parked = self.stage {
+            if let Some(stage) = self.waiting.woken(self.id) {
+                self.stage = stage;
+            }
+        }
+    }
+
+    /// Parks the request until there is news; what was left to the background begins at once.
+    fn park(&mut self, news: News) -> Next {
+        self.waiting.park(self.id, news);
+        self.stage = Stage::Parked;
+        Next::Wait
+    }
+
+    /// There is news: rules on a request that was parked, which waits and has to be resumed.
+    pub(super) fn news(&mut self, ruling: Ruling) {
+        if let Next::Pass = self.apply(ruling, false) {
+            let _ = hostcalls::resume_http_request();
+        }
+    }
+
     /// Carries out a ruling.
     fn apply(&mut self, ruling: Ruling, ends: bool) -> Next {
         match ruling {
+            Ruling::Wait(news) => self.park(news),
             Ruling::Pass(pass) => {
                 self.pass(pass);
                 Next::Pass
@@ -276,6 +312,9 @@ impl Filter {
         }
         if let Some(opened) = &pass.opened {
             for (name, value) in &opened.headers {
+                if pass.withheld.as_ref() == Some(name) {
+                    continue;
+                }
                 let _ = match name.as_str() {
                     "authorization" => hostcalls::set_map_value_bytes(REQUEST, name, Some(value)),
                     name => hostcalls::add_map_value_bytes(REQUEST, name, value),
@@ -288,8 +327,10 @@ impl Filter {
 
 impl Drop for Filter {
     fn drop(&mut self) {
-        if matches!(self.stage, Stage::Body(..)) {
-            self.waiting.leave(self.id);
+        match self.stage {
+            Stage::Body(..) => self.waiting.leave(self.id),
+            Stage::Parked => self.waiting.forget(self.id),
+            _ => {}
         }
     }
 }
