@@ -22,6 +22,8 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
             login::finish(asked, query)
         }
         (Endpoint::OidcCallback, b"POST") => form(asked, oidc::callback::MAX_CALLBACK, login::form_post),
+        (Endpoint::SamlCallback, b"POST") => form(asked, login::saml::MAX_FORM, login::saml::posted),
+        (Endpoint::SamlMetadata, b"GET" | b"HEAD") => Ruling::Answer(login::saml_metadata::show(&asked)),
         (Endpoint::Session, b"GET" | b"HEAD") => Ruling::Answer(session(&asked)),
         (Endpoint::Logout, b"GET" | b"HEAD") => logout::asked_for(asked, None),
         (Endpoint::Logout, b"POST") => form(asked, 4096, |asked, body| logout::asked_for(asked, Some(body))),
@@ -29,9 +31,15 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
         (Endpoint::Invitation, b"GET" | b"HEAD") => Ruling::Answer(login::invitation::show(&asked)),
         (Endpoint::Invitation, b"POST") => form(asked, 4096, login::invitation::decide),
         (Endpoint::Admin, b"GET" | b"HEAD") => admin::show(asked),
-        (Endpoint::Login | Endpoint::Session | Endpoint::LogoutComplete | Endpoint::Admin, _) => {
-            not_allowed(&asked, "GET, HEAD")
-        }
+        (
+            Endpoint::Login
+            | Endpoint::SamlMetadata
+            | Endpoint::Session
+            | Endpoint::LogoutComplete
+            | Endpoint::Admin,
+            _,
+        ) => not_allowed(&asked, "GET, HEAD"),
+        (Endpoint::SamlCallback, _) => not_allowed(&asked, "POST"),
         (Endpoint::OidcCallback | Endpoint::Logout | Endpoint::Invitation, _) => {
             not_allowed(&asked, "GET, POST")
         }
@@ -43,7 +51,7 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
 
 fn not_allowed(asked: &Asked, allow: &str) -> Ruling {
     let fault = Fault::new(Code::MethodNotAllowed, format!("only {allow}"));
-    Ruling::Answer(asked.refuse(&fault).with_header("allow", allow))
+    Ruling::Answer(asked.refuse(&fault).set_header("allow", allow))
 }
 
 /// Reads a form's body, then goes on.

@@ -9,6 +9,7 @@ use crate::fault::{Code, Fault};
 use crate::host::Host;
 use crate::oidc;
 use crate::request::bare_authority;
+use crate::saml;
 use crate::session::{ended, Found, Jar, Method, Opened, OpenedSessions, Purpose, Session};
 use crate::task::Ask;
 
@@ -31,6 +32,8 @@ pub struct Site {
     pub account: Rc<Account>,
     /// Its OpenID Connect providers' documents, by provider id.
     pub clients: HashMap<String, Rc<oidc::Client>>,
+    /// Its SAML providers, by provider id.
+    pub idps: HashMap<String, Rc<saml::Idp>>,
     /// What its directory said lately.
     pub directory: directory::Cache,
 }
@@ -41,7 +44,11 @@ impl Site {
             Protocol::Oidc(oidc) => Some((provider.id.clone(), Rc::new(oidc::Client::new(oidc)))),
             _ => None,
         });
-        Self { clients: clients.collect(), directory: directory::Cache::new(), account }
+        let idps = account.providers.iter().filter_map(|provider| match &provider.protocol {
+            Protocol::Saml(saml) => Some((provider.id.clone(), Rc::new(saml::Idp::new(saml)))),
+            _ => None,
+        });
+        Self { clients: clients.collect(), idps: idps.collect(), directory: directory::Cache::new(), account }
     }
 
     /// What is known of an OpenID Connect provider.
@@ -139,7 +146,7 @@ impl World {
         Some(Opened {
             sealed,
             account: account.clone(),
-            mark: ended::Mark::of(&session.id),
+            mark: ended::Mark::of(&account.code, &session),
             headers: crate::login::headers::for_application(account, &session),
             expires: session.expires(&self.config.session),
             reseal: session.seen.saturating_add(self.config.session.idle / 16),

@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::flow::{Flow, LIFETIME};
-use super::oidc::{forwarded, origin};
-use super::opened;
+use super::{forwarded, opened, origin};
 use crate::answer::Answer;
 use crate::config::{Endpoint, SameSite};
 use crate::directory;

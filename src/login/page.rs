@@ -114,12 +114,12 @@ fn issuer_of(asked: &Asked, provider: &Provider) -> Option<String> {
             oidc.issuer.clone().or_else(|| client.known_metadata().map(|metadata| metadata.issuer.clone()))
         }
         Protocol::OAuth2(oauth2) => Some(oauth2.issuer.clone()),
-        Protocol::Saml(saml) => saml.issuer.clone(),
+        Protocol::Saml(_) => asked.site.as_ref()?.idps.get(&provider.id)?.known_issuer(),
     }
 }
 
 /// After signing in nobody wants to be signed out, or in again.
-fn own_endpoints_lead_home(account: &Account, target: String) -> String {
+pub(super) fn own_endpoints_lead_home(account: &Account, target: String) -> String {
     let path = target.split('?').next().unwrap_or_default();
     match account.paths.endpoint(path) {
         None | Some(Endpoint::Admin | Endpoint::Session | Endpoint::Invitation) => target,
