@@ -14,6 +14,7 @@ from saml2.server import Server
 
 from .net import WORK
 from .saml import Key, Message
+from .saml_forge import XENC, XENC11
 
 BINDINGS = {"redirect": BINDING_HTTP_REDIRECT, "post": BINDING_HTTP_POST}
 SIGNATURES = {"sha256": ("http://www.w3.org/2001/04/xmldsig-more#rsa-sha256", "http://www.w3.org/2001/04/xmlenc#sha256"),
@@ -51,6 +52,18 @@ class PySaml:
             }},
             "metadata": {"inline": metadata},
         }))
+        self.cipher = "tripledes-cbc"
+        encrypt = self.server.sec.encrypt_assertion
+
+        def with_cipher(statement, enc_key, template, *args, **more):
+            """pysaml2 has one cipher of its own, triple DES; xmlsec1 knows those that are in use."""
+            if self.cipher != "tripledes-cbc":
+                space = XENC11 if self.cipher.endswith("gcm") else XENC
+                template = str(template).replace(f"{XENC}tripledes-cbc", f"{space}{self.cipher}")
+                more["key_type"] = self.cipher.rsplit("-")[0].replace("aes", "aes-")
+            return encrypt(statement, enc_key, template, *args, **more)
+
+        self.server.sec.encrypt_assertion = with_cipher
 
     def read(self, request: Message):
         """Our AuthnRequest as pysaml2 understands it, its signature verified where it has one."""
@@ -60,8 +73,9 @@ class PySaml:
                                                sigalg=fields.get("SigAlg"), signature=fields.get("Signature"))
 
     def answer(self, asked, attributes: dict, *, style: str = "both", algorithm: str = "sha256", user: str = "ada@acme.com",
-               encrypt: Key | None = None, session_not_on_or_after: str | None = None) -> str:
+               encrypt: Key | None = None, cipher: str = "aes256-gcm", session_not_on_or_after: str | None = None) -> str:
         """A response to what `read` returned."""
+        self.cipher = cipher
         sign_alg, digest_alg = SIGNATURES[algorithm]
         to = self.server.response_args(asked.message)
         return str(self.server.create_authn_response(
@@ -72,14 +86,3 @@ class PySaml:
             session_not_on_or_after=session_not_on_or_after,
             **({"encrypt_assertion": True, "encrypt_cert_assertion": encrypt.base64,
                 "encrypted_advice_attributes": False} if encrypt else {})))
-
-
-def verified_by(certificate: Key, text: str) -> bool:
-    """Whether xmlsec1 finds a message signed by this key."""
-    crypto = sigver.CryptoBackendXmlSec1(xmlsec1())
-    directory = WORK / f"xmlsec-{time.monotonic_ns()}"
-    directory.mkdir(parents=True)
-    path = directory / "cert.pem"
-    path.write_text(certificate.pem)
-    name = "urn:oasis:names:tc:SAML:2.0:protocol:" + text[text.index(":") + 1:].split(" ", 1)[0]
-    return bool(crypto.validate_signature(text, str(path), "pem", name, None))

@@ -169,10 +169,10 @@ class SamlAccount(Account):
         assert asked.name == "SAMLRequest"
         return asked
 
-    def answer(self, request: Message | None, **changes) -> Answer:
+    def answer(self, to: Message | None, **changes) -> Answer:
         """The good answer to it; to none, an unsolicited one."""
         made = {"spec": Spec(self.saml.key), "style": "both", "issuer": self.saml.entity, "acs": self.acs,
-                "entity": self.entity, "request": request.id if request else None}
+                "entity": self.entity, "request": to.id if to else None}
         return Answer(**(made | changes))
 
     # And back.

@@ -134,8 +134,9 @@ def parse(text: str):
 
 
 def sign(message: str, spec: Spec) -> str:
-    """The message with a signature behind its first Issuer."""
+    """The message with a signature behind its Issuer, or where that would be."""
     root = parse(message)
+    place = "</saml:Issuer>" if len(root) and root[0].tag == f"{{{SAML}}}Issuer" else ">"
     kind = spec.digest.rsplit("#", 1)[-1]
     value = base64.b64encode(hashlib.new(kind, canonical(root, spec.prefixes)).digest()).decode()
     uri = f"#{root.get('ID')}" if spec.uri is None else spec.uri
@@ -145,7 +146,7 @@ def sign(message: str, spec: Spec) -> str:
                 f'{spec.transforms}</ds:Transforms>{method("DigestMethod", spec.digest)}<ds:DigestValue>{value}'
                 f'</ds:DigestValue></ds:Reference>{spec.more}</ds:SignedInfo><ds:SignatureValue>@@</ds:SignatureValue>'
                 f'{key_info}</ds:Signature>')
-    unsigned_message = behind(message, "</saml:Issuer>", template)
+    unsigned_message = behind(message, place, template)
     info = parse(unsigned_message).find(f"{{{DSIG}}}Signature/{{{DSIG}}}SignedInfo")
     made = base64.b64encode(spec.key.sign(spec.algorithm, canonical(info, spec.prefixes))).decode()
     return unsigned_message.replace("@@", "\n".join(textwrap.wrap(made, 76)), 1)  # wrapped as most IdPs wrap it
