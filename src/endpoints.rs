@@ -25,6 +25,8 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
         (Endpoint::SamlCallback, b"POST") => form(asked, login::saml::MAX_FORM, login::saml::posted),
         (Endpoint::SamlMetadata, b"GET" | b"HEAD") => Ruling::Answer(login::saml_metadata::show(&asked)),
         (Endpoint::Session, b"GET" | b"HEAD") => Ruling::Answer(session(&asked)),
+        (Endpoint::SamlLogout, b"GET") => logout::saml::redirected(asked),
+        (Endpoint::SamlLogout, b"POST") => form(asked, logout::saml::MAX_FORM, logout::saml::posted),
         (Endpoint::Logout, b"GET" | b"HEAD") => logout::asked_for(asked, None),
         (Endpoint::Logout, b"POST") => form(asked, 4096, |asked, body| logout::asked_for(asked, Some(body))),
         (Endpoint::LogoutComplete, b"GET" | b"HEAD") => Ruling::Answer(logout::complete(&asked)),
@@ -40,7 +42,7 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
             _,
         ) => not_allowed(&asked, "GET, HEAD"),
         (Endpoint::SamlCallback, _) => not_allowed(&asked, "POST"),
-        (Endpoint::OidcCallback | Endpoint::Logout | Endpoint::Invitation, _) => {
+        (Endpoint::OidcCallback | Endpoint::Logout | Endpoint::SamlLogout | Endpoint::Invitation, _) => {
             not_allowed(&asked, "GET, POST")
         }
         _ => Ruling::Answer(

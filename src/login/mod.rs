@@ -12,7 +12,7 @@ pub mod return_to;
 pub mod saml;
 pub mod saml_metadata;
 #[cfg(test)]
-mod saml_tests;
+pub(crate) mod saml_tests;
 
 pub use oidc::{finish, form_post};
 

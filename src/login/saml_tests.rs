@@ -12,10 +12,10 @@ use crate::testing::browser::{world, Browser, Seen, KEY};
 use crate::testing::{header, status, TestHost};
 use crate::world::World;
 
-const HOST: &str = "app.example.com";
+pub(crate) const HOST: &str = "app.example.com";
 const ACS: &str = "/sso/saml/consume?u=acme";
 
-fn nobody(call: &Call) -> Reply {
+pub(crate) fn nobody(call: &Call) -> Reply {
     panic!("nobody is asked: {call:?}")
 }
 
@@ -40,7 +40,7 @@ fn configuration(saml: Value) -> Value {
     })
 }
 
-fn filter(saml: Value) -> (Rc<TestHost>, Rc<World>, Browser) {
+pub(crate) fn filter(saml: Value) -> (Rc<TestHost>, Rc<World>, Browser) {
     let host = TestHost::new();
     let world = world(&host, &configuration(saml));
     let browser = Browser::new(&world, HOST);
@@ -48,9 +48,9 @@ fn filter(saml: Value) -> (Rc<TestHost>, Rc<World>, Browser) {
 }
 
 /// A login that went to the IdP: the request's ID and RelayState.
-struct Begun {
-    id: String,
-    relay_state: String,
+pub(crate) struct Begun {
+    pub(crate) id: String,
+    pub(crate) relay_state: String,
 }
 
 fn begun(seen: &Seen) -> Begun {
@@ -60,19 +60,19 @@ fn begun(seen: &Seen) -> Begun {
     Begun { id: rest.split('"').next().unwrap().into(), relay_state: request.relay_state.unwrap() }
 }
 
-fn begin(browser: &mut Browser) -> Begun {
+pub(crate) fn begin(browser: &mut Browser) -> Begun {
     begun(&browser.get("/reports?q=1", &mut nobody))
 }
 
 /// The good answer to a request.
-fn answer(id: &str) -> Answer {
+pub(crate) fn answer(id: &str) -> Answer {
     let mut answer = Answer::default();
     answer.response = answer.response.replace(REQUEST, id);
     answer.confirmation = answer.confirmation.replace(REQUEST, id);
     answer
 }
 
-fn post(browser: &mut Browser, message: &str, relay_state: &str) -> Seen {
+pub(crate) fn post(browser: &mut Browser, message: &str, relay_state: &str) -> Seen {
     let encoded = encode_post(message);
     browser.post(ACS, &[("SAMLResponse", &encoded), ("RelayState", relay_state)], &mut nobody)
 }
@@ -89,7 +89,7 @@ fn bounced(browser: &mut Browser, page: &Seen) -> Seen {
     browser.post(ACS, &fields, &mut nobody)
 }
 
-fn user(browser: &mut Browser) -> Option<String> {
+pub(crate) fn user(browser: &mut Browser) -> Option<String> {
     let seen = browser.get("/", &mut nobody);
     Some(seen.pass?.opened?.session.user.username.clone())
 }
@@ -414,4 +414,41 @@ fn our_metadata_is_what_an_idp_reads() {
     }
     assert!(!text.contains("SingleLogoutService"), "no slo_url is configured");
     assert_eq!(browser.get("/sso/saml/metadata?u=acme&idp=none", &mut nobody).code(), "request_invalid");
+}
+
+#[test]
+fn the_administrators_check_says_what_to_look_at() {
+    let mut configuration = configuration(json!({}));
+    configuration["accounts"][0]["directory"]["static"]["users"][0]["roles"] = json!(["boss"]);
+    configuration["accounts"][0]["password"] = json!({ "mode": "disabled", "admin_roles": ["boss"] });
+    let host = TestHost::new();
+    let world = world(&host, &configuration);
+    let mut browser = Browser::new(&world, HOST);
+    let login = begin(&mut browser);
+    assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).status(), 302);
+    let check = |browser: &mut Browser| {
+        let seen = browser.get("/sso/admin/check", &mut |_| status(200, "text/html", ""));
+        let report = seen.json();
+        assert_eq!(report["ok"], true, "{report}");
+        let checks = report["checks"].as_array().unwrap().clone();
+        let detail = |name: &str| {
+            let found = checks.iter().find(|check| check["name"] == format!("partners: {name}"));
+            found.map(|check| check["detail"].as_str().unwrap().to_owned()).unwrap_or_default()
+        };
+        (detail("last sign-in"), detail("certificate"), detail("sign-in URL"))
+    };
+    let (last, certificate, reached) = check(&mut browser);
+    assert!(last.starts_with("worked at"), "{last}");
+    assert!(certificate.contains("idp.example.com") && certificate.contains(" until "), "{certificate}");
+    assert!(reached.contains("answers"), "{reached}");
+
+    let mut other = Browser::new(&world, HOST);
+    let login = begin(&mut other);
+    let mut elsewhere = answer(&login.id);
+    elsewhere.response = elsewhere.response.replace("https://app.example.com", "https://old.example.com");
+    let seen = post(&mut other, &elsewhere.write(), &login.relay_state);
+    assert_eq!(seen.code(), "assertion_invalid");
+    assert!(!seen.text().contains("old.example.com"), "general words on the person's page");
+    let (last, ..) = check(&mut browser);
+    assert!(last.contains("warning: refused at") && last.contains("old.example.com"), "{last}");
 }

@@ -1,5 +1,9 @@
 //! Ways out.
 
+pub mod saml;
+#[cfg(test)]
+mod saml_tests;
+
 use std::rc::Rc;
 
 use crate::answer::Answer;
@@ -48,6 +52,9 @@ async fn log_out(ask: &Ask, asked: &Asked, opened: &Opened) -> Result<Answer, Fa
     );
     let complete = format!("{origin}{}", site.account.paths.registered(Endpoint::LogoutComplete));
     let state = random_token::<16>(ask.host())?;
+    if let Some(answer) = saml::request(ask, asked, &site, &origin, session).await? {
+        return Ok(asked.without_session(answer));
+    }
     let at_idp = match site.provider(&session.origin.provider).map(|provider| &provider.protocol) {
         Some(Protocol::Oidc(oidc)) => {
             // An IdP that is down does not keep anybody from signing out here.

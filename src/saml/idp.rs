@@ -39,10 +39,17 @@ pub struct Facts {
     pub issuer: String,
     /// Where an AuthnRequest goes, and how.
     pub sso: (SamlBinding, Url),
-    /// Where logout messages go, and how; `None`: no single logout.
-    pub slo: Option<(SamlBinding, Logout)>,
+    /// Where logout messages go, and how, the preferred way first; empty: no single logout.
+    pub slo: Vec<(SamlBinding, Logout)>,
     /// Their certificates.
     pub certificates: Vec<Certificate>,
+}
+
+impl Facts {
+    /// The single logout endpoint for a binding, else the preferred one.
+    pub fn slo(&self, binding: Option<SamlBinding>) -> Option<&(SamlBinding, Logout)> {
+        self.slo.iter().find(|(own, _)| Some(*own) == binding).or_else(|| self.slo.first())
+    }
 }
 
 impl Idp {
@@ -165,14 +172,18 @@ impl Idp {
             let by_post = theirs.sso_post.clone().map(|url| (post, url));
             preferred(saml.binding, by_redirect, by_post)
         });
-        let slo = match &saml.slo_url {
-            Some(url) => Some((saml.binding, Logout { requests: url.clone(), responses: url.clone() })),
-            None => theirs.and_then(|theirs| {
-                let by_redirect = theirs.slo_redirect.clone().map(|logout| (redirect, logout));
-                let by_post = theirs.slo_post.clone().map(|logout| (post, logout));
-                preferred(saml.binding, by_redirect, by_post)
-            }),
+        // One URL by hand is for both bindings: the IdP shows which it uses.
+        let by_hand =
+            saml.slo_url.as_ref().map(|url| Logout { requests: url.clone(), responses: url.clone() });
+        let (by_redirect, by_post) = match (by_hand, theirs) {
+            (Some(logout), _) => (Some(logout.clone()), Some(logout)),
+            (None, Some(theirs)) => (theirs.slo_redirect.clone(), theirs.slo_post.clone()),
+            (None, None) => (None, None),
         };
+        let mut slo: Vec<(SamlBinding, Logout)> = Vec::new();
+        slo.extend(by_redirect.map(|logout| (redirect, logout)));
+        slo.extend(by_post.map(|logout| (post, logout)));
+        slo.sort_by_key(|(binding, _)| *binding != saml.binding);
         Ok(Facts {
             issuer: issuer.ok_or_else(|| missing("the issuer"))?,
             sso: sso.ok_or_else(|| missing("the sign-in URL"))?,

@@ -125,12 +125,14 @@ impl Mark {
         let origin = &session.origin;
         let party = Party { account, provider: &origin.provider, issuer: &origin.issuer };
         let mut by = Vec::new();
-        if !origin.subject.is_empty() {
-            by.push(Which::Subject(&origin.subject).of(party));
+        // A LogoutRequest names the NameID as it came, also one that is no subject to link an account to.
+        let subject = origin.name_id.as_ref().map_or(&origin.subject, |name_id| &name_id.value);
+        if !subject.is_empty() {
+            by.push(Which::Subject(subject).of(party));
         }
         if let Some(sid) = &origin.sid {
             by.push(Which::Sid(sid).of(party));
-            by.push(Which::Both(&origin.subject, sid).of(party));
+            by.push(Which::Both(subject, sid).of(party));
         }
         Self { id: id_of(&session.id), opened: session.opened, by, looked: Cell::new(None) }
     }
