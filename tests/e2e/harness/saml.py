@@ -2,7 +2,6 @@
 forge. Nobody is asked for a password."""
 
 import base64
-import re
 import urllib.parse
 import zlib
 from dataclasses import dataclass
@@ -10,10 +9,10 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from .client import Client, Reply, _Form, origin
+from .client import Client, Reply, _Form
 from .expect import session_cookies
 from .idp import Fault
-from .saml_forge import (DSIG, MD, POST, REDIRECT, RSA_SHA256, SAML, SAMLP, Answer, Key, Spec, at, attributes, cut, parse,
+from .saml_forge import (DSIG, MD, POST, REDIRECT, RSA_SHA256, SAML, SAMLP, Answer, Key, Spec, at, attributes, parse,
                          sign)
 from .world import Account, World
 
@@ -31,11 +30,14 @@ def form(reply: Reply) -> tuple[str, dict[str, str]] | None:
     """Action and fields of the one form to post on a page, whoever wrote it."""
     if "html" not in (reply.get("content-type") or ""):
         return None
+    found = form_of(reply.text)
+    return found and (urllib.parse.urljoin(reply.url, found[0]), found[1])
+
+
+def form_of(page: str) -> tuple[str, dict[str, str]] | None:
     found = _Form()
-    found.feed(reply.text)
-    if found.method != "post" or not found.fields:
-        return None
-    return urllib.parse.urljoin(reply.url, found.action), dict(found.fields)
+    found.feed(page)
+    return (found.action, dict(found.fields)) if found.method == "post" and found.fields else None
 
 
 def deflate(text: str | bytes) -> str:
