@@ -30,6 +30,15 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
         (Endpoint::Logout, b"GET" | b"HEAD") => logout::asked_for(asked, None),
         (Endpoint::Logout, b"POST") => form(asked, 4096, |asked, body| logout::asked_for(asked, Some(body))),
         (Endpoint::LogoutComplete, b"GET" | b"HEAD") => Ruling::Answer(logout::complete(&asked)),
+        (Endpoint::BackchannelLogout, b"POST") => {
+            form(asked, logout::back_channel::MAX_FORM, logout::back_channel::received)
+        }
+        (Endpoint::FrontchannelLogout, b"GET") => logout::front_channel::asked_for(asked, None),
+        (Endpoint::FrontchannelLogout, b"POST") => {
+            form(asked, logout::front_channel::MAX_FORM, |asked, body| {
+                logout::front_channel::asked_for(asked, Some(body))
+            })
+        }
         (Endpoint::Invitation, b"GET" | b"HEAD") => Ruling::Answer(login::invitation::show(&asked)),
         (Endpoint::Invitation, b"POST") => form(asked, 4096, login::invitation::decide),
         (Endpoint::Admin, b"GET" | b"HEAD") => admin::show(asked),
@@ -41,13 +50,15 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
             | Endpoint::Admin,
             _,
         ) => not_allowed(&asked, "GET, HEAD"),
-        (Endpoint::SamlCallback, _) => not_allowed(&asked, "POST"),
-        (Endpoint::OidcCallback | Endpoint::Logout | Endpoint::SamlLogout | Endpoint::Invitation, _) => {
-            not_allowed(&asked, "GET, POST")
-        }
-        _ => Ruling::Answer(
-            asked.refuse(&Fault::new(Code::NotReady, format!("{endpoint:?} is not built in yet"))),
-        ),
+        (Endpoint::SamlCallback | Endpoint::BackchannelLogout, _) => not_allowed(&asked, "POST"),
+        (
+            Endpoint::OidcCallback
+            | Endpoint::Logout
+            | Endpoint::SamlLogout
+            | Endpoint::FrontchannelLogout
+            | Endpoint::Invitation,
+            _,
+        ) => not_allowed(&asked, "GET, POST"),
     }
 }
 

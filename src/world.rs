@@ -143,10 +143,12 @@ impl World {
         if !account.enabled || !way_in || session.is_before_cut(account) {
             return None;
         }
+        let mark = ended::Mark::of(&account.code, &session);
+        mark.remember(&*self.host, session.ends(&self.config.session));
         Some(Opened {
             sealed,
             account: account.clone(),
-            mark: ended::Mark::of(&account.code, &session),
+            mark,
             headers: crate::login::headers::for_application(account, &session),
             expires: session.expires(&self.config.session),
             reseal: session.seen.saturating_add(self.config.session.idle / 16),

@@ -57,8 +57,12 @@ pub async fn run(ask: &Ask, asked: &Asked, site: &Site) -> Vec<Check> {
 /// What has to be entered at the identity providers, for every origin.
 pub fn redirect_uris(account: &Account) -> Vec<(String, String)> {
     use Endpoint::*;
-    let openid: &[(&str, Endpoint)] =
-        &[("redirect_uri", OidcCallback), ("post_logout_redirect_uri", LogoutComplete)];
+    let openid: &[(&str, Endpoint)] = &[
+        ("redirect_uri", OidcCallback),
+        ("post_logout_redirect_uri", LogoutComplete),
+        ("backchannel_logout_uri", BackchannelLogout),
+        ("frontchannel_logout_uri", FrontchannelLogout),
+    ];
     let saml: &[(&str, Endpoint)] = &[
         ("AssertionConsumerService", SamlCallback),
         ("metadata, entity ID", SamlMetadata),

@@ -76,7 +76,7 @@ pub struct Endpoints {
 pub struct LogoutUrl {
     /// The URL.
     pub url: Url,
-    /// Its parameters: `{client_id}`, `{post_logout_redirect_uri}`, `{id_token_hint}`.
+    /// Its parameters: `{client_id}`, `{post_logout_redirect_uri}`, `{id_token_hint}`, `{state}`.
     pub params: BTreeMap<String, String>,
 }
 

@@ -241,7 +241,7 @@ raw! {
         pub tenants: Option<Vec<String>>,
         /// Where a person signs out where there is no end_session_endpoint.
         pub logout_url: Option<String>,
-        /// Its parameters; values may hold {client_id}, {post_logout_redirect_uri}, {id_token_hint}.
+        /// Its parameters; values may hold {client_id}, {post_logout_redirect_uri}, {id_token_hint}, {state}.
         pub logout_params: Params,
         /// How long an answer may take (default 5s).
         pub timeout: Option<String>,
@@ -279,7 +279,7 @@ raw! {
         pub response_mode: Option<ResponseMode>,
         /// Where a person signs out at the provider.
         pub logout_url: Option<String>,
-        /// Its parameters; values may hold {client_id} and {post_logout_redirect_uri}.
+        /// Its parameters; values may hold {client_id}, {post_logout_redirect_uri}, {state}.
         pub logout_params: Params,
         /// How long an answer may take (default 5s).
         pub timeout: Option<String>,

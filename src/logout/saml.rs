@@ -201,7 +201,8 @@ fn end(ask: &Ask, asked: &Asked, site: &Site, id: &str, facts: &Facts, request: 
     if request.session_indexes.is_empty() {
         return ended::by_subject(host, settings, party, name, ask.now());
     }
-    let mut all = true;
+    // Where the IdP told no SessionIndex at sign-in, any session of the person may be the one.
+    let mut all = ended::by_subject_without_sid(host, settings, party, name, ask.now());
     for index in &request.session_indexes {
         all &= ended::by_subject_and_sid(host, settings, party, name, index);
     }

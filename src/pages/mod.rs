@@ -23,7 +23,7 @@ pub use forward::{auto_submit, AutoSubmit};
 pub use invitation::{invitation, Invitation};
 pub use refusal::{refusal, refusal_with, Hints};
 pub use sign_in::{sign_in, SignIn};
-pub use sign_out::{confirm_logout, front_channel_done, signed_out, ConfirmLogout};
+pub use sign_out::{confirm_logout, front_channel_done, signed_out, still_signed_in, ConfirmLogout};
 pub use texts::{unknown_texts, TEXTS};
 
 use crate::config::raw;

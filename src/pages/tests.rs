@@ -170,7 +170,8 @@ fn every_page(pages: &raw::Pages, x: &str, url: &str) -> Vec<(&'static str, Answ
         ("invitation", invitation(&context, &invited)),
         ("admin", admin(&context, &overview)),
         ("auto_submit", auto_submit(&context, &form).unwrap()),
-        ("front_channel_done", front_channel_done()),
+        ("still_signed_in", still_signed_in(&context, url)),
+        ("front_channel_done", front_channel_done(&["https://idp.example/logout".into()])),
     ]
 }
 

@@ -187,6 +187,8 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("sign_out.who", "You are signed in as {user}."),
     ("sign_out.go", "Sign out"),
     ("sign_out.stay", "Stay signed in"),
+    ("still.title", "You are still signed in"),
+    ("still.what", "This browser has a session here: signed in again, or signed out elsewhere only."),
     ("signed_out.title", "You are signed out"),
     ("signed_out.what", "Your session here has ended. On a shared computer, close the browser as well."),
     ("signed_out.again", "Sign in again"),

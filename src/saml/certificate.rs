@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use x509_cert::certificate::{CertificateInner, Raw};
 use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::{Decode, Encode};
+use x509_cert::name::Name;
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 use crate::jose::curve::{Curve, Point};
@@ -96,7 +97,7 @@ impl Certificate {
             der: der.to_vec(),
             not_before: time(&tbs.validity.not_before),
             not_after: time(&tbs.validity.not_after),
-            subject: super::xml::clip(&tbs.subject.to_string()),
+            subject: super::xml::clip(&shown(&tbs.subject)),
         })
     }
 
@@ -147,6 +148,27 @@ impl PublicKey {
         }
         Err("a key of an unsupported kind: expected RSA (2048 to 4096 bits), P-256 or P-384".into())
     }
+}
+
+/// A name as RFC 4514 writes it, with the attributes that certificates of IdPs have. The library's own way of
+/// writing knows every identifier there is, at 100 KB.
+fn shown(name: &Name) -> String {
+    const NAMES: [(ObjectIdentifier, &str); 6] = [
+        (ObjectIdentifier::new_unwrap("2.5.4.3"), "CN"),
+        (ObjectIdentifier::new_unwrap("2.5.4.6"), "C"),
+        (ObjectIdentifier::new_unwrap("2.5.4.7"), "L"),
+        (ObjectIdentifier::new_unwrap("2.5.4.8"), "ST"),
+        (ObjectIdentifier::new_unwrap("2.5.4.10"), "O"),
+        (ObjectIdentifier::new_unwrap("2.5.4.11"), "OU"),
+    ];
+    let parts = name.0.iter().rev().flat_map(|rdn| rdn.0.iter()).map(|part| {
+        let value = String::from_utf8_lossy(part.value.value());
+        match NAMES.iter().find(|(oid, _)| *oid == part.oid) {
+            Some((_, name)) => format!("{name}={value}"),
+            None => format!("{}={value}", part.oid),
+        }
+    });
+    parts.collect::<Vec<_>>().join(",")
 }
 
 /// A point on P-384 (RFC 5480 section 2.1.1.1), for the host to verify with.

@@ -23,6 +23,10 @@ const ENDED: SharedSet =
 const ENDED_BY: SharedSet =
     SharedSet { name: "sso.ended-by", buckets: 4096, capacity: 64, when_full: WhenFull::Evict };
 
+/// Sessions of providers that were used here, each until it would have expired. As large.
+const KNOWN: SharedSet =
+    SharedSet { name: "sso.sids", buckets: 4096, capacity: 64, when_full: WhenFull::Evict };
+
 /// Another value after every end: no two are the same.
 const CHANGED: &str = "sso.ended.changed";
 
@@ -61,8 +65,27 @@ pub fn by_sid(host: &dyn Host, settings: &SessionSettings, party: Party<'_>, sid
     end(host, settings, Which::Sid(sid).of(party), host.now().saturating_add(UNDER_WAY))
 }
 
+/// Ends the sessions of a person whose `sid` nobody told: where one session of theirs ends, it may be any
+/// of these. False where it could not be noted.
+#[must_use]
+pub fn by_subject_without_sid(
+    host: &dyn Host,
+    settings: &SessionSettings,
+    party: Party<'_>,
+    subject: &str,
+    opened_until: u64,
+) -> bool {
+    end(host, settings, Which::Both(subject, "").of(party), opened_until)
+}
+
+/// True where a session with this `sid` was used on this Envoy. What anybody may ask for ends only those:
+/// else a flood of made-up ones would push out the real ones.
+pub fn is_known_sid(host: &dyn Host, party: Party<'_>, sid: &str) -> bool {
+    KNOWN.contains(host, &Which::Sid(sid).of(party), host.now())
+}
+
 /// The same where `sid` alone is not unique (SAML core section 2.7.2: a SessionIndex may be a small number
-/// that recurs). False where it could not be noted.
+/// that recurs): what the person opens next may have it again. False where it could not be noted.
 #[must_use]
 pub fn by_subject_and_sid(
     host: &dyn Host,
@@ -71,11 +94,16 @@ pub fn by_subject_and_sid(
     subject: &str,
     sid: &str,
 ) -> bool {
-    end(host, settings, Which::Both(subject, sid).of(party), host.now().saturating_add(UNDER_WAY))
+    end(host, settings, Which::Both(subject, sid).of(party), host.now())
 }
 
 fn end(host: &dyn Host, settings: &SessionSettings, id: [u8; 16], opened_until: u64) -> bool {
-    let forgotten = host.now().saturating_sub(settings.lifetime);
+    let now = host.now();
+    // All that is open now has ended already: whoever repeats an order changes nothing for the others.
+    if ENDED_BY.time(host, &id).is_some_and(|known| known >= opened_until.min(now)) {
+        return true;
+    }
+    let forgotten = now.saturating_sub(settings.lifetime);
     let noted = ENDED_BY.raise(host, &id, opened_until, forgotten);
     changed(host, &id);
     noted != Inserted::Full
@@ -115,6 +143,7 @@ pub struct Mark {
     id: [u8; 16],
     opened: u64,
     by: Vec<[u8; 16]>,
+    sid: Option<[u8; 16]>,
     /// The value of [`CHANGED`] when the session was last seen not to have ended.
     looked: Cell<Option<[u8; 16]>>,
 }
@@ -130,11 +159,21 @@ impl Mark {
         if !subject.is_empty() {
             by.push(Which::Subject(subject).of(party));
         }
-        if let Some(sid) = &origin.sid {
-            by.push(Which::Sid(sid).of(party));
-            by.push(Which::Both(subject, sid).of(party));
+        let sid = origin.sid.as_ref().map(|sid| Which::Sid(sid).of(party));
+        by.extend(sid);
+        if !subject.is_empty() {
+            by.push(Which::Both(subject, origin.sid.as_deref().unwrap_or_default()).of(party));
         }
-        Self { id: id_of(&session.id), opened: session.opened, by, looked: Cell::new(None) }
+        Self { id: id_of(&session.id), opened: session.opened, by, sid, looked: Cell::new(None) }
+    }
+
+    /// Notes that there is a session with its `sid`.
+    pub fn remember(&self, host: &dyn Host, until: u64) {
+        if let Some(sid) = &self.sid {
+            if !KNOWN.contains(host, sid, host.now()) {
+                KNOWN.insert(host, sid, until, host.now());
+            }
+        }
     }
 
     /// Ends it until it would have expired.
@@ -224,6 +263,7 @@ mod tests {
         assert!(by_subject(&*host, &settings(), PARTY, "ada", START));
         assert_eq!(ended(&host, &marks), [true, true, false, false]);
         // An older order does not open what a newer one ended.
+        host.advance(10);
         assert!(by_subject(&*host, &settings(), PARTY, "ada", START + 1));
         assert!(by_subject(&*host, &settings(), PARTY, "ada", START - 500));
         assert_eq!(ended(&host, &marks), [true, true, true, false]);

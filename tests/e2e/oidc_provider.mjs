@@ -1,7 +1,9 @@
 // The certified npm oidc-provider with its own login form, as one process per test module.
 // Settings come as one JSON object in argv[2]:
 //   port, host, clients: [{client_id, client_secret?, redirect_uris, post_logout_redirect_uris, ...}],
-//   accounts: {login: claims}, jwks: {keys: [private JWKs]}, rotate: true | false
+//   accounts: {login: claims}, jwks: {keys: [private JWKs]}, rotate: true | false,
+//   require_par: true | false
+// GET /frame?src=URL shows that URL in a frame, as the sign-out page of a provider with front-channel logout does.
 import Provider from 'oidc-provider';
 
 const settings = JSON.parse(process.argv[2]);
@@ -30,7 +32,7 @@ const provider = new Provider(issuer, {
     revocation: { enabled: true },
     introspection: { enabled: true },
     deviceFlow: { enabled: true },
-    pushedAuthorizationRequests: { enabled: true },
+    pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: settings.require_par ?? false },
     clientCredentials: { enabled: true },
   },
   pkce: { required: () => true },
@@ -49,5 +51,11 @@ provider.on('server_error', (_, error) => console.error('server_error', error));
 for (const event of ['authorization.error', 'grant.error', 'userinfo.error', 'end_session.error', 'backchannel.error']) {
   provider.on(event, (ctx, error) => console.error(event, error?.error ?? '', error?.error_description ?? error?.message ?? error));
 }
+provider.use(async (ctx, next) => {
+  if (ctx.path !== '/frame') return next();
+  const escaped = String(ctx.query.src).replaceAll('&', '&amp;').replaceAll('"', '&quot;');
+  ctx.type = 'html';
+  ctx.body = `<!doctype html><title>Signing out</title><p>Signing out</p><iframe src="${escaped}"></iframe>`;
+});
 const server = provider.listen(settings.port, host, () => console.log(`ready ${issuer}`));
 process.on('SIGTERM', () => { server.close(); process.exit(0); });
