@@ -30,14 +30,14 @@ def find(*names: str) -> str:
 class Browser:
     """A browser with an empty profile of its own."""
 
-    def __init__(self):
+    def __init__(self, *flags: str):
         WORK.mkdir(parents=True, exist_ok=True)
         self.profile = tempfile.mkdtemp(prefix="chromium-", dir=WORK)
         options = webdriver.ChromeOptions()
         options.binary_location = find("chromium", "chromium-browser", "google-chrome")
         for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                      "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                     "--disable-dev-shm-usage", "--window-size=1000,760", f"--user-data-dir={self.profile}"):
+                     "--disable-dev-shm-usage", "--window-size=1000,760", f"--user-data-dir={self.profile}", *flags):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(find("chromedriver")))

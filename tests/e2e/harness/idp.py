@@ -31,6 +31,7 @@ PATHS = {
     "/jwks": "jwks",
     "/logout": "end_session",
     "/v2/logout": "logout_url",
+    "/saml/metadata": "metadata",
 }
 
 
