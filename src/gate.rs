@@ -12,7 +12,7 @@ use crate::fault::{Code, Fault};
 use crate::login::{self, flow, return_to};
 use crate::pages;
 use crate::request::{bare_authority, Head};
-use crate::session::{chunk_name, cookie, CookieEdit, Jar, Opened};
+use crate::session::{chunk_name, cookie, CookieEdit, Jar, Method, Opened};
 use crate::surface::{demand, Demand, Path};
 use crate::task::Task;
 use crate::world::{Site, Visitor, World};
@@ -414,6 +414,9 @@ fn sign_in_first(asked: Rc<Asked>, stale: bool) -> Ruling {
     Ruling::Answer(if stale { asked.refuse_stale(&fault) } else { asked.refuse(&fault) })
 }
 
+/// Clocks may differ by so many milliseconds.
+const SKEW: u64 = crate::oidc::signed::SKEW as u64 * 1000;
+
 /// A demand that a session does not meet.
 pub enum Unmet {
     /// A role is missing.
@@ -433,7 +436,8 @@ pub fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet>
         let acr = acr_values.is_empty() || origin.acr.as_ref().is_some_and(|acr| acr_values.contains(acr));
         let authenticated =
             origin.auth_time.map_or(opened.session.opened, |seconds| seconds.saturating_mul(1000));
-        let fresh = max_age.is_none_or(|age| now.saturating_sub(authenticated) <= age);
+        // With the same allowance for clocks as the ID token's check: what passed there passes here.
+        let fresh = max_age.is_none_or(|age| now.saturating_sub(authenticated) <= age.saturating_add(SKEW));
         if !acr || !fresh {
             return Some(Unmet::Authentication(flow::Extras {
                 acr_values: acr_values.clone(),
@@ -466,9 +470,12 @@ fn step_up(asked: Rc<Asked>, opened: &Opened, extras: flow::Extras) -> Ruling {
     }
 }
 
-/// Where a step-up comes back to, for a navigation.
+/// Where a step-up comes back to, for a navigation of somebody whom a provider can authenticate again.
 pub fn step_up_target(asked: &Asked) -> Option<String> {
-    asked.head.is_navigation().then(|| String::from_utf8_lossy(asked.head.target()).into_owned())
+    let by_password =
+        matches!(asked.visitor(), Visitor::Known(opened) if opened.session.method == Method::Password);
+    let can = asked.head.is_navigation() && !by_password;
+    can.then(|| String::from_utf8_lossy(asked.head.target()).into_owned())
 }
 
 /// The refusal where nobody can be sent to the IdP.

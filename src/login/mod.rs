@@ -9,6 +9,8 @@ mod oidc;
 pub mod page;
 pub mod recheck;
 pub mod return_to;
+#[cfg(test)]
+mod ways_tests;
 
 pub use oidc::{begin, finish, form_post};
 

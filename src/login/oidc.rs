@@ -63,6 +63,9 @@ pub(super) async fn start_login(
     if let Some(max_age) = &max_age {
         more.push(("max_age", max_age));
     }
+    if let Some(prompt) = &extras.prompt {
+        more.push(("prompt", prompt));
+    }
     let (url, form_post) = match &provider.protocol {
         Protocol::Oidc(oidc) => {
             let metadata = site.client(&provider.id)?.metadata(ask).await.map_err(unusable)?;
@@ -137,6 +140,7 @@ async fn complete(
         Protocol::OAuth2(oauth2) => plain(ask, oauth2, flow, callback).await?,
         Protocol::Saml(_) => return Err(Fault::new(Code::CallbackInvalid, "this provider speaks SAML")),
     };
+    authenticated_well_enough(&identity, flow)?;
     match directory::resolve(ask, &site.account, &site.directory, &identity).await? {
         Resolution::User(user) => {
             let session = Session::open(ask.host(), user, Method::Sso, origin(&identity, flow), tokens)?;
@@ -151,6 +155,18 @@ async fn complete(
             super::invitation::offer(ask, asked, site, flow, &identity, tokens, &email, &roles)
         }
     }
+}
+
+/// A provider may authenticate by less than it was asked for (OpenID Connect Core section 5.5.1.1: `acr` is
+/// voluntary there). Said here, or the path that asks for more would send the person back for ever.
+fn authenticated_well_enough(identity: &Identity, flow: &Flow) -> Result<(), Fault> {
+    let wanted = &flow.extras.acr_values;
+    if wanted.is_empty() || identity.acr.as_ref().is_some_and(|acr| wanted.contains(acr)) {
+        return Ok(());
+    }
+    let acr: String = identity.acr.as_deref().unwrap_or("absent").chars().take(200).collect();
+    let why = format!("the provider's acr is {acr:?}, the path asks for {}", wanted.join(" or "));
+    Err(Fault::new(Code::IdpDenied, why).about("acr"))
 }
 
 /// The values of `forward.headers`; what is too long for a header is left out and noted.
