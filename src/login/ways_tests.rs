@@ -123,7 +123,7 @@ fn one_provider_is_gone_to_and_of_several_people_choose() {
     assert_eq!((back.status(), back.location()), (302, "/reports?q=1"));
     let (mut browser, seen) = start(&world, "two", "/reports?q=1");
     assert_eq!((seen.code(), seen.location()), ("login_required", "/sso/login?return_to=%2Freports%3Fq%3D1"));
-    let page = browser.get(&seen.location().to_owned(), &mut plainly());
+    let page = browser.get(seen.location(), &mut plainly());
     for (id, title) in [("corp", "Staff of corp"), ("partners", "Staff of partners"), ("plain", "Plain")] {
         assert!(page.text().contains(title), "{title}");
         assert!(
