@@ -10,6 +10,7 @@ use crate::config::{Admission, Endpoint, PasswordMode};
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
 use crate::login::{self, flow, return_to};
+use crate::logout;
 use crate::pages;
 use crate::request::{bare_authority, Head};
 use crate::session::{chunk_name, cookie, CookieEdit, Jar, Method, Opened};
@@ -392,9 +393,21 @@ fn account_unknown(world: &Rc<World>, head: &Rc<Head>, now: u64) -> Ruling {
 }
 
 fn ask_for_account(world: &Rc<World>, head: &Rc<Head>, now: u64) -> Ruling {
-    let site = world.sites_at(head.authority()).iter().find(|site| site.account.enabled).cloned();
+    let sites = world.sites_at(head.authority());
     let path = Path::read(head.path()).canonical().to_owned();
-    let asked = Asked { world: world.clone(), site, head: head.clone(), path, now };
+    let mut enabled = sites.iter().filter(|site| site.account.enabled);
+    let asked = |site: Option<&Rc<Site>>| {
+        let site = site.cloned();
+        Asked { world: world.clone(), site, head: head.clone(), path: path.clone(), now }
+    };
+    // Whoever has just signed out is of no account, and nobody is asked for one on the way out.
+    let is_out = |site: &&Rc<Site>| site.account.paths.endpoint(&path) == Some(Endpoint::LogoutComplete);
+    if let Some(site) = enabled.clone().find(is_out) {
+        let left = logout::left_from(world, head);
+        let left = enabled.find(|site| Some(&site.account.code) == left.as_ref());
+        return Ruling::Answer(logout::complete(&asked(left.or(Some(site)))));
+    }
+    let asked = asked(enabled.next());
     if asked.head.is_navigation() {
         return Ruling::Answer(login::page::ask_for_account(&asked));
     }
