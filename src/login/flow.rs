@@ -36,6 +36,9 @@ pub struct Extras {
     /// `max_age`, seconds.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u64>,
+    /// `prompt`.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
 }
 
 /// A login in progress.

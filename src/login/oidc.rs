@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::flow::{Extras, Flow};
-use super::{arrived, departed, unusable};
+use super::{arrived, authenticated_well_enough, departed, unusable};
 use crate::answer::Answer;
 use crate::config::{Account, Endpoint, MappingFrom, OAuth2, Oidc, Protocol, Provider, ResponseMode};
 use crate::directory;
@@ -50,6 +50,9 @@ pub(super) async fn start_login(
     }
     if let Some(max_age) = &max_age {
         more.push(("max_age", max_age));
+    }
+    if let Some(prompt) = &extras.prompt {
+        more.push(("prompt", prompt));
     }
     let (url, form_post) = match &provider.protocol {
         Protocol::Oidc(oidc) => {
@@ -112,6 +115,7 @@ async fn complete(
         Protocol::OAuth2(oauth2) => plain(ask, &site.account, oauth2, flow, callback).await?,
         Protocol::Saml(_) => return Err(Fault::new(Code::CallbackInvalid, "this provider speaks SAML")),
     };
+    authenticated_well_enough(&identity, flow)?;
     let user = directory::resolve(ask, &site.account, &site.directory, &identity).await?;
     arrived(ask, asked, site, flow, &identity, tokens, user)
 }

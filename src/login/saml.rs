@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::{json, Value};
 
 use super::flow::{self, Extras, Flow};
-use super::{arrived, departed, page, return_to, start_login as start_over};
+use super::{arrived, authenticated_well_enough, departed, page, return_to, start_login as start_over};
 use crate::answer::Answer;
 use crate::config::{Account, Endpoint, IdpInitiated, MappingFrom, Origin, Provider, SamlBinding};
 use crate::directory::{self, Resolution};
@@ -208,6 +208,7 @@ async fn solicited(
     };
     let verified = verify(ask, idp, &own, &request, message).await?;
     let identity = identity(site, &flow.provider, &verified);
+    authenticated_well_enough(&identity, flow)?;
     let user = directory::resolve(ask, &site.account, &site.directory, &identity).await?;
     note(ask, asked, site, &flow.provider, &verified);
     arrived(ask, asked, site, flow, &identity, Tokens::default(), user)
