@@ -10,6 +10,8 @@ pub mod page;
 pub mod recheck;
 pub mod return_to;
 pub mod saml;
+#[cfg(test)]
+mod saml_attacks;
 pub mod saml_metadata;
 #[cfg(test)]
 pub(crate) mod saml_tests;

@@ -129,7 +129,6 @@ pub fn posted(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
 
 /// The fields of the HTTP-POST binding (SAML bindings section 3.5.4).
 struct Form {
-    encoded: String,
     message: String,
     claimed: Claimed,
     relay_state: String,
@@ -153,15 +152,17 @@ impl Form {
             bindings::decode_post(&encoded).map_err(|why| Fault::new(Code::AssertionInvalid, why))?;
         let claimed = response::claimed(&message)?;
         let relay_state = field("RelayState")?.unwrap_or_default();
-        Ok(Self { encoded, message, claimed, relay_state, bounced: field(BOUNCED)?.is_some() })
+        Ok(Self { message, claimed, relay_state, bounced: field(BOUNCED)?.is_some() })
     }
 
     fn bounce(&self, asked: &Asked) -> Result<Answer, Fault> {
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let (site, _) = asked.site_and_origin()?;
         let form = pages::AutoSubmit {
-            action: String::from_utf8_lossy(asked.head.target()).into_owned(),
+            action: site.account.paths.registered(Endpoint::SamlCallback),
             fields: vec![
-                field("SAMLResponse", &self.encoded),
+                // Written anew: the line breaks that some IdPs put into their base64 do not survive a page.
+                field("SAMLResponse", &bindings::encode_post(&self.message)),
                 field("RelayState", &self.relay_state),
                 field(BOUNCED, "1"),
             ],
