@@ -36,6 +36,12 @@ const BOUNCED: &str = "sso_bounced";
 const USED: SharedSet =
     SharedSet { name: "sso.saml.used", buckets: 1024, capacity: 64, when_full: WhenFull::Refuse };
 
+/// Requests of ours that were answered by a verified response, for as long as their logins may last. The states of
+/// [`Flow::take`] can be pushed out of their record by anybody who begins logins and answers them with garbage; here
+/// only an IdP's answers count.
+const ANSWERED: SharedSet =
+    SharedSet { name: "sso.saml.answered", buckets: 1024, capacity: 64, when_full: WhenFull::Evict };
+
 /// Our addresses as this IdP knows them, on the origin that was asked.
 pub struct Own {
     /// The assertion consumer service, with its `?u=`.
@@ -204,6 +210,10 @@ async fn solicited(
         authenticated_since: is_forced(idp, &flow.extras).then_some(flow.started),
     };
     let verified = verify(ask, idp, &own, &request, message).await?;
+    let until = flow.started.saturating_add(flow::LIFETIME);
+    if ANSWERED.insert(ask.host(), &id_of(&flow.nonce), until, ask.now()) == Inserted::Known {
+        return Err(Fault::new(Code::AssertionInvalid, "the request was answered already"));
+    }
     let identity = identity(site, &flow.provider, &verified);
     let user = directory::resolve(ask, &site.account, &site.directory, &identity).await?;
     note(ask, asked, site, &flow.provider, &verified);

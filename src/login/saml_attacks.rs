@@ -4,6 +4,8 @@ use serde_json::json;
 
 use super::saml_tests::*;
 use crate::saml::bindings::encode_post;
+use crate::shared::id_of;
+use crate::testing::browser::Browser;
 
 #[test]
 fn a_message_whose_base64_is_wrapped_survives_the_bounce() {
@@ -18,4 +20,26 @@ fn a_message_whose_base64_is_wrapped_survives_the_bounce() {
     let page = browser.post(ACS, &form, &mut nobody);
     browser.cookies = cookies;
     assert_eq!(bounced(&mut browser, &page).location(), "/reports?q=1");
+}
+
+#[test]
+fn an_answer_counts_once_though_its_state_was_forgotten() {
+    let (host, world, mut browser) = filter(json!({}));
+    let login = begin(&mut browser);
+    let copied = browser.cookies.clone();
+    let good = answer(&login.id).write();
+    assert_eq!(post(&mut browser, &good, &login.relay_state).status(), 302);
+    // A flood of logins pushed the state out: garbage uses one up as well.
+    let used = crate::shared::SharedSet {
+        name: "sso.used",
+        buckets: 1024,
+        capacity: 64,
+        when_full: crate::shared::WhenFull::Evict,
+    };
+    use crate::host::Host;
+    host.shared_set(&used.key(&id_of(&login.relay_state)), b"", None);
+    let mut thief = Browser::new(&world, HOST);
+    thief.cookies = copied;
+    assert_eq!(post(&mut thief, &good, &login.relay_state).code(), "assertion_invalid");
+    assert_eq!(user(&mut thief), None);
 }
