@@ -36,6 +36,9 @@ pub struct Extras {
     /// `max_age`, seconds.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u64>,
+    /// True for a login that an unsolicited response began anew.
+    #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
+    pub restarted: bool,
 }
 
 /// A login in progress.
@@ -147,6 +150,17 @@ pub fn is_in_progress(config: &Config, head: &Head, state: &str) -> bool {
     let own = name(&config.cookies, state);
     let found = head.jar(&config.cookies).named(own.as_bytes()).next().is_some();
     found
+}
+
+/// How many logins in progress an unsolicited response of this provider began anew in this browser since then.
+pub fn restarts(config: &Config, head: &Head, account: &str, provider: &str, since: u64) -> usize {
+    let prefix = format!("{}-flow-", config.cookies.name);
+    let jar = head.jar(&config.cookies);
+    let flows = jar.beginning(prefix.as_bytes()).take(200).filter_map(|(_, value)| {
+        let (code, plain) = config.session.keys.open(Purpose::Flow, std::str::from_utf8(value).ok()?)?;
+        serde_json::from_slice::<Flow>(&plain).ok().filter(|_| code == account)
+    });
+    flows.filter(|flow| flow.extras.restarted && flow.provider == provider && flow.started > since).count()
 }
 
 /// Deletes flow cookies that are over, and the oldest until one more has room.

@@ -31,6 +31,10 @@ pub const MAX_FORM: usize = 512 * 1024;
 /// Marks a form that went over a page of our own.
 const BOUNCED: &str = "sso_bounced";
 
+/// So many unsolicited responses within a minute begin a login in one browser. An IdP that answers these logins with
+/// unsolicited responses again would send people in circles, without anything to see.
+const MAX_RESTARTS: usize = 3;
+
 /// Unsolicited assertions that were used. With no room for one more it is refused: forgetting one would open
 /// it to a replay.
 const USED: SharedSet =
@@ -241,7 +245,18 @@ async fn unsolicited(ask: &Ask, asked: &Asked, form: &Form) -> Result<Answer, Fa
             Ok(refused(ask, asked, &site, id, &fault, &target))
         }
         // The assertion is dropped; the person's session at the IdP makes a login of our own silent.
-        IdpInitiated::Restart => start_over(ask, asked, id, target, Extras::default()).await,
+        IdpInitiated::Restart => {
+            let since = ask.now().saturating_sub(60_000);
+            let config = &asked.world.config;
+            if flow::restarts(config, &asked.head, &site.account.code, id, since) >= MAX_RESTARTS {
+                let detail =
+                    "the IdP answers requests of ours with unsolicited responses, without InResponseTo and \
+                              RelayState: let it answer requests, or set saml.idp_initiated to accept";
+                let fault = Fault::new(Code::AssertionInvalid, detail);
+                return Ok(refused(ask, asked, &site, id, &fault, &target));
+            }
+            start_over(ask, asked, id, target, Extras { restarted: true, ..Extras::default() }).await
+        }
         IdpInitiated::Accept => match accept(ask, asked, &site, &origin, id, target.clone(), form).await {
             Ok(answer) => Ok(answer),
             Err(fault) => Ok(refused(ask, asked, &site, id, &fault, &target)),

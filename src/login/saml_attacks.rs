@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::saml_tests::*;
 use crate::saml::bindings::encode_post;
+use crate::saml::tests::idp::{Answer, Style};
 use crate::shared::id_of;
 use crate::testing::browser::Browser;
 
@@ -42,4 +43,20 @@ fn an_answer_counts_once_though_its_state_was_forgotten() {
     thief.cookies = copied;
     assert_eq!(post(&mut thief, &good, &login.relay_state).code(), "assertion_invalid");
     assert_eq!(user(&mut thief), None);
+}
+
+#[test]
+fn an_idp_that_cannot_answer_requests_does_not_send_people_in_circles() {
+    let (host, _, mut browser) = filter(json!({ "idp_initiated": "restart" }));
+    let mut codes = Vec::new();
+    for _ in 0..5 {
+        let page = post(&mut browser, &Answer::unsolicited(Style::Both).write(), "");
+        codes.push(bounced(&mut browser, &page).code().to_owned());
+    }
+    assert_eq!(codes.first().map(String::as_str), Some("login_required"));
+    assert_eq!(codes.last().map(String::as_str), Some("assertion_invalid"), "{codes:?}");
+    // Not for ever.
+    host.advance(60_000);
+    let page = post(&mut browser, &Answer::unsolicited(Style::Both).write(), "");
+    assert_eq!(bounced(&mut browser, &page).code(), "login_required");
 }
