@@ -280,7 +280,9 @@ async fn accept(
     }
     let idp = idp(site, id)?;
     let own = Own::at(origin, &site.account, idp);
-    let request = Request { in_response_to: None, authenticated_since: None };
+    // Nobody asked for a fresh sign-in; with force_authn it must be as fresh as the response itself.
+    let since = idp.config().force_authn.then(|| ask.now().saturating_sub(response::MAX_AGE));
+    let request = Request { in_response_to: None, authenticated_since: since };
     let verified = verify(ask, idp, &own, &request, &form.message).await?;
     let replay = id_of(&format!("{} {}", verified.issuer, verified.assertion_id));
     match USED.insert(ask.host(), &replay, verified.valid_until, ask.now()) {

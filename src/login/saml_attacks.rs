@@ -60,3 +60,17 @@ fn an_idp_that_cannot_answer_requests_does_not_send_people_in_circles() {
     let page = post(&mut browser, &Answer::unsolicited(Style::Both).write(), "");
     assert_eq!(bounced(&mut browser, &page).code(), "login_required");
 }
+
+#[test]
+fn force_authn_holds_for_unsolicited_responses_too() {
+    for (force, minutes, code) in
+        [(false, 60, "redirect"), (true, 60, "assertion_invalid"), (true, 1, "redirect")]
+    {
+        let (_, _, mut browser) = filter(json!({ "idp_initiated": "accept", "force_authn": force }));
+        let mut unsolicited = Answer::unsolicited(Style::Both);
+        use crate::saml::tests::idp::at;
+        unsolicited.authn = unsolicited.authn.replace(&at(-60), &at(-60 * minutes));
+        let page = post(&mut browser, &unsolicited.write(), "");
+        assert_eq!(bounced(&mut browser, &page).code(), code, "{force} {minutes}");
+    }
+}
