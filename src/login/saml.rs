@@ -324,10 +324,10 @@ async fn accept(
     arrived(ask, asked, site, &flow, &identity, Tokens::default(), resolution)
 }
 
-/// Whoever is signed in with this browser, in any account of this origin.
+/// Whoever is signed in with this browser, in any account: with `cookies.domain` their origins share one session.
 fn signed_in(asked: &Asked) -> Option<Rc<Opened>> {
     let world = &asked.world;
-    match world.session(world.sites_at(asked.head.authority()), &asked.jar(), asked.now) {
+    match world.session(&world.sites, &asked.jar(), asked.now) {
         Visitor::Known(opened) => Some(opened),
         _ => None,
     }

@@ -6,7 +6,8 @@ use super::saml_tests::*;
 use crate::saml::bindings::encode_post;
 use crate::saml::tests::idp::{Answer, Style};
 use crate::shared::id_of;
-use crate::testing::browser::Browser;
+use crate::testing::browser::{world, Browser};
+use crate::testing::TestHost;
 
 #[test]
 fn a_message_whose_base64_is_wrapped_survives_the_bounce() {
@@ -72,5 +73,37 @@ fn force_authn_holds_for_unsolicited_responses_too() {
         unsolicited.authn = unsolicited.authn.replace(&at(-60), &at(-60 * minutes));
         let page = post(&mut browser, &unsolicited.write(), "");
         assert_eq!(bounced(&mut browser, &page).code(), code, "{force} {minutes}");
+    }
+}
+
+#[test]
+fn an_unsolicited_response_replaces_no_session_of_another_accounts_origin() {
+    let mut configuration = configuration(json!({ "idp_initiated": "accept" }));
+    configuration["cookies"] = json!({ "domain": "example.com" });
+    configuration["accounts"][1]["identity_providers"][0]["id"] = json!("others");
+    for shared in [true, false] {
+        if !shared {
+            configuration["cookies"] = json!({});
+        }
+        let world = world(&TestHost::new(), &configuration);
+        let mut elsewhere = Browser::new(&world, "other.example.com");
+        let page = elsewhere.get("/", &mut nobody);
+        let login = begun(&page);
+        let mut other = answer(&login.id);
+        for part in [&mut other.response, &mut other.confirmation, &mut other.conditions] {
+            *part = part.replace("app.example.com", "other.example.com").replace("u=acme", "u=other");
+        }
+        let encoded = encode_post(&other.write());
+        let form = [("SAMLResponse", encoded.as_str()), ("RelayState", login.relay_state.as_str())];
+        let seen = elsewhere.post("/sso/saml/consume?u=other", &form, &mut nobody);
+        assert_eq!(seen.status(), 302, "{}", seen.text());
+
+        let mut browser = Browser::new(&world, HOST);
+        if shared {
+            browser.cookies = elsewhere.cookies.clone();
+        }
+        let page = post(&mut browser, &Answer::unsolicited(Style::Both).write(), "");
+        let code = bounced(&mut browser, &page).code().to_owned();
+        assert_eq!(code, if shared { "identity_conflict" } else { "redirect" });
     }
 }
