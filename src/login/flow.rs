@@ -68,6 +68,10 @@ pub struct Flow {
     /// What was asked for besides.
     #[serde(rename = "e", default)]
     pub extras: Extras,
+    /// The id of the session that this browser had when the login began. A cross-site POST brings no `Lax` cookie to
+    /// tell it by, and it ends when this login opens the next.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
 }
 
 /// Its cookie's name: the beginning of the state tells logins apart.

@@ -101,6 +101,7 @@ pub(super) async fn start_login(
         redirect_uri: own.acs_url.clone(),
         started: ask.now(),
         extras,
+        replaces: None,
     };
     let answer = match binding {
         SamlBinding::Redirect => Answer::redirect(&request.redirect(&settings, &flow.state)?),
@@ -110,7 +111,7 @@ pub(super) async fn start_login(
             pages::auto_submit(&asked.page_context(), &form)?
         }
     };
-    departed(ask, asked, &site, &flow, true, answer)
+    departed(ask, asked, &site, flow, true, answer)
 }
 
 /// The person has to authenticate now: by configuration, or for a rule with `max_age`.
@@ -320,6 +321,7 @@ async fn accept(
         redirect_uri: own.acs_url,
         started: ask.now(),
         extras: Extras::default(),
+        replaces: None,
     };
     arrived(ask, asked, site, &flow, &identity, Tokens::default(), resolution)
 }

@@ -9,6 +9,24 @@ use crate::shared::id_of;
 use crate::testing::browser::{world, Browser};
 use crate::testing::TestHost;
 
+/// The session's cookies alone.
+fn session_of(browser: &Browser) -> Vec<(String, String)> {
+    browser.cookies.iter().filter(|(name, _)| !name.contains("-flow-")).cloned().collect()
+}
+
+/// What a browser sends with a cross-site POST: no `Lax` cookie, hence no session.
+fn post_cross_site(browser: &mut Browser, message: &str, relay_state: &str) -> crate::testing::browser::Seen {
+    let held_back = session_of(browser);
+    browser.cookies.retain(|(name, _)| name.contains("-flow-"));
+    let seen = post(browser, message, relay_state);
+    for (name, value) in held_back {
+        if !browser.cookies.iter().any(|(own, _)| *own == name) {
+            browser.cookies.push((name, value));
+        }
+    }
+    seen
+}
+
 #[test]
 fn a_message_whose_base64_is_wrapped_survives_the_bounce() {
     let (_, _, mut browser) = filter(json!({}));
@@ -106,4 +124,23 @@ fn an_unsolicited_response_replaces_no_session_of_another_accounts_origin() {
         let code = bounced(&mut browser, &page).code().to_owned();
         assert_eq!(code, if shared { "identity_conflict" } else { "redirect" });
     }
+}
+
+#[test]
+fn the_session_before_ends_though_the_answer_came_without_its_cookie() {
+    let (_, world, mut browser) = filter(json!({}));
+    let login = begin(&mut browser);
+    assert_eq!(post_cross_site(&mut browser, &answer(&login.id).write(), &login.relay_state).status(), 302);
+    assert_eq!(user(&mut browser).as_deref(), Some("ada"));
+    let mut copy = Browser::new(&world, HOST);
+    copy.cookies = session_of(&browser);
+    assert_eq!(user(&mut copy).as_deref(), Some("ada"));
+
+    let login = begun(&browser.get("/sso/login?idp=partners", &mut nobody));
+    let mut bob = answer(&login.id);
+    bob.attributes = bob.attributes.replace("ada@", "bob@");
+    bob.assertion = bob.assertion.replace("_assertion", "_another");
+    assert_eq!(post_cross_site(&mut browser, &bob.write(), &login.relay_state).status(), 302);
+    assert_eq!(user(&mut browser).as_deref(), Some("bob"));
+    assert_eq!(user(&mut copy), None, "a session this browser had before ends");
 }
