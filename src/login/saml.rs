@@ -233,8 +233,8 @@ async fn unsolicited(ask: &Ask, asked: &Asked, form: &Form) -> Result<Answer, Fa
         let issuer = form.claimed.issuer.as_deref().unwrap_or_default();
         Fault::new(Code::AssertionInvalid, format!("no provider of this account has the issuer {issuer:?}"))
     };
-    let issued = |idp: &Rc<Idp>| form.claimed.issuer.is_some() && idp.known_issuer() == form.claimed.issuer;
-    let (id, idp) = site.idps.iter().find(|(_, idp)| issued(idp)).ok_or_else(nobody)?;
+    let issuer = form.claimed.issuer.as_deref().ok_or_else(nobody)?;
+    let (id, idp) = by_issuer(ask, &site, issuer).await.ok_or_else(nobody)?;
     let target = page::own_endpoints_lead_home(
         &site.account,
         return_to::check(&form.relay_state, &origin).unwrap_or_else(|_| "/".into()),
@@ -404,6 +404,23 @@ fn identity(site: &Site, provider: &str, verified: &Verified) -> Identity {
     identity.not_after = verified.session_not_on_or_after;
     identity.name_id = verified.name_id.clone();
     identity
+}
+
+/// The account's provider of that issuer, the first in the configuration; metadata that is not there yet is fetched.
+pub async fn by_issuer<'a>(ask: &Ask, site: &'a Site, issuer: &str) -> Option<(&'a str, &'a Rc<Idp>)> {
+    let idps = || {
+        let of = |provider: &'a Rc<Provider>| Some((provider.id.as_str(), site.idps.get(&provider.id)?));
+        site.account.providers.iter().filter_map(of)
+    };
+    if let Some(found) = idps().find(|(_, idp)| idp.known_issuer().as_deref() == Some(issuer)) {
+        return Some(found);
+    }
+    for (id, idp) in idps().filter(|(_, idp)| idp.known_issuer().is_none()) {
+        if idp.facts(ask).await.is_ok_and(|facts| facts.issuer == issuer) {
+            return Some((id, idp));
+        }
+    }
+    None
 }
 
 fn idp<'a>(site: &'a Site, id: &str) -> Result<&'a Rc<Idp>, Fault> {

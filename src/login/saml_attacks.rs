@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use super::saml_tests::*;
+use crate::host::Host;
 use crate::saml::bindings::encode_post;
 use crate::saml::tests::idp::{Answer, Style};
 use crate::shared::id_of;
 use crate::testing::browser::{world, Browser};
-use crate::testing::TestHost;
+use crate::testing::{drive, status, TestHost};
 
 /// The session's cookies alone.
 fn session_of(browser: &Browser) -> Vec<(String, String)> {
@@ -56,7 +57,6 @@ fn an_answer_counts_once_though_its_state_was_forgotten() {
         capacity: 64,
         when_full: crate::shared::WhenFull::Evict,
     };
-    use crate::host::Host;
     host.shared_set(&used.key(&id_of(&login.relay_state)), b"", None);
     let mut thief = Browser::new(&world, HOST);
     thief.cookies = copied;
@@ -143,4 +143,75 @@ fn the_session_before_ends_though_the_answer_came_without_its_cookie() {
     assert_eq!(post_cross_site(&mut browser, &bob.write(), &login.relay_state).status(), 302);
     assert_eq!(user(&mut browser).as_deref(), Some("bob"));
     assert_eq!(user(&mut copy), None, "a session this browser had before ends");
+}
+
+fn by_url(more: serde_json::Value) -> serde_json::Value {
+    let mut saml = json!({
+        "metadata_url": "https://idp.partner.com/metadata", "sso_url": null, "issuer": null, "certificates": null
+    });
+    saml.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    saml
+}
+
+fn valid_until(offset: i64) -> String {
+    let until = format!("validUntil=\"{}\" entityID=", crate::saml::tests::idp::at(offset));
+    metadata(&[crate::saml::tests::keys::IDP]).replace("entityID=", &until)
+}
+
+#[test]
+fn metadata_is_fetched_again_before_it_expires() {
+    let (host, world, _) = filter(by_url(json!({})));
+    let idp = world.sites[0].idps["partners"].clone();
+    let fetch = |text: String| {
+        let idp = idp.clone();
+        let ask = host.ask();
+        let flow = {
+            let ask = ask.clone();
+            async move { idp.refresh(&ask).await }
+        };
+        drive(&ask, flow, [status(200, "application/xml", text)]).0.unwrap();
+    };
+    fetch(valid_until(7200));
+    host.advance(3_599_000);
+    assert!(!idp.due(host.now()));
+    host.advance(1_000);
+    assert!(idp.due(host.now()), "the next one is fetched while this one still counts");
+    fetch(metadata(&[crate::saml::tests::keys::IDP]));
+    host.advance(23 * 3_600_000);
+    assert!(!idp.due(host.now()));
+    host.advance(3_600_000);
+    assert!(idp.due(host.now()));
+}
+
+#[test]
+fn expired_metadata_is_no_matter_to_what_is_configured_by_hand() {
+    for by_hand in [true, false] {
+        let saml = match by_hand {
+            true => json!({ "metadata_url": "https://idp.partner.com/metadata" }),
+            false => by_url(json!({})),
+        };
+        let (host, world, mut browser) = filter(saml);
+        let idp = world.sites[0].idps["partners"].clone();
+        let ask = host.ask();
+        let flow = {
+            let ask = ask.clone();
+            async move { idp.refresh(&ask).await }
+        };
+        drive(&ask, flow, [status(200, "application/xml", valid_until(60))]).0.unwrap();
+        assert_eq!(browser.get("/", &mut nobody).status(), 302);
+        host.advance(60_000);
+        let seen = browser.get("/", &mut nobody);
+        assert_eq!(seen.code(), if by_hand { "login_required" } else { "idp_unavailable" });
+    }
+}
+
+#[test]
+fn whose_response_it_is_can_be_told_before_the_first_metadata_is_there() {
+    let (_, _, mut browser) = filter(by_url(json!({ "idp_initiated": "restart" })));
+    let page = post(&mut browser, &Answer::unsolicited(Style::Both).write(), "");
+    let encoded = page.field("SAMLResponse");
+    let form = [("SAMLResponse", encoded.as_str()), ("RelayState", ""), ("sso_bounced", "1")];
+    let published = metadata(&[crate::saml::tests::keys::IDP]);
+    let seen = browser.post(ACS, &form, &mut |_| status(200, "application/xml", published.as_str()));
+    assert_eq!((seen.code(), seen.calls.len()), ("login_required", 1));
 }
