@@ -43,13 +43,9 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
         (Endpoint::Invitation, b"GET" | b"HEAD") => Ruling::Answer(login::invitation::show(&asked)),
         (Endpoint::Invitation, b"POST") => form(asked, 4096, login::invitation::decide),
         (Endpoint::Admin, b"GET" | b"HEAD") => admin::show(asked),
-        (
-            Endpoint::SamlMetadata
-            | Endpoint::Session
-            | Endpoint::LogoutComplete
-            | Endpoint::Admin,
-            _,
-        ) => not_allowed(&asked, "GET, HEAD"),
+        (Endpoint::SamlMetadata | Endpoint::Session | Endpoint::LogoutComplete | Endpoint::Admin, _) => {
+            not_allowed(&asked, "GET, HEAD")
+        }
         (Endpoint::SamlCallback | Endpoint::BackchannelLogout, _) => not_allowed(&asked, "POST"),
         (
             Endpoint::Login

@@ -13,6 +13,8 @@ pub mod renew;
 mod renew_tests;
 pub mod return_to;
 pub mod saml;
+#[cfg(test)]
+mod saml_attacks;
 pub mod saml_metadata;
 #[cfg(test)]
 pub(crate) mod saml_tests;
@@ -31,7 +33,7 @@ use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Outcome, Ruling};
 use crate::host::Level;
 use crate::identity::Identity;
-use crate::session::{self, chunk_name, cookie, Method, Origin, Session, Tokens};
+use crate::session::{self, chunk_name, cookie, ended, Method, Origin, Session, Tokens};
 use crate::task::{Ask, Task};
 use crate::world::{Site, Visitor};
 use flow::{Extras, Flow};
@@ -70,13 +72,19 @@ fn departed(
     ask: &Ask,
     asked: &Asked,
     site: &Site,
-    flow: &Flow,
+    flow: Flow,
     cross_site: bool,
     answer: Answer,
 ) -> Result<Answer, Fault> {
+    let visitor = asked.visitor();
+    let replaces = match &visitor {
+        Visitor::Known(old) => Some(old.session.id.clone()),
+        _ => None,
+    };
+    let flow = Flow { replaces, ..flow };
     let cookies = flow.begin(ask.host(), &asked.world.config, &site.account.code, &asked.head, cross_site)?;
     let mut answer = answer.with_code(Code::LoginRequired.as_str());
-    if let Visitor::Stale = asked.visitor() {
+    if let Visitor::Stale = visitor {
         answer = asked.without_session(answer);
     }
     Ok(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
@@ -117,7 +125,7 @@ fn arrived(
             let session = Session::open(ask.host(), user, Method::Sso, origin(identity, flow), tokens)?;
             let headers = forwarded(ask, asked, site, identity);
             let session = Session { headers, not_after: identity.not_after, ..session };
-            opened(asked, site, session, &flow.return_to)
+            opened(asked, site, session, flow)
         }
         Resolution::Invitation { email, roles } => {
             invitation::offer(ask, asked, site, flow, identity, tokens, &email, &roles)
@@ -151,9 +159,12 @@ fn origin(identity: &Identity, flow: &Flow) -> Origin {
 
 /// A person is in: the session's cookies, and back to where they wanted to go. A session this browser had
 /// before ends, whosever it was.
-pub fn opened(asked: &Asked, site: &Site, session: Session, return_to: &str) -> Result<Answer, Fault> {
+pub fn opened(asked: &Asked, site: &Site, session: Session, flow: &Flow) -> Result<Answer, Fault> {
     let cookies = open_session(asked, site, session)?;
-    let answer = Answer::redirect(return_to);
+    if let Some(id) = &flow.replaces {
+        ended::by_id(&*asked.world.host, &asked.world.config.session, id);
+    }
+    let answer = Answer::redirect(&flow.return_to);
     Ok(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
 }
 

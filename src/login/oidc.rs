@@ -79,8 +79,9 @@ pub(super) async fn start_login(
         redirect_uri,
         started,
         extras,
+        replaces: None,
     };
-    departed(ask, asked, &site, &flow, form_post, Answer::redirect(url.as_str()))
+    departed(ask, asked, &site, flow, form_post, Answer::redirect(url.as_str()))
 }
 
 async fn finish_login(ask: &Ask, asked: &Asked, parameters: &[u8]) -> Result<Answer, Fault> {
