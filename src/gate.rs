@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use crate::answer::Answer;
+use crate::bearer::{self, Bearing};
 use crate::config::{Admission, Endpoint, PasswordMode};
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
@@ -13,7 +14,7 @@ use crate::login::renew::Due;
 use crate::login::{self, flow, return_to};
 use crate::pages;
 use crate::request::{bare_authority, Head};
-use crate::session::{chunk_name, cookie, CookieEdit, Jar, Opened};
+use crate::session::{chunk_name, cookie, CookieEdit, Jar, Method, Opened};
 use crate::surface::{demand, Demand, Path};
 use crate::task::Task;
 use crate::world::{Site, Visitor, World};
@@ -275,6 +276,18 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
         Demand::Anyone | Demand::Programs => return Ruling::Pass(pass),
         Demand::Users(demands) => demands,
     };
+    let (visitor, behind) = match bearer::look(world, &site, &head, now) {
+        Bearing::Nothing => (visitor, behind),
+        Bearing::Known(opened) => (Visitor::Known(opened), false),
+        Bearing::Unknown(token, known) => {
+            let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
+            return bearer::verify(asked, token, known, pass);
+        }
+        Bearing::Wrong(fault) => {
+            let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
+            return Ruling::Answer(bearer::refuse(&asked, &fault));
+        }
+    };
     let opened = match visitor {
         Visitor::Known(opened) => opened,
         nobody => {
@@ -354,8 +367,11 @@ fn choose(
                     Choice::Site(site, visitor, behind)
                 }
                 Some(None) => Choice::None,
-                None => match &visitor {
-                    Visitor::Known(opened) => {
+                None => match (bearer::site_of(several, head), &visitor) {
+                    (Some(Some(site)), _) => Choice::Site(site.clone(), Visitor::Nobody, false),
+                    // A token that is for none of them: not even beside a session.
+                    (Some(None), _) => shared_by_all(several, path, head),
+                    (None, Visitor::Known(opened)) => {
                         let site = several.iter().find(|site| Rc::ptr_eq(&site.account, &opened.account));
                         site.cloned().map_or(Choice::Ask, |site| Choice::Site(site, visitor, behind))
                     }
@@ -483,15 +499,16 @@ fn missing_role(demands: &[&Admission], opened: &Opened) -> Option<Fault> {
 }
 
 fn step_up(asked: Rc<Asked>, opened: &Opened, extras: flow::Extras) -> Ruling {
-    match step_up_target(&asked) {
+    match step_up_target(&asked, opened) {
         Some(target) => login::begin(asked, &opened.session.origin.provider, &target, extras),
         None => Ruling::Answer(asked.refuse(&weak())),
     }
 }
 
-/// Where a step-up comes back to, for a navigation.
-pub fn step_up_target(asked: &Asked) -> Option<String> {
-    asked.head.is_navigation().then(|| String::from_utf8_lossy(asked.head.target()).into_owned())
+/// Where a step-up comes back to, for a person's navigation.
+pub fn step_up_target(asked: &Asked, opened: &Opened) -> Option<String> {
+    let person = opened.session.method != Method::Bearer && asked.head.is_navigation();
+    person.then(|| String::from_utf8_lossy(asked.head.target()).into_owned())
 }
 
 /// The refusal where nobody can be sent to the IdP.

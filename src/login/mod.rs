@@ -13,6 +13,7 @@ pub mod renew;
 mod renew_tests;
 pub mod return_to;
 
+pub(crate) use oidc::wants_userinfo;
 pub use oidc::{begin, finish, form_post};
 
 use crate::answer::Answer;

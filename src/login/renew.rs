@@ -399,7 +399,9 @@ async fn openid(
     if wants_userinfo(&site.account, &known, metadata.userinfo_endpoint.is_some())
         && tokens.access_token.is_some()
     {
-        for (name, value) in userinfo::fetch(ask, client, &claims, tokens.access_token.as_ref()).await? {
+        for (name, value) in
+            userinfo::fetch(ask, client, claims.subject(), tokens.access_token.as_ref()).await?
+        {
             known.entry(name).or_insert(value);
         }
     }

@@ -35,6 +35,8 @@ pub enum Method {
     Sso,
     /// With the application's own password.
     Password,
+    /// Not at all: a program with an access token. Never in a cookie.
+    Bearer,
 }
 
 impl Method {
@@ -43,6 +45,7 @@ impl Method {
         match self {
             Method::Sso => "sso",
             Method::Password => "password",
+            Method::Bearer => "bearer",
         }
     }
 }
