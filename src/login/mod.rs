@@ -11,6 +11,7 @@ pub mod recheck;
 pub mod renew;
 #[cfg(test)]
 mod renew_tests;
+mod renewal;
 pub mod return_to;
 
 pub(crate) use oidc::wants_userinfo;
