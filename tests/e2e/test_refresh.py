@@ -174,6 +174,26 @@ def test_what_was_waited_with_is_whole_a_body_and_calls_of_its_own(setting):
     assert here.seen() == (1, 0)
 
 
+@pytest.mark.parametrize("ecds", [True, False])
+def test_a_live_update_loses_no_request_that_waits(setting, ecds):
+    here = setting(f"update-{ecds}", session={"recheck": "1s"}, concurrency=2, ecds=ecds)
+    (world,) = here.worlds
+    cookies = here.signed_in()
+    here.provider.test("hold")
+    time.sleep(2.5)
+    futures = at_once(here, cookies, [0] * 10)
+    eventually(lambda: active(world) == 10 and here.provider.test("seen")["pending"] == 1, what="ten that wait")
+    world.session = world.session | {"idle": "2h"}
+    assert world.update()
+    more = at_once(here, cookies, [0] * 10)
+    here.provider.test("release")
+    replies = [future.result() for future in [*futures, *more]]
+    assert [reply.status for reply in replies] == [200] * 20, replies
+    assert here.seen()[1] == 0
+    renewed(here, here.passes(cookies))
+    assert here.seen()[1] == 0
+
+
 def test_a_browser_that_goes_away_does_not_take_the_new_tokens_along(setting):
     here = setting("gone", session={"recheck": "1s"}, concurrency=2)
     cookies = here.signed_in()
