@@ -149,4 +149,4 @@ def test_the_bench_measures():
         )
         assert done.returncode == 0, done.stdout + done.stderr
         result = json.loads(file.read_text())
-    assert set(result["cpu_us"]) == {"none", "noop", "sso", "oauth2", "refused"} and result["cookies_bytes"] >= 1200
+    assert set(result["cpu_us"]) == {"none", "noop", "sso", "bearer", "oauth2", "refused"} and result["cookies_bytes"] >= 1200
