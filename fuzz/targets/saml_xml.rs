@@ -26,10 +26,16 @@ pub fn run(data: &[u8]) {
                 .descendants()
                 .filter(|node| node.is_element())
                 .map(|node| {
-                    let attributes = node
-                        .attributes()
-                        .map(|a| format!("{:?} {} {:?}", a.namespace(), a.name(), a.value()));
-                    format!("{:?} {:?}", node.tag_name(), sorted(attributes))
+                    // `xmlns=""` and no default namespace are the same (Namespaces in XML section 6.2).
+                    let of =
+                        |namespace: Option<&str>, name: &str| format!("{} {name}", namespace.unwrap_or(""));
+                    let attributes =
+                        node.attributes().map(|a| format!("{} {:?}", of(a.namespace(), a.name()), a.value()));
+                    format!(
+                        "{} {:?}",
+                        of(node.tag_name().namespace(), node.tag_name().name()),
+                        sorted(attributes)
+                    )
                 })
                 .collect::<Vec<_>>()
         };

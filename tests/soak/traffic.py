@@ -13,7 +13,7 @@ import traceback
 import urllib.parse
 
 from harness.client import Client, exchange
-from harness.expect import STATUS, refused, session_cookies
+from harness.expect import STATUS, is_session, refused, session_cookies
 from harness.scim import TOKEN
 
 ORIGIN = "https://soak.app.test"
@@ -59,9 +59,26 @@ class Person:
         self.signed_in = False
 
 
+class Counting(Client):
+    """Counts the sessions that it is given."""
+
+    given = None
+
+    def _keep(self, url, reply):
+        super()._keep(url, reply)
+        if any(is_session(cookie.name) and cookie.value for cookie in reply.set):
+            with self.given.get_lock():
+                self.given.value += 1
+
+    def __deepcopy__(self, _):
+        other = Counting(self.hosts, self.default_port)
+        other.cookies, other.given = dict(self.cookies), self.given
+        return other
+
+
 class Worker:
-    def __init__(self, number: int, ports: dict, shared, done, results, seed: int):
-        self.number, self.ports, self.done, self.results = number, ports, done, results
+    def __init__(self, number: int, ports: dict, shared, done, given, results, seed: int):
+        self.number, self.ports, self.done, self.given, self.results = number, ports, done, given, results
         self.weather = Weather(shared)
         self.random = random.Random(seed * 1000 + number)
         self.people = [Person(about, self.client()) for about in people(number)]
@@ -70,7 +87,9 @@ class Worker:
         self.wrong: list[str] = []
 
     def client(self) -> Client:
-        return Client({".app.test": self.ports["envoy"], ".idp.test": self.ports["idp"], ".scim.test": self.ports["scim"]})
+        client = Counting({".app.test": self.ports["envoy"], ".idp.test": self.ports["idp"], ".scim.test": self.ports["scim"]})
+        client.given = self.given
+        return client
 
     # The loop.
 
