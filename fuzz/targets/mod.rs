@@ -13,6 +13,7 @@ pub mod discovery;
 mod host;
 pub mod id_token;
 pub mod key_set;
+pub mod logout_token;
 pub mod password_body;
 pub mod path;
 mod provider;
@@ -27,13 +28,14 @@ pub mod saml_xml;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is that of its folder of seeds.
-pub const ALL: [(&str, Target); 13] = [
+pub const ALL: [(&str, Target); 14] = [
     ("callback_query", callback_query::run),
     ("configuration", configuration::run),
     ("cookie", cookie::run),
     ("discovery", discovery::run),
     ("id_token", id_token::run),
     ("key_set", key_set::run),
+    ("logout_token", logout_token::run),
     ("password_body", password_body::run),
     ("path", path::run),
     ("return_url", return_url::run),
