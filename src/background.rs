@@ -16,6 +16,15 @@ pub struct Chore {
     pub provider: String,
     /// The largest answer its present call may bring.
     pub max_answer: usize,
+    /// A request left it here: it speaks for itself when it is done.
+    pub is_errand: bool,
+}
+
+impl Chore {
+    /// Work that a request leaves here and waits for.
+    pub fn errand(task: Task<Result<(), Fault>>, provider: String) -> Self {
+        Self { task, provider, max_answer: 0, is_errand: true }
+    }
 }
 
 /// What is due for an account.
@@ -39,5 +48,10 @@ where
     F: Future<Output = Result<(), Fault>> + 'static,
 {
     let ask = world.ask();
-    Chore { task: Task::new(ask.clone(), flow(ask)), provider: id.to_owned(), max_answer: 0 }
+    Chore {
+        task: Task::new(ask.clone(), flow(ask)),
+        provider: id.to_owned(),
+        max_answer: 0,
+        is_errand: false,
+    }
 }

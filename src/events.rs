@@ -120,6 +120,18 @@ pub fn refreshed(host: &dyn Host, provider: &str, fault: Option<&Fault>) {
     }
 }
 
+/// A session with a refresh token was to be renewed: `ok`, `failed` (tried again), `refused` (it ends).
+pub fn renewal(host: &dyn Host, place: Place<'_>, outcome: &str, fault: Option<&Fault>) {
+    host.count(&format!("sso_renewals.outcome.{outcome}"));
+    if let Some(fault) = fault {
+        let mut line = place.line("renewal");
+        line.insert("outcome".into(), outcome.into());
+        line.insert("code".into(), fault.code.as_str().into());
+        line.insert("reason".into(), limited(&fault.detail).into());
+        write(host, Level::Warn, line);
+    }
+}
+
 /// A configuration was loaded, or refused with everything that is wrong with it.
 pub fn configuration(host: &dyn Host, accounts: usize, problems: &[String], warnings: &[String]) {
     let (level, outcome) = match (problems.is_empty(), warnings.is_empty()) {
@@ -133,6 +145,14 @@ pub fn configuration(host: &dyn Host, accounts: usize, problems: &[String], warn
     });
     host.log(level, &line.to_string());
     host.count(&format!("sso_configurations.outcome.{outcome}"));
+}
+
+/// A session went into its cookies without these tokens: it is too large.
+pub fn left_out(host: &dyn Host, place: Place<'_>, tokens: &[&str]) {
+    if !tokens.is_empty() {
+        let reason = format!("the session does not fit into its cookies without {}", tokens.join(" and "));
+        notice(host, place, Level::Warn, &reason);
+    }
 }
 
 /// Something an operator should know that is no refusal.

@@ -9,6 +9,7 @@ use crate::answer::Answer;
 use crate::config::{Admission, Endpoint, PasswordMode};
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
+use crate::login::renew::Due;
 use crate::login::{self, flow, return_to};
 use crate::pages;
 use crate::request::{bare_authority, Head};
@@ -25,6 +26,8 @@ pub enum Ruling {
     Answer(Answer),
     /// A flow decides.
     Flow(Task<Result<Outcome, Fault>>, Rc<Asked>),
+    /// It waits: asked every now and then, this says what becomes of it as soon as that is known.
+    Wait(Box<dyn FnMut() -> Option<Ruling>>),
     /// The body decides: at most so many bytes of it are read.
     Body(usize, Box<dyn FnOnce(Body) -> Ruling>),
 }
@@ -58,8 +61,20 @@ pub struct Pass {
     pub opened: Option<Rc<Opened>>,
     /// `set-cookie` values for the answer.
     pub set_cookies: Vec<String>,
+    /// A header of the session's that is not set: its access token has expired.
+    pub withheld: Option<String>,
     /// A password login, whose answer says whether the password was right.
     pub password: Option<Box<crate::password::Watch>>,
+}
+
+impl Pass {
+    /// The request goes on as this session's.
+    pub fn carry(&mut self, opened: Rc<Opened>, now: u64) {
+        if now >= opened.token_expires {
+            self.withheld.clone_from(&opened.account.forward.access_token);
+        }
+        self.opened = Some(opened);
+    }
 }
 
 /// A request that was asked, for flows and for refusals: head, account, origin.
@@ -141,10 +156,10 @@ impl Asked {
 
     /// What pages need to know about this request.
     pub fn page_context(&self) -> pages::Context<'_> {
-        pages::Context {
-            login: self.login_url(),
-            ..pages::Context::new(&self.world.config.pages, self.head.request_id(), self.head.is_person())
-        }
+        let pages = &self.world.config.pages;
+        let mut context = pages::Context::new(pages, self.head.request_id(), self.head.is_person());
+        context.login = self.login_url();
+        context.in_language(self.head.all("accept-language"))
     }
 
     /// The answer for a refusal, which is logged and counted here, once.
@@ -153,6 +168,12 @@ impl Asked {
         let mut context = self.page_context();
         if is_failed_login(fault.code) {
             context.password_page = self.password_way();
+        }
+        // The Back button after signing in, or a second tab: the session is there already.
+        if matches!(fault.code, Code::StateUnknown | Code::CallbackInvalid) {
+            if let Visitor::Known(_) = self.visitor() {
+                context.continue_to = Some("/".into());
+            }
         }
         pages::refusal(fault, &context)
     }
@@ -223,8 +244,8 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     let path = Path::read(head.path());
     let jar = head.jar(&world.config.cookies);
     let choice = choose(world, sites, &head, &path, &jar, now);
-    let (site, visitor) = match choice {
-        Choice::Site(site, visitor) => (site, visitor),
+    let (site, visitor, behind) = match choice {
+        Choice::Site(site, visitor, behind) => (site, visitor, behind),
         Choice::None => return account_unknown(world, &head, now),
         Choice::Ask => return ask_for_account(world, &head, now),
     };
@@ -271,7 +292,12 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     if now >= opened.recheck.get() && login::recheck::is_needed(&site, &opened) {
         // Before the demands: a role may have been granted or taken.
         let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
-        return login::recheck::start(asked, opened, pass);
+        if !opened.session.is_renewable() {
+            return login::recheck::start(asked, opened, pass);
+        }
+        if let Due::Ruled(ruling) = login::renew::due(&asked, &opened) {
+            return ruling;
+        }
     }
     if let Some(unmet) = unmet(&demands, &opened, now) {
         let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
@@ -282,13 +308,16 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     }
     if now >= opened.reseal {
         pass.set_cookies = login::recheck::slide(world, &opened, now);
+    } else if behind {
+        pass.set_cookies = login::recheck::cookies_of(world, &opened);
     }
-    pass.opened = Some(opened);
+    pass.carry(opened, now);
     Ruling::Pass(pass)
 }
 
 enum Choice {
-    Site(Rc<Site>, Visitor),
+    /// This one, who is there, and whether the cookies are older than what is known of the session.
+    Site(Rc<Site>, Visitor, bool),
     /// Nobody is served here.
     None,
     /// Several accounts are, and nothing says which.
@@ -308,18 +337,18 @@ fn choose(
     match sites {
         [] => Choice::None,
         [site] => {
-            let visitor = match site.account.enabled {
-                true => world.session(sites, jar, now),
-                false => Visitor::Nobody,
+            let (visitor, behind) = match site.account.enabled {
+                true => world.session_and_age(sites, jar, now),
+                false => (Visitor::Nobody, false),
             };
             // A response made for `u=a` is nothing to `u=b`, also where `b` has an origin of its own.
             match named(sites, head, path) {
                 Some(None) => Choice::None,
-                _ => Choice::Site(site.clone(), visitor),
+                _ => Choice::Site(site.clone(), visitor, behind),
             }
         }
         several => {
-            let visitor = world.session(several, jar, now);
+            let (visitor, behind) = world.session_and_age(several, jar, now);
             match named(several, head, path) {
                 Some(Some(site)) => {
                     let visitor = match visitor {
@@ -328,13 +357,13 @@ fn choose(
                         }
                         other => other,
                     };
-                    Choice::Site(site, visitor)
+                    Choice::Site(site, visitor, behind)
                 }
                 Some(None) => Choice::None,
                 None => match &visitor {
                     Visitor::Known(opened) => {
                         let site = several.iter().find(|site| Rc::ptr_eq(&site.account, &opened.account));
-                        site.cloned().map_or(Choice::Ask, |site| Choice::Site(site, visitor))
+                        site.cloned().map_or(Choice::Ask, |site| Choice::Site(site, visitor, behind))
                     }
                     _ => shared_by_all(several, path, head),
                 },
@@ -374,7 +403,7 @@ fn shared_by_all(sites: &[Rc<Site>], path: &Path<'_>, head: &Head) -> Choice {
     let login = |site: &&Rc<Site>| crate::password::login_at(&site.account, head, path).is_some();
     match sites.first() {
         Some(site) if sites.iter().all(open) && !sites.iter().any(|site| login(&site)) => {
-            Choice::Site(site.clone(), Visitor::Nobody)
+            Choice::Site(site.clone(), Visitor::Nobody, false)
         }
         _ => Choice::Ask,
     }
@@ -403,7 +432,7 @@ fn ask_for_account(world: &Rc<World>, head: &Rc<Head>, now: u64) -> Ruling {
 }
 
 /// Nobody is signed in: a navigation goes to sign in and comes back, anything else is told so.
-fn sign_in_first(asked: Rc<Asked>, stale: bool) -> Ruling {
+pub fn sign_in_first(asked: Rc<Asked>, stale: bool) -> Ruling {
     if asked.head.is_navigation() {
         return login::page::first(asked, stale);
     }

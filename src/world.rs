@@ -1,8 +1,10 @@
 //! What one worker's filter runs on: the checked configuration and all that is kept between requests.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::background::Chore;
 use crate::config::{Account, Config, Protocol, Provider};
 use crate::directory;
 use crate::fault::{Code, Fault};
@@ -23,6 +25,8 @@ pub struct World {
     pub opened: OpenedSessions,
     /// Every account, in the order written.
     pub sites: Vec<Rc<Site>>,
+    /// Work that requests have left to the background.
+    pub errands: RefCell<Vec<Chore>>,
     by_authority: HashMap<String, Vec<Rc<Site>>>,
 }
 
@@ -74,7 +78,8 @@ impl World {
                 by_authority.entry(origin.authority.clone()).or_default().push(site.clone());
             }
         }
-        Self { host, config, opened: OpenedSessions::default(), sites, by_authority }
+        let errands = RefCell::default();
+        Self { host, config, opened: OpenedSessions::default(), sites, errands, by_authority }
     }
 
     /// The accounts served at an authority, as a `Host` header or `:authority` has it.
@@ -95,28 +100,47 @@ impl World {
 
     /// The session that these cookies hold for one of these accounts, if it is valid now.
     pub fn session(&self, sites: &[Rc<Site>], jar: &Jar<'_>, now: u64) -> Visitor {
+        self.session_and_age(sites, jar, now).0
+    }
+
+    /// The same, and whether the cookies hold an older state of it than is known here: then the browser has
+    /// yet to get the newer one.
+    pub fn session_and_age(&self, sites: &[Rc<Site>], jar: &Jar<'_>, now: u64) -> (Visitor, bool) {
         let sealed = match jar.session() {
-            Found::Nothing => return Visitor::Nobody,
-            Found::Broken => return Visitor::Stale,
+            Found::Nothing => return (Visitor::Nobody, false),
+            Found::Broken => return (Visitor::Stale, false),
             Found::Sealed(sealed) => sealed,
         };
-        let opened = match self.opened.get(&sealed) {
+        let sent = match self.opened.get(&sealed) {
             Some(opened) => opened,
             None => match self.open(&sealed) {
                 Some(opened) => opened,
-                None => return Visitor::Stale,
+                None => return (Visitor::Stale, false),
             },
         };
         // A recheck may have given the session a newer state than this copy of its cookie has.
-        let opened = opened.latest();
+        let opened = sent.clone().latest();
+        let behind = !Rc::ptr_eq(&sent, &opened);
         let here = sites.iter().any(|site| Rc::ptr_eq(&site.account, &opened.account));
         if !here {
-            return Visitor::Nobody;
+            return (Visitor::Nobody, false);
         }
-        if now >= opened.expires || opened.mark.has_ended(&*self.host, now) {
-            return Visitor::Stale;
+        if now >= opened.expires || opened.over.get() || opened.mark.has_ended(&*self.host, now) {
+            return (Visitor::Stale, false);
         }
-        Visitor::Known(opened)
+        (Visitor::Known(opened), behind)
+    }
+
+    /// Takes on a newer state of a session that another worker made; `false` where it is none.
+    pub fn adopt(&self, opened: &Rc<Opened>, sealed: &[u8]) -> bool {
+        let newer = self.opened.get(sealed).or_else(|| self.open(sealed));
+        let Some(newer) = newer.map(Opened::latest) else { return false };
+        let same = newer.session.id == opened.session.id && Rc::ptr_eq(&newer.account, &opened.account);
+        if same && !Rc::ptr_eq(&newer, opened) {
+            *opened.successor.borrow_mut() = Some(newer);
+            return true;
+        }
+        false
     }
 
     fn open(&self, sealed: &[u8]) -> Option<Rc<Opened>> {
@@ -145,6 +169,8 @@ impl World {
         }
         let mark = ended::Mark::of(&account.code, &session);
         mark.remember(&*self.host, session.ends(&self.config.session));
+        let due = session.due(&self.config.session, account);
+        let forwarded = account.forward.access_token.is_some() && session.tokens.access_token.is_some();
         Some(Opened {
             sealed,
             account: account.clone(),
@@ -152,8 +178,12 @@ impl World {
             headers: crate::login::headers::for_application(account, &session),
             expires: session.expires(&self.config.session),
             reseal: session.seen.saturating_add(self.config.session.idle / 16),
-            recheck: std::cell::Cell::new(session.checked.saturating_add(self.config.session.recheck)),
-            successor: std::cell::RefCell::new(None),
+            due,
+            recheck: Cell::new(due),
+            token_expires: session.tokens.access_expires.filter(|_| forwarded).unwrap_or(u64::MAX),
+            spread: Cell::new(false),
+            over: Cell::new(false),
+            successor: RefCell::new(None),
             session,
         })
     }

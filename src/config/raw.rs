@@ -113,10 +113,13 @@ raw! {
         pub accent: Option<String>,
         /// A contact for people who cannot get in, shown on error pages: text, or a mailto: or https: URL.
         pub contact: Option<String>,
-        /// The language of the pages, such as en. (default en)
+        /// The language of `texts` and of the built-in texts, such as en. (default en)
         pub language: Option<String>,
-        /// Texts in the place of the built-in ones, by their key.
+        /// Texts in the place of the built-in English ones, by their key; `envoy-sso texts` prints them all.
         pub texts: Params,
+        /// More languages by their tag, such as de or zh-CN: texts by key, as in `texts`. People get the one
+        /// that their browser asks for (Accept-Language), and `texts` where a language lacks a key.
+        pub translations: BTreeMap<String, Params>,
     }
 
     /// One customer or deployment with its own single sign-on.

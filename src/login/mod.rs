@@ -8,6 +8,9 @@ mod invitation_tests;
 mod oidc;
 pub mod page;
 pub mod recheck;
+pub mod renew;
+#[cfg(test)]
+mod renew_tests;
 pub mod return_to;
 pub mod saml;
 pub mod saml_metadata;
@@ -151,7 +154,7 @@ pub fn open_session(asked: &Asked, site: &Site, session: Session) -> Result<Vec<
     let world = &asked.world;
     let host = &*world.host;
     let sealed = session.seal(host, &world.config, &site.account)?;
-    let Some(new) = world.admit(&site.account, session, sealed.as_bytes().into()) else {
+    let Some(new) = world.admit(&site.account, sealed.session, sealed.text.as_bytes().into()) else {
         return Err(Fault::new(Code::NotReady, "the configuration does not let this session be"));
     };
     if new.mark.has_ended(host, host.now()) {
@@ -168,8 +171,9 @@ pub fn open_session(asked: &Asked, site: &Site, session: Session) -> Result<Vec<
         user: Some(&session.user.username),
         ..asked.place()
     };
+    events::left_out(host, place, &sealed.left_out);
     events::login(host, place, session.method.as_str());
-    let mut cookies = session::set_cookies(&world.config.cookies, &sealed);
+    let mut cookies = session::set_cookies(&world.config.cookies, &sealed.text);
     let written = cookies.len();
     for n in asked.jar().sent().filter(|n| *n >= written) {
         cookies.push(cookie::delete(&chunk_name(&world.config.cookies.name, n), &world.config.cookies));

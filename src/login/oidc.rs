@@ -109,7 +109,7 @@ async fn complete(
         .ok_or_else(|| Fault::new(Code::StateUnknown, "its provider is gone"))?;
     let (identity, tokens) = match &provider.protocol {
         Protocol::Oidc(oidc) => openid(ask, site, oidc, flow, callback).await?,
-        Protocol::OAuth2(oauth2) => plain(ask, oauth2, flow, callback).await?,
+        Protocol::OAuth2(oauth2) => plain(ask, &site.account, oauth2, flow, callback).await?,
         Protocol::Saml(_) => return Err(Fault::new(Code::CallbackInvalid, "this provider speaks SAML")),
     };
     let user = directory::resolve(ask, &site.account, &site.directory, &identity).await?;
@@ -160,7 +160,11 @@ async fn openid(
 }
 
 /// UserInfo is asked where the mapping reads it, or where a configured claim is in no ID token.
-fn wants_userinfo(account: &Account, claims: &crate::identity::Claims, has_endpoint: bool) -> bool {
+pub(super) fn wants_userinfo(
+    account: &Account,
+    claims: &crate::identity::Claims,
+    has_endpoint: bool,
+) -> bool {
     let missing = |claim: &String| crate::json::pointer(claims, claim).is_none();
     let configured =
         account.mapping.roles_claim.iter().chain(account.forward.headers.iter().map(|(_, claim)| claim));
@@ -171,6 +175,7 @@ fn wants_userinfo(account: &Account, claims: &crate::identity::Claims, has_endpo
 /// made for, asked by us, with a code that only our client could exchange.
 async fn plain(
     ask: &Ask,
+    account: &Account,
     oauth2: &OAuth2,
     flow: &Flow,
     callback: &Callback,
@@ -193,18 +198,18 @@ async fn plain(
         person.all.clone(),
         person.all,
     );
-    Ok((identity, Tokens { access_token: Some(access), ..Tokens::default() }))
+    Ok((identity, kept(ask, account, tokens)))
 }
 
 /// What of the tokens outlives the login: only what something is done with later.
-fn kept(ask: &Ask, account: &Account, tokens: token::Tokens) -> Tokens {
+pub(super) fn kept(ask: &Ask, account: &Account, tokens: token::Tokens) -> Tokens {
     let forwarded = account.forward.access_token.is_some();
     let expires = tokens.expires_in.map(|seconds| ask.now().saturating_add(seconds.saturating_mul(1000)));
     Tokens {
         id_token: tokens.id_token,
         access_token: tokens.access_token.filter(|_| forwarded),
         access_expires: expires.filter(|_| forwarded),
-        refresh_token: None,
+        refresh_token: tokens.refresh_token,
     }
 }
 

@@ -18,14 +18,14 @@ use crate::world::{Site, World};
 const ONE_ASKS: u64 = 5_000;
 
 /// True where there is anybody to ask.
-pub fn is_needed(site: &Site, _opened: &Opened) -> bool {
-    !matches!(site.account.directory, Directory::None)
+pub fn is_needed(site: &Site, opened: &Opened) -> bool {
+    !matches!(site.account.directory, Directory::None) || opened.session.is_renewable()
 }
 
 /// Asks the directory, then lets the request pass with what it says.
 pub fn start(asked: Rc<Asked>, opened: Rc<Opened>, pass: Pass) -> Ruling {
     // Past the grace nobody goes on unchecked, not even beside one who asks.
-    let until = graced_until(&asked, &opened);
+    let until = opened.session.graced_until(&asked.world.config.session, &opened.account);
     if asked.now < until {
         opened.recheck.set(asked.now.saturating_add(ONE_ASKS).min(until));
     }
@@ -59,7 +59,7 @@ pub async fn recheck(ask: &Ask, asked: &Asked, opened: &Rc<Opened>, pass: Pass) 
         }
         Err(fault) => {
             // Nobody gets more than they had while the directory cannot be asked, nor for longer.
-            let until = graced_until(asked, opened);
+            let until = opened.session.graced_until(&world.config.session, &opened.account);
             if ask.now() >= until {
                 return Err(fault);
             }
@@ -84,12 +84,6 @@ pub async fn recheck(ask: &Ask, asked: &Asked, opened: &Rc<Opened>, pass: Pass) 
     go_on(ask, asked, newer, cookies, pass).await
 }
 
-/// Until when a session goes on that nobody can check.
-fn graced_until(asked: &Asked, opened: &Opened) -> u64 {
-    let settings = &asked.world.config.session;
-    opened.session.checked.saturating_add(settings.recheck).saturating_add(settings.recheck_grace)
-}
-
 /// The request, judged by what the session is now.
 async fn go_on(
     ask: &Ask,
@@ -109,7 +103,7 @@ async fn go_on(
     let answer = match unmet {
         None => {
             pass.set_cookies = cookies;
-            pass.opened = Some(opened);
+            pass.carry(opened, ask.now());
             return Ok(Outcome::Pass(pass));
         }
         Some(Unmet::Role(fault)) => asked.refuse(&fault),
@@ -126,6 +120,10 @@ async fn go_on(
 /// The session with this request as its last: `set-cookie` values, none where sealing fails (the session
 /// goes on as it was).
 pub fn slide(world: &World, opened: &Rc<Opened>, now: u64) -> Vec<String> {
+    // An older state must not be written over the one that another worker has renewed meanwhile.
+    if let Some(newer) = super::renew::renewed_elsewhere(world, opened, now) {
+        return cookies_of(world, &newer);
+    }
     let session = Session { seen: now, ..opened.session.clone() };
     match reseal(world, opened, session) {
         Ok(Some((_, cookies))) => cookies,
@@ -133,18 +131,30 @@ pub fn slide(world: &World, opened: &Rc<Opened>, now: u64) -> Vec<String> {
     }
 }
 
+/// The `set-cookie` values of a session as it is.
+pub fn cookies_of(world: &World, opened: &Opened) -> Vec<String> {
+    let sealed = std::str::from_utf8(&opened.sealed).unwrap_or_default();
+    session::set_cookies(&world.config.cookies, sealed)
+}
+
 /// A newer state of a session and its `set-cookie` values.
 type Resealed = (Rc<Opened>, Vec<String>);
 
 /// Seals a newer state of a session, which older copies of its cookie lead to from now on. `None`: the
 /// configuration does not let it be any longer.
-fn reseal(world: &World, opened: &Rc<Opened>, session: Session) -> Result<Option<Resealed>, Fault> {
+pub(super) fn reseal(
+    world: &World,
+    opened: &Rc<Opened>,
+    session: Session,
+) -> Result<Option<Resealed>, Fault> {
     let sealed = session.seal(&*world.host, &world.config, &opened.account)?;
-    let Some(newer) = world.admit(&opened.account, session, sealed.as_bytes().into()) else {
+    let (account, user) = (Some(opened.account.code.as_str()), Some(sealed.session.user.username.as_str()));
+    events::left_out(&*world.host, Place { account, user, ..Place::default() }, &sealed.left_out);
+    let Some(newer) = world.admit(&opened.account, sealed.session, sealed.text.as_bytes().into()) else {
         return Ok(None);
     };
     let newer = Rc::new(newer);
     *opened.successor.borrow_mut() = Some(newer.clone());
     world.opened.put(newer.clone());
-    Ok(Some((newer, session::set_cookies(&world.config.cookies, &sealed))))
+    Ok(Some((newer, session::set_cookies(&world.config.cookies, &sealed.text))))
 }

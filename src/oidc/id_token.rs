@@ -139,8 +139,9 @@ fn check(
                     return Err("nonce is not the one of the login".into());
                 }
             }
+            // Some providers write fractions, which a session does not keep.
             if let (Some(at), Some(first)) = (auth_time, first_time) {
-                if at != first {
+                if at.trunc() != first.trunc() {
                     return Err("auth_time is not the one of the login".into());
                 }
             }

@@ -3,7 +3,6 @@
 
 use super::escape::{safe_url, Html};
 use super::layout::{Forms, Page};
-use super::texts::Texts;
 use super::Context;
 use crate::answer::Answer;
 use crate::fault::{Code, Fault};
@@ -19,7 +18,7 @@ pub struct AutoSubmit {
 
 /// The page with the form. Without JavaScript its button does the same.
 pub fn auto_submit(context: &Context<'_>, form: &AutoSubmit) -> Result<Answer, Fault> {
-    let texts = Texts(context.pages);
+    let texts = context.texts();
     let action = safe_url(&form.action).ok_or_else(|| {
         Fault::new(Code::IdpUnavailable, "a form would go to something else than a web address")
     })?;

@@ -2,7 +2,6 @@
 
 use super::escape::{safe_url, source, Html};
 use super::layout::{Forms, Page};
-use super::texts::Texts;
 use super::Context;
 use crate::answer::Answer;
 
@@ -24,7 +23,7 @@ pub struct ConfirmLogout {
 /// Asks before a request of another site signs somebody out (logout CSRF). Staying is
 /// `context.continue_to`.
 pub fn confirm_logout(context: &Context<'_>, logout: &ConfirmLogout) -> Answer {
-    let texts = Texts(context.pages);
+    let texts = context.texts();
     let mut body = Html::new();
     body.element("<p>", texts.get("sign_out.what"), "</p>");
     if let Some(user) = &logout.user {
@@ -53,7 +52,7 @@ pub fn confirm_logout(context: &Context<'_>, logout: &ConfirmLogout) -> Answer {
 
 /// The page after signing out, with the way back in at `context.login`.
 pub fn signed_out(context: &Context<'_>) -> Answer {
-    let texts = Texts(context.pages);
+    let texts = context.texts();
     let mut body = Html::new();
     body.element("<p role=\"status\">", texts.get("signed_out.what"), "</p>");
     if let Some(login) = &context.login {
@@ -74,7 +73,7 @@ pub fn signed_out(context: &Context<'_>) -> Answer {
 /// The page after signing out for somebody who has a session all the same. Signing out for good leads to
 /// `logout`.
 pub fn still_signed_in(context: &Context<'_>, logout: &str) -> Answer {
-    let texts = Texts(context.pages);
+    let texts = context.texts();
     let mut body = Html::new();
     body.element("<p role=\"status\">", texts.get("still.what"), "</p>");
     body.link("go", context.continue_to.as_deref().unwrap_or("/"), texts.get("action.continue"));

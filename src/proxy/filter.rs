@@ -8,7 +8,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType, Status};
 
 use super::host::EnvoyHost;
-use super::root::Waiting;
+use super::waiting::{News, Waiting};
 use crate::answer::Answer;
 use crate::events;
 use crate::fault::{Code, Fault};
@@ -41,6 +41,8 @@ pub enum Stage {
     Start,
     /// Its body is read.
     Body(usize, Box<dyn FnOnce(Body) -> Ruling>),
+    /// It waits for news, and the root context wakes it.
+    Parked,
     /// A flow waits for a call.
     Flow {
         task: Task<Result<Outcome, Fault>>,
@@ -64,6 +66,13 @@ enum Next {
 
 impl Context for Filter {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
+        self.answered(token, headers, body);
+    }
+}
+
+impl Filter {
+    /// The reply to a call of this request's flow.
+    pub(super) fn answered(&mut self, token: u32, headers: usize, body: usize) {
         let (mut task, asked, sent, max, what) = match std::mem::take(&mut self.stage) {
             Stage::Flow { task, asked, token: own, sent, max, what } if own == token => {
                 (task, asked, sent, max, what)
@@ -98,16 +107,22 @@ impl HttpContext for Filter {
             return Action::Pause;
         };
         let headers = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
-        let ruling = gate::rule(world, Rc::new(Head::new(headers, ends)));
-        action(self.apply(ruling, ends))
+        let head = Rc::new(Head::new(headers, ends));
+        let ruling = gate::rule(world, head.clone());
+        let next = self.apply(ruling, ends);
+        if let Stage::Body(..) = self.stage {
+            self.waiting.enter(self.id, self.host.now().saturating_add(BODY_WAIT), head);
+        }
+        action(next)
     }
 
     fn on_http_request_body(&mut self, size: usize, ends: bool) -> Action {
         self.waiting.leave(self.id);
+        self.wake_up();
         match &self.stage {
             Stage::Body(limit, _) if !ends && size <= *limit => return Action::Pause,
             Stage::Body(..) => {}
-            Stage::Flow { .. } => return Action::Pause,
+            Stage::Flow { .. } | Stage::Parked => return Action::Pause,
             Stage::Passed { .. } => return Action::Continue,
             Stage::Start | Stage::Answered => return Action::Pause,
         }
@@ -116,6 +131,7 @@ impl HttpContext for Filter {
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         self.waiting.leave(self.id);
+        self.wake_up();
         match &self.stage {
             // Trailers come after the whole body: there is no further body callback.
             Stage::Body(limit, _) => {
@@ -127,11 +143,12 @@ impl HttpContext for Filter {
                 action(self.body_is_there(size))
             }
             Stage::Passed { .. } => Action::Continue,
-            Stage::Flow { .. } | Stage::Start | Stage::Answered => Action::Pause,
+            Stage::Flow { .. } | Stage::Parked | Stage::Start | Stage::Answered => Action::Pause,
         }
     }
 
     fn on_http_response_headers(&mut self, _count: usize, _ends: bool) -> Action {
+        self.wake_up();
         if let Stage::Passed { set_cookies, password } = &mut self.stage {
             let mut cookies = std::mem::take(set_cookies);
             if let Some(watch) = password.take() {
@@ -147,9 +164,33 @@ impl HttpContext for Filter {
 }
 
 impl Filter {
+    /// Takes on what became of the request while it was parked.
+    fn wake_up(&mut self) {
+        if let Stage::Parked = self.stage {
+            if let Some(stage) = self.waiting.woken(self.id) {
+                self.stage = stage;
+            }
+        }
+    }
+
+    /// Parks the request until there is news; what was left to the background begins at once.
+    fn park(&mut self, news: News) -> Next {
+        self.waiting.park(self.id, news);
+        self.stage = Stage::Parked;
+        Next::Wait
+    }
+
+    /// There is news: rules on a request that was parked, which waits and has to be resumed.
+    pub(super) fn news(&mut self, ruling: Ruling) {
+        if let Next::Pass = self.apply(ruling, false) {
+            let _ = hostcalls::resume_http_request();
+        }
+    }
+
     /// Carries out a ruling.
     fn apply(&mut self, ruling: Ruling, ends: bool) -> Next {
         match ruling {
+            Ruling::Wait(news) => self.park(news),
             Ruling::Pass(pass) => {
                 self.pass(pass);
                 Next::Pass
@@ -164,7 +205,6 @@ impl Filter {
                 self.apply(ruling, true)
             }
             Ruling::Body(limit, then) => {
-                self.waiting.enter(self.id, self.host.now().saturating_add(BODY_WAIT));
                 self.stage = Stage::Body(limit, then);
                 Next::Wait
             }
@@ -272,6 +312,9 @@ impl Filter {
         }
         if let Some(opened) = &pass.opened {
             for (name, value) in &opened.headers {
+                if pass.withheld.as_ref() == Some(name) {
+                    continue;
+                }
                 let _ = match name.as_str() {
                     "authorization" => hostcalls::set_map_value_bytes(REQUEST, name, Some(value)),
                     name => hostcalls::add_map_value_bytes(REQUEST, name, value),
@@ -284,8 +327,10 @@ impl Filter {
 
 impl Drop for Filter {
     fn drop(&mut self) {
-        if matches!(self.stage, Stage::Body(..)) {
-            self.waiting.leave(self.id);
+        match self.stage {
+            Stage::Body(..) => self.waiting.leave(self.id),
+            Stage::Parked => self.waiting.forget(self.id),
+            _ => {}
         }
     }
 }
@@ -305,14 +350,16 @@ fn answer(answer: &Answer) {
 }
 
 /// Ends the wait of a request whose body never came.
-pub fn give_up(id: u32) {
+pub fn give_up(id: u32, head: &Head) {
     if hostcalls::set_effective_context(id).is_err() {
         return;
     }
     let fault = Fault::new(Code::NotReady, "no body came: is allow_on_headers_stop_iteration set?");
-    events::refusal(&EnvoyHost::default(), events::Place::default(), &fault);
+    let path = String::from_utf8_lossy(head.path());
+    let place = events::Place { request_id: head.request_id(), path: &path, ..events::Place::default() };
+    events::refusal(&EnvoyHost::default(), place, &fault);
     let pages = crate::config::raw::Pages::default();
-    answer(&pages::refusal(&fault, &pages::Context::new(&pages, "", false)));
+    answer(&pages::refusal(&fault, &pages::Context::new(&pages, head.request_id(), head.is_person())));
 }
 
 /// Hands a call to its cluster; the reply at once where Envoy does not take it.

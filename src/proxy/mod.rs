@@ -5,6 +5,7 @@ mod filter;
 mod foreign;
 mod host;
 mod root;
+mod waiting;
 
 use proxy_wasm::traits::RootContext;
 use proxy_wasm::types::LogLevel;

@@ -1,7 +1,6 @@
 //! The root context: loads the configuration, keeps discovery documents and keys fresh, and ends the
 //! wait of requests whose body never comes.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use proxy_wasm::types::{BufferType, ContextType};
 
 use super::filter::{self, Filter, Stage};
 use super::host::EnvoyHost;
+use super::waiting::Waiting;
 use crate::background::{self, Chore};
 use crate::config::{self, ProcessEnvironment};
 use crate::events;
@@ -25,6 +25,9 @@ const TICK: Duration = Duration::from_millis(500);
 /// Background fetches under way at once in one worker: a thousand accounts take turns.
 const MAX_CHORES: usize = 8;
 
+/// Renewals of sessions under way at once in one worker, for requests that may be waiting for them.
+const MAX_ERRANDS: usize = 64;
+
 /// One worker's root context.
 #[derive(Default)]
 pub struct Root {
@@ -35,36 +38,17 @@ pub struct Root {
     next: usize,
 }
 
-/// Requests that wait for their body, by context id, until when.
-#[derive(Default)]
-pub struct Waiting(RefCell<HashMap<u32, u64>>);
-
-impl Waiting {
-    /// Waits until then.
-    pub fn enter(&self, id: u32, until: u64) {
-        self.0.borrow_mut().insert(id, until);
-    }
-
-    /// No longer.
-    pub fn leave(&self, id: u32) {
-        self.0.borrow_mut().remove(&id);
-    }
-
-    fn overdue(&self, now: u64) -> Vec<u32> {
-        let mut list = Vec::new();
-        self.0.borrow_mut().retain(|id, until| {
-            let late = *until <= now;
-            if late {
-                list.push(*id);
-            }
-            !late
-        });
-        list
-    }
-}
-
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
+        if let Some((id, mut filter)) = self.waiting.called(token).and_then(|id| Some((id, self.woken(id)?)))
+        {
+            // The reply belongs to the stream's context, as the call did.
+            if hostcalls::set_effective_context(id).is_ok() {
+                filter.answered(token, headers, body);
+                self.waiting.keep(id, &mut filter.stage);
+            }
+            return;
+        }
         let Some((mut chore, sent, what)) = self.chores.remove(&token) else { return };
         let (reply, status) = filter::reply(headers, body, chore.max_answer);
         events::call(&*self.host, what, status, self.host.now().saturating_sub(sent));
@@ -107,10 +91,13 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         let now = self.host.now();
-        for id in self.waiting.overdue(now) {
-            filter::give_up(id);
+        for (id, head) in self.waiting.overdue(now) {
+            filter::give_up(id, &head);
         }
         let Some(world) = self.world.clone() else { return };
+        self.run_errands(&world);
+        self.bring_news();
+        self.set_pace(&world);
         let mut looked = 0;
         while self.chores.len() < MAX_CHORES && looked < world.sites.len() {
             let site = world.sites.get(self.next % world.sites.len()).cloned();
@@ -125,13 +112,7 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Filter {
-            id,
-            world: self.world.clone(),
-            host: self.host.clone(),
-            waiting: self.waiting.clone(),
-            stage: Stage::Start,
-        }))
+        Some(Box::new(self.filter(id)))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -140,8 +121,54 @@ impl RootContext for Root {
 }
 
 impl Root {
+    /// Does what requests have left to the background.
+    fn run_errands(&mut self, world: &World) {
+        while self.chores.len() < MAX_ERRANDS {
+            let Some(mut chore) = world.errands.borrow_mut().pop() else { break };
+            let step = chore.task.start();
+            self.go_on(chore, step);
+        }
+    }
+
+    /// Wakes the requests that waited for what is known by now.
+    fn bring_news(&mut self) {
+        for (id, ruling) in self.waiting.news() {
+            let mut filter = self.filter(id);
+            if hostcalls::set_effective_context(id).is_ok() {
+                filter.news(ruling);
+                self.waiting.keep(id, &mut filter.stage);
+            }
+        }
+    }
+
+    /// While requests wait, the tick comes often.
+    fn set_pace(&self, world: &World) {
+        if self.waiting.is_hurried() && !self.waiting.has_parked() && world.errands.borrow().is_empty() {
+            self.waiting.calm_down();
+            let _ = hostcalls::set_tick_period(TICK);
+        }
+    }
+
+    fn filter(&self, id: u32) -> Filter {
+        Filter {
+            id,
+            world: self.world.clone(),
+            host: self.host.clone(),
+            waiting: self.waiting.clone(),
+            stage: Stage::Start,
+        }
+    }
+
+    /// A request that was woken and makes calls of its own.
+    fn woken(&self, id: u32) -> Option<Filter> {
+        let mut filter = self.filter(id);
+        filter.stage = self.waiting.woken_flow(id)?;
+        Some(filter)
+    }
+
     fn go_on(&mut self, mut chore: Chore, step: Step<Result<(), crate::fault::Fault>>) {
         match step {
+            Step::Done(_) if chore.is_errand => {}
             Step::Done(result) => events::refreshed(&*self.host, &chore.provider, result.err().as_ref()),
             Step::Call(call) => match filter::dispatch(&call) {
                 Ok(token) => {

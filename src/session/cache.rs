@@ -31,17 +31,34 @@ pub struct Opened {
     pub expires: u64,
     /// From this time on a request seals it anew, so that `idle` slides.
     pub reseal: u64,
+    /// When it was due to be checked with directory or IdP.
+    pub due: u64,
     /// From this time on directory or IdP are asked again.
     pub recheck: Cell<u64>,
+    /// The access token for the application is good until then.
+    pub token_expires: u64,
+    /// Its renewal was put off once, so that replicas do not start it in the same moment.
+    pub spread: Cell<bool>,
+    /// The IdP refused to renew it, and it is over.
+    pub over: Cell<bool>,
     /// The same session in a newer state, where a recheck gave it one.
     pub successor: RefCell<Option<Rc<Opened>>>,
 }
 
 impl Opened {
-    /// The newest state of this session that this worker knows.
+    /// The newest state of this session that this worker knows, which it leads to at once from now on.
     pub fn latest(self: Rc<Self>) -> Rc<Self> {
-        let newer = self.successor.borrow().clone();
-        newer.unwrap_or(self)
+        let Some(mut newest) = self.successor.borrow().clone() else { return self };
+        let mut far = false;
+        loop {
+            let next = newest.successor.borrow().clone();
+            let Some(newer) = next else { break };
+            (newest, far) = (newer, true);
+        }
+        if far {
+            *self.successor.borrow_mut() = Some(newest.clone());
+        }
+        newest
     }
 }
 

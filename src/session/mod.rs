@@ -4,6 +4,7 @@ pub mod cache;
 pub mod cookie;
 pub mod ended;
 mod jar;
+pub mod renewals;
 mod seal;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,13 @@ pub use cache::{Opened, OpenedSessions};
 pub use jar::{CookieEdit, Found, Jar};
 pub use seal::{Envelope, KeyRing, Purpose, CHUNK, MAX_CHUNKS};
 
-use crate::config::{Account, Config, Cookies, SessionSettings};
+/// Content of this size fits into one cookie whatever the names: a failure to seal it has another reason.
+const MAX_CONTENT: usize = 2_000;
+
+/// An access token is renewed so long before it expires, or for the last quarter of a shorter life.
+const EARLY: u64 = 30_000;
+
+use crate::config::{Account, Config, Cookies, Directory, SessionSettings};
 use crate::directory::User;
 use crate::fault::Fault;
 use crate::host::{random_token, Host};
@@ -117,6 +124,9 @@ pub struct Session {
     /// When directory or IdP last agreed.
     #[serde(rename = "c")]
     pub checked: u64,
+    /// When its tokens were last renewed, if they ever were.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub renewed: Option<u64>,
     /// When it ends whatever happens (SAML `SessionNotOnOrAfter`).
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<u64>,
@@ -144,6 +154,7 @@ impl Session {
             opened: now,
             seen: now,
             checked: now,
+            renewed: None,
             not_after: None,
         })
     }
@@ -165,19 +176,92 @@ impl Session {
         self.opened < account.not_before.max(user)
     }
 
-    /// Seals it. The ID token is kept only where there is room: it serves as a hint at logout.
-    pub fn seal(&self, host: &dyn Host, config: &Config, account: &Account) -> Result<String, Fault> {
-        let plain = |session: &Self| serde_json::to_vec(session).unwrap_or_default();
-        let seal = |plain: &[u8]| config.session.keys.seal(host, Purpose::Session, &account.code, plain);
-        match seal(&plain(self)) {
-            Err(fault) if self.tokens.id_token.is_some() => {
-                let mut smaller = self.clone();
-                smaller.tokens.id_token = None;
-                seal(&plain(&smaller)).map_err(|_| fault)
-            }
-            other => other,
+    /// When the IdP last agreed.
+    pub fn renewed(&self) -> u64 {
+        self.renewed.unwrap_or(self.opened)
+    }
+
+    /// True where it has a refresh token: then the IdP is asked again too.
+    pub fn is_renewable(&self) -> bool {
+        self.tokens.refresh_token.is_some()
+    }
+
+    /// When the IdP is to be asked again: after `recheck`, and before the access token for the application
+    /// expires, so that no request finds it expired.
+    pub fn renewal_due(&self, settings: &SessionSettings, account: &Account) -> u64 {
+        let aged = self.renewed().saturating_add(settings.recheck);
+        let forwarded = account.forward.access_token.is_some() && self.tokens.access_token.is_some();
+        let Some(expires) = self.tokens.access_expires.filter(|_| forwarded) else { return aged };
+        let lifetime = expires.saturating_sub(self.renewed());
+        aged.min(expires.saturating_sub((lifetime / 4).min(EARLY)))
+    }
+
+    /// When the directory is to be asked again.
+    pub fn directory_due(&self, settings: &SessionSettings) -> u64 {
+        self.checked.saturating_add(settings.recheck)
+    }
+
+    /// When anybody is to be asked again.
+    pub fn due(&self, settings: &SessionSettings, account: &Account) -> u64 {
+        match (self.is_renewable(), &account.directory) {
+            (true, Directory::None) => self.renewal_due(settings, account),
+            (true, _) => self.renewal_due(settings, account).min(self.directory_due(settings)),
+            (false, _) => self.directory_due(settings),
         }
     }
+
+    /// Until when it goes on while directory or IdP cannot be asked.
+    pub fn graced_until(&self, settings: &SessionSettings, account: &Account) -> u64 {
+        let asked = match (self.is_renewable(), &account.directory) {
+            (true, Directory::None) => self.renewed(),
+            (true, _) => self.renewed().min(self.checked),
+            (false, _) => self.checked,
+        };
+        asked.saturating_add(settings.recheck).saturating_add(settings.recheck_grace)
+    }
+
+    /// Seals it, with what of it fits into its cookies: [`Sealed`] says what was left out. The ID token goes
+    /// first, a mere hint at logout; then the refresh token, without which the session lives as long as one
+    /// that never had any. What the application was promised is never left out: such a session is refused.
+    pub fn seal(mut self, host: &dyn Host, config: &Config, account: &Account) -> Result<Sealed, Fault> {
+        let mut left_out = Vec::new();
+        loop {
+            let plain = serde_json::to_vec(&self).unwrap_or_default();
+            let fault = match config.session.keys.seal(host, Purpose::Session, &account.code, &plain) {
+                Ok(text) => return Ok(Sealed { text, session: self, left_out }),
+                Err(fault) => fault,
+            };
+            if plain.len() <= MAX_CONTENT {
+                return Err(fault); // not for its size
+            }
+            if self.tokens.id_token.take().is_some() {
+                left_out.push("the ID token");
+            } else if self.tokens.refresh_token.take().is_some() {
+                left_out.push("the refresh token");
+            } else {
+                let access = self.tokens.access_token.as_ref().map_or(0, |token| token.expose().len());
+                let headers: usize = self.headers.iter().map(|(_, value)| value.len()).sum();
+                let detail = format!(
+                    "the session is too large: {}; the access token for the application has {access} bytes, \
+                     forward.headers {headers}, {} roles",
+                    fault.detail,
+                    self.user.roles.len()
+                );
+                return Err(Fault { detail, ..fault });
+            }
+        }
+    }
+}
+
+/// A session as it went into its cookies.
+#[derive(Debug)]
+pub struct Sealed {
+    /// The envelope.
+    pub text: String,
+    /// What is in it.
+    pub session: Session,
+    /// What did not fit, for the log.
+    pub left_out: Vec<&'static str>,
 }
 
 /// The `set-cookie` values of a sealed session: one, or several where one is too small.

@@ -160,6 +160,7 @@ impl Browser {
             ruling = then(if body.len() > limit { Body::TooLarge } else { Body::Whole(body) });
         }
         let mut calls = Vec::new();
+        let ruling = settle(&self.world, ruling, respond, &mut calls);
         let (answer, pass) = match ruling {
             Ruling::Pass(pass) => (None, Some(pass)),
             Ruling::Answer(answer) => (Some(answer), None),
@@ -168,7 +169,9 @@ impl Browser {
                 Outcome::Answer(answer) => (Some(answer), None),
             },
             Ruling::Body(..) => unreachable!("a body is read once"),
+            Ruling::Wait(_) => unreachable!("settled above"),
         };
+        run_errands(&self.world, respond, &mut calls);
         let seen = Seen { answer, pass, calls };
         self.keep(&seen);
         seen
@@ -186,6 +189,35 @@ impl Browser {
             if !attributes.contains("Max-Age=0;") {
                 self.cookies.push((name.to_owned(), value.to_owned()));
             }
+        }
+    }
+}
+
+/// Waits for what the background does, as the proxy would: whoever waits for nothing is a failed test.
+fn settle(
+    world: &World,
+    mut ruling: Ruling,
+    respond: &mut dyn FnMut(&Call) -> Reply,
+    calls: &mut Vec<Call>,
+) -> Ruling {
+    for _ in 0..10 {
+        let Ruling::Wait(mut news) = ruling else { return ruling };
+        run_errands(world, respond, calls);
+        let Some(next) = news() else { panic!("a request waits for nothing") };
+        ruling = next;
+    }
+    ruling
+}
+
+/// Does what requests have left to the background.
+pub fn run_errands(world: &World, respond: &mut dyn FnMut(&Call) -> Reply, calls: &mut Vec<Call>) {
+    let errands = std::mem::take(&mut *world.errands.borrow_mut());
+    for mut chore in errands {
+        let mut step = chore.task.start();
+        while let Step::Call(call) = step {
+            let reply = respond(&call);
+            calls.push(call);
+            step = chore.task.resume(reply);
         }
     }
 }

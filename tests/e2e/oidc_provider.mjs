@@ -4,6 +4,8 @@
 //   accounts: {login: claims}, jwks: {keys: [private JWKs]}, rotate: true | false,
 //   require_par: true | false
 // GET /frame?src=URL shows that URL in a frame, as the sign-out page of a provider with front-channel logout does.
+//   ttl: seconds of an access token, resource: where given, access tokens are JWTs for this audience
+// GET /test/seen says what became of refreshes; GET /test/hold keeps the token endpoint from answering until /test/release.
 import Provider from 'oidc-provider';
 
 const settings = JSON.parse(process.argv[2]);
@@ -34,6 +36,12 @@ const provider = new Provider(issuer, {
     deviceFlow: { enabled: true },
     pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: settings.require_par ?? false },
     clientCredentials: { enabled: true },
+    ...(settings.resource ? { resourceIndicators: {
+      enabled: true,
+      defaultResource: () => settings.resource,
+      useGrantedResource: () => true,
+      getResourceServerInfo: () => ({ scope: 'openid', audience: settings.audience ?? settings.resource, accessTokenFormat: 'jwt', accessTokenTTL: settings.ttl ?? 3600, jwt: { sign: { alg: 'RS256' } } }),
+    } } : {}),
   },
   pkce: { required: () => true },
   rotateRefreshToken: settings.rotate ?? true,
@@ -56,6 +64,18 @@ provider.use(async (ctx, next) => {
   const escaped = String(ctx.query.src).replaceAll('&', '&amp;').replaceAll('"', '&quot;');
   ctx.type = 'html';
   ctx.body = `<!doctype html><title>Signing out</title><p>Signing out</p><iframe src="${escaped}"></iframe>`;
+});
+const seen = { refreshed: 0, refused: 0, pending: 0 };
+let held = null;
+const isRefresh = (ctx) => ctx?.oidc?.params?.grant_type === 'refresh_token';
+provider.on('grant.success', (ctx) => { if (isRefresh(ctx)) seen.refreshed += 1; });
+provider.on('grant.error', (ctx) => { if (isRefresh(ctx)) seen.refused += 1; });
+provider.use(async (ctx, next) => {
+  if (ctx.path === '/test/hold') { let open; held = new Promise((resolve) => { open = resolve; }); held.open = open; }
+  if (ctx.path === '/test/release') { held?.open(); held = null; }
+  if (ctx.path.startsWith('/test/')) { ctx.body = seen; return; }
+  if (ctx.path === '/token' && held) { seen.pending += 1; await held; seen.pending -= 1; }
+  await next();
 });
 const server = provider.listen(settings.port, host, () => console.log(`ready ${issuer}`));
 process.on('SIGTERM', () => { server.close(); process.exit(0); });

@@ -222,6 +222,13 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def form_of(reply: Reply) -> _Form:
+    """The one form of a page."""
+    form = _Form()
+    form.feed(reply.text)
+    return form
+
+
 def auto_form(reply: Reply):
     """Action and fields of a provider's form_post page; None for pages that are not for posting on."""
     if "html" not in (reply.get("content-type") or "") or b'method="post"' not in reply.body or reply.code:

@@ -4,8 +4,10 @@ import json
 import shutil
 import subprocess
 import time
+import urllib.parse
 import urllib.request
 
+from . import client as client_module
 from . import jose
 from .net import PROJECT, WORK, eventually, free_port
 
@@ -51,6 +53,24 @@ class OidcProvider:
             raise RuntimeError(f"oidc-provider ended: {self.log.read_text()}")
         with urllib.request.urlopen(f"{self.issuer}/.well-known/openid-configuration", timeout=5) as answer:
             return answer.status == 200
+
+    def test(self, what: str) -> dict:
+        """`hold`, `release`, or `seen`: refreshes by outcome, and token requests that are held."""
+        with urllib.request.urlopen(f"{self.issuer}/test/{what}", timeout=30) as answer:
+            return json.loads(answer.read())
+
+    def login(self, client, url: str, login: str) -> list:
+        """Walks the login and consent forms; every answer of the way."""
+        hops = client.follow(client.browse(url))
+        for _ in range(3):
+            last = hops[-1]
+            if not last.url.startswith(self.issuer) or b"<form" not in last.body:
+                return hops
+            form = client_module.form_of(last)
+            fields = dict(form.fields) | ({"login": login, "password": "any"} if "login" in dict(form.fields) else {})
+            action = urllib.parse.urljoin(last.url, form.action)
+            hops += client.follow(client.request("POST", action, body=fields, navigation=True))
+        return hops
 
     def stop(self) -> None:
         if self.process.poll() is None:

@@ -1,0 +1,241 @@
+//! Renewals under way and just done, in the data all workers of one Envoy share: a refresh token is used
+//! once, by one request, whatever arrives beside it.
+//!
+//! Two things are kept. A bounded table says what became of the renewal of a state of a session: it runs,
+//! it failed and may be tried again, or this is the newer state, sealed as in its cookie, for whoever still
+//! sends the older one. And a set of refresh tokens that the provider replaced or refused: one of them is
+//! never sent again, also when the table has long forgotten the rest (a second use is taken for theft, RFC
+//! 9700 section 4.14.2).
+
+use super::Session;
+use crate::fault::Code;
+use crate::host::Host;
+use crate::secret::Secret;
+use crate::shared::{id_of, SharedSet, WhenFull};
+
+/// Refresh tokens that were replaced or refused, until their session would have ended.
+const SPENT: SharedSet =
+    SharedSet { name: "sso.spent", buckets: 4096, capacity: 64, when_full: WhenFull::Evict };
+
+/// 512 buckets of 64 KB: 32 MB at the most. Beyond that the entry that ends first makes room.
+const BUCKETS: u32 = 512;
+const BUCKET: usize = 64 << 10;
+
+/// id, until, kind, length of what follows.
+const HEAD: usize = 16 + 8 + 1 + 4;
+
+/// A state of a session that is to be renewed: a renewal changes at least one of what it is made of, a mere
+/// reseal of the cookie none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Id([u8; 16]);
+
+impl Id {
+    /// Of this state.
+    pub fn of(session: &Session) -> Self {
+        let token = session.tokens.refresh_token.as_ref().map(Secret::expose).unwrap_or_default();
+        Self(id_of(&format!("{}\0{}\0{}\0{token}", session.id, session.checked, session.renewed())))
+    }
+
+    fn key(self) -> String {
+        let [a, b, c, d, ..] = self.0;
+        format!("sso.renew.{:x}", u32::from_le_bytes([a, b, c, d]) % BUCKETS)
+    }
+}
+
+/// What is known of a renewal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing: whoever claims it does it.
+    Nothing,
+    /// Somebody does it.
+    Running,
+    /// It failed with this code and is not tried again before this time.
+    Failed(Option<Code>, u64),
+    /// The provider refused the token (`invalid_grant`): this state of the session goes on until then, since
+    /// another replica may just have renewed it.
+    Refused(u64),
+    /// The session ended meanwhile, for this reason.
+    Ended(Option<Code>),
+    /// The newer state, sealed.
+    Done(Vec<u8>),
+}
+
+impl State {
+    fn kind(&self) -> u8 {
+        match self {
+            State::Nothing => 0,
+            State::Running => 1,
+            State::Failed(..) => 2,
+            State::Refused(_) => 3,
+            State::Ended(_) => 4,
+            State::Done(_) => 5,
+        }
+    }
+
+    fn content(&self) -> &[u8] {
+        match self {
+            State::Failed(Some(code), _) | State::Ended(Some(code)) => code.as_str().as_bytes(),
+            State::Done(sealed) => sealed,
+            _ => &[],
+        }
+    }
+}
+
+/// What is known of it now.
+pub fn look(host: &dyn Host, id: Id, now: u64) -> State {
+    let (Some(bytes), _) = host.shared_get(&id.key()) else { return State::Nothing };
+    let state =
+        entries(&bytes).find(|entry| entry.id == id.0 && entry.until > now).map(|entry| entry.state());
+    state.unwrap_or(State::Nothing)
+}
+
+/// True for the one that is to do it, until then at the latest.
+pub fn claim(host: &dyn Host, id: Id, now: u64, until: u64) -> bool {
+    write(host, id, &State::Running, now, until, true)
+}
+
+/// Says what became of it, until then.
+pub fn settle(host: &dyn Host, id: Id, state: &State, now: u64, until: u64) {
+    write(host, id, state, now, until, false);
+}
+
+/// The token must not be sent again before its session would have ended.
+pub fn spend(host: &dyn Host, token: &Secret, until: u64) {
+    SPENT.insert(host, &id_of(token.expose()), until, host.now());
+}
+
+/// True where the token must not be sent again.
+pub fn is_spent(host: &dyn Host, token: &Secret, now: u64) -> bool {
+    SPENT.contains(host, &id_of(token.expose()), now)
+}
+
+fn write(host: &dyn Host, id: Id, state: &State, now: u64, until: u64, only_new: bool) -> bool {
+    let key = id.key();
+    for _ in 0..32 {
+        let (bytes, cas) = host.shared_get(&key);
+        let bytes = bytes.unwrap_or_default();
+        let mut kept: Vec<Entry<'_>> = entries(&bytes).filter(|entry| entry.until > now).collect();
+        if only_new && kept.iter().any(|entry| entry.id == id.0) {
+            return false;
+        }
+        kept.retain(|entry| entry.id != id.0);
+        kept.sort_by_key(|entry| std::cmp::Reverse(entry.until));
+        let mut written = Vec::new();
+        let own = Entry { id: &id.0, until, kind: state.kind(), content: state.content() };
+        for entry in std::iter::once(&own).chain(&kept) {
+            if written.len() + HEAD + entry.content.len() <= BUCKET {
+                entry.write(&mut written);
+            }
+        }
+        if host.shared_set(&key, &written, cas) {
+            return true;
+        }
+    }
+    false
+}
+
+struct Entry<'a> {
+    id: &'a [u8],
+    until: u64,
+    kind: u8,
+    content: &'a [u8],
+}
+
+impl Entry<'_> {
+    fn state(&self) -> State {
+        let code = || {
+            let text = std::str::from_utf8(self.content).unwrap_or_default();
+            Code::ALL.into_iter().find(|code| code.as_str() == text)
+        };
+        match self.kind {
+            1 => State::Running,
+            2 => State::Failed(code(), self.until),
+            3 => State::Refused(self.until),
+            4 => State::Ended(code()),
+            5 => State::Done(self.content.to_vec()),
+            _ => State::Nothing,
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.id);
+        out.extend_from_slice(&self.until.to_le_bytes());
+        out.push(self.kind);
+        out.extend_from_slice(&(self.content.len() as u32).to_le_bytes());
+        out.extend_from_slice(self.content);
+    }
+}
+
+fn entries(mut bytes: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+    std::iter::from_fn(move || {
+        let (head, rest) = bytes.split_at_checked(HEAD)?;
+        let (id, head) = head.split_at_checked(16)?;
+        let (until, head) = head.split_at_checked(8)?;
+        let (kind, length) = head.split_first()?;
+        let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
+        let (content, rest) = rest.split_at_checked(length)?;
+        bytes = rest;
+        Some(Entry { id, until: u64::from_le_bytes(until.try_into().ok()?), kind: *kind, content })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TestHost, START};
+
+    fn id(n: u8) -> Id {
+        Id([n; 16])
+    }
+
+    #[test]
+    fn one_of_all_workers_claims_a_renewal_and_all_learn_what_became_of_it() {
+        let host = TestHost::new();
+        let other = host.worker();
+        let later = START + 1000;
+        assert_eq!(look(&*host, id(1), START), State::Nothing);
+        assert!(claim(&*host, id(1), START, later));
+        assert!(!claim(&*other, id(1), START, later));
+        assert!(claim(&*other, id(2), START, later), "another session's");
+        assert_eq!(look(&*other, id(1), START), State::Running);
+        assert!(claim(&*other, id(1), later, later + 1), "whoever claimed it died");
+        for state in [
+            State::Done(b"sealed".to_vec()),
+            State::Failed(Some(Code::IdpTimeout), later),
+            State::Refused(later),
+            State::Ended(Some(Code::UserInactive)),
+        ] {
+            settle(&*other, id(1), &state, START, later);
+            assert_eq!(look(&*host, id(1), START), state);
+            assert_eq!(look(&*host, id(1), later), State::Nothing);
+            assert_eq!(look(&*host, id(2), START), State::Running);
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_ends_first_makes_room() {
+        let host = TestHost::new();
+        // All in one bucket.
+        let id = |n: u16| Id([0, 0, 0, 0, n as u8, (n >> 8) as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let sealed = State::Done(vec![7; 4000]);
+        for n in 0..100u16 {
+            settle(&*host, id(n), &sealed, START, START + 1000 + u64::from(n));
+        }
+        let (bytes, _) = host.shared_get(&id(0).key());
+        assert!(bytes.unwrap().len() <= BUCKET);
+        assert_eq!(look(&*host, id(99), START), sealed);
+        assert_eq!(look(&*host, id(0), START), State::Nothing);
+        assert!((85..100).all(|n| look(&*host, id(n), START) == sealed));
+    }
+
+    #[test]
+    fn a_spent_token_stays_spent_until_its_session_ends() {
+        let host = TestHost::new();
+        let token = Secret::new("rt".to_owned());
+        assert!(!is_spent(&*host, &token, START));
+        spend(&*host, &token, START + 5);
+        assert!(is_spent(&*host.worker(), &token, START));
+        assert!(!is_spent(&*host, &Secret::new("other".to_owned()), START));
+        assert!(!is_spent(&*host, &token, START + 5));
+    }
+}

@@ -1,0 +1,269 @@
+"""Sessions that are renewed with a refresh token, at the certified provider with rotation and reuse detection."""
+
+import concurrent.futures
+import time
+
+import pytest
+
+from harness.client import Client
+from harness.expect import refused, session_cookies
+from harness.idp import DROP
+from harness.net import eventually
+from harness.provider import OidcProvider
+from harness.world import World
+
+ORIGIN = "https://acme.app.test"
+PEOPLE = {"ada": {"email": "ada@acme.com", "email_verified": True, "name": "Ada", "groups": ["lakehouse-admins"]}}
+
+
+class Setting:
+    """A provider, and Envoys in front of one application."""
+
+    def __init__(self, make_world, name: str, replicas: int = 1, ttl: int = 3600, session=None, forward=None, **envoy):
+        self.provider = OidcProvider([{
+            "client_id": "lakehouse", "client_secret": "the secret of the client",
+            "grant_types": ["authorization_code", "refresh_token"],
+            "redirect_uris": [f"{ORIGIN}/sso/oidc/consume?u=acme"]}], PEOPLE, ttl=ttl)
+        self.worlds = [self._world(make_world(f"{name}-{n}", session=session, **envoy), forward) for n in range(replicas)]
+
+    def _world(self, world: World, forward) -> World:
+        account = world.account("acme", {"forward": forward} if forward else None,
+                                discovery=f"{self.provider.issuer}/.well-known/openid-configuration",
+                                scope=["openid", "email", "profile", "offline_access"],
+                                authorization_params={"prompt": "consent"})
+        assert account.origin == ORIGIN
+        world.clusters["provider"] = self.provider.port
+        world.cluster_table = {f"127.0.0.1:{self.provider.port}": "provider"}
+        world.start()
+        return world
+
+    def client(self, replica: int = 0) -> Client:
+        return Client({"acme.app.test": self.worlds[replica].port, "127.0.0.1": self.provider.port})
+
+    def signed_in(self) -> dict[str, str]:
+        """The cookies of a new session."""
+        client = self.client()
+        hops = self.provider.login(client, f"{ORIGIN}/reports", "ada")
+        assert hops[-1].status == 200 and hops[-1].url.startswith(ORIGIN), hops
+        return session_cookies(client)
+
+    def ask(self, cookies: dict[str, str], replica: int = 0):
+        """A request with exactly these cookies."""
+        header = "; ".join(f"{name}={value}" for name, value in cookies.items())
+        return self.client(replica).get(f"{ORIGIN}/who", headers={"cookie": header})
+
+    def passes(self, cookies: dict[str, str], replica: int = 0) -> dict[str, str]:
+        """The cookies afterwards."""
+        reply = self.ask(cookies, replica)
+        assert reply.status == 200 and reply.seen()["x-sso-user"] == ["ada@acme.com"], reply
+        assert "cookie" not in reply.seen()
+        return cookies | {cookie.name: cookie.value for cookie in reply.set}
+
+    def seen(self) -> tuple[int, int]:
+        """Refreshes that the provider granted and refused."""
+        seen = self.provider.test("seen")
+        return seen["refreshed"], seen["refused"]
+
+
+@pytest.fixture(scope="module")
+def setting(make_world):
+    settings = []
+
+    def make(*arguments, **options) -> Setting:
+        settings.append(Setting(make_world, *arguments, **options))
+        return settings[-1]
+
+    yield make
+    for one in settings:
+        one.provider.stop()
+
+
+def renewed(setting: Setting, cookies: dict[str, str], replica: int = 0) -> dict[str, str]:
+    """Uses the session until it has been renewed once more."""
+    before = setting.seen()
+    while setting.seen() == before:
+        cookies = setting.passes(cookies, replica)
+        time.sleep(0.1)
+    assert setting.seen() == (before[0] + 1, before[1])
+    return setting.passes(cookies, replica)
+
+
+def at_once(setting: Setting, cookies: dict[str, str], replicas: list[int]):
+    """Starts as many requests; the futures of their answers."""
+    pool = concurrent.futures.ThreadPoolExecutor(len(replicas))
+    return [pool.submit(setting.ask, cookies, replica) for replica in replicas]
+
+
+def answered(world: World) -> int:
+    return world.envoy.stats(r"^http\.in\.downstream_rq_2xx$").get("http.in.downstream_rq_2xx", 0)
+
+
+def active(world: World) -> int:
+    return world.envoy.stats(r"^http\.in\.downstream_rq_active$")["http.in.downstream_rq_active"]
+
+
+def test_fifty_requests_beside_a_renewal_are_one_refresh_and_nobody_is_signed_out(setting):
+    """Four workers. The session is in use: requests go on with it while the provider takes its time."""
+    here = setting("busy", session={"recheck": "8s"}, concurrency=4)
+    (world,) = here.worlds
+    cookies = here.signed_in()
+    here.provider.test("hold")
+    first = []
+    while not here.provider.test("seen")["pending"]:
+        # Whoever claims the renewal waits for it; everybody else passes.
+        first += at_once(here, cookies, [0])
+        time.sleep(0.2)
+    futures = at_once(here, cookies, [0] * 50)
+    # All of them are in before the provider has answered: either passed already, or waiting.
+    eventually(lambda: sum(f.done() for f in futures) + active(world) >= 50, what="fifty requests at Envoy")
+    assert here.provider.test("seen")["pending"] == 1
+    here.provider.test("release")
+    replies = [future.result() for future in [*first, *futures]]
+    assert [reply.status for reply in replies] == [200] * len(replies), replies
+    assert here.seen() == (1, 0)
+    # Every copy of the old cookie leads to the new state, on every worker, and gets its cookie.
+    time.sleep(0.3)  # a worker beside a renewal looks again after 200 ms
+    late = [future.result() for future in at_once(here, cookies, [0] * 20)]
+    assert all(reply.status == 200 and reply.set for reply in late), late
+    # The family of tokens is whole: it can be renewed again.
+    renewed(here, {cookie.name: cookie.value for cookie in late[0].set})
+    assert here.seen()[1] == 0
+
+
+def test_fifty_requests_that_must_wait_wait_for_one_refresh(setting):
+    """Four workers. Nobody was there when the access token expired, and the application gets it."""
+    here = setting("idle", ttl=12, concurrency=4, forward={"access_token": "authorization"})
+    (world,) = here.worlds
+    cookies = here.signed_in()
+    old = here.ask(cookies).seen()["authorization"]
+    begun = time.monotonic()
+    eventually(lambda: time.monotonic() - begun > 13, what="the end of the access token")
+    here.provider.test("hold")
+    futures = at_once(here, cookies, [0] * 50)
+    eventually(lambda: active(world) >= 50, what="fifty requests that wait")
+    eventually(lambda: here.provider.test("seen")["pending"] == 1, what="the one refresh")
+    assert not any(future.done() for future in futures)
+    here.provider.test("release")
+    replies = [future.result() for future in futures]
+    assert [reply.status for reply in replies] == [200] * 50, replies
+    tokens = {tuple(reply.seen()["authorization"]) for reply in replies}
+    assert len(tokens) == 1 and tokens != {tuple(old)}, "each has the new token, none the old"
+    assert here.seen() == (1, 0)
+    assert sum(bool(reply.set) for reply in replies) == 50, "whichever answer the browser reads last has the cookie"
+
+
+def test_a_browser_that_goes_away_does_not_take_the_new_tokens_along(setting):
+    here = setting("gone", session={"recheck": "1s"}, concurrency=2)
+    cookies = here.signed_in()
+    here.provider.test("hold")
+    time.sleep(2.2)
+
+    def impatient():
+        try:
+            here.client().get(f"{ORIGIN}/who", timeout=0.5,
+                              headers={"cookie": "; ".join(f"{n}={v}" for n, v in cookies.items())})
+        except OSError:
+            pass
+
+    impatient()
+    eventually(lambda: here.provider.test("seen")["pending"] == 1, what="the refresh")
+    eventually(lambda: active(here.worlds[0]) == 0, what="the end of the request")
+    here.provider.test("release")
+    eventually(lambda: here.seen()[0] == 1, what="its answer")
+    cookies = here.passes(cookies)
+    cookies = renewed(here, cookies)
+    assert here.seen()[1] == 0
+
+
+def test_what_the_provider_has_revoked_ends(setting):
+    """Somebody else used the refresh token: the provider revokes all of them."""
+    here = setting("revoked", 2, session={"recheck": "1s"}, concurrency=2)
+    cookies = here.signed_in()
+    stolen = dict(cookies)
+    newer = renewed(here, cookies)
+    time.sleep(2.5)
+    here.passes(stolen, 1)
+    assert here.seen()[1] == 1, "a second use"
+    reply = eventually(lambda: (reply := here.ask(newer)).status != 200 and reply, 40, every=0.5, what="the end")
+    refused(reply, "session_expired")
+    refused(here.ask(stolen, 1), "session_expired")
+    assert any(e.get("event") == "logout" and e["reason"] == "invalid_grant" for e in here.worlds[0].envoy.events())
+    assert here.provider.login(here.client(), f"{ORIGIN}/reports", "ada")[-1].status == 200
+
+
+def test_a_provider_that_is_down_signs_nobody_out(setting):
+    here = setting("down", session={"recheck": "2s"}, concurrency=2)
+    cookies = renewed(here, here.signed_in())
+    here.provider.stop()
+    events = here.worlds[0].envoy.events
+    eventually(lambda: here.passes(cookies) and any(e.get("event") == "renewal" for e in events()), 30, every=0.3,
+               what="a renewal that failed")
+    (line, *_) = [e for e in events() if e.get("event") == "renewal"]
+    assert line["code"] == "idp_unavailable" and line["outcome"] == "failed", line
+    here.passes(cookies)
+
+
+def test_past_the_grace_of_a_dead_provider_requests_are_told(setting):
+    here = setting("dead", session={"recheck": "1s", "recheck_grace": "2s"}, concurrency=1)
+    cookies = here.signed_in()
+    here.provider.stop()
+    reply = eventually(lambda: (reply := here.ask(cookies)).status != 200 and reply, 30, every=0.2, what="the end of the grace")
+    refused(reply, "idp_unavailable")
+
+
+def test_two_replicas_one_after_the_other(setting):
+    here = setting("replicas", 2, session={"recheck": "2s"}, concurrency=2)
+    cookies = here.signed_in()
+    for replica in (1, 0, 1, 0):
+        cookies = renewed(here, cookies, replica)
+        here.passes(cookies, 1 - replica)
+    assert here.seen() == (4, 0)
+
+
+def test_a_second_use_at_another_replica_signs_nobody_out_at_once(setting):
+    """What a stateless design cannot prevent: requests of one moment that reach two replicas, both past due. The
+    provider takes the second use for theft; all requests pass, and the person signs in again at the session's next
+    renewal."""
+    here = setting("race", 2, session={"recheck": "2s"}, concurrency=2)
+    cookies = here.signed_in()
+    time.sleep(4.5)
+    first, second = ([future.result() for future in at_once(here, cookies, [replica] * 25)] for replica in (0, 1))
+    assert [reply.status for reply in [*first, *second]] == [200] * 50, [*first, *second]
+    assert here.seen() == (1, 1), "one use by each replica, whatever arrived beside it"
+    assert all(reply.set for reply in first) and not any(reply.set for reply in second), "only the winner sets its cookie"
+    later = {cookie.name: cookie.value for cookie in first[0].set}
+    for replica in (0, 1):
+        here.passes(later, replica)
+
+
+def test_large_tokens_are_split_over_cookies_and_come_back(make_world):
+    """The scriptable provider: an access token of 4 KB and an ID token of 4 KB."""
+    size = 4000
+    world = make_world("large-tokens", session={"recheck": "2s"})
+    account = world.account("acme", {"forward": {"access_token": "x-token"}}, scope=["openid", "email", "offline_access"])
+    account.idp.person |= {"filler": "f" * (size * 3 // 4)}
+    account.idp.change("token", access_token="a" * size).change("claims", at_hash=DROP)
+    world.start()
+    client = account.signed_in("/who")
+    cookies = session_cookies(client)
+    assert len(cookies) >= 3 and all(len(name) + len(value) < 4096 for name, value in cookies.items()), cookies
+    begun = account.idp.count("token")
+    eventually(lambda: client.get(account.url("/who")).status == 200 and account.idp.count("token") > begun, every=0.2,
+               what="a renewal")
+    reply = client.get(account.url("/who"))
+    assert reply.seen()["x-token"] == ["Bearer " + "a" * size]
+    assert "cookie" not in reply.seen()
+
+
+def test_a_session_that_cannot_fit_is_an_answer_and_no_loop(make_world):
+    world = make_world("too-large")
+    account = world.account("acme", {"forward": {"access_token": "x-token"}})
+    account.idp.change("token", access_token="a" * 13_000).change("claims", at_hash=DROP)
+    world.start()
+    client = account.client()
+    hops = client.login(account.url("/reports"))
+    assert len(hops) <= 4
+    refused(hops[-1], "not_ready")
+    assert "aaaa" not in world.envoy.log_text()
+    account.idp.reset()
+    assert client.login(account.url("/reports"))[-1].status == 200
