@@ -11,7 +11,7 @@ from harness.expect import refused, signed_in, signed_out
 from harness.idp import Fault
 from harness.net import eventually
 from harness.saml import SamlAccount, key
-from harness.saml_forge import DSIG, MD, POST, REDIRECT, SAMLP, Spec
+from harness.saml_forge import DSIG, MD, POST, REDIRECT, SAMLP, Key, Spec
 
 NAMES = {"md": MD, "ds": DSIG}
 
@@ -28,6 +28,12 @@ def world(make_world):
     for code in ("url", "rolled", "down", "late", "bad"):
         account = SamlAccount(world, code, sso_url=None, issuer=None, certificates=None)
         account.settings["metadata_url"] = account.saml.entity
+    checked = SamlAccount(world, "checked", {
+        "directory": {"static": {"users": [{"username": "ada", "email": "ada@acme.com", "roles": ["account_admin"]}]}},
+        "password": {"mode": "disabled", "admin_roles": ["account_admin"]}}, sso_url=None, issuer=None, certificates=None)
+    checked.settings["metadata_url"] = checked.saml.entity
+    checked.saml.key = Key("expired", days=-1)
+    checked.saml.published = [checked.saml.key]
     world.accounts["late"].saml.faults["metadata"] = Fault(status=503, body=b"")
     world.accounts["bad"].saml.document = "<html>not found</html>"
     world.start()
@@ -160,3 +166,26 @@ def test_what_is_no_metadata_is_named_in_the_log(world):
     account = world.accounts["bad"]
     refused(account.client().browse(account.url("/reports")), "idp_unavailable", "idp_invalid_answer")
     assert "not SAML metadata" in account.world.envoy.log_text()
+
+
+def test_the_administrators_check_says_how_it_stands(world):
+    account = world.accounts["checked"]
+    client = account.signed_in()
+    checks = {one["name"]: one for one in client.get(account.url("/sso/admin/check")).json()["checks"]}
+
+    def said(part):
+        found = [one["detail"] for name, one in checks.items() if part in name]
+        assert found, checks
+        return " ".join(found)
+
+    assert account.saml.entity in said("metadata") and account.saml.entity in said("issuer")
+    assert "warning" in said("certificate") and "expired" in said("certificate")
+    assert account.acs in str(checks) and account.slo in str(checks)
+    assert "worked at" in said("last sign-in")
+    # The next refusal is there with its reason, for administrators alone.
+    stranger = account.client()
+    request = account.begin(stranger)
+    page = refused(account.post(stranger, account.answer(request, restrictions=""), request.relay_state), "assertion_invalid")
+    assert "AudienceRestriction" not in page.text
+    assert "set the audience" in client.get(account.url("/sso/admin/check")).text
+    refused(stranger.get(account.url("/sso/admin/check")), "login_required")
