@@ -216,10 +216,15 @@ def test_who_does_not_get_in(world, code, changes, expected):
 
 
 def test_the_session_ends_when_the_idps_does(world, acme):
-    client = acme.signed_in(authn={"SessionNotOnOrAfter": at(3)})
-    signed_in(client, acme)
+    for life in (3, 10, 30, 90):  # however slow the machine is, one of them is seen alive
+        try:
+            client = acme.signed_in(authn={"SessionNotOnOrAfter": at(life)})
+            signed_in(client, acme)
+            break
+        except AssertionError:
+            assert life < 90
     longer = acme.signed_in(authn={"SessionNotOnOrAfter": at(3600)})
-    eventually(lambda: client.get(acme.url("/who")).status == 401, 20, what="the end of the session")
+    eventually(lambda: client.get(acme.url("/who")).status == 401, life + 20, what="the end of the session")
     signed_in(longer, acme)
 
 
