@@ -74,6 +74,11 @@ fn name(cookies: &Cookies, state: &str) -> String {
     format!("{}-flow-{handle}", cookies.name)
 }
 
+/// The name of its `Lax` twin.
+fn twin(own: &str) -> String {
+    format!("{own}-lax")
+}
+
 impl Flow {
     /// The `set-cookie` values that begin this login: its own, and the end of those that are too many.
     /// `cross_site`: the answer comes as a cross-site POST, which carries no `Lax` cookie.
@@ -94,8 +99,14 @@ impl Flow {
         let attributes =
             cookie::Attributes { cookies: &config.cookies, same_site, max_age: Some(LIFETIME / 1000) };
         let own = name(&config.cookies, &self.state);
-        let mut list = surplus(config, head, host.now(), own.len() + sealed.len());
+        let copies = if same_site == SameSite::None { 2 } else { 1 };
+        let mut list = surplus(config, head, host.now(), copies, copies * (own.len() + sealed.len()));
         list.push(cookie::set(&own, &sealed, attributes));
+        if same_site == SameSite::None {
+            // For browsers that keep no such cookie: its twin comes with the bounce.
+            let attributes = cookie::Attributes { same_site: SameSite::Lax, ..attributes };
+            list.push(cookie::set(&twin(&own), &sealed, attributes));
+        }
         Ok(list)
     }
 
@@ -106,11 +117,12 @@ impl Flow {
         account: &str,
         head: &Head,
         state: &str,
-    ) -> Result<(Self, String), Fault> {
+    ) -> Result<(Self, Vec<String>), Fault> {
         let unknown = |why: &str| Fault::new(Code::StateUnknown, format!("state: {why}"));
         let own = name(&config.cookies, state);
+        let twin = twin(&own);
         let jar = head.jar(&config.cookies);
-        let mut sealed = jar.named(own.as_bytes());
+        let mut sealed = jar.named(own.as_bytes()).chain(jar.named(twin.as_bytes()));
         let text = sealed.next().ok_or_else(|| unknown("this browser has no login with it in progress"))?;
         if sealed.any(|other| other != text) {
             return Err(unknown("two flow cookies of one name"));
@@ -138,19 +150,22 @@ impl Flow {
         {
             return Err(unknown("it was used already"));
         }
-        Ok((flow, cookie::delete(&own, &config.cookies)))
+        let sent = [&own, &twin].into_iter().filter(|name| jar.named(name.as_bytes()).next().is_some());
+        let forget = sent.map(|name| cookie::delete(name, &config.cookies)).collect();
+        Ok((flow, forget))
     }
 }
 
 /// True where this browser sent any cookie of a login with this state, opened or not.
 pub fn is_in_progress(config: &Config, head: &Head, state: &str) -> bool {
     let own = name(&config.cookies, state);
-    let found = head.jar(&config.cookies).named(own.as_bytes()).next().is_some();
+    let jar = head.jar(&config.cookies);
+    let found = jar.named(own.as_bytes()).chain(jar.named(twin(&own).as_bytes())).next().is_some();
     found
 }
 
-/// Deletes flow cookies that are over, and the oldest until one more has room.
-fn surplus(config: &Config, head: &Head, now: u64, more: usize) -> Vec<String> {
+/// Deletes flow cookies that are over, and the oldest until so many more with so many bytes have room.
+fn surplus(config: &Config, head: &Head, now: u64, more: usize, more_bytes: usize) -> Vec<String> {
     let prefix = format!("{}-flow-", config.cookies.name);
     let jar = head.jar(&config.cookies);
     let mut live: Vec<(u64, usize, &[u8])> = Vec::new();
@@ -171,10 +186,10 @@ fn surplus(config: &Config, head: &Head, now: u64, more: usize) -> Vec<String> {
         }
     }
     live.sort_by_key(|(started, ..)| std::cmp::Reverse(*started));
-    let mut bytes = more;
+    let mut bytes = more_bytes;
     for (i, (_, size, name)) in live.iter().enumerate() {
         bytes += size;
-        if i + 1 >= MAX_FLOWS || bytes > MAX_BYTES {
+        if i + more >= MAX_FLOWS || bytes > MAX_BYTES {
             over.push(name);
         }
     }

@@ -94,7 +94,7 @@ async fn finish_login(ask: &Ask, asked: &Asked, parameters: &[u8]) -> Result<Ans
             asked.refuse_login(&fault, &flow.return_to)
         }
     };
-    Ok(answer.with_cookie(&forget))
+    Ok(forget.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
 }
 
 async fn complete(
@@ -228,7 +228,7 @@ pub fn form_post(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
     let mut fields = pairs;
     fields.push((BOUNCED.into(), "1".into()));
     let action = String::from_utf8_lossy(asked.head.target()).into_owned();
-    let form = crate::pages::AutoSubmit { action, fields };
+    let form = crate::pages::AutoSubmit { action, fields, ..Default::default() };
     Ruling::Answer(
         crate::pages::auto_submit(&asked.page_context(), &form).unwrap_or_else(|fault| asked.refuse(&fault)),
     )

@@ -88,7 +88,7 @@ pub(super) async fn start_login(
         nonce: request.id.clone(),
         verifier: String::new(),
         return_to: target,
-        redirect_uri: own.acs_url.clone(),
+        redirect_uri: String::new(),
         started: ask.now(),
         extras,
     };
@@ -96,7 +96,8 @@ pub(super) async fn start_login(
         SamlBinding::Redirect => Answer::redirect(&request.redirect(&settings, &flow.state)?),
         SamlBinding::Post => {
             let fields = request.post(&settings, &flow.state)?;
-            let form = pages::AutoSubmit { action: sso_url.as_str().to_owned(), fields };
+            let form =
+                pages::AutoSubmit { action: sso_url.as_str().to_owned(), fields, ..Default::default() };
             pages::auto_submit(&asked.page_context(), &form)?
         }
     };
@@ -157,6 +158,9 @@ impl Form {
     }
 
     fn bounce(&self, asked: &Asked) -> Result<Answer, Fault> {
+        // Chromium holds a page's `form-action` against redirects too: to an IdP where a login starts over.
+        let idps = asked.site.iter().flat_map(|site| site.idps.values());
+        let onward = idps.filter_map(|idp| idp.known_sso_url()).map(String::from).collect();
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let form = pages::AutoSubmit {
             action: String::from_utf8_lossy(asked.head.target()).into_owned(),
@@ -165,9 +169,9 @@ impl Form {
                 field("RelayState", &self.relay_state),
                 field(BOUNCED, "1"),
             ],
+            onward,
         };
-        // Under no-referrer a form's `Origin` is null, and the POST could not be told from a foreign one.
-        Ok(pages::auto_submit(&asked.page_context(), &form)?.set_header("referrer-policy", "same-origin"))
+        pages::auto_submit(&asked.page_context(), &form)
     }
 }
 
@@ -184,7 +188,7 @@ async fn finish_login(ask: &Ask, asked: &Asked, form: Form, in_progress: bool) -
         Ok(answer) => answer,
         Err(fault) => refused(ask, asked, &site, &flow.provider, &fault, &flow.return_to),
     };
-    Ok(answer.with_cookie(&forget))
+    Ok(forget.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
 }
 
 /// The answer to an AuthnRequest of ours, in the browser that was sent with it.
@@ -289,7 +293,7 @@ async fn accept(
         nonce: String::new(),
         verifier: String::new(),
         return_to: target,
-        redirect_uri: own.acs_url,
+        redirect_uri: String::new(),
         started: ask.now(),
         extras: Extras::default(),
     };

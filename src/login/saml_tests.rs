@@ -175,10 +175,37 @@ fn a_browser_that_drops_the_cookie_of_a_cross_site_post_bounces() {
     let login = begin(&mut browser);
     let cookies = std::mem::take(&mut browser.cookies);
     let page = post(&mut browser, &answer(&login.id).write(), &login.relay_state);
-    assert_eq!(page.answer.as_ref().unwrap().header("referrer-policy"), Some("same-origin"));
+    // Under no-referrer a form's `Origin` is null, and the POST could not be told from a foreign one.
+    assert_eq!(page.answer.as_ref().unwrap().header("referrer-policy"), Some("strict-origin"));
     browser.cookies = cookies;
     let seen = bounced(&mut browser, &page);
     assert_eq!((seen.status(), seen.location()), (302, "/reports?q=1"));
+}
+
+#[test]
+fn a_browser_that_knows_no_same_site_none_has_the_twin() {
+    let (_, _, mut browser) = filter(json!({}));
+    let seen = browser.get("/reports?q=1", &mut nobody);
+    let answer_headers = seen.answer.as_ref().unwrap().headers.clone();
+    let kinds: Vec<bool> = answer_headers
+        .iter()
+        .filter(|(name, _)| name == "set-cookie")
+        .map(|(_, value)| value.contains("SameSite=None"))
+        .collect();
+    assert_eq!(kinds, [true, false]);
+    let login = begun(&seen);
+    browser.cookies.retain(|(name, _)| name.ends_with("-lax"));
+    let lax = std::mem::take(&mut browser.cookies);
+    assert_eq!(lax.len(), 1);
+    let page = post(&mut browser, &answer(&login.id).write(), &login.relay_state);
+    browser.cookies = lax;
+    let seen = bounced(&mut browser, &page);
+    assert_eq!((seen.status(), seen.location()), (302, "/reports?q=1"));
+    assert!(
+        !browser.cookies.iter().any(|(name, _)| name.contains("-flow-")),
+        "used up: {:?}",
+        browser.cookies
+    );
 }
 
 #[test]

@@ -261,7 +261,7 @@ fn leave(
         SamlBinding::Redirect => Ok(Answer::redirect(&message.redirect(to, relay_state, signer)?)),
         SamlBinding::Post => {
             let fields = message.post(relay_state, signer)?;
-            let form = pages::AutoSubmit { action: to.as_str().to_owned(), fields };
+            let form = pages::AutoSubmit { action: to.as_str().to_owned(), fields, ..Default::default() };
             pages::auto_submit(&asked.page_context(), &form)
         }
     }

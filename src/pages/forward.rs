@@ -14,6 +14,8 @@ pub struct AutoSubmit {
     pub action: String,
     /// Its fields.
     pub fields: Vec<(String, String)>,
+    /// Where its answer may send the browser on to, beside this origin and hosts over HTTPS.
+    pub onward: Vec<String>,
 }
 
 /// The page with the form. Without JavaScript its button does the same.
@@ -29,7 +31,7 @@ pub fn auto_submit(context: &Context<'_>, form: &AutoSubmit) -> Result<Answer, F
         body.hidden(name, value);
     }
     body.element("<button class=\"go\">", texts.get("action.continue"), "</button></form>");
-    let targets = [action];
+    let targets: Vec<String> = form.onward.iter().cloned().chain([action]).collect();
     let page = Page {
         status: 200,
         code: "continue",

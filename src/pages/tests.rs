@@ -164,7 +164,8 @@ fn every_page(pages: &raw::Pages, x: &str, url: &str) -> Vec<(&'static str, Answ
         links: vec![(s(), url.into())],
         progress: Some(s()),
     };
-    let form = AutoSubmit { action: "https://idp.example/post".into(), fields: fields() };
+    let form =
+        AutoSubmit { action: "https://idp.example/post".into(), fields: fields(), ..AutoSubmit::default() };
     vec![
         ("refusal", refusal(&Fault::new(Code::IdentityMissing, "DETAIL").about(x), &context)),
         ("sign_in", sign_in(&context, &offer)),
@@ -230,7 +231,7 @@ fn links_and_forms_lead_only_where_they_may() {
         assert_eq!(hrefs(&answer).iter().any(|url| url == "https://a.example/go"), expected, "{name}");
     }
     let pages = settings("Ada");
-    let form = AutoSubmit { action: "javascript:alert(1)".into(), fields: vec![] };
+    let form = AutoSubmit { action: "javascript:alert(1)".into(), fields: vec![], ..AutoSubmit::default() };
     assert!(auto_submit(&Context::new(&pages, "r", true), &form).is_err());
 }
 
@@ -368,7 +369,7 @@ fn the_policy_lets_forms_reach_what_they_must() {
     let pages = raw::Pages::default();
     let context = Context::new(&pages, "r", true);
     let policy = |action: &str| {
-        let form = AutoSubmit { action: action.into(), fields: vec![] };
+        let form = AutoSubmit { action: action.into(), fields: vec![], ..AutoSubmit::default() };
         auto_submit(&context, &form).unwrap().header("content-security-policy").unwrap().to_owned()
     };
     assert!(policy("https://idp.example/x").ends_with("form-action 'self' https:"));

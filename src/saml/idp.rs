@@ -79,6 +79,14 @@ impl Idp {
         self.saml.issuer.clone().or_else(|| self.metadata.current().map(|theirs| theirs.entity_id.clone()))
     }
 
+    /// Where an AuthnRequest goes, if it is known without asking anybody.
+    pub fn known_sso_url(&self) -> Option<Url> {
+        let theirs = self.metadata.current();
+        let by_metadata =
+            || theirs.and_then(|theirs| theirs.sso_redirect.clone().or(theirs.sso_post.clone()));
+        self.saml.sso_url.clone().or_else(by_metadata)
+    }
+
     /// What there is to go by; their metadata is fetched where it is needed and not there yet.
     pub async fn facts(&self, ask: &Ask) -> Result<Facts, Fault> {
         let complete =
