@@ -88,7 +88,6 @@ def test_in_and_out_through_the_providers_form(worlds, browser, kind, binding):
     browser.wait(lambda b: b.url.startswith(world.simple.url) and "password" in b.driver.page_source, "the form again")
 
 
-@pytest.mark.xfail(strict=True, reason="the bounce's form-action keeps Chromium from a provider on plain HTTP")
 @pytest.mark.parametrize("kind", KINDS)
 def test_begun_at_the_provider(worlds, browser, kind):
     """Its dashboard's link: the unsolicited response starts a login of the filter's own, which is silent."""
