@@ -11,7 +11,7 @@ from saml2.saml import NameID
 
 from harness.expect import refused, session_cookies, signed_in, signed_out
 from harness.pysaml import BINDINGS, SIGNATURES, PySaml
-from harness.saml import SamlAccount, deflate, form_of, key, message
+from harness.saml import SamlAccount, deflate, fits_the_schema, form_of, key, message
 from harness.saml_forge import at
 
 WAYS = ["redirect", "post"]
@@ -73,6 +73,7 @@ def test_signing_out_here_signs_out_at_the_provider(world, pysaml, way):
     reply = client.browse(account.url("/sso/logout"))
     asked = message(reply)
     assert asked.name == "SAMLRequest" and asked.url == account.saml.slo and asked.binding == way and asked.signed
+    fits_the_schema(asked.text)
     # The session is over before the browser leaves, for captured copies too.
     signed_out(client, account)
     thief = account.client()
@@ -153,6 +154,7 @@ def test_pysaml2_ends_a_session(world, pysaml, way):
     answer = message(reply)
     assert answer.name == "SAMLResponse" and answer.url == account.saml.slo and answer.binding == way
     assert answer.relay_state == "relay" and answer.signed
+    fits_the_schema(answer.text)
     fields = dict(urllib.parse.parse_qsl(answer.query))
     raw = fields["SAMLResponse"] if way == "redirect" else base64.b64encode(answer.text.encode()).decode()
     read = idp.parse_logout_request_response(raw, BINDINGS[way])

@@ -25,7 +25,7 @@ def world(make_world):
     SamlAccount(world, "full", signing=ours, decryption=ours, slo_url="https://full.saml.idp.test/saml/slo")
     SamlAccount(world, "bare")
     SamlAccount(world, "paths", {"paths": {"saml_callback": "/api/saml/{code}/acs", "saml_metadata": "/api/saml/{code}/metadata"}})
-    for code in ("url", "rolled", "down", "late", "bad"):
+    for code in ("url", "rolled", "down", "late", "bad", "slow"):
         account = SamlAccount(world, code, sso_url=None, issuer=None, certificates=None)
         account.settings["metadata_url"] = account.saml.entity
     checked = SamlAccount(world, "checked", {
@@ -35,6 +35,8 @@ def world(make_world):
     checked.saml.key = Key("expired", days=-1)
     checked.saml.published = [checked.saml.key]
     world.accounts["late"].saml.faults["metadata"] = Fault(status=503, body=b"")
+    world.accounts["slow"].settings["timeout"] = "500ms"
+    world.accounts["slow"].saml.faults["metadata"] = Fault(delay=20)
     world.accounts["bad"].saml.document = "<html>not found</html>"
     world.start()
     return world
@@ -74,6 +76,18 @@ def test_ours_without_keys_and_logout(world):
     role = read(account.client().get(account.entity)).find("md:SPSSODescriptor", NAMES)
     assert role.get("AuthnRequestsSigned") == "false"
     assert role.findall("md:KeyDescriptor", NAMES) == [] == role.findall("md:SingleLogoutService", NAMES)
+
+
+@pytest.mark.parametrize("code", ["full", "bare", "paths"])
+def test_ours_fits_the_schema(world, code):
+    """By the OASIS schemas that SimpleSAMLphp brings."""
+    account = world.accounts[code]
+    where = "/api/saml/paths/metadata" if code == "paths" else f"/sso/saml/metadata?u={code}"
+    schema = etree.XMLSchema(etree.parse("/usr/share/simplesamlphp/schemas/saml-schema-metadata-2.0.xsd"))
+    root = read(account.client().get(account.url(where)))
+    schema.assertValid(root)
+    root[0].insert(0, root[0].find("md:AssertionConsumerService", NAMES))
+    assert not schema.validate(root), "the order counts, so it looks"
 
 
 @pytest.mark.parametrize("code", ["full", "bare"])
@@ -160,6 +174,14 @@ def test_an_idp_that_comes_late_is_found(world):
     eventually(lambda: all(account.client().browse(account.url("/reports")).status == 302 for _ in range(12)), 40, every=0.5,
                what="its metadata on every worker")
     signed_in(account.signed_in(), account)
+
+
+def test_an_idp_that_does_not_answer_in_time(world):
+    account = world.accounts["slow"]
+    refused(account.client().browse(account.url("/reports")), "idp_timeout", "idp_unavailable")
+    account.saml.faults.clear()
+    eventually(lambda: all(account.client().browse(account.url("/reports")).status == 302 for _ in range(12)), 40, every=0.5,
+               what="its metadata on every worker")
 
 
 def test_what_is_no_metadata_is_named_in_the_log(world):
