@@ -17,6 +17,7 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
     let method = asked.head.method().to_owned();
     match (endpoint, method.as_slice()) {
         (Endpoint::Login, b"GET" | b"HEAD") => login::page::show(asked),
+        (Endpoint::Login, b"POST") => form(asked, 16 << 10, login::page::initiated),
         (Endpoint::OidcCallback, b"GET") => {
             let query = asked.head.query().unwrap_or_default().to_vec();
             login::finish(asked, query)
@@ -42,17 +43,13 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
         (Endpoint::Invitation, b"GET" | b"HEAD") => Ruling::Answer(login::invitation::show(&asked)),
         (Endpoint::Invitation, b"POST") => form(asked, 4096, login::invitation::decide),
         (Endpoint::Admin, b"GET" | b"HEAD") => admin::show(asked),
-        (
-            Endpoint::Login
-            | Endpoint::SamlMetadata
-            | Endpoint::Session
-            | Endpoint::LogoutComplete
-            | Endpoint::Admin,
-            _,
-        ) => not_allowed(&asked, "GET, HEAD"),
+        (Endpoint::SamlMetadata | Endpoint::Session | Endpoint::LogoutComplete | Endpoint::Admin, _) => {
+            not_allowed(&asked, "GET, HEAD")
+        }
         (Endpoint::SamlCallback | Endpoint::BackchannelLogout, _) => not_allowed(&asked, "POST"),
         (
-            Endpoint::OidcCallback
+            Endpoint::Login
+            | Endpoint::OidcCallback
             | Endpoint::Logout
             | Endpoint::SamlLogout
             | Endpoint::FrontchannelLogout

@@ -11,9 +11,10 @@ use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
 use crate::login::renew::Due;
 use crate::login::{self, flow, return_to};
+use crate::logout;
 use crate::pages;
 use crate::request::{bare_authority, Head};
-use crate::session::{chunk_name, cookie, CookieEdit, Jar, Opened};
+use crate::session::{chunk_name, cookie, CookieEdit, Jar, Method, Opened};
 use crate::surface::{demand, Demand, Path};
 use crate::task::Task;
 use crate::world::{Site, Visitor, World};
@@ -421,9 +422,21 @@ fn account_unknown(world: &Rc<World>, head: &Rc<Head>, now: u64) -> Ruling {
 }
 
 fn ask_for_account(world: &Rc<World>, head: &Rc<Head>, now: u64) -> Ruling {
-    let site = world.sites_at(head.authority()).iter().find(|site| site.account.enabled).cloned();
+    let sites = world.sites_at(head.authority());
     let path = Path::read(head.path()).canonical().to_owned();
-    let asked = Asked { world: world.clone(), site, head: head.clone(), path, now };
+    let mut enabled = sites.iter().filter(|site| site.account.enabled);
+    let asked = |site: Option<&Rc<Site>>| {
+        let site = site.cloned();
+        Asked { world: world.clone(), site, head: head.clone(), path: path.clone(), now }
+    };
+    // Whoever has just signed out is of no account, and nobody is asked for one on the way out.
+    let is_out = |site: &&Rc<Site>| site.account.paths.endpoint(&path) == Some(Endpoint::LogoutComplete);
+    if let Some(site) = enabled.clone().find(is_out) {
+        let left = logout::left_from(world, head);
+        let left = enabled.find(|site| Some(&site.account.code) == left.as_ref());
+        return Ruling::Answer(logout::complete(&asked(left.or(Some(site)))));
+    }
+    let asked = asked(enabled.next());
     if asked.head.is_navigation() {
         return Ruling::Answer(login::page::ask_for_account(&asked));
     }
@@ -442,6 +455,9 @@ pub fn sign_in_first(asked: Rc<Asked>, stale: bool) -> Ruling {
     };
     Ruling::Answer(if stale { asked.refuse_stale(&fault) } else { asked.refuse(&fault) })
 }
+
+/// Clocks may differ by so many milliseconds.
+const SKEW: u64 = crate::oidc::signed::SKEW as u64 * 1000;
 
 /// A demand that a session does not meet.
 pub enum Unmet {
@@ -462,7 +478,8 @@ pub fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet>
         let acr = acr_values.is_empty() || origin.acr.as_ref().is_some_and(|acr| acr_values.contains(acr));
         let authenticated =
             origin.auth_time.map_or(opened.session.opened, |seconds| seconds.saturating_mul(1000));
-        let fresh = max_age.is_none_or(|age| now.saturating_sub(authenticated) <= age);
+        // With the same allowance for clocks as the ID token's check: what passed there passes here.
+        let fresh = max_age.is_none_or(|age| now.saturating_sub(authenticated) <= age.saturating_add(SKEW));
         if !acr || !fresh {
             return Some(Unmet::Authentication(flow::Extras {
                 acr_values: acr_values.clone(),
@@ -495,9 +512,12 @@ fn step_up(asked: Rc<Asked>, opened: &Opened, extras: flow::Extras) -> Ruling {
     }
 }
 
-/// Where a step-up comes back to, for a navigation.
+/// Where a step-up comes back to, for a navigation of somebody whom a provider can authenticate again.
 pub fn step_up_target(asked: &Asked) -> Option<String> {
-    asked.head.is_navigation().then(|| String::from_utf8_lossy(asked.head.target()).into_owned())
+    let by_password =
+        matches!(asked.visitor(), Visitor::Known(opened) if opened.session.method == Method::Password);
+    let can = asked.head.is_navigation() && !by_password;
+    can.then(|| String::from_utf8_lossy(asked.head.target()).into_owned())
 }
 
 /// The refusal where nobody can be sent to the IdP.

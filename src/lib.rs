@@ -7,7 +7,7 @@
 //!  Envoy ─▶ proxy::filter ─▶ gate::rule ─┬─▶ pass    ┌─▶ login::oidc      start_login, finish_login
 //!              ▲                         ├─▶ answer  ├─▶ login::recheck   the directory, once a `recheck`
 //!              │ Call / Reply            ├─▶ body    ├─▶ login::invitation  an account for the invited
-//!              └── task::Task ◀──────────┴─▶ flow ───┼─▶ logout           here and at the IdP
+//!              └── task::Task ◀──────────┴─▶ flow ───┼─▶ logout           here, at the IdP, and by the IdP
 //!                                                    ├─▶ password         who may still use one
 //!                                                    └─▶ admin            is the account ready?
 //!

@@ -186,6 +186,7 @@ impl Checks<'_> {
         if let Some(url) = par {
             self.reach("pushed authorization requests", url, oidc.timeout).await;
         }
+        self.ways_out(oidc, &metadata);
         let keys = match (&oidc.jwks, jwks) {
             (Some(text), _) => KeySet::parse(text.as_bytes()),
             (None, Some(url)) => {
@@ -202,6 +203,23 @@ impl Checks<'_> {
                 format!("warning: the mapping reads {claim}, and the scope {scope} is not asked for");
             self.add("scope", Ok(detail));
         }
+    }
+
+    /// What a sign-out means at this provider.
+    fn ways_out(&mut self, oidc: &Oidc, metadata: &Metadata) {
+        let there = match (&oidc.logout, &metadata.end_session_endpoint) {
+            (Some(logout), _) => format!("goes on at {}", logout.url),
+            (None, Some(url)) => format!("goes on at {url}"),
+            (None, None) => "ends the session here only".to_owned(),
+        };
+        let ways = [
+            ("back channel", metadata.backchannel_logout_supported),
+            ("front channel", metadata.frontchannel_logout_supported),
+        ];
+        let offered: Vec<&str> = ways.iter().filter(|(_, offered)| *offered).map(|(name, _)| *name).collect();
+        let offered =
+            if offered.is_empty() { "offers neither channel".to_owned() } else { offered.join(", ") };
+        self.add("sign-out", Ok(format!("{there}; the provider's own: {offered}")));
     }
 
     fn keys(&mut self, oidc: &Oidc, metadata: &Metadata, keys: Result<KeySet, String>) {

@@ -157,7 +157,7 @@ raw! {
 
     /// Other paths for the filter's endpoints. A callback may hold {code}.
     pub struct Paths {
-        /// Sign-in page (default /sso/login).
+        /// Sign-in page, and where third parties initiate a login (default /sso/login).
         pub login: Option<String>,
         /// Where the IdP sends the code (default /sso/oidc/consume?u={code}).
         pub oidc_callback: Option<String>,
@@ -492,7 +492,7 @@ raw! {
         pub roles: Vec<String>,
         /// users: the IdP must say it authenticated this way (`acr`).
         pub acr_values: Vec<String>,
-        /// users: the person must have authenticated at the IdP no longer ago than this.
+        /// users: the person must have authenticated at the IdP no longer ago than this, and a minute for clocks.
         pub max_age: Option<String>,
     }
 

@@ -3,6 +3,8 @@
 //! browser: login CSRF, mix-up and code injection all fail on it (RFC 6749 section 10.12, RFC 9700
 //! section 4.4, RFC 7636).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Cookies, SameSite};
@@ -36,6 +38,12 @@ pub struct Extras {
     /// `max_age`, seconds.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u64>,
+    /// `prompt`.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// True for a login that an unsolicited response began anew.
+    #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
+    pub restarted: bool,
 }
 
 /// A login in progress.
@@ -65,6 +73,10 @@ pub struct Flow {
     /// What was asked for besides.
     #[serde(rename = "e", default)]
     pub extras: Extras,
+    /// The id of the session that this browser had when the login began. A cross-site POST brings no `Lax` cookie to
+    /// tell it by, and it ends when this login opens the next.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
 }
 
 /// Its cookie's name: the beginning of the state tells logins apart.
@@ -162,6 +174,20 @@ pub fn is_in_progress(config: &Config, head: &Head, state: &str) -> bool {
     let jar = head.jar(&config.cookies);
     let found = jar.named(own.as_bytes()).chain(jar.named(twin(&own).as_bytes())).next().is_some();
     found
+}
+
+/// How many logins in progress an unsolicited response of this provider began anew in this browser since then.
+pub fn restarts(config: &Config, head: &Head, account: &str, provider: &str, since: u64) -> usize {
+    let prefix = format!("{}-flow-", config.cookies.name);
+    let jar = head.jar(&config.cookies);
+    let flows = jar.beginning(prefix.as_bytes()).take(200).filter_map(|(_, value)| {
+        let (code, plain) = config.session.keys.open(Purpose::Flow, std::str::from_utf8(value).ok()?)?;
+        serde_json::from_slice::<Flow>(&plain).ok().filter(|_| code == account)
+    });
+    let restarted =
+        flows.filter(|flow| flow.extras.restarted && flow.provider == provider && flow.started > since);
+    // A login and its twin are one.
+    restarted.map(|flow| flow.state).collect::<BTreeSet<_>>().len()
 }
 
 /// Deletes flow cookies that are over, and the oldest until so many more with so many bytes have room.

@@ -180,7 +180,7 @@ async fn enter(ask: &Ask, asked: &Asked, site: &Site, waiting: &Waiting) -> Resu
     let session =
         Session::open(ask.host(), user, Method::Sso, origin(&identity, flow), waiting.tokens.clone())?;
     let session = Session { headers: waiting.headers.clone(), not_after: identity.not_after, ..session };
-    opened(asked, site, session, &flow.return_to)
+    opened(asked, site, session, flow)
 }
 
 fn declined(asked: &Asked) -> Answer {

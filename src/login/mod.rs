@@ -13,9 +13,13 @@ pub mod renew;
 mod renew_tests;
 pub mod return_to;
 pub mod saml;
+#[cfg(test)]
+mod saml_attacks;
 pub mod saml_metadata;
 #[cfg(test)]
 pub(crate) mod saml_tests;
+#[cfg(test)]
+mod ways_tests;
 
 pub use oidc::{finish, form_post};
 
@@ -29,7 +33,7 @@ use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Outcome, Ruling};
 use crate::host::Level;
 use crate::identity::Identity;
-use crate::session::{self, chunk_name, cookie, Method, Origin, Session, Tokens};
+use crate::session::{self, chunk_name, cookie, ended, Method, Origin, Session, Tokens};
 use crate::task::{Ask, Task};
 use crate::world::{Site, Visitor};
 use flow::{Extras, Flow};
@@ -68,13 +72,19 @@ fn departed(
     ask: &Ask,
     asked: &Asked,
     site: &Site,
-    flow: &Flow,
+    flow: Flow,
     cross_site: bool,
     answer: Answer,
 ) -> Result<Answer, Fault> {
+    let visitor = asked.visitor();
+    let replaces = match &visitor {
+        Visitor::Known(old) => Some(old.session.id.clone()),
+        _ => None,
+    };
+    let flow = Flow { replaces, ..flow };
     let cookies = flow.begin(ask.host(), &asked.world.config, &site.account.code, &asked.head, cross_site)?;
     let mut answer = answer.with_code(Code::LoginRequired.as_str());
-    if let Visitor::Stale = asked.visitor() {
+    if let Visitor::Stale = visitor {
         answer = asked.without_session(answer);
     }
     Ok(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
@@ -88,6 +98,18 @@ fn unusable(fault: Fault) -> Fault {
     }
 }
 
+/// A provider may authenticate by less than it was asked for (OpenID Connect Core section 5.5.1.1: `acr` is
+/// voluntary there). Said here, or the path that asks for more would send the person back for ever.
+fn authenticated_well_enough(identity: &Identity, flow: &Flow) -> Result<(), Fault> {
+    let wanted = &flow.extras.acr_values;
+    if wanted.is_empty() || identity.acr.as_ref().is_some_and(|acr| wanted.contains(acr)) {
+        return Ok(());
+    }
+    let acr: String = identity.acr.as_deref().unwrap_or("absent").chars().take(200).collect();
+    let why = format!("the provider's acr is {acr:?}, the path asks for {}", wanted.join(" or "));
+    Err(Fault::new(Code::IdpDenied, why).about("acr"))
+}
+
 /// The person comes back, verified and found: a session, or the question whether they accept an invitation.
 fn arrived(
     ask: &Ask,
@@ -98,18 +120,12 @@ fn arrived(
     tokens: Tokens,
     resolution: Resolution,
 ) -> Result<Answer, Fault> {
-    let wanted = &flow.extras.acr_values;
-    if !wanted.is_empty() && !identity.acr.as_ref().is_some_and(|acr| wanted.contains(acr)) {
-        // Asking again would ask for ever.
-        let detail = format!("the provider authenticated with {:?}, asked for {wanted:?}", identity.acr);
-        return Err(Fault::new(Code::IdpDenied, detail));
-    }
     match resolution {
         Resolution::User(user) => {
             let session = Session::open(ask.host(), user, Method::Sso, origin(identity, flow), tokens)?;
             let headers = forwarded(ask, asked, site, identity);
             let session = Session { headers, not_after: identity.not_after, ..session };
-            opened(asked, site, session, &flow.return_to)
+            opened(asked, site, session, flow)
         }
         Resolution::Invitation { email, roles } => {
             invitation::offer(ask, asked, site, flow, identity, tokens, &email, &roles)
@@ -143,9 +159,12 @@ fn origin(identity: &Identity, flow: &Flow) -> Origin {
 
 /// A person is in: the session's cookies, and back to where they wanted to go. A session this browser had
 /// before ends, whosever it was.
-pub fn opened(asked: &Asked, site: &Site, session: Session, return_to: &str) -> Result<Answer, Fault> {
+pub fn opened(asked: &Asked, site: &Site, session: Session, flow: &Flow) -> Result<Answer, Fault> {
     let cookies = open_session(asked, site, session)?;
-    let answer = Answer::redirect(return_to);
+    if let Some(id) = &flow.replaces {
+        ended::by_id(&*asked.world.host, &asked.world.config.session, id);
+    }
+    let answer = Answer::redirect(&flow.return_to);
     Ok(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
 }
 

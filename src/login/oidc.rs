@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::flow::{Extras, Flow};
-use super::{arrived, departed, unusable};
+use super::{arrived, authenticated_well_enough, departed, unusable};
 use crate::answer::Answer;
 use crate::config::{Account, Endpoint, MappingFrom, OAuth2, Oidc, Protocol, Provider, ResponseMode};
 use crate::directory;
@@ -51,6 +51,9 @@ pub(super) async fn start_login(
     if let Some(max_age) = &max_age {
         more.push(("max_age", max_age));
     }
+    if let Some(prompt) = &extras.prompt {
+        more.push(("prompt", prompt));
+    }
     let (url, form_post) = match &provider.protocol {
         Protocol::Oidc(oidc) => {
             let metadata = site.client(&provider.id)?.metadata(ask).await.map_err(unusable)?;
@@ -76,8 +79,9 @@ pub(super) async fn start_login(
         redirect_uri,
         started,
         extras,
+        replaces: None,
     };
-    departed(ask, asked, &site, &flow, form_post, Answer::redirect(url.as_str()))
+    departed(ask, asked, &site, flow, form_post, Answer::redirect(url.as_str()))
 }
 
 async fn finish_login(ask: &Ask, asked: &Asked, parameters: &[u8]) -> Result<Answer, Fault> {
@@ -112,6 +116,7 @@ async fn complete(
         Protocol::OAuth2(oauth2) => plain(ask, &site.account, oauth2, flow, callback).await?,
         Protocol::Saml(_) => return Err(Fault::new(Code::CallbackInvalid, "this provider speaks SAML")),
     };
+    authenticated_well_enough(&identity, flow)?;
     let user = directory::resolve(ask, &site.account, &site.directory, &identity).await?;
     arrived(ask, asked, site, flow, &identity, tokens, user)
 }

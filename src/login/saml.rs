@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::{json, Value};
 
 use super::flow::{self, Extras, Flow};
-use super::{arrived, departed, page, return_to, start_login as start_over};
+use super::{arrived, authenticated_well_enough, departed, page, return_to, start_login as start_over};
 use crate::answer::Answer;
 use crate::config::{Account, Endpoint, IdpInitiated, MappingFrom, Origin, Provider, SamlBinding};
 use crate::directory::{self, Resolution};
@@ -31,10 +31,20 @@ pub const MAX_FORM: usize = 512 * 1024;
 /// Marks a form that went over a page of our own.
 const BOUNCED: &str = "sso_bounced";
 
+/// So many unsolicited responses within a minute begin a login in one browser. An IdP that answers these logins with
+/// unsolicited responses again would send people in circles, without anything to see.
+const MAX_RESTARTS: usize = 3;
+
 /// Unsolicited assertions that were used. With no room for one more it is refused: forgetting one would open
 /// it to a replay.
 const USED: SharedSet =
     SharedSet { name: "sso.saml.used", buckets: 1024, capacity: 64, when_full: WhenFull::Refuse };
+
+/// Requests of ours that were answered by a verified response, for as long as their logins may last. The states of
+/// [`Flow::take`] can be pushed out of their record by anybody who begins logins and answers them with garbage; here
+/// only an IdP's answers count.
+const ANSWERED: SharedSet =
+    SharedSet { name: "sso.saml.answered", buckets: 1024, capacity: 64, when_full: WhenFull::Evict };
 
 /// Our addresses as this IdP knows them, on the origin that was asked.
 pub struct Own {
@@ -91,6 +101,7 @@ pub(super) async fn start_login(
         redirect_uri: String::new(),
         started: ask.now(),
         extras,
+        replaces: None,
     };
     let answer = match binding {
         SamlBinding::Redirect => Answer::redirect(&request.redirect(&settings, &flow.state)?),
@@ -101,12 +112,12 @@ pub(super) async fn start_login(
             pages::auto_submit(&asked.page_context(), &form)?
         }
     };
-    departed(ask, asked, &site, &flow, true, answer)
+    departed(ask, asked, &site, flow, true, answer)
 }
 
-/// The person has to authenticate now: by configuration, or for a rule with `max_age`.
+/// The person has to authenticate now: by configuration, for a rule with `max_age`, or as the link asks.
 fn is_forced(idp: &Idp, extras: &Extras) -> bool {
-    idp.config().force_authn || extras.max_age.is_some()
+    idp.config().force_authn || extras.max_age.is_some() || extras.prompt.as_deref() == Some("login")
 }
 
 /// A form that came to the assertion consumer service. It is a cross-site POST, which carries no `Lax` cookie: where
@@ -130,7 +141,6 @@ pub fn posted(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
 
 /// The fields of the HTTP-POST binding (SAML bindings section 3.5.4).
 struct Form {
-    encoded: String,
     message: String,
     claimed: Claimed,
     relay_state: String,
@@ -154,7 +164,7 @@ impl Form {
             bindings::decode_post(&encoded).map_err(|why| Fault::new(Code::AssertionInvalid, why))?;
         let claimed = response::claimed(&message)?;
         let relay_state = field("RelayState")?.unwrap_or_default();
-        Ok(Self { encoded, message, claimed, relay_state, bounced: field(BOUNCED)?.is_some() })
+        Ok(Self { message, claimed, relay_state, bounced: field(BOUNCED)?.is_some() })
     }
 
     fn bounce(&self, asked: &Asked) -> Result<Answer, Fault> {
@@ -162,10 +172,12 @@ impl Form {
         let idps = asked.site.iter().flat_map(|site| site.idps.values());
         let onward = idps.filter_map(|idp| idp.known_sso_url()).map(String::from).collect();
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let (site, _) = asked.site_and_origin()?;
         let form = pages::AutoSubmit {
-            action: String::from_utf8_lossy(asked.head.target()).into_owned(),
+            action: site.account.paths.registered(Endpoint::SamlCallback),
             fields: vec![
-                field("SAMLResponse", &self.encoded),
+                // Written anew: the line breaks that some IdPs put into their base64 do not survive a page.
+                field("SAMLResponse", &bindings::encode_post(&self.message)),
                 field("RelayState", &self.relay_state),
                 field(BOUNCED, "1"),
             ],
@@ -207,7 +219,12 @@ async fn solicited(
         authenticated_since: is_forced(idp, &flow.extras).then_some(flow.started),
     };
     let verified = verify(ask, idp, &own, &request, message).await?;
+    let until = flow.started.saturating_add(flow::LIFETIME);
+    if ANSWERED.insert(ask.host(), &id_of(&flow.nonce), until, ask.now()) == Inserted::Known {
+        return Err(Fault::new(Code::AssertionInvalid, "the request was answered already"));
+    }
     let identity = identity(site, &flow.provider, &verified);
+    authenticated_well_enough(&identity, flow)?;
     let user = directory::resolve(ask, &site.account, &site.directory, &identity).await?;
     note(ask, asked, site, &flow.provider, &verified);
     arrived(ask, asked, site, flow, &identity, Tokens::default(), user)
@@ -221,8 +238,8 @@ async fn unsolicited(ask: &Ask, asked: &Asked, form: &Form) -> Result<Answer, Fa
         let issuer = form.claimed.issuer.as_deref().unwrap_or_default();
         Fault::new(Code::AssertionInvalid, format!("no provider of this account has the issuer {issuer:?}"))
     };
-    let issued = |idp: &Rc<Idp>| form.claimed.issuer.is_some() && idp.known_issuer() == form.claimed.issuer;
-    let (id, idp) = site.idps.iter().find(|(_, idp)| issued(idp)).ok_or_else(nobody)?;
+    let issuer = form.claimed.issuer.as_deref().ok_or_else(nobody)?;
+    let (id, idp) = by_issuer(ask, &site, issuer).await.ok_or_else(nobody)?;
     let target = page::own_endpoints_lead_home(
         &site.account,
         return_to::check(&form.relay_state, &origin).unwrap_or_else(|_| "/".into()),
@@ -234,7 +251,18 @@ async fn unsolicited(ask: &Ask, asked: &Asked, form: &Form) -> Result<Answer, Fa
             Ok(refused(ask, asked, &site, id, &fault, &target))
         }
         // The assertion is dropped; the person's session at the IdP makes a login of our own silent.
-        IdpInitiated::Restart => start_over(ask, asked, id, target, Extras::default()).await,
+        IdpInitiated::Restart => {
+            let since = ask.now().saturating_sub(60_000);
+            let config = &asked.world.config;
+            if flow::restarts(config, &asked.head, &site.account.code, id, since) >= MAX_RESTARTS {
+                let detail =
+                    "the IdP answers requests of ours with unsolicited responses, without InResponseTo and \
+                              RelayState: let it answer requests, or set saml.idp_initiated to accept";
+                let fault = Fault::new(Code::AssertionInvalid, detail);
+                return Ok(refused(ask, asked, &site, id, &fault, &target));
+            }
+            start_over(ask, asked, id, target, Extras { restarted: true, ..Extras::default() }).await
+        }
         IdpInitiated::Accept => match accept(ask, asked, &site, &origin, id, target.clone(), form).await {
             Ok(answer) => Ok(answer),
             Err(fault) => Ok(refused(ask, asked, &site, id, &fault, &target)),
@@ -258,7 +286,9 @@ async fn accept(
     }
     let idp = idp(site, id)?;
     let own = Own::at(origin, &site.account, idp);
-    let request = Request { in_response_to: None, authenticated_since: None };
+    // Nobody asked for a fresh sign-in; with force_authn it must be as fresh as the response itself.
+    let since = idp.config().force_authn.then(|| ask.now().saturating_sub(response::MAX_AGE));
+    let request = Request { in_response_to: None, authenticated_since: since };
     let verified = verify(ask, idp, &own, &request, &form.message).await?;
     let replay = id_of(&format!("{} {}", verified.issuer, verified.assertion_id));
     match USED.insert(ask.host(), &replay, verified.valid_until, ask.now()) {
@@ -296,14 +326,15 @@ async fn accept(
         redirect_uri: String::new(),
         started: ask.now(),
         extras: Extras::default(),
+        replaces: None,
     };
     arrived(ask, asked, site, &flow, &identity, Tokens::default(), resolution)
 }
 
-/// Whoever is signed in with this browser, in any account of this origin.
+/// Whoever is signed in with this browser, in any account: with `cookies.domain` their origins share one session.
 fn signed_in(asked: &Asked) -> Option<Rc<Opened>> {
     let world = &asked.world;
-    match world.session(world.sites_at(asked.head.authority()), &asked.jar(), asked.now) {
+    match world.session(&world.sites, &asked.jar(), asked.now) {
         Visitor::Known(opened) => Some(opened),
         _ => None,
     }
@@ -378,6 +409,23 @@ fn identity(site: &Site, provider: &str, verified: &Verified) -> Identity {
     identity.not_after = verified.session_not_on_or_after;
     identity.name_id = verified.name_id.clone();
     identity
+}
+
+/// The account's provider of that issuer, the first in the configuration; metadata that is not there yet is fetched.
+pub async fn by_issuer<'a>(ask: &Ask, site: &'a Site, issuer: &str) -> Option<(&'a str, &'a Rc<Idp>)> {
+    let idps = || {
+        let of = |provider: &'a Rc<Provider>| Some((provider.id.as_str(), site.idps.get(&provider.id)?));
+        site.account.providers.iter().filter_map(of)
+    };
+    if let Some(found) = idps().find(|(_, idp)| idp.known_issuer().as_deref() == Some(issuer)) {
+        return Some(found);
+    }
+    for (id, idp) in idps().filter(|(_, idp)| idp.known_issuer().is_none()) {
+        if idp.facts(ask).await.is_ok_and(|facts| facts.issuer == issuer) {
+            return Some((id, idp));
+        }
+    }
+    None
 }
 
 fn idp<'a>(site: &'a Site, id: &str) -> Result<&'a Rc<Idp>, Fault> {

@@ -13,13 +13,13 @@ use crate::testing::{header, status, TestHost};
 use crate::world::World;
 
 pub(crate) const HOST: &str = "app.example.com";
-const ACS: &str = "/sso/saml/consume?u=acme";
+pub(crate) const ACS: &str = "/sso/saml/consume?u=acme";
 
 pub(crate) fn nobody(call: &Call) -> Reply {
     panic!("nobody is asked: {call:?}")
 }
 
-fn configuration(saml: Value) -> Value {
+pub(crate) fn configuration(saml: Value) -> Value {
     let mut settings =
         json!({ "sso_url": format!("{IDP}/sso?tenant=1"), "issuer": IDP, "certificates": [keys::IDP] });
     let Value::Object(more) = saml else { unreachable!() };
@@ -53,7 +53,7 @@ pub(crate) struct Begun {
     pub(crate) relay_state: String,
 }
 
-fn begun(seen: &Seen) -> Begun {
+pub(crate) fn begun(seen: &Seen) -> Begun {
     let (_, query) = seen.location().split_once("tenant=1&").unwrap();
     let request = Redirected::parse(query).unwrap();
     let (_, rest) = request.message.split_once(" ID=\"").unwrap();
@@ -78,7 +78,7 @@ pub(crate) fn post(browser: &mut Browser, message: &str, relay_state: &str) -> S
 }
 
 /// Posts the page's form back, as a browser does by itself.
-fn bounced(browser: &mut Browser, page: &Seen) -> Seen {
+pub(crate) fn bounced(browser: &mut Browser, page: &Seen) -> Seen {
     assert_eq!(page.code(), "continue", "{}", page.text());
     let fields: Vec<(String, String)> = ["SAMLResponse", "RelayState", "sso_bounced"]
         .iter()
@@ -368,7 +368,7 @@ fn the_identity_providers_session_bounds_ours() {
 }
 
 /// What an IdP publishes, with these certificates.
-fn metadata(certificates: &[&str]) -> String {
+pub(crate) fn metadata(certificates: &[&str]) -> String {
     let keys: String = certificates
         .iter()
         .map(|pem| {

@@ -1,7 +1,7 @@
 //! OpenID Connect Front-Channel Logout 1.0: the provider's sign-out page loads this endpoint in a frame.
 //!
-//! A frame of another site carries no `Lax` cookie, so what ends the session is `sid`, which is long,
-//! random and known to the provider and this browser alone. Without `iss` and `sid` there is only the
+//! A frame of another site carries no `Lax` cookie, so what ends the session is `sid`, which is long and
+//! random, and known only to who has the person's ID tokens. Without `iss` and `sid` there is only the
 //! cookie, where it comes: then the frame must be the provider's own, and what is no frame is a request to
 //! sign out like any other, which is asked about first where it comes from another site.
 

@@ -40,13 +40,13 @@ pub(super) fn begin(host: &dyn Host, config: &Config, account: &str, state: &str
 }
 
 /// The `set-cookie` value that forgets it, if this browser left with this state for this account.
-pub(super) fn take(
-    host: &dyn Host,
-    config: &Config,
-    account: &str,
-    head: &Head,
-    state: &str,
-) -> Option<String> {
+pub(super) fn take(host: &dyn Host, config: &Config, code: &str, head: &Head, state: &str) -> Option<String> {
+    let left = account(host, config, head, state)?;
+    (left == code).then(|| cookie::delete(&name(&config.cookies), &config.cookies))
+}
+
+/// The account that this browser left with this state.
+pub(super) fn account(host: &dyn Host, config: &Config, head: &Head, state: &str) -> Option<String> {
     let own = name(&config.cookies);
     let jar = head.jar(&config.cookies);
     let mut sealed = jar.named(own.as_bytes());
@@ -57,5 +57,5 @@ pub(super) fn take(
     let (code, plain) = config.session.keys.open(Purpose::Logout, text)?;
     let leaving: Leaving = serde_json::from_slice(&plain).ok()?;
     let fresh = host.now().saturating_sub(leaving.started) < LIFETIME;
-    (code == account && leaving.state == state && fresh).then(|| cookie::delete(&own, &config.cookies))
+    (leaving.state == state && fresh).then_some(code)
 }

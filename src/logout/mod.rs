@@ -20,9 +20,10 @@ use crate::gate::{Asked, Outcome, Ruling};
 use crate::host::random_token;
 use crate::oidc;
 use crate::pages;
+use crate::request::Head;
 use crate::session::{Opened, Purpose};
 use crate::task::{Ask, Task};
-use crate::world::Visitor;
+use crate::world::{Visitor, World};
 
 /// Sign out, here and at the IdP. Another site must not do that to people: a request that comes from
 /// one gets a page that asks (`body`: that page's form).
@@ -114,6 +115,11 @@ pub fn complete(asked: &Asked) -> Answer {
         Some(forget) => answer.with_cookie(&forget),
         None => answer,
     }
+}
+
+/// The account that this browser has left from, with the state it comes back with.
+pub fn left_from(world: &World, head: &Head) -> Option<String> {
+    leaving::account(&*world.host, &world.config, head, &head.param("state")?)
 }
 
 fn complete_path(asked: &Asked) -> String {

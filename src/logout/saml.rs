@@ -10,7 +10,7 @@ use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Outcome, Ruling};
 use crate::host::Level;
-use crate::login::saml::Own;
+use crate::login::saml::{by_issuer, Own};
 use crate::pages;
 use crate::saml::bindings::{self, Kind, Redirected};
 use crate::saml::idp::Facts;
@@ -154,8 +154,7 @@ fn receive(asked: Rc<Asked>, message: Message) -> Ruling {
 async fn answer(ask: &Ask, asked: &Asked, message: &Message) -> Result<Answer, Fault> {
     let (site, origin) = asked.site_and_origin()?;
     let issuer = logout::claimed_issuer(message.text())?;
-    let mut idps = site.idps.iter();
-    let (id, idp) = idps.find(|(_, idp)| idp.known_issuer().as_ref() == Some(&issuer)).ok_or_else(|| {
+    let (id, idp) = by_issuer(ask, &site, &issuer).await.ok_or_else(|| {
         Fault::new(Code::RequestInvalid, format!("no provider of this account has the issuer {issuer:?}"))
     })?;
     let own = Own::at(&origin, &site.account, idp);

@@ -89,9 +89,7 @@ impl Idp {
 
     /// What there is to go by; their metadata is fetched where it is needed and not there yet.
     pub async fn facts(&self, ask: &Ask) -> Result<Facts, Fault> {
-        let complete =
-            self.saml.sso_url.is_some() && self.saml.issuer.is_some() && !self.certificates.is_empty();
-        let theirs = match (&self.saml.metadata_url, complete) {
+        let theirs = match (&self.saml.metadata_url, self.is_complete()) {
             (None, _) | (_, true) => self.metadata.current(),
             (Some(url), false) => {
                 let read = self.reader(ask.now());
@@ -99,6 +97,11 @@ impl Idp {
             }
         };
         self.merge(theirs.as_deref(), ask.now())
+    }
+
+    /// Whether signing in needs no metadata.
+    fn is_complete(&self) -> bool {
+        self.saml.sso_url.is_some() && self.saml.issuer.is_some() && !self.certificates.is_empty()
     }
 
     /// The same from newer metadata, for a message signed with a key that we do not know: at most one fetch a
@@ -120,7 +123,7 @@ impl Idp {
 
     /// Whether [`Idp::refresh`] has something to do: asked at every tick.
     pub fn due(&self, now: u64) -> bool {
-        self.saml.metadata_url.is_some() && self.metadata.due(now)
+        self.saml.metadata_url.is_some() && self.metadata.due_before(now, &|theirs| theirs.valid_until)
     }
 
     /// Fetches their metadata. A failure keeps the last good one and is tried again ten seconds later.
@@ -160,10 +163,15 @@ impl Idp {
         let missing = |what: &str| {
             Fault::new(Code::IdpUnavailable, format!("{what} of the SAML provider is not known yet"))
         };
-        if let Some(until) = theirs.and_then(|theirs| theirs.valid_until).filter(|until| now >= *until) {
-            let until = super::time::instant(until);
-            return Err(Fault::new(Code::IdpUnavailable, format!("the metadata expired on {until}")));
-        }
+        let expired = theirs.and_then(|theirs| theirs.valid_until).filter(|until| now >= *until);
+        let theirs = match expired {
+            Some(_) if self.is_complete() => None,
+            Some(until) => {
+                let until = super::time::instant(until);
+                return Err(Fault::new(Code::IdpUnavailable, format!("the metadata expired on {until}")));
+            }
+            None => theirs,
+        };
         let issuer = saml.issuer.clone().or_else(|| theirs.map(|theirs| theirs.entity_id.clone()));
         let sso = saml.sso_url.clone().map(|url| (saml.binding, url));
         let certificates = match self.certificates.is_empty() {

@@ -45,6 +45,13 @@ pub struct Party<'a> {
     pub issuer: &'a str,
 }
 
+/// Ends one session by its id, wherever its cookie is.
+pub fn by_id(host: &dyn Host, settings: &SessionSettings, session: &str) {
+    let id = id_of(session);
+    ENDED.insert(host, &id, host.now().saturating_add(settings.lifetime), host.now());
+    changed(host, &id);
+}
+
 /// Ends the sessions of a person that were opened up to a time: those opened later are none of what
 /// ended. False where it could not be noted.
 #[must_use]

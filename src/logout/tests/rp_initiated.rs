@@ -137,3 +137,26 @@ fn another_site_is_asked_about_first() {
     assert_eq!(link.post("/sso/logout", &[("csrf", &csrf)], &mut documents()).status(), 302);
     assert!(!is_in(&mut ada));
 }
+
+#[test]
+fn on_an_origin_that_accounts_share_the_way_back_asks_for_no_account() {
+    let mut configuration = configuration();
+    for account in configuration["accounts"].as_array_mut().unwrap() {
+        account["origins"] = json!(["https://shared.example"]);
+    }
+    let host = TestHost::new();
+    let world = world(&host, &configuration);
+    let mut ada = Browser::new(&world, "shared.example").with("sec-fetch-site", "same-origin");
+    let start = ada.get("/sso/login?u=acme&idp=corp", &mut documents());
+    let [state, nonce] = ["state", "nonce"].map(|name| parameter(start.location(), name).unwrap());
+    ada.get(&format!("/sso/oidc/consume?u=acme&code=c&state={state}"), &mut idp(ADA, nonce));
+    assert!(is_in(&mut ada));
+    let state = parameter(ada.get("/sso/logout", &mut documents()).location(), "state").unwrap();
+    let seen = ada.get(&format!("/sso/logout-complete?state={state}"), &mut nobody);
+    assert_eq!((seen.status(), seen.code()), (200, "signed_out"));
+    assert!(ada.cookies.is_empty(), "the state of one of them is known: {:?}", ada.cookies);
+    assert_eq!(host.counted("sso_logouts_returned.outcome.ok"), 1);
+    let seen = ada.get("/sso/logout-complete?state=wrong", &mut nobody);
+    assert_eq!(seen.code(), "signed_out");
+    assert!(ada.get("/reports", &mut nobody).text().contains("name=\"u\""), "elsewhere it is asked for");
+}
