@@ -150,3 +150,14 @@ def test_the_bench_measures():
         assert done.returncode == 0, done.stdout + done.stderr
         result = json.loads(file.read_text())
     assert set(result["cpu_us"]) == {"none", "noop", "sso", "bearer", "oauth2", "refused"} and result["cookies_bytes"] >= 1200
+
+
+def test_the_words_of_saml_problems_are_those_of_the_log():
+    """docs/saml.md quotes the log; each quotation stands in the verifier's source."""
+    source = " ".join(re.sub(r"\\\n\s*", "", file.read_text()) for file in (TOP / "src").rglob("*.rs"))
+    table = (TOP / "docs/saml.md").read_text().split("| the log says |")[1].split("\n\n")[0]
+    quoted = [part.strip() for row in table.splitlines()[2:] for quotation in re.findall(r"`([^`]*)`", row.split("|")[1])
+              for part in re.split(r"…|\[…\]", quotation) if len(part.strip()) > 3]
+    assert len(quoted) > 20
+    missing = [part for part in quoted if part.strip(" ,:") not in source]
+    assert not missing, missing

@@ -355,16 +355,16 @@ def rows(account):
         "another issuer inside": {"assertion_issuer": wrong},
         "the issuer with a slash": {"issuer": account.saml.entity + "/"},
         "no issuer": {"issuer": None},
-        "not yet": {"conditions": {"NotBefore": at(90)}},
+        "not yet": {"conditions": {"NotBefore": at(600)}},
         "no longer": {"conditions": {"NotOnOrAfter": at(-70)}},
         "never": {"conditions": {"NotOnOrAfter": "tomorrow"}},
         "the confirmation over": {"confirmation": {"NotOnOrAfter": at(-70)}},
         "the confirmation without end": {"confirmation": {"NotOnOrAfter": None}},
-        "the confirmation not yet": {"confirmation": {"NotBefore": at(90)}},
+        "the confirmation not yet": {"confirmation": {"NotBefore": at(600)}},
         "no confirmation": {"confirmations": ""},
         "holder of key": {"confirmations": f'<saml:SubjectConfirmation Method="{BEARER.replace("bearer", "holder-of-key")}"/>'},
-        "issued in the future": {"assertion": {"IssueInstant": at(90)}},
-        "answered in the future": {"response": {"IssueInstant": at(90)}},
+        "issued in the future": {"assertion": {"IssueInstant": at(600)}},
+        "answered in the future": {"response": {"IssueInstant": at(600)}},
         "never issued": {"assertion": {"IssueInstant": None}},
         "SAML 1.1": {"assertion": {"Version": "1.1"}},
         "a response of SAML 1.1": {"response": {"Version": "1.1"}},
@@ -388,12 +388,12 @@ def test_every_check_of_the_protocol(acme, style):
 def test_what_is_at_the_edge_passes(acme, style):
     """So that the rows above are refused for what they change, not for being changed."""
     for changes in (
-        {"conditions": {"NotBefore": at(30), "NotOnOrAfter": at(600)}}, {"conditions": {"NotOnOrAfter": at(-30)}},
-        {"conditions": {"NotBefore": None, "NotOnOrAfter": None}}, {"confirmation": {"NotOnOrAfter": at(-30)}},
+        {"conditions": {"NotBefore": at(30), "NotOnOrAfter": at(600)}}, {"conditions": {"NotOnOrAfter": at(-5)}},
+        {"conditions": {"NotBefore": None, "NotOnOrAfter": None}}, {"confirmation": {"NotOnOrAfter": at(-5)}},
         {"restrictions": restriction("https://other.test").replace("</saml:AudienceRestriction>", "")
          + f"<saml:Audience>{acme.entity}</saml:Audience></saml:AudienceRestriction>"},
         {"restrictions": "<saml:OneTimeUse/>" + restriction(acme.entity)}, {"assertion": {"IssueInstant": at(30)}},
-        {"authn": {"SessionNotOnOrAfter": at(60)}}, {"name_id": ""},
+        {"authn": {"SessionNotOnOrAfter": at(3600)}}, {"name_id": ""},
     ):
         Attempt(acme, style=style, **changes).signs_in()
 

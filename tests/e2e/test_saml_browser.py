@@ -95,7 +95,7 @@ def test_begun_at_the_provider(worlds, browser, kind):
     account = world.accounts[f"{kind}-redirect"]
     browser.get(f"{world.simple.sso}?spentityid={account.entity.replace('&', '%26').replace('?', '%3F')}&RelayState=/reports?q=3")
     sign_in(browser)
-    browser.wait(lambda b: b.url == account.url("/reports?q=3"), "the page")
+    browser.wait(lambda b: b.url == account.url("/reports?q=3"), "the page", 15)
     assert '"x-sso-user": "ada@acme.com"' in browser.text
     assert browser.complaints() == []
 

@@ -98,7 +98,7 @@ def test_restart_believes_nothing_of_what_it_drops(world):
     ("/reports?q=7", "/reports?q=7"), (None, "/"), ("", "/"), ("https://evil.com/", "/"), ("//evil.com/", "/"),
     ("/\\evil.com", "/"), ("https:evil.com", "/"), ("javascript:alert(1)", "/"), ("https://{code}.app.test.evil.com/", "/"),
     ("https://{code}.app.test@evil.com/", "/"), ("/%2f%2fevil.com", None), ("https://{code}.app.test/reports", "/reports"),
-    ("\t//evil.com", "/"), ("/\t/evil.com", "/"), ("x" * 5000, "/"),
+    ("/sso/logout", "/"), ("/sso/saml/logout?u={code}", "/"), ("\t//evil.com", "/"), ("/\t/evil.com", "/"), ("x" * 5000, "/"),
 ])
 def test_relay_state_leads_nowhere_else(world, code, relay_state, target):
     account, client = world.accounts[code], world.client()
@@ -144,7 +144,7 @@ def test_what_is_accepted_is_fresh_and_ours(world, accept, name, changes):
 
 def test_almost_too_old_is_accepted(world, accept):
     client = world.client()
-    old = at(-280)
+    old = at(-240)
     answer = accept.answer(None, assertion={"IssueInstant": old}, response={"IssueInstant": old})
     assert arrives(accept, client, answer).status in (302, 303)
     signed_in(client, accept)

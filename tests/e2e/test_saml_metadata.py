@@ -11,7 +11,7 @@ from harness.expect import refused, signed_in, signed_out
 from harness.idp import Fault
 from harness.net import eventually
 from harness.saml import SamlAccount, key
-from harness.saml_forge import DSIG, MD, POST, REDIRECT, SAMLP, Spec
+from harness.saml_forge import DSIG, MD, POST, REDIRECT, SAMLP, Key, Spec
 
 NAMES = {"md": MD, "ds": DSIG}
 
@@ -25,10 +25,18 @@ def world(make_world):
     SamlAccount(world, "full", signing=ours, decryption=ours, slo_url="https://full.saml.idp.test/saml/slo")
     SamlAccount(world, "bare")
     SamlAccount(world, "paths", {"paths": {"saml_callback": "/api/saml/{code}/acs", "saml_metadata": "/api/saml/{code}/metadata"}})
-    for code in ("url", "rolled", "down", "late", "bad"):
+    for code in ("url", "rolled", "down", "late", "bad", "slow"):
         account = SamlAccount(world, code, sso_url=None, issuer=None, certificates=None)
         account.settings["metadata_url"] = account.saml.entity
+    checked = SamlAccount(world, "checked", {
+        "directory": {"static": {"users": [{"username": "ada", "email": "ada@acme.com", "roles": ["account_admin"]}]}},
+        "password": {"mode": "disabled", "admin_roles": ["account_admin"]}}, sso_url=None, issuer=None, certificates=None)
+    checked.settings["metadata_url"] = checked.saml.entity
+    checked.saml.key = Key("expired", days=-1)
+    checked.saml.published = [checked.saml.key]
     world.accounts["late"].saml.faults["metadata"] = Fault(status=503, body=b"")
+    world.accounts["slow"].settings["timeout"] = "500ms"
+    world.accounts["slow"].saml.faults["metadata"] = Fault(delay=20)
     world.accounts["bad"].saml.document = "<html>not found</html>"
     world.start()
     return world
@@ -68,6 +76,18 @@ def test_ours_without_keys_and_logout(world):
     role = read(account.client().get(account.entity)).find("md:SPSSODescriptor", NAMES)
     assert role.get("AuthnRequestsSigned") == "false"
     assert role.findall("md:KeyDescriptor", NAMES) == [] == role.findall("md:SingleLogoutService", NAMES)
+
+
+@pytest.mark.parametrize("code", ["full", "bare", "paths"])
+def test_ours_fits_the_schema(world, code):
+    """By the OASIS schemas that SimpleSAMLphp brings."""
+    account = world.accounts[code]
+    where = "/api/saml/paths/metadata" if code == "paths" else f"/sso/saml/metadata?u={code}"
+    schema = etree.XMLSchema(etree.parse("/usr/share/simplesamlphp/schemas/saml-schema-metadata-2.0.xsd"))
+    root = read(account.client().get(account.url(where)))
+    schema.assertValid(root)
+    root[0].insert(0, root[0].find("md:AssertionConsumerService", NAMES))
+    assert not schema.validate(root), "the order counts, so it looks"
 
 
 @pytest.mark.parametrize("code", ["full", "bare"])
@@ -156,7 +176,38 @@ def test_an_idp_that_comes_late_is_found(world):
     signed_in(account.signed_in(), account)
 
 
+def test_an_idp_that_does_not_answer_in_time(world):
+    account = world.accounts["slow"]
+    refused(account.client().browse(account.url("/reports")), "idp_timeout", "idp_unavailable")
+    account.saml.faults.clear()
+    eventually(lambda: all(account.client().browse(account.url("/reports")).status == 302 for _ in range(12)), 40, every=0.5,
+               what="its metadata on every worker")
+
+
 def test_what_is_no_metadata_is_named_in_the_log(world):
     account = world.accounts["bad"]
     refused(account.client().browse(account.url("/reports")), "idp_unavailable", "idp_invalid_answer")
     assert "not SAML metadata" in account.world.envoy.log_text()
+
+
+def test_the_administrators_check_says_how_it_stands(world):
+    account = world.accounts["checked"]
+    client = account.signed_in()
+    checks = {one["name"]: one for one in client.get(account.url("/sso/admin/check")).json()["checks"]}
+
+    def said(part):
+        found = [one["detail"] for name, one in checks.items() if part in name]
+        assert found, checks
+        return " ".join(found)
+
+    assert account.saml.entity in said("metadata") and account.saml.entity in said("issuer")
+    assert "warning" in said("certificate") and "expired" in said("certificate")
+    assert account.acs in str(checks) and account.slo in str(checks)
+    assert "worked at" in said("last sign-in")
+    # The next refusal is there with its reason, for administrators alone.
+    stranger = account.client()
+    request = account.begin(stranger)
+    page = refused(account.post(stranger, account.answer(request, restrictions=""), request.relay_state), "assertion_invalid")
+    assert "AudienceRestriction" not in page.text
+    assert "set the audience" in client.get(account.url("/sso/admin/check")).text
+    refused(stranger.get(account.url("/sso/admin/check")), "login_required")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
+from lxml import etree
 
 from .client import Client, Reply, _Form
 from .expect import session_cookies
@@ -116,6 +117,16 @@ def message(reply: Reply) -> Message:
     raw = fields[names[0]]
     text = inflate(raw) if binding == "redirect" else base64.b64decode(raw).decode()
     return Message(names[0], text, url, binding, fields.get("RelayState"), query)
+
+
+_SCHEMA = []
+
+
+def fits_the_schema(text: str) -> None:
+    """By the OASIS schema of protocol messages that SimpleSAMLphp brings."""
+    if not _SCHEMA:
+        _SCHEMA.append(etree.XMLSchema(etree.parse("/usr/share/simplesamlphp/schemas/saml-schema-protocol-2.0.xsd")))
+    _SCHEMA[0].assertValid(parse(text))
 
 
 class SamlIssuer:
