@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cache::{Opened, OpenedSessions};
 pub use jar::{CookieEdit, Found, Jar};
-pub use seal::{Envelope, KeyRing, Purpose, CHUNK, MAX_CHUNKS};
+pub use seal::{KeyRing, Purpose, CHUNK, MAX_CHUNKS};
 
 use crate::config::{Account, Config, Cookies, SessionSettings};
 use crate::directory::User;

@@ -126,3 +126,22 @@ fn an_ended_session_has_ended_on_every_worker() {
     assert!(mark.has_ended(&*other, other.now()));
     assert!(!ended::Mark::of("another").has_ended(&*other, other.now()));
 }
+
+#[test]
+fn only_what_begins_like_an_envelope_says_how_many_cookies_there_are() {
+    for (text, wanted) in [
+        (&b"1.k.1.a.x"[..], Some(1)),
+        (b"1.k.4.a", Some(4)),
+        (b"1.key.2.", Some(2)),
+        (b"1.k.5.a.x", None),
+        (b"1.k.0.a.x", None),
+        (b"1.k.11.a.x", None),
+        (b"1.k.1", None),
+        (b"1.k", None),
+        (b"2.k.1.a.x", None),
+        (b"\xff\xff", None),
+        (b"", None),
+    ] {
+        assert_eq!(seal::chunks(text), wanted, "{text:?}");
+    }
+}
