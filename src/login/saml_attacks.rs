@@ -215,3 +215,31 @@ fn whose_response_it_is_can_be_told_before_the_first_metadata_is_there() {
     let seen = browser.post(ACS, &form, &mut |_| status(200, "application/xml", published.as_str()));
     assert_eq!((seen.code(), seen.calls.len()), ("login_required", 1));
 }
+
+#[test]
+fn the_mapped_value_as_a_subject_is_the_one_that_is_compared() {
+    let (_, _, mut browser) = filter(json!({}));
+    let login = begin(&mut browser);
+    let mut shouted = answer(&login.id);
+    shouted.name_id = String::new();
+    shouted.attributes = shouted.attributes.replace("ada@acme.com", "Ada@ACME.com");
+    assert_eq!(post(&mut browser, &shouted.write(), &login.relay_state).status(), 302);
+    let opened = browser.get("/", &mut nobody).pass.unwrap().opened.unwrap();
+    assert_eq!(opened.session.origin.subject, "ada@acme.com");
+}
+
+#[test]
+fn an_administrator_sees_the_last_sign_in_of_no_other_account() {
+    let mut configuration = configuration(json!({}));
+    configuration["accounts"][0]["identity_providers"][0]["id"] = json!("partners.x");
+    configuration["accounts"][1]["code"] = json!("acme.partners");
+    configuration["accounts"][1]["identity_providers"][0]["id"] = json!("x");
+    let host = TestHost::new();
+    let world = world(&host, &configuration);
+    let mut browser = Browser::new(&world, HOST);
+    let login = begin(&mut browser);
+    assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).status(), 302);
+    let last = |site: usize, id: &str| super::saml::last(&host.ask(), &world.sites[site].account, id);
+    assert!(last(0, "partners.x").is_some());
+    assert!(last(1, "x").is_none());
+}
