@@ -243,3 +243,27 @@ fn an_administrator_sees_the_last_sign_in_of_no_other_account() {
     assert!(last(0, "partners.x").is_some());
     assert!(last(1, "x").is_none());
 }
+
+#[test]
+fn a_name_with_white_space_is_not_the_name_without() {
+    for (claim, value, code) in [
+        ("email", "ada", "redirect"),
+        ("email", "ada ", "identity_missing"),
+        ("email", " ada", "identity_missing"),
+        ("NameID", "ada", "redirect"),
+        ("NameID", "ada ", "identity_missing"),
+        // Indentation is no part of the value.
+        ("email", "\n      ada\n    ", "redirect"),
+        ("NameID", "\n\t\tada\n\t", "redirect"),
+    ] {
+        let mut configuration = configuration(json!({}));
+        configuration["accounts"][0]["mapping"] = json!({ "claim": claim, "attribute": "username" });
+        let mut browser = Browser::new(&world(&TestHost::new(), &configuration), HOST);
+        let login = begin(&mut browser);
+        let mut answer = answer(&login.id);
+        answer.attributes = answer.attributes.replace("ada@acme.com", value);
+        answer.name_id = answer.name_id.replace("ada@acme.com", value);
+        let seen = post(&mut browser, &answer.write(), &login.relay_state);
+        assert_eq!(seen.code(), code, "{claim} {value:?}");
+    }
+}
