@@ -358,3 +358,27 @@ fn no_provider_ends_the_sessions_of_another() {
     assert_eq!(send(IDP, keys::IDP_KEY), "continue");
     assert_eq!(user(&mut browser), None);
 }
+
+#[test]
+fn the_check_says_that_the_idp_wants_signed_requests() {
+    let key = json!({ "private_key": { "value": keys::SP_KEY }, "certificate": keys::SP });
+    for (wants, more, warned) in
+        [(true, json!({}), true), (false, json!({}), false), (true, json!({ "signing": key }), false)]
+    {
+        let mut configuration = configuration(by_url(more));
+        configuration["accounts"][0]["directory"]["static"]["users"][0]["roles"] = json!(["boss"]);
+        configuration["accounts"][0]["password"] = json!({ "mode": "disabled", "admin_roles": ["boss"] });
+        let mut published = metadata(&[keys::IDP]);
+        if wants {
+            let role = "<md:IDPSSODescriptor WantAuthnRequestsSigned=\"true\" ";
+            published = published.replace("<md:IDPSSODescriptor ", role);
+        }
+        let mut serve = |_: &crate::task::Call| status(200, "application/xml", published.as_str());
+        let mut browser = Browser::new(&world(&TestHost::new(), &configuration), HOST);
+        let login = begun(&browser.get("/", &mut serve));
+        assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).code(), "redirect");
+        let report = browser.get("/sso/admin/check", &mut serve).text();
+        assert!(report.contains("partners: metadata"), "{report}");
+        assert_eq!(report.contains("WantAuthnRequestsSigned"), warned, "{report}");
+    }
+}
