@@ -283,6 +283,9 @@ impl Checks<'_> {
                 "metadata",
                 read.map(|theirs| match theirs.warnings.first() {
                     Some(why) => format!("{url} answers; warning: {why}"),
+                    None if theirs.wants_signed_requests && saml.signing.is_none() => {
+                        format!("{url} answers; warning: the IdP wants signed requests (WantAuthnRequestsSigned): signing")
+                    }
                     None => format!("{url} answers, entity ID {:?}", theirs.entity_id),
                 }),
             );

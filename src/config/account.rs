@@ -284,7 +284,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
         .filter_map(|(i, text)| origin(&at.field("origins").index(i), text))
         .collect();
     let enabled = raw.sso == Some(Switch::Enabled);
-    let mut ids = HashSet::new();
+    let (mut ids, mut issuers) = (HashSet::new(), HashSet::new());
     let providers: Vec<Rc<Provider>> = raw
         .identity_providers
         .iter()
@@ -293,6 +293,14 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
             let at = at.field("identity_providers").index(i);
             if !ids.insert(raw.id.as_str()) {
                 at.field("id").problem(format!("{:?} is another provider's already", raw.id));
+            }
+            if let Some(issuer) = raw.saml.as_ref().and_then(|saml| saml.issuer.as_ref()) {
+                if !issuers.insert(issuer) {
+                    at.field("saml").field("issuer").warning(
+                        "is another provider's too: sign-ins that begin at the IdP and its logout messages count as \
+                         the first one's",
+                    );
+                }
             }
             provider::check(&at, raw, env).map(Rc::new)
         })

@@ -8,7 +8,7 @@ use super::duration;
 use super::env::{self, Environment};
 use super::problems::At;
 use super::raw::{self, ClientAuth, IdpInitiated, NameIdFormat, ResponseMode, SamlBinding};
-use crate::saml::{check_certificate, check_private_key};
+use crate::saml::{check_certificate, check_pair, check_private_key};
 use crate::secret::Secret;
 
 /// An identity provider of one account.
@@ -362,6 +362,33 @@ fn saml(at: &At<'_>, raw: &raw::Saml, env: &dyn Environment) -> Saml {
             at.field("certificates").index(i).problem(why);
         }
     }
+    if let Some(issuer) = &raw.issuer {
+        // `|` ends the issuer in a directory's externalId.
+        if issuer.is_empty() || issuer.contains(|c: char| c == '|' || c.is_whitespace() || c.is_control()) {
+            at.field("issuer").problem("expected the IdP's entity ID, a URI: no white space and no '|'");
+        }
+        if raw.entity_id.as_ref() == Some(issuer) {
+            at.field("entity_id")
+                .problem("is the IdP's: ours is another, by default the URL of our metadata");
+        }
+    }
+    if let Some(url) = metadata_url.as_ref().filter(|_| raw.certificates.is_empty()) {
+        if url.scheme() == "http" && !matches!(url.host_str(), Some("localhost" | "127.0.0.1")) {
+            at.field("metadata_url").warning(
+                "is plain http: whoever is on the way can replace the keys and sign in as anybody; use https, or \
+                 give certificates",
+            );
+        }
+    }
+    match &raw.signing {
+        None if raw.slo_url.is_some() => at
+            .field("slo_url")
+            .warning("single logout without signing: most IdPs refuse logout messages that are not signed"),
+        Some(key) if key.certificate.is_none() => at.field("signing").field("certificate").warning(
+            "is missing: our metadata says that requests are signed and does not say with which key",
+        ),
+        _ => {}
+    }
     let signing = raw.signing.as_ref().and_then(|key| {
         let at = at.field("signing");
         saml_key(&at, &key.private_key, &key.certificate, env)
@@ -402,6 +429,9 @@ fn saml_key(
     let private_key = env::secret(&at.field("private_key"), key, env)?;
     if let Err(why) = check_private_key(&private_key) {
         at.field("private_key").problem(why);
+    }
+    if let Some(Err(why)) = certificate.as_ref().map(|pem| check_pair(&private_key, pem)) {
+        at.field("certificate").problem(why);
     }
     Some(SamlKey { private_key, certificate: certificate.clone() })
 }

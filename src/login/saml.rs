@@ -13,7 +13,7 @@ use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Outcome, Ruling};
 use crate::host::{random_token, Level};
-use crate::identity::{Claims, Identity};
+use crate::identity::{mapped_value, Claims, Identity};
 use crate::pages;
 use crate::saml::authn_request::{AuthnRequest, Settings};
 use crate::saml::idp::Facts;
@@ -395,14 +395,15 @@ fn identity(site: &Site, provider: &str, verified: &Verified) -> Identity {
         }
     }
     let lasting = verified.name_id.as_ref().filter(|name_id| name_id.lasts());
-    let subject = match (lasting, verified.values(&site.account.mapping.claim).as_slice()) {
-        (Some(name_id), _) => name_id.value.clone(),
-        (None, [one]) => (*one).to_owned(),
-        _ => String::new(),
-    };
+    let subject = lasting.map(|name_id| name_id.value.clone()).unwrap_or_default();
     let issuer = verified.issuer.as_str();
     let mut identity =
         Identity::verified(MappingFrom::Saml, provider, issuer, subject, claims.clone(), claims);
+    if lasting.is_none() {
+        // As it is compared: a link must not break on an IdP that writes an address in other letters.
+        let mapped = mapped_value(&site.account.mapping, &identity);
+        identity.subject = mapped.map(|mapped| mapped.value).unwrap_or_default();
+    }
     identity.auth_time = Some(verified.authn_instant / 1000);
     identity.acr = verified.authn_context.clone();
     identity.sid = verified.session_index.clone();
@@ -449,7 +450,8 @@ fn refused(ask: &Ask, asked: &Asked, site: &Site, provider: &str, fault: &Fault,
 }
 
 fn last_key(account: &Account, provider: &str) -> String {
-    format!("sso.saml.last.{}.{provider}", account.code)
+    // Neither holds a slash; both may hold dots.
+    format!("sso.saml.last.{}/{provider}", account.code)
 }
 
 /// How the last sign-in with this provider ended: one value for all workers.

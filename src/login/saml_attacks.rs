@@ -5,7 +5,12 @@ use serde_json::json;
 use super::saml_tests::*;
 use crate::host::Host;
 use crate::saml::bindings::encode_post;
-use crate::saml::tests::idp::{Answer, Style};
+use crate::saml::logout::Outgoing;
+use crate::saml::name_id::NameId;
+use crate::saml::sign::Signer;
+use crate::saml::tests::forge::Key;
+use crate::saml::tests::idp::{issuer, private, Answer, Style, IDP, SLO};
+use crate::saml::tests::keys;
 use crate::shared::id_of;
 use crate::testing::browser::{world, Browser};
 use crate::testing::{drive, status, TestHost};
@@ -214,4 +219,166 @@ fn whose_response_it_is_can_be_told_before_the_first_metadata_is_there() {
     let published = metadata(&[crate::saml::tests::keys::IDP]);
     let seen = browser.post(ACS, &form, &mut |_| status(200, "application/xml", published.as_str()));
     assert_eq!((seen.code(), seen.calls.len()), ("login_required", 1));
+}
+
+#[test]
+fn the_mapped_value_as_a_subject_is_the_one_that_is_compared() {
+    let (_, _, mut browser) = filter(json!({}));
+    let login = begin(&mut browser);
+    let mut shouted = answer(&login.id);
+    shouted.name_id = String::new();
+    shouted.attributes = shouted.attributes.replace("ada@acme.com", "Ada@ACME.com");
+    assert_eq!(post(&mut browser, &shouted.write(), &login.relay_state).status(), 302);
+    let opened = browser.get("/", &mut nobody).pass.unwrap().opened.unwrap();
+    assert_eq!(opened.session.origin.subject, "ada@acme.com");
+}
+
+#[test]
+fn an_administrator_sees_the_last_sign_in_of_no_other_account() {
+    let mut configuration = configuration(json!({}));
+    configuration["accounts"][0]["identity_providers"][0]["id"] = json!("partners.x");
+    configuration["accounts"][1]["code"] = json!("acme.partners");
+    configuration["accounts"][1]["identity_providers"][0]["id"] = json!("x");
+    let host = TestHost::new();
+    let world = world(&host, &configuration);
+    let mut browser = Browser::new(&world, HOST);
+    let login = begin(&mut browser);
+    assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).status(), 302);
+    let last = |site: usize, id: &str| super::saml::last(&host.ask(), &world.sites[site].account, id);
+    assert!(last(0, "partners.x").is_some());
+    assert!(last(1, "x").is_none());
+}
+
+#[test]
+fn a_name_with_white_space_is_not_the_name_without() {
+    for (claim, value, code) in [
+        ("email", "ada", "redirect"),
+        ("email", "ada ", "identity_missing"),
+        ("email", " ada", "identity_missing"),
+        ("NameID", "ada", "redirect"),
+        ("NameID", "ada ", "identity_missing"),
+        // Indentation is no part of the value.
+        ("email", "\n      ada\n    ", "redirect"),
+        ("NameID", "\n\t\tada\n\t", "redirect"),
+    ] {
+        let mut configuration = configuration(json!({}));
+        configuration["accounts"][0]["mapping"] = json!({ "claim": claim, "attribute": "username" });
+        let mut browser = Browser::new(&world(&TestHost::new(), &configuration), HOST);
+        let login = begin(&mut browser);
+        let mut answer = answer(&login.id);
+        answer.attributes = answer.attributes.replace("ada@acme.com", value);
+        answer.name_id = answer.name_id.replace("ada@acme.com", value);
+        let seen = post(&mut browser, &answer.write(), &login.relay_state);
+        assert_eq!(seen.code(), code, "{claim} {value:?}");
+    }
+}
+
+const VENDOR: &str = "https://vendor.example";
+
+/// A second SAML provider of the account, with another key, and one of OpenID Connect.
+fn three_providers() -> serde_json::Value {
+    let saml = json!({ "slo_url": "https://idp.partner.com/slo", "idp_initiated": "accept" });
+    let mut configuration = configuration(saml);
+    let providers = configuration["accounts"][0]["identity_providers"].as_array_mut().unwrap();
+    let mut vendor = providers[0].clone();
+    vendor["id"] = json!("vendor");
+    vendor["saml"]["issuer"] = json!(VENDOR);
+    vendor["saml"]["certificates"] = json!([keys::STRANGER]);
+    providers.push(vendor);
+    providers.push(json!({ "id": "corp", "oidc": {
+        "client_id": "app", "client_secret": { "value": "hunter2-hunter2" }, "issuer": "https://corp.example",
+        "authorization_endpoint": "https://corp.example/auth", "token_endpoint": "https://corp.example/token",
+        "jwks_uri": "https://corp.example/keys",
+    } }));
+    configuration
+}
+
+#[test]
+fn no_provider_answers_for_another() {
+    let world = world(&TestHost::new(), &three_providers());
+    let mut browser = Browser::new(&world, HOST);
+    let start =
+        |browser: &mut Browser, id: &str| begun(&browser.get(&format!("/sso/login?idp={id}"), &mut nobody));
+    let by_vendor = |id: &str| {
+        let mut theirs = answer(id);
+        theirs.response_issuer = issuer(VENDOR);
+        theirs.assertion_issuer = issuer(VENDOR);
+        theirs.spec.key = Key::Rsa(keys::STRANGER_KEY);
+        theirs
+    };
+    // The vendor's own answer signs in; for the partners' request neither its name nor its key counts.
+    let login = start(&mut browser, "vendor");
+    assert_eq!(post(&mut browser, &by_vendor(&login.id).write(), &login.relay_state).code(), "redirect");
+    for forged in [by_vendor, |id: &str| {
+        let mut theirs = answer(id);
+        theirs.spec.key = Key::Rsa(keys::STRANGER_KEY);
+        theirs
+    }] {
+        let login = start(&mut browser, "partners");
+        let seen = post(&mut browser, &forged(&login.id).write(), &login.relay_state);
+        assert_eq!(seen.code(), "assertion_invalid");
+    }
+    let login = start(&mut browser, "partners");
+    assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).code(), "redirect");
+
+    // A state of OpenID Connect is none here, nor the other way round; both are used up.
+    let seen = browser.get("/sso/login?idp=corp", &mut nobody);
+    let (_, state) = seen.location().split_once("&state=").unwrap();
+    let state = state.split('&').next().unwrap().to_owned();
+    assert_eq!(post(&mut browser, &answer("id-x").write(), &state).code(), "state_unknown");
+    let login = start(&mut browser, "partners");
+    let callback = format!("/sso/oidc/consume?u=acme&code=x&state={}", login.relay_state);
+    assert_eq!(browser.get(&callback, &mut nobody).code(), "callback_invalid");
+    let page = post(&mut browser, &answer(&login.id).write(), &login.relay_state);
+    assert_eq!(bounced(&mut browser, &page).code(), "state_unknown");
+}
+
+#[test]
+fn no_provider_ends_the_sessions_of_another() {
+    let host = TestHost::new();
+    let world = world(&host, &three_providers());
+    let mut browser = Browser::new(&world, HOST);
+    let login = begun(&browser.get("/sso/login?idp=partners", &mut nobody));
+    assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).code(), "redirect");
+    let name = NameId { value: "ada@acme.com".into(), ..NameId::default() };
+    let send = |issuer: &str, key: &str| {
+        let to = url::Url::parse(SLO).unwrap();
+        let request = Outgoing::request(&*host, &to, issuer, &name, None).unwrap();
+        let key = private(key);
+        let signer = Signer { host: &*host, key: &key, certificate: None };
+        let form = request.post(None, Some(signer)).unwrap();
+        let form: Vec<(&str, &str)> = form.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let seen = Browser::new(&world, HOST).post("/sso/saml/logout?u=acme", &form, &mut nobody);
+        seen.code().to_owned()
+    };
+    assert_eq!(send(VENDOR, keys::STRANGER_KEY), "continue", "well signed, but it knows nobody of these");
+    assert_eq!(user(&mut browser).as_deref(), Some("ada"));
+    assert_eq!(send(IDP, keys::STRANGER_KEY), "request_invalid");
+    assert_eq!(user(&mut browser).as_deref(), Some("ada"));
+    assert_eq!(send(IDP, keys::IDP_KEY), "continue");
+    assert_eq!(user(&mut browser), None);
+}
+
+#[test]
+fn the_check_says_that_the_idp_wants_signed_requests() {
+    let key = json!({ "private_key": { "value": keys::SP_KEY }, "certificate": keys::SP });
+    for (wants, more, warned) in
+        [(true, json!({}), true), (false, json!({}), false), (true, json!({ "signing": key }), false)]
+    {
+        let mut configuration = configuration(by_url(more));
+        configuration["accounts"][0]["directory"]["static"]["users"][0]["roles"] = json!(["boss"]);
+        configuration["accounts"][0]["password"] = json!({ "mode": "disabled", "admin_roles": ["boss"] });
+        let mut published = metadata(&[keys::IDP]);
+        if wants {
+            let role = "<md:IDPSSODescriptor WantAuthnRequestsSigned=\"true\" ";
+            published = published.replace("<md:IDPSSODescriptor ", role);
+        }
+        let mut serve = |_: &crate::task::Call| status(200, "application/xml", published.as_str());
+        let mut browser = Browser::new(&world(&TestHost::new(), &configuration), HOST);
+        let login = begun(&browser.get("/", &mut serve));
+        assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).code(), "redirect");
+        let report = browser.get("/sso/admin/check", &mut serve).text();
+        assert!(report.contains("partners: metadata"), "{report}");
+        assert_eq!(report.contains("WantAuthnRequestsSigned"), warned, "{report}");
+    }
 }

@@ -45,7 +45,25 @@ impl Html {
 
     /// A hidden field.
     pub fn hidden(&mut self, name: &str, value: &str) -> &mut Self {
-        self.raw("<input type=\"hidden\"").attr("name", name).attr("value", value).raw(">")
+        self.raw("<input type=\"hidden\"").attr("name", name).raw(" value=\"").exactly(value).raw("\">")
+    }
+
+    /// Text that comes back as it is: what nobody reads is not made readable.
+    fn exactly(&mut self, text: &str) -> &mut Self {
+        for c in text.chars() {
+            match c {
+                '&' => self.0.push_str("&amp;"),
+                '<' => self.0.push_str("&lt;"),
+                '>' => self.0.push_str("&gt;"),
+                '"' => self.0.push_str("&quot;"),
+                '\'' => self.0.push_str("&#39;"),
+                '\n' => self.0.push_str("&#10;"),
+                '\r' => self.0.push_str("&#13;"),
+                '\0' => self.0.push('\u{fffd}'),
+                c => self.0.push(c),
+            }
+        }
+        self
     }
 
     /// More of it.
@@ -119,6 +137,17 @@ mod tests {
             html.text(text);
             assert_eq!(html.into_string(), expected);
         }
+    }
+
+    #[test]
+    fn a_hidden_field_brings_back_what_was_put_in() {
+        // RelayState has to be returned exactly (SAML bindings section 3.5.3).
+        let mut html = Html::new();
+        html.hidden("n", "a\tb\r\nc\u{202e}\u{85}d\"><script>'&");
+        assert_eq!(
+            html.into_string(),
+            "<input type=\"hidden\" name=\"n\" value=\"a\tb&#13;&#10;c\u{202e}\u{85}d&quot;&gt;&lt;script&gt;&#39;&amp;\">"
+        );
     }
 
     #[test]

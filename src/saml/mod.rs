@@ -54,6 +54,16 @@ pub fn check_private_key(pem: &Secret) -> Result<(), String> {
     key::PrivateKey::parse(pem).map(|_| ())
 }
 
+/// Whether a private key and a certificate that can be used are of one pair, and if not, why.
+pub fn check_pair(private_key: &Secret, certificate: &str) -> Result<(), String> {
+    match (key::PrivateKey::parse(private_key), certificate::Certificate::parse(certificate)) {
+        (Ok(key), Ok(certificate)) if !key.belongs_to(&certificate) => {
+            Err(format!("{} is not of the private_key: the IdP would use another key", certificate.name()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A fresh message identifier of 128 bits (SAML core section 1.3.4). It starts with a letter: an `xs:ID` may not start
 /// with a digit, and Entra refuses one that does.
 pub fn fresh_id(host: &dyn Host) -> Result<String, Fault> {

@@ -26,8 +26,8 @@ pub struct NameId {
 
 impl NameId {
     pub(super) fn read(node: Node<'_, '_>) -> Result<Self, String> {
-        let value = xml::text(node)?;
-        if value.is_empty() || value.len() > 1024 {
+        let value = xml::value(node)?;
+        if value.trim().is_empty() || value.len() > 1024 {
             return Err("NameID is empty or longer than 1024 bytes".into());
         }
         let attribute = |name: &str| node.attribute(name).filter(|v| !v.is_empty()).map(str::to_owned);

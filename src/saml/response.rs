@@ -197,7 +197,7 @@ fn attributes(assertion: Node<'_, '_>) -> Result<Vec<Attribute>, Refused> {
         for node in xml::children(statement, SAML, "Attribute") {
             let name = attribute(node, "Name")?;
             let values: Vec<String> = xml::children(node, SAML, "AttributeValue")
-                .map(|value| xml::text(value).map(str::to_owned))
+                .map(|value| xml::value(value).map(str::to_owned))
                 .collect::<Result<_, _>>()
                 .map_err(|why| format!("attribute {:?}: {why}", clip(name)))?;
             count += values.len() + 1;

@@ -95,6 +95,22 @@ pub fn one<'a, 'i: 'a>(
 /// A comment or an element inside is a refusal: parsers that return the text before the comment read
 /// `admin@acme.com<!---->.evil.com` as somebody else (CVE-2017-11427 and its siblings).
 pub fn text<'a>(node: Node<'a, '_>) -> Result<&'a str, String> {
+    Ok(whole(node)?.trim_matches(WHITE))
+}
+
+/// The same for what names a person or a right: only indentation goes, which begins or ends with a line. Somebody
+/// called `admin ` at the IdP is not `admin`.
+pub fn value<'a>(node: Node<'a, '_>) -> Result<&'a str, String> {
+    let all = whole(node)?;
+    let trimmed = all.trim_start_matches(WHITE);
+    let indentation = all.strip_suffix(trimmed).unwrap_or_default();
+    let from = if indentation.contains(LINE) { trimmed } else { all };
+    let trimmed = from.trim_end_matches(WHITE);
+    let indentation = from.strip_prefix(trimmed).unwrap_or_default();
+    Ok(if indentation.contains(LINE) { trimmed } else { from })
+}
+
+fn whole<'a>(node: Node<'a, '_>) -> Result<&'a str, String> {
     let mut inside = node.children();
     let value = match (inside.next(), inside.next()) {
         (None, _) => "",
@@ -104,8 +120,10 @@ pub fn text<'a>(node: Node<'a, '_>) -> Result<&'a str, String> {
             return Err(format!("{name} must hold text alone; a comment or an element is in it"));
         }
     };
-    Ok(value.trim_matches(WHITE))
+    Ok(value)
 }
+
+const LINE: [char; 2] = ['\r', '\n'];
 
 pub(super) const WHITE: &[char] = &[' ', '\t', '\r', '\n'];
 
