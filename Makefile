@@ -56,6 +56,10 @@ run: wasm $(VENV) $(NANOIDP) need-node ## the demo: Envoy, a provider with a log
 bench: wasm $(VENV) ## CPU per request beside Envoy's own OAuth2 filter and a no-op filter; CPU of a login
 	tests/bench/run
 
+.PHONY: soak
+soak: wasm $(VENV) ## mixed traffic at the machine's limit through outages, SOAK_MINUTES long, 10 unless told
+	$(PYTHON) tests/soak/run
+
 .PHONY: fuzz
 fuzz: need-cargo ## every fuzz target for FUZZ_SECONDS each, 60 unless told (needs cargo-fuzz)
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is not installed: cargo install cargo-fuzz"; exit 1; }

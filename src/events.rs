@@ -98,6 +98,12 @@ pub fn password_ruling(host: &dyn Host, place: Place<'_>, outcome: &str) {
     host.count(&format!("sso_password_rulings.account.{account}.outcome.{outcome}"));
 }
 
+/// A bearer token was verified (`ok`) or refused (a code); one that is remembered is not counted again.
+pub fn bearer(host: &dyn Host, place: Place<'_>, outcome: &str) {
+    let account = metric(place.account.unwrap_or("-"));
+    host.count(&format!("sso_bearer_tokens.account.{account}.outcome.{outcome}"));
+}
+
 /// An outgoing call was answered, or not.
 pub fn call(host: &dyn Host, what: &str, status: u16, milliseconds: u64) {
     let class = match status {

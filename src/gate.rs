@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use crate::answer::Answer;
+use crate::bearer::{self, Bearing};
 use crate::config::{Admission, Endpoint, PasswordMode};
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
@@ -282,6 +283,18 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
         Demand::Anyone | Demand::Programs => return Ruling::Pass(pass),
         Demand::Users(demands) => demands,
     };
+    let (visitor, behind) = match bearer::look(world, &site, &head, now) {
+        Bearing::Nothing => (visitor, behind),
+        Bearing::Known(opened) => (Visitor::Known(opened), false),
+        Bearing::Unknown(token, known) => {
+            let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
+            return bearer::verify(asked, token, known, pass);
+        }
+        Bearing::Wrong(fault) => {
+            let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
+            return Ruling::Answer(bearer::refuse(&asked, &fault));
+        }
+    };
     let opened = match visitor {
         Visitor::Known(opened) => opened,
         nobody => {
@@ -361,8 +374,11 @@ fn choose(
                     Choice::Site(site, visitor, behind)
                 }
                 Some(None) => Choice::None,
-                None => match &visitor {
-                    Visitor::Known(opened) => {
+                None => match (bearer::site_of(several, head), &visitor) {
+                    (Some(Some(site)), _) => Choice::Site(site.clone(), Visitor::Nobody, false),
+                    // A token that is for none of them: not even beside a session.
+                    (Some(None), _) => shared_by_all(several, path, head),
+                    (None, Visitor::Known(opened)) => {
                         let site = several.iter().find(|site| Rc::ptr_eq(&site.account, &opened.account));
                         site.cloned().map_or(Choice::Ask, |site| Choice::Site(site, visitor, behind))
                     }
@@ -506,18 +522,16 @@ fn missing_role(demands: &[&Admission], opened: &Opened) -> Option<Fault> {
 }
 
 fn step_up(asked: Rc<Asked>, opened: &Opened, extras: flow::Extras) -> Ruling {
-    match step_up_target(&asked) {
+    match step_up_target(&asked, opened) {
         Some(target) => login::begin(asked, &opened.session.origin.provider, &target, extras),
         None => Ruling::Answer(asked.refuse(&weak())),
     }
 }
 
 /// Where a step-up comes back to, for a navigation of somebody whom a provider can authenticate again.
-pub fn step_up_target(asked: &Asked) -> Option<String> {
-    let by_password =
-        matches!(asked.visitor(), Visitor::Known(opened) if opened.session.method == Method::Password);
-    let can = asked.head.is_navigation() && !by_password;
-    can.then(|| String::from_utf8_lossy(asked.head.target()).into_owned())
+pub fn step_up_target(asked: &Asked, opened: &Opened) -> Option<String> {
+    let person = opened.session.method == Method::Sso && asked.head.is_navigation();
+    person.then(|| String::from_utf8_lossy(asked.head.target()).into_owned())
 }
 
 /// The refusal where nobody can be sent to the IdP.

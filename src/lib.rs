@@ -7,6 +7,8 @@
 //!  Envoy ─▶ proxy::filter ─▶ gate::rule ─┬─▶ pass    ┌─▶ login::oidc      start_login, finish_login
 //!              ▲                         ├─▶ answer  ├─▶ login::recheck   the directory, once a `recheck`
 //!              │ Call / Reply            ├─▶ body    ├─▶ login::invitation  an account for the invited
+//!              │                         │           ├─▶ login::renew     its tokens, by the background
+//!              │                         │           ├─▶ bearer           a program's access token
 //!              └── task::Task ◀──────────┴─▶ flow ───┼─▶ logout           here, at the IdP, and by the IdP
 //!                                                    ├─▶ password         who may still use one
 //!                                                    └─▶ admin            is the account ready?
@@ -25,6 +27,7 @@
 pub mod admin;
 pub mod answer;
 pub mod background;
+pub mod bearer;
 pub mod config;
 pub mod directory;
 pub mod endpoints;

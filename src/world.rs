@@ -23,6 +23,8 @@ pub struct World {
     pub config: Config,
     /// Sessions opened so far.
     pub opened: OpenedSessions,
+    /// Bearer tokens verified so far.
+    pub bearers: OpenedSessions,
     /// Every account, in the order written.
     pub sites: Vec<Rc<Site>>,
     /// Work that requests have left to the background.
@@ -79,7 +81,15 @@ impl World {
             }
         }
         let errands = RefCell::default();
-        Self { host, config, opened: OpenedSessions::default(), sites, errands, by_authority }
+        Self {
+            host,
+            config,
+            opened: OpenedSessions::default(),
+            bearers: OpenedSessions::default(),
+            sites,
+            errands,
+            by_authority,
+        }
     }
 
     /// The accounts served at an authority, as a `Host` header or `:authority` has it.
@@ -147,6 +157,9 @@ impl World {
         let text = std::str::from_utf8(sealed).ok()?;
         let (code, plain) = self.config.session.keys.open(Purpose::Session, text)?;
         let session: Session = serde_json::from_slice(&plain).ok()?;
+        if session.method == Method::Bearer {
+            return None;
+        }
         let account = self.config.accounts.iter().find(|account| account.code == code)?;
         let mut opened = self.admit(account, session, sealed.into())?;
         if self.config.session.keys.is_old(text) {
@@ -163,6 +176,9 @@ impl World {
         let way_in = match session.method {
             Method::Sso => account.provider(&session.origin.provider).is_some(),
             Method::Password => crate::password::session_stands(account, &session.user),
+            Method::Bearer => {
+                account.bearer.as_ref().is_some_and(|b| b.providers.contains(&session.origin.provider))
+            }
         };
         if !account.enabled || !way_in || session.is_before_cut(account) {
             return None;

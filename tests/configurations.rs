@@ -88,6 +88,16 @@ fn each_contradiction_is_named_with_its_path() {
         ),
         ("/accounts/0/bearer", json!({ "audiences": [] }), "accounts[0].bearer.audiences: "),
         (
+            "/accounts/0/bearer",
+            json!({ "audiences": ["api"], "providers": ["nobody"] }),
+            "accounts[0].bearer.providers[0]: ",
+        ),
+        (
+            "/accounts/0/bearer",
+            json!({ "audiences": ["api"], "issuers": { "nobody": "https://sts.example.com" } }),
+            "accounts[0].bearer.issuers.nobody: ",
+        ),
+        (
             "/accounts/0/forward",
             json!({ "headers": { "cookie": "x" } }),
             "accounts[0].forward.headers.cookie: ",

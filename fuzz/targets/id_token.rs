@@ -52,13 +52,17 @@ fn found(token: &str) {
     assert!(login(token).is_err());
 }
 
-/// A token of the provider's, whatever it says.
-fn claimed(header: &str, claims: &str) {
+/// Header and claims under the provider's signature.
+pub(super) fn signed(header: &str, claims: &str) -> String {
     let key = p256::ecdsa::SigningKey::from_pkcs8_pem(P256).unwrap();
     let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let signature = Es256.sign(&key, input.as_bytes());
-    let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.as_bytes()));
-    let Ok(accepted) = login(&token) else { return };
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.as_bytes()))
+}
+
+/// A token of the provider's, whatever it says.
+fn claimed(header: &str, claims: &str) {
+    let Ok(accepted) = login(&signed(header, claims)) else { return };
 
     let header: Value = serde_json::from_str(header).expect("the header is JSON");
     assert_eq!(header["alg"], "ES256");

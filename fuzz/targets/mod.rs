@@ -13,23 +13,34 @@ pub mod discovery;
 mod host;
 pub mod id_token;
 pub mod key_set;
+pub mod logout_token;
 pub mod password_body;
 pub mod path;
 mod provider;
 pub mod return_url;
+mod saml;
+pub mod saml_logout;
+pub mod saml_metadata;
+pub mod saml_response;
+pub mod saml_xml;
 
 /// Reads the bytes, and panics where something does not hold.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is that of its folder of seeds.
-pub const ALL: [(&str, Target); 9] = [
+pub const ALL: [(&str, Target); 14] = [
     ("callback_query", callback_query::run),
     ("configuration", configuration::run),
     ("cookie", cookie::run),
     ("discovery", discovery::run),
     ("id_token", id_token::run),
     ("key_set", key_set::run),
+    ("logout_token", logout_token::run),
     ("password_body", password_body::run),
     ("path", path::run),
     ("return_url", return_url::run),
+    ("saml_logout", saml_logout::run),
+    ("saml_metadata", saml_metadata::run),
+    ("saml_response", saml_response::run),
+    ("saml_xml", saml_xml::run),
 ];

@@ -67,7 +67,8 @@ raw! {
         pub lifetime: Option<String>,
         /// How long a session lasts without a request (default 1h).
         pub idle: Option<String>,
-        /// The age at which a session is checked again with directory or IdP (default 5m).
+        /// The age at which a session is checked again with the directory and, where it has a refresh token,
+        /// renewed at the IdP (default 5m).
         pub recheck: Option<String>,
         /// How long a session goes on unchanged while directory or IdP cannot be asked (default 1h).
         pub recheck_grace: Option<String>,
@@ -496,13 +497,14 @@ raw! {
         pub max_age: Option<String>,
     }
 
-    /// Bearer tokens that count as a session.
+    /// Access tokens of programs that count as a session. Absent: none does.
     pub struct Bearer {
-        /// The audiences that mean this application.
+        /// The audiences that mean this application: `aud` has to hold one of them.
         pub audiences: Vec<String>,
-        /// The providers whose tokens count (default all of the account).
+        /// The OpenID Connect providers whose tokens count (default all of the account).
         pub providers: Vec<String>,
-        /// Other issuers whose tokens count, signed by the same provider's keys (ADFS), by provider id.
+        /// Another issuer whose tokens count, signed by the same provider's keys, by provider id (Entra's v1
+        /// tokens; that of ADFS is found by discovery).
         pub issuers: Params,
     }
 
@@ -512,7 +514,8 @@ raw! {
         pub prefix: Option<String>,
         /// More headers: name to claim.
         pub headers: Params,
-        /// The header that carries the access token as a Bearer token. Absent: not forwarded.
+        /// The header that carries the access token as a Bearer token, never one that has expired. Absent: not
+        /// forwarded.
         pub access_token: Option<String>,
     }
 }

@@ -11,6 +11,7 @@ pub mod recheck;
 pub mod renew;
 #[cfg(test)]
 mod renew_tests;
+mod renewal;
 pub mod return_to;
 pub mod saml;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub(crate) mod saml_tests;
 #[cfg(test)]
 mod ways_tests;
 
+pub(crate) use oidc::wants_userinfo;
 pub use oidc::{finish, form_post};
 
 use std::rc::Rc;

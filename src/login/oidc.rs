@@ -142,7 +142,7 @@ async fn openid(
     let mut known = claims.all().clone();
     let mut mapped = claims.all().clone();
     if wants_userinfo(&site.account, &known, metadata.userinfo_endpoint.is_some()) {
-        let userinfo = userinfo::fetch(ask, client, &claims, tokens.access_token.as_ref()).await?;
+        let userinfo = userinfo::fetch(ask, client, claims.subject(), tokens.access_token.as_ref()).await?;
         if site.account.mapping.from == MappingFrom::Userinfo {
             mapped = userinfo.clone();
         }
@@ -165,7 +165,7 @@ async fn openid(
 }
 
 /// UserInfo is asked where the mapping reads it, or where a configured claim is in no ID token.
-pub(super) fn wants_userinfo(
+pub(crate) fn wants_userinfo(
     account: &Account,
     claims: &crate::identity::Claims,
     has_endpoint: bool,

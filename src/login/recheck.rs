@@ -85,7 +85,7 @@ pub async fn recheck(ask: &Ask, asked: &Asked, opened: &Rc<Opened>, pass: Pass) 
 }
 
 /// The request, judged by what the session is now.
-async fn go_on(
+pub async fn go_on(
     ask: &Ask,
     asked: &Asked,
     opened: Rc<Opened>,
@@ -107,7 +107,7 @@ async fn go_on(
             return Ok(Outcome::Pass(pass));
         }
         Some(Unmet::Role(fault)) => asked.refuse(&fault),
-        Some(Unmet::Authentication(extras)) => match gate::step_up_target(asked) {
+        Some(Unmet::Authentication(extras)) => match gate::step_up_target(asked, &opened) {
             Some(target) => {
                 super::start_login(ask, asked, &opened.session.origin.provider, target, extras).await?
             }

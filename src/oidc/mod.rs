@@ -7,11 +7,13 @@
 //! callback           what it brings back                       (RFC 6749 4.1.2, RFC 9207)
 //! token              code or refresh token for tokens          (RFC 6749 4.1.3 and 6)
 //! id_token           who it is                                 (OpenID Connect Core 3.1.3.7 and 12.2)
+//! access_token       who a program speaks for                  (RFC 9068, RFC 6750)
 //! userinfo           what else is known                        (OpenID Connect Core 5.3)
 //! logout             the way out                               (OpenID Connect RP-Initiated Logout 1.0)
 //! logout_token       the provider's own logout                 (OpenID Connect Back-Channel Logout 1.0)
 //! ```
 
+pub mod access_token;
 pub mod answer;
 pub mod authorization;
 pub mod callback;

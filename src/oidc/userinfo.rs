@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::answer;
 use super::id_token;
 use super::provider::Client;
 use super::signed;
-use super::{answer, Claims};
 use crate::config::OAuth2;
 use crate::fault::{Code, Fault};
 use crate::json;
@@ -18,12 +18,12 @@ use crate::task::{Ask, Reply, Request};
 /// A larger answer is not read.
 const MAX_ANSWER: usize = 256 << 10;
 
-/// UserInfo of the person an ID token is about. `sub` must be there and equal, else another person's
+/// UserInfo of the person a token is about. `sub` must be there and equal, else another person's
 /// answer could be taken for theirs (section 5.3.2, token substitution).
 pub async fn fetch(
     ask: &Ask,
     client: &Client,
-    claims: &Claims,
+    subject: &str,
     access_token: Option<&Secret>,
 ) -> Result<Map<String, Value>, Fault> {
     let metadata = client.metadata(ask).await?;
@@ -53,8 +53,8 @@ pub async fn fetch(
         answer::object("UserInfo", Reply::Answer(answer), MAX_ANSWER)?
     };
     match id_token::subject(&map).map_err(refused)? {
-        sub if sub == claims.subject() => Ok(map),
-        _ => Err(refused("sub is not the ID token's".into())),
+        sub if sub == subject => Ok(map),
+        _ => Err(refused("sub is not the token's".into())),
     }
 }
 

@@ -45,7 +45,11 @@ pub fn refusal_with(fault: &Fault, context: &Context<'_>, hints: Hints<'_>) -> A
 /// RFC 6750 section 3: without credentials no `error`; with refused ones `invalid_token`.
 fn challenge(code: Code) -> &'static str {
     match code {
-        Code::TokenInvalid | Code::SessionExpired => "Bearer realm=\"sso\", error=\"invalid_token\"",
+        Code::TokenInvalid => {
+            "Bearer realm=\"sso\", error=\"invalid_token\", error_description=\"The access token is malformed, \
+             expired, or not meant for this application\""
+        }
+        Code::SessionExpired => "Bearer realm=\"sso\", error=\"invalid_token\"",
         _ => "Bearer realm=\"sso\"",
     }
 }

@@ -295,7 +295,14 @@ fn headers_say_what_the_status_needs() {
     let hints = Hints { allow: "GET", retry_after: Some(7) };
     let table = [
         (Code::LoginRequired, "www-authenticate", Some("Bearer realm=\"sso\"")),
-        (Code::TokenInvalid, "www-authenticate", Some("Bearer realm=\"sso\", error=\"invalid_token\"")),
+        (
+            Code::TokenInvalid,
+            "www-authenticate",
+            Some(
+                "Bearer realm=\"sso\", error=\"invalid_token\", error_description=\"The access token is malformed, \
+                 expired, or not meant for this application\"",
+            ),
+        ),
         (Code::SessionExpired, "www-authenticate", Some("Bearer realm=\"sso\", error=\"invalid_token\"")),
         (Code::RoleMissing, "www-authenticate", None),
         (Code::MethodNotAllowed, "allow", Some("GET")),

@@ -36,6 +36,8 @@ pub enum Method {
     Sso,
     /// With the application's own password.
     Password,
+    /// Not at all: a program with an access token. Never in a cookie.
+    Bearer,
 }
 
 impl Method {
@@ -44,6 +46,7 @@ impl Method {
         match self {
             Method::Sso => "sso",
             Method::Password => "password",
+            Method::Bearer => "bearer",
         }
     }
 }

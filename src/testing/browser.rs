@@ -203,7 +203,9 @@ fn settle(
     for _ in 0..10 {
         let Ruling::Wait(mut news) = ruling else { return ruling };
         run_errands(world, respond, calls);
-        let Some(next) = news() else { panic!("a request waits for nothing") };
+        let next = news();
+        assert!(next.is_some(), "a request waits for nothing");
+        let Some(next) = next else { unreachable!("asserted above") };
         ruling = next;
     }
     ruling

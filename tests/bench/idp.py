@@ -123,5 +123,6 @@ def start(port):
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Idp)
     server.daemon_threads = True
+    server.key = key
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server

@@ -43,6 +43,7 @@ const provider = new Provider(issuer, {
       getResourceServerInfo: () => ({ scope: 'openid', audience: settings.audience ?? settings.resource, accessTokenFormat: 'jwt', accessTokenTTL: settings.ttl ?? 3600, jwt: { sign: { alg: 'RS256' } } }),
     } } : {}),
   },
+  ...(settings.resource ? { extraTokenClaims: async (_, token) => ({ email: `${token.accountId}@acme.com`, ...accounts[token.accountId] }) } : {}),
   pkce: { required: () => true },
   rotateRefreshToken: settings.rotate ?? true,
   issueRefreshToken: async (_, client, code) => client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),

@@ -166,21 +166,3 @@ def test_a_live_change_of_access_takes_effect_and_sessions_stay(make_world):
     assert world.update()
     eventually(lambda: account.client().get(account.url("/who")).status == 401, what="single sign-on to go on")
     signed_in(client, account)
-
-
-def test_without_stop_iteration_no_login_passes_unread(make_world):
-    """The body callback never comes then; the wait must end, and the application must not see the login."""
-    world = make_world("no-stop")
-    world.filter_options["stop_iteration"] = False
-    account = world.account("acme", {"password": {"mode": "enabled", "logins": [
-        {"path": "/login", "username": {"form": "username"}}]},
-        "access": [{"path": "/login", "allow": "anyone"}, {"path": "/healthz", "allow": "anyone"}]})
-    world.start()
-    assert account.client().get(account.url("/healthz")).status == 200
-    signed_in(account.signed_in(), account)
-    # What may not pass must not: a body that cannot be read with certainty.
-    mark = world.app.mark()
-    reply = account.client().post(account.url("/login"), body="username=ada&username=root&password=p",
-                                  headers={"origin": account.origin, "content-type": "application/x-www-form-urlencoded"})
-    assert reply.status in (400, 503), reply
-    world.app.nothing_since(mark)

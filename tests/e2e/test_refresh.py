@@ -1,6 +1,8 @@
 """Sessions that are renewed with a refresh token, at the certified provider with rotation and reuse detection."""
 
+import base64
 import concurrent.futures
+import secrets
 import time
 
 import pytest
@@ -19,15 +21,15 @@ PEOPLE = {"ada": {"email": "ada@acme.com", "email_verified": True, "name": "Ada"
 class Setting:
     """A provider, and Envoys in front of one application."""
 
-    def __init__(self, make_world, name: str, replicas: int = 1, ttl: int = 3600, session=None, forward=None, **envoy):
+    def __init__(self, make_world, name: str, replicas: int = 1, ttl: int = 3600, session=None, changes=None, **envoy):
         self.provider = OidcProvider([{
             "client_id": "lakehouse", "client_secret": "the secret of the client",
             "grant_types": ["authorization_code", "refresh_token"],
             "redirect_uris": [f"{ORIGIN}/sso/oidc/consume?u=acme"]}], PEOPLE, ttl=ttl)
-        self.worlds = [self._world(make_world(f"{name}-{n}", session=session, **envoy), forward) for n in range(replicas)]
+        self.worlds = [self._world(make_world(f"{name}-{n}", session=session, **envoy), changes) for n in range(replicas)]
 
-    def _world(self, world: World, forward) -> World:
-        account = world.account("acme", {"forward": forward} if forward else None,
+    def _world(self, world: World, changes) -> World:
+        account = world.account("acme", changes,
                                 discovery=f"{self.provider.issuer}/.well-known/openid-configuration",
                                 scope=["openid", "email", "profile", "offline_access"],
                                 authorization_params={"prompt": "consent"})
@@ -132,7 +134,7 @@ def test_fifty_requests_beside_a_renewal_are_one_refresh_and_nobody_is_signed_ou
 
 def test_fifty_requests_that_must_wait_wait_for_one_refresh(setting):
     """Four workers. Nobody was there when the access token expired, and the application gets it."""
-    here = setting("idle", ttl=12, concurrency=4, forward={"access_token": "authorization"})
+    here = setting("idle", ttl=12, concurrency=4, changes={"forward": {"access_token": "authorization"}})
     (world,) = here.worlds
     cookies = here.signed_in()
     old = here.ask(cookies).seen()["authorization"]
@@ -150,6 +152,46 @@ def test_fifty_requests_that_must_wait_wait_for_one_refresh(setting):
     assert len(tokens) == 1 and tokens != {tuple(old)}, "each has the new token, none the old"
     assert here.seen() == (1, 0)
     assert sum(bool(reply.set) for reply in replies) == 50, "whichever answer the browser reads last has the cookie"
+
+
+def test_what_was_waited_with_is_whole_a_body_and_calls_of_its_own(setting):
+    """A request that waits keeps its body; one that goes on to ask others while nobody holds it any more can."""
+    here = setting("whole", session={"recheck": "1s"}, concurrency=2, changes={"password": {"admin_roles": ["account_admin"]}})
+    (world,) = here.worlds
+    cookies = here.signed_in()
+    header = {"cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+    sent = secrets.token_bytes(100_000)
+    here.provider.test("hold")
+    time.sleep(2.5)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        upload = pool.submit(here.client().post, f"{ORIGIN}/upload", body=sent, headers=header)
+        report = pool.submit(here.client().get, f"{ORIGIN}/sso/admin/check", headers=header)
+        eventually(lambda: active(world) == 2 and here.provider.test("seen")["pending"] == 1, what="two that wait")
+        here.provider.test("release")
+        assert base64.b64decode(upload.result().json()["body"]) == sent
+        report = report.result()
+    assert report.status == 200 and report.json()["checks"], report
+    assert here.seen() == (1, 0)
+
+
+@pytest.mark.parametrize("ecds", [True, False])
+def test_a_live_update_loses_no_request_that_waits(setting, ecds):
+    here = setting(f"update-{ecds}", session={"recheck": "1s"}, concurrency=2, ecds=ecds)
+    (world,) = here.worlds
+    cookies = here.signed_in()
+    here.provider.test("hold")
+    time.sleep(2.5)
+    futures = at_once(here, cookies, [0] * 10)
+    eventually(lambda: active(world) == 10 and here.provider.test("seen")["pending"] == 1, what="ten that wait")
+    world.session = world.session | {"idle": "2h"}
+    assert world.update()
+    more = at_once(here, cookies, [0] * 10)
+    here.provider.test("release")
+    replies = [future.result() for future in [*futures, *more]]
+    assert [reply.status for reply in replies] == [200] * 20, replies
+    assert here.seen()[1] == 0
+    renewed(here, here.passes(cookies))
+    assert here.seen()[1] == 0
 
 
 def test_a_browser_that_goes_away_does_not_take_the_new_tokens_along(setting):

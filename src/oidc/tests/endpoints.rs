@@ -384,7 +384,7 @@ fn userinfo_is_about_the_same_person() {
         let flow = async move {
             let moment = Moment::Login { nonce: "n", max_age: None };
             let claims = verify(&inner, &client, &token(&claims), None, moment).await?;
-            userinfo::fetch(&inner, &client, &claims, Some(&secret("at"))).await
+            userinfo::fetch(&inner, &client, claims.subject(), Some(&secret("at"))).await
         };
         let (result, calls) = drive(&ask, flow, [discovered(), keys(), reply]);
         assert_eq!(header(&calls[2], ":path"), Some("/userinfo?schema=a+b"));

@@ -1,5 +1,6 @@
 //! The protocol against a scripted provider.
 
+mod access_token;
 mod discovery;
 mod endpoints;
 mod id_token;

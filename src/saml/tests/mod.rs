@@ -11,4 +11,5 @@ mod logout;
 mod messages;
 mod metadata;
 mod mutated;
+mod seeds;
 mod wrapping;

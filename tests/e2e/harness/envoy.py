@@ -100,7 +100,7 @@ class Envoy:
 
     def start(self, ready: bool = True) -> "Envoy":
         """`ready`: wait until the listener takes connections; else until the admin interface answers."""
-        self._output = self.log.open("wb")
+        self._output = self.log.open("ab")
         self.process = subprocess.Popen(
             [*find_envoy(), "-c", str(self.directory / "bootstrap.json"), "--concurrency", str(self.concurrency),
              "--use-dynamic-base-id", "--log-level", self.log_level, "--component-log-level", "wasm:info",

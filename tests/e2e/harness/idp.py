@@ -81,6 +81,7 @@ class Issuer:
         """As a well-behaved provider with one RSA key."""
         self.person = {"sub": "248289761001", "email": "ada@acme.com", "email_verified": True, "name": "Ada Lovelace",
                        "groups": ["lakehouse-admins", "everyone"]}
+        self.people: dict[str, dict] = {}  # by login_hint, where several sign in at once; else it is `person`
         self.changes: dict[str, dict] = collections.defaultdict(dict)
         self.faults: dict[str, Fault] = {}
         self.signing = self.keys["rsa-1"]
@@ -135,7 +136,7 @@ class Issuer:
         alg = self.alg or self.signing.default_alg
         now = int(time.time())
         claims = {"iss": self.issuer, "aud": grant["client_id"], "iat": now, "exp": now + 300, "auth_time": now,
-                  "sid": grant.get("sid", "sid-1")} | self.person
+                  "sid": grant.get("sid", "sid-1")} | (grant.get("person") or self.person)
         if grant.get("nonce") is not None:
             claims["nonce"] = grant["nonce"]
         if alg[2:] in ("256", "384", "512") or alg == "EdDSA":
@@ -154,7 +155,7 @@ class Issuer:
     def authorize(self, asked: Asked):
         asks = asked.query
         code = secrets.token_urlsafe(24)
-        self.codes[code] = asks | {"sid": secrets.token_hex(8)}
+        self.codes[code] = asks | {"sid": secrets.token_hex(8), "person": self.people.get(asks.get("login_hint"))}
         answer = {"code": code, "state": asks.get("state", "")}
         if self.deny:
             answer = {"error": self.deny, "error_description": "no entry", "state": asks.get("state", "")}
@@ -222,7 +223,7 @@ class Issuer:
         token = asked.headers.get("authorization", "").removeprefix("Bearer ")
         if token not in self.access_tokens:
             return 401, {"www-authenticate": 'Bearer error="invalid_token"'}, b""
-        claims = self._changed("userinfo", dict(self.person))
+        claims = self._changed("userinfo", dict(self.access_tokens[token].get("person") or self.person))
         if self.userinfo_jwt:
             return 200, {"content-type": "application/jwt"}, self.userinfo_jwt(claims)
         return self.json(claims)

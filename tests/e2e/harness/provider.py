@@ -62,7 +62,7 @@ class OidcProvider:
     def login(self, client, url: str, login: str) -> list:
         """Walks the login and consent forms; every answer of the way."""
         hops = client.follow(client.browse(url))
-        for _ in range(3):
+        for _ in range(6):
             last = hops[-1]
             if not last.url.startswith(self.issuer) or b"<form" not in last.body:
                 return hops

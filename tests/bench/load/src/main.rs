@@ -1,6 +1,6 @@
 //! `load PORT HOST PATH COOKIES CONNECTIONS REQUESTS STATUS`: sends that many requests over that many
 //! HTTP/2 connections and fails unless every answer has that status. COOKIES is a file: one `cookie`
-//! header a line, taken in turn; empty for none.
+//! header a line, taken in turn; empty for none. What follows a tab is an `authorization` header.
 //!
 //! Requests go out in batches, many in one write: the system calls that would drown the difference between
 //! two filters are shared by the whole batch. Only what the bench needs of HTTP/2 (RFC 9113) is here: header
@@ -66,7 +66,11 @@ fn head(host: &str, path: &str, cookie: Option<&str>) -> Vec<u8> {
         ("sec-fetch-site", "same-origin"),
         ("sec-fetch-mode", "cors"),
     ];
-    fields.extend(cookie.map(|value| ("cookie", value)));
+    if let Some(line) = cookie {
+        let (cookie, authorization) = line.split_once('\t').unwrap_or((line, ""));
+        fields.push(("cookie", cookie));
+        fields.extend((!authorization.is_empty()).then_some(("authorization", authorization)));
+    }
     for (name, value) in fields {
         block.push(0);
         for text in [name, value] {

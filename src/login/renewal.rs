@@ -1,0 +1,260 @@
+//! What a renewal asks and what comes of it: the refresh token at the provider, what that brings verified,
+//! the directory, and the session sealed anew where every worker finds it.
+
+use std::rc::Rc;
+
+use super::oidc::{kept, wants_userinfo};
+use super::{headers, recheck};
+use crate::config::{Directory, OAuth2, Protocol};
+use crate::directory;
+use crate::events::{self, Place};
+use crate::fault::{Code, Fault};
+use crate::host::Level;
+use crate::identity::Claims;
+use crate::oidc::token::{self, Refreshed};
+use crate::oidc::{id_token, userinfo};
+use crate::secret::Secret;
+use crate::session::renewals::{self, Id, State};
+use crate::session::{Opened, Session, Tokens};
+use crate::task::Ask;
+use crate::world::{Site, World};
+
+/// After one that failed, the next comes so much later.
+const BACK_OFF: u64 = 10_000;
+/// The provider refused the token: most likely the person is signed out there, or another replica used it a
+/// moment ago and the browser is about to send what that one made. Only time tells which.
+const RACE: u64 = 10_000;
+/// The newer state is kept for whoever still sends the older one.
+const KEPT: u64 = 15 * 60_000;
+/// What ended is known for as long as requests wait for it.
+const ENDED: u64 = 60_000;
+
+/// Renews it and says what came of it.
+pub(super) async fn renew(ask: &Ask, world: &World, site: &Site, opened: &Rc<Opened>, id: Id) {
+    let host = ask.host();
+    let settings = &world.config.session;
+    let old = &opened.session;
+    let place = place(old, Place { account: Some(&site.account.code), ..Place::default() });
+    let ends = old.ends(settings);
+    let settle = |id: Id, state: State, keep: u64| {
+        let now = host.now();
+        renewals::settle(host, id, &state, now, now.saturating_add(keep));
+    };
+    let (next, fault) = match ask_both(ask, world, site, old).await {
+        Said::State { next, fault } => (*next, fault),
+        Said::Refused(fault) => {
+            if let Some(token) = &old.tokens.refresh_token {
+                renewals::spend(host, token, ends);
+            }
+            events::renewal(host, place, "refused", Some(&fault));
+            match fault.code {
+                // It is not the person's: nothing of it counts, at once.
+                Code::IdTokenInvalid => {
+                    opened.mark.end(host, ends);
+                    events::session_ended(host, place, "id_token_invalid");
+                    settle(id, State::Ended(Some(Code::IdTokenInvalid)), ENDED);
+                }
+                _ => {
+                    events::session_ended(host, place, "invalid_grant");
+                    settle(id, State::Refused(0), RACE);
+                }
+            }
+            return;
+        }
+        Said::Inactive => {
+            opened.mark.end(host, ends);
+            events::session_ended(host, place, "user_inactive");
+            settle(id, State::Ended(Some(Code::UserInactive)), ENDED);
+            return;
+        }
+    };
+    events::renewal(host, place, if fault.is_none() { "ok" } else { "failed" }, fault.as_ref());
+    let failed = fault.map(|fault| State::Failed(Some(fault.code), 0));
+    let rotated = next.tokens.refresh_token != old.tokens.refresh_token;
+    if let (true, Some(token)) = (rotated, &old.tokens.refresh_token) {
+        renewals::spend(host, token, ends);
+    }
+    if next == *old {
+        settle(id, failed.unwrap_or(State::Failed(None, 0)), BACK_OFF);
+        return;
+    }
+    let newer_id = Id::of(&next);
+    match recheck::reseal(world, opened, Session { seen: host.now(), ..next }) {
+        Ok(Some((newer, _))) => {
+            if let (Some(failed), true) = (failed, newer.session.is_renewable()) {
+                settle(newer_id, failed, BACK_OFF);
+            }
+            settle(id, State::Done(newer.sealed.to_vec()), KEPT);
+        }
+        Ok(None) => settle(id, State::Ended(None), ENDED),
+        Err(fault) => {
+            events::notice(
+                host,
+                place,
+                Level::Error,
+                &format!("a renewed session cannot be kept: {}", fault.detail),
+            );
+            settle(id, State::Ended(Some(fault.code)), ENDED);
+        }
+    }
+}
+
+/// What IdP and directory say.
+enum Said {
+    /// The session as it is now, and what could not be asked.
+    State { next: Box<Session>, fault: Option<Fault> },
+    /// The IdP does not know it any longer, or brought another person's token.
+    Refused(Fault),
+    /// The user may no longer sign in.
+    Inactive,
+}
+
+async fn ask_both(ask: &Ask, world: &World, site: &Site, old: &Session) -> Said {
+    let settings = &world.config.session;
+    let account = &site.account;
+    let mut next = old.clone();
+    let mut fault = None;
+    let mut asked_idp = false;
+    if ask.now() >= old.renewal_due(settings, account) {
+        match ask_idp(ask, site, old).await {
+            Ok(Answered::Ended) => {
+                let detail = "token endpoint: invalid_grant, the refresh token is no longer good";
+                return Said::Refused(Fault::new(Code::SessionExpired, detail));
+            }
+            Ok(Answered::Fresh { tokens, claims }) => {
+                next.tokens = tokens;
+                next.renewed = Some(ask.now());
+                if let Some(claims) = claims {
+                    next.user = next.user.with_claims(&account.mapping, &claims);
+                    next.headers = headers::from_claims(account, &claims).0;
+                }
+                asked_idp = true;
+            }
+            Ok(Answered::Unverified { refresh_token, fault: why }) => {
+                next.tokens.refresh_token = refresh_token;
+                fault = Some(why);
+            }
+            Err(why) if why.code == Code::IdTokenInvalid => return Said::Refused(why),
+            Err(why) => fault = Some(why),
+        }
+    }
+    // New claims are judged beside the directory's roles; an IdP that is down does not keep a user in whom
+    // the directory has put out.
+    let directory_due =
+        ask.now() >= old.directory_due(settings) && !matches!(account.directory, Directory::None);
+    if asked_idp || directory_due {
+        match directory::recheck(ask, account, &site.directory, &next.user).await {
+            Ok(Some(user)) if fault.is_none() || user != next.user => {
+                next.user = user;
+                next.checked = ask.now();
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => return Said::Inactive,
+            Err(why) => fault = fault.or(Some(why)),
+        }
+    }
+    Said::State { next: Box::new(next), fault }
+}
+
+/// What the IdP says.
+enum Answered {
+    /// The session's tokens from now on, and the claims where it brought any.
+    Fresh { tokens: Tokens, claims: Option<Claims> },
+    /// New tokens came, but what they say could not be verified now (its keys or UserInfo are down): the old
+    /// refresh token is used up all the same.
+    Unverified { refresh_token: Option<Secret>, fault: Fault },
+    /// `invalid_grant`.
+    Ended,
+}
+
+async fn ask_idp(ask: &Ask, site: &Site, old: &Session) -> Result<Answered, Fault> {
+    let gone = || Fault::new(Code::NotReady, "the session has no refresh token, or its provider is gone");
+    let provider = site.provider(&old.origin.provider).ok_or_else(gone)?;
+    let refresh_token = old.tokens.refresh_token.as_ref().ok_or_else(gone)?;
+    let refreshed = match &provider.protocol {
+        Protocol::Oidc(oidc) => {
+            let metadata = site.client(&provider.id)?.metadata(ask).await?;
+            token::refresh(ask, &token::Endpoint::of_oidc(oidc, &metadata), refresh_token).await?
+        }
+        Protocol::OAuth2(oauth2) => {
+            token::refresh(ask, &token::Endpoint::of_oauth2(oauth2), refresh_token).await?
+        }
+        Protocol::Saml(_) => return Err(gone()),
+    };
+    let tokens = match refreshed {
+        Refreshed::Tokens(tokens) => tokens,
+        Refreshed::Ended => return Ok(Answered::Ended),
+    };
+    let said = match &provider.protocol {
+        Protocol::Oidc(_) => openid(ask, site, old, &tokens).await,
+        Protocol::OAuth2(oauth2) => plain(ask, oauth2, old, &tokens).await,
+        Protocol::Saml(_) => Err(gone()),
+    };
+    // RFC 6749 section 6: without a new refresh token the old one stays; so does the ID token.
+    let refresh_token = tokens.refresh_token.clone().or_else(|| old.tokens.refresh_token.clone());
+    match said {
+        Ok(claims) => {
+            let fresh = kept(ask, &site.account, tokens);
+            let id_token = fresh.id_token.or_else(|| old.tokens.id_token.clone());
+            let (access_token, access_expires) = match fresh.access_token {
+                Some(token) => (Some(token), fresh.access_expires),
+                None => (old.tokens.access_token.clone(), old.tokens.access_expires),
+            };
+            let tokens = Tokens { id_token, access_token, access_expires, refresh_token };
+            Ok(Answered::Fresh { tokens, claims })
+        }
+        Err(fault) if fault.code == Code::IdTokenInvalid => Err(fault),
+        Err(fault) => Ok(Answered::Unverified { refresh_token, fault }),
+    }
+}
+
+/// OpenID Connect Core section 12.2; UserInfo where something is missing, as at login.
+async fn openid(
+    ask: &Ask,
+    site: &Site,
+    old: &Session,
+    tokens: &token::Tokens,
+) -> Result<Option<Claims>, Fault> {
+    let Some(id_token) = &tokens.id_token else { return Ok(None) };
+    let client = site.client(&old.origin.provider)?;
+    let moment = id_token::Moment::Refresh {
+        issuer: &old.origin.issuer,
+        subject: &old.origin.subject,
+        nonce: old.origin.nonce.as_deref(),
+        auth_time: old.origin.auth_time.map(|seconds| seconds as f64),
+    };
+    let claims = id_token::verify(ask, client, id_token, tokens.access_token.as_ref(), moment).await?;
+    let mut known = claims.all().clone();
+    let metadata = client.metadata(ask).await?;
+    if wants_userinfo(&site.account, &known, metadata.userinfo_endpoint.is_some())
+        && tokens.access_token.is_some()
+    {
+        for (name, value) in
+            userinfo::fetch(ask, client, claims.subject(), tokens.access_token.as_ref()).await?
+        {
+            known.entry(name).or_insert(value);
+        }
+    }
+    Ok(Some(known))
+}
+
+/// Plain OAuth 2.0: the person of the new access token is still the same.
+async fn plain(
+    ask: &Ask,
+    oauth2: &OAuth2,
+    old: &Session,
+    tokens: &token::Tokens,
+) -> Result<Option<Claims>, Fault> {
+    let Some(access) = &tokens.access_token else { return Ok(None) };
+    let person = userinfo::fetch_person(ask, oauth2, access).await?;
+    match person.subject == old.origin.subject {
+        true => Ok(Some(person.all)),
+        false => Err(Fault::new(Code::IdTokenInvalid, "UserInfo: after a refresh it is another person")),
+    }
+}
+
+/// Whose session it is, for the log.
+pub(super) fn place<'a>(session: &'a Session, place: Place<'a>) -> Place<'a> {
+    let provider = Some(session.origin.provider.as_str()).filter(|provider| !provider.is_empty());
+    Place { provider, user: Some(&session.user.username), ..place }
+}
