@@ -555,10 +555,7 @@ fn canonical_target(head: &Head, path: &Path<'_>) -> Vec<u8> {
 /// Basic credentials count on `programs` paths only: elsewhere they would be a password login that
 /// nothing ruled on.
 fn strip_basic(head: &Head, pass: &mut Pass) {
-    let basic = |value: &[u8]| {
-        value.trim_ascii_start().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic"))
-    };
-    if head.all("authorization").any(basic) {
+    if head.has_basic() {
         pass.remove.push("authorization".into());
     }
 }

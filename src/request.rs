@@ -25,6 +25,8 @@ pub struct Head {
     path: Option<usize>,
     authority: Option<usize>,
     request_id: Option<usize>,
+    authorization: Option<usize>,
+    cookie: Option<usize>,
     /// No body follows.
     pub ends: bool,
 }
@@ -39,6 +41,8 @@ impl Head {
                 ":path" => head.path = Some(i),
                 ":authority" => head.authority = Some(i),
                 "x-request-id" => head.request_id = Some(i),
+                "authorization" => head.authorization = head.authorization.or(Some(i)),
+                "cookie" => head.cookie = head.cookie.or(Some(i)),
                 _ => {}
             }
         }
@@ -111,9 +115,17 @@ impl Head {
 
     /// The cookies; several `cookie` headers are one (RFC 9113 section 8.2.3).
     pub fn jar(&self, cookies: &Cookies) -> Jar<'_> {
-        let values =
-            self.headers.iter().filter(|(name, _)| name == "cookie").map(|(_, value)| value.as_slice());
+        let from = self.cookie.and_then(|first| self.headers.get(first..)).unwrap_or_default();
+        let values = from.iter().filter(|(name, _)| name == "cookie").map(|(_, value)| value.as_slice());
         Jar::read(cookies.name.as_bytes(), values)
+    }
+
+    /// True where Basic credentials (RFC 7617) are sent.
+    pub fn has_basic(&self) -> bool {
+        let basic = |value: &[u8]| {
+            value.trim_ascii_start().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic"))
+        };
+        self.authorization.is_some() && self.all("authorization").any(basic)
     }
 
     /// True where a person's browser shows the answer: HTML and not a script's request.
@@ -161,21 +173,18 @@ impl Head {
 }
 
 fn is_forged(name: &str, forward: &Forward) -> bool {
-    let same = |own: &str, name: &str| {
-        own.len() == name.len()
-            && own
-                .bytes()
-                .zip(name.bytes())
-                .all(|(a, b)| a == b.to_ascii_lowercase() || a == b'-' && matches!(b, b'_' | b'.'))
+    let alike =
+        |own: u8, byte: u8| own == byte.to_ascii_lowercase() || own == b'-' && matches!(byte, b'_' | b'.');
+    let same = |own: &str, name: &[u8]| {
+        own.len() == name.len() && own.bytes().zip(name).all(|(own, byte)| alike(own, *byte))
     };
-    if name.starts_with(':') {
-        return false;
-    }
-    // Cheap first: almost every header differs from the prefix in its first bytes.
-    name.get(..forward.prefix.len()).is_some_and(|start| same(&forward.prefix, start))
+    let name = name.as_bytes();
+    let Some(first) = name.first().filter(|first| **first != b':') else { return false };
+    // Cheap first: most headers differ from all of these in their first byte.
+    forward.prefix.bytes().next().is_none_or(|own| alike(own, *first))
+        && name.get(..forward.prefix.len()).is_some_and(|start| same(&forward.prefix, start))
         || forward.headers.iter().any(|(own, _)| same(own, name))
-        || name.as_bytes().first().is_some_and(|b| b.eq_ignore_ascii_case(&b'x'))
-            && OVERRIDES.iter().any(|own| same(own, name))
+        || alike(b'x', *first) && OVERRIDES.iter().any(|own| same(own, name))
         || forward.access_token.as_deref().is_some_and(|own| own != "authorization" && same(own, name))
 }
 

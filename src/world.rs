@@ -1,7 +1,7 @@
 //! What one worker's filter runs on: the checked configuration and all that is kept between requests.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use crate::background::Chore;
@@ -29,7 +29,8 @@ pub struct World {
     pub sites: Vec<Rc<Site>>,
     /// Work that requests have left to the background.
     pub errands: RefCell<Vec<Chore>>,
-    by_authority: HashMap<String, Vec<Rc<Site>>>,
+    /// Sorted by authority.
+    by_authority: Vec<(String, Vec<Rc<Site>>)>,
 }
 
 /// An account with what is kept for it.
@@ -74,12 +75,13 @@ impl World {
     /// Makes it from a checked configuration.
     pub fn new(host: Rc<dyn Host>, config: Config) -> Self {
         let sites: Vec<Rc<Site>> = config.accounts.iter().map(|a| Rc::new(Site::new(a.clone()))).collect();
-        let mut by_authority: HashMap<String, Vec<Rc<Site>>> = HashMap::new();
+        let mut by_authority: BTreeMap<String, Vec<Rc<Site>>> = BTreeMap::new();
         for site in &sites {
             for origin in &site.account.origins {
                 by_authority.entry(origin.authority.clone()).or_default().push(site.clone());
             }
         }
+        let by_authority = by_authority.into_iter().collect();
         let errands = RefCell::default();
         Self {
             host,
@@ -94,13 +96,18 @@ impl World {
 
     /// The accounts served at an authority, as a `Host` header or `:authority` has it.
     pub fn sites_at(&self, authority: &[u8]) -> &[Rc<Site>] {
-        let find = |authority: &str| self.by_authority.get(authority).map(Vec::as_slice);
-        let Ok(text) = std::str::from_utf8(authority) else { return &[] };
-        if let Some(found) = find(text) {
+        // Sorted, not hashed: a few comparisons, and nothing has to be UTF-8.
+        let find = |authority: &[u8]| {
+            let at = self.by_authority.binary_search_by(|(own, _)| own.as_bytes().cmp(authority)).ok()?;
+            self.by_authority.get(at).map(|(_, sites)| sites.as_slice())
+        };
+        if let Some(found) = find(authority) {
             return found;
         }
+        let Ok(text) = std::str::from_utf8(authority) else { return &[] };
         let lower = text.to_ascii_lowercase();
-        find(&lower).or_else(|| find(bare_authority(&lower))).unwrap_or_default()
+        let bare = || find(bare_authority(&lower).as_bytes());
+        find(lower.as_bytes()).or_else(bare).unwrap_or_default()
     }
 
     /// What a flow holds.

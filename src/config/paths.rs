@@ -25,6 +25,8 @@ pub enum Endpoint {
 #[derive(Clone, Debug)]
 pub struct Paths {
     entries: Vec<(Endpoint, String, Option<String>)>,
+    /// How all of the paths begin: most requests are told from them by this.
+    beginning: String,
 }
 
 impl Paths {
@@ -79,11 +81,15 @@ impl Paths {
             }
             entries.push((endpoint, path, query));
         }
-        Self { entries }
+        let beginning = entries.iter().map(|(_, path, _)| path.as_str()).reduce(common).unwrap_or_default();
+        Self { beginning: beginning.to_owned(), entries }
     }
 
     /// The endpoint that a plain path names. Whatever lies below the administrators' page is theirs.
     pub fn endpoint(&self, path: &str) -> Option<Endpoint> {
+        if !path.starts_with(&self.beginning) {
+            return None;
+        }
         self.entries
             .iter()
             .find(|(endpoint, own, _)| {
@@ -113,6 +119,12 @@ impl Paths {
     }
 }
 
+/// What both begin with.
+fn common<'a>(one: &'a str, other: &str) -> &'a str {
+    let length = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    one.get(..length).unwrap_or_default()
+}
+
 fn label(endpoint: Endpoint) -> &'static str {
     use Endpoint::*;
     match endpoint {
@@ -128,5 +140,29 @@ fn label(endpoint: Endpoint) -> &'static str {
         Session => "session",
         Invitation => "invitation",
         Admin => "admin",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_found_wherever_they_are() {
+        let apart = raw::Paths { login: Some("/enter".into()), ..raw::Paths::default() };
+        let apart = Paths::check(&super::super::problems::Problems::default().root(), &apart, "acme");
+        for (path, usual, moved) in [
+            ("/sso/login", Some(Endpoint::Login), None),
+            ("/enter", None, Some(Endpoint::Login)),
+            ("/sso/logout", Some(Endpoint::Logout), Some(Endpoint::Logout)),
+            ("/sso/admin", Some(Endpoint::Admin), Some(Endpoint::Admin)),
+            ("/sso/admin/check", Some(Endpoint::Admin), Some(Endpoint::Admin)),
+            ("/sso/administrator", None, None),
+            ("/sso/", None, None),
+            ("/", None, None),
+        ] {
+            assert_eq!(Paths::of("acme").endpoint(path), usual, "{path}");
+            assert_eq!(apart.endpoint(path), moved, "{path}");
+        }
     }
 }

@@ -39,7 +39,7 @@ impl Host for EnvoyHost {
     fn now(&self) -> u64 {
         let time = hostcalls::get_current_time().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         // Without a clock nothing can be checked for expiry: the end of time, when everything has.
-        time.map_or(u64::MAX, |since| since.as_millis() as u64)
+        time.map_or(u64::MAX, |since| since.as_secs() * 1000 + u64::from(since.subsec_millis()))
     }
 
     #[allow(clippy::disallowed_methods)] // this is where randomness comes in

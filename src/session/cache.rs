@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
 use super::ended::Mark;
@@ -68,8 +69,26 @@ pub struct OpenedSessions(RefCell<Generations>);
 
 #[derive(Debug, Default)]
 struct Generations {
-    young: HashMap<u64, Rc<Opened>>,
-    old: HashMap<u64, Rc<Opened>>,
+    young: HashMap<u64, Rc<Opened>, BuildHasherDefault<Tag>>,
+    old: HashMap<u64, Rc<Opened>, BuildHasherDefault<Tag>>,
+}
+
+/// The key is as good as a hash; only its bits have to be spread.
+#[derive(Default)]
+struct Tag(u64);
+
+impl Hasher for Tag {
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.rotate_left(32)
+    }
 }
 
 impl OpenedSessions {
@@ -109,7 +128,9 @@ fn key(sealed: &[u8]) -> Option<u64> {
 
 /// Equality, eight bytes at a time: `memcmp` in wasm goes byte by byte.
 fn same(a: &[u8], b: &[u8]) -> bool {
-    let (whole, ends) = (a.chunks_exact(8), a.chunks_exact(8).remainder() == b.chunks_exact(8).remainder());
-    let word = |bytes: &[u8]| bytes.first_chunk::<8>().map(|bytes| u64::from_ne_bytes(*bytes));
-    a.len() == b.len() && ends && whole.zip(b.chunks_exact(8)).all(|(a, b)| word(a) == word(b))
+    let ((a_words, a_end), (b_words, b_end)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut words = a_words.iter().zip(b_words);
+    a.len() == b.len()
+        && a_end == b_end
+        && words.all(|(a, b)| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b))
 }

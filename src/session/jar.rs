@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use super::seal::{Envelope, MAX_CHUNKS};
+use super::seal::{self, MAX_CHUNKS};
 
 /// The cookies of a request.
 #[derive(Debug, Default)]
@@ -120,15 +120,12 @@ impl<'a> Jar<'a> {
             return Found::Broken;
         }
         // Only the first chunk says how many there are; those beyond are left over from a larger session.
-        let head = first.get(..first.len().min(160)).unwrap_or_default();
-        let Some(envelope) = std::str::from_utf8(head).ok().and_then(Envelope::parse) else {
-            return Found::Broken;
-        };
-        if envelope.chunks == 1 {
+        let Some(count) = seal::chunks(first) else { return Found::Broken };
+        if count == 1 {
             return Found::Sealed(Cow::Borrowed(first));
         }
         let mut whole = first.to_vec();
-        for chunk in rest.iter().take(envelope.chunks - 1) {
+        for chunk in rest.iter().take(count - 1) {
             let Some(chunk) = chunk else { return Found::Broken };
             whole.extend_from_slice(chunk);
         }

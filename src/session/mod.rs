@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cache::{Opened, OpenedSessions};
 pub use jar::{CookieEdit, Found, Jar};
-pub use seal::{Envelope, KeyRing, Purpose, CHUNK, MAX_CHUNKS};
+pub use seal::{KeyRing, Purpose, CHUNK, MAX_CHUNKS};
 
 /// Content of this size fits into one cookie whatever the names: a failure to seal it has another reason.
 const MAX_CONTENT: usize = 2_000;

@@ -10,6 +10,7 @@ use base64::Engine;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
+use memchr::memchr;
 use sha2::Sha256;
 
 use crate::fault::{Code, Fault};
@@ -144,6 +145,17 @@ impl KeyRing {
     pub fn is_old(&self, text: &str) -> bool {
         let id = text.split('.').nth(1);
         self.keys.first().map(|key| key.id.as_str()) != id
+    }
+}
+
+/// How many cookies the envelope that begins like this is split over. Every request asks, so nothing else
+/// is looked at: what is wrong with the rest shows when it is opened.
+pub fn chunks(beginning: &[u8]) -> Option<usize> {
+    let rest = beginning.strip_prefix(b"1.")?;
+    let key = memchr(b'.', rest)?;
+    match rest.get(key + 1..)? {
+        [digit @ b'1'..=b'9', b'.', ..] => Some(usize::from(digit - b'0')).filter(|n| *n <= MAX_CHUNKS),
+        _ => None,
     }
 }
 

@@ -1,4 +1,7 @@
-"""The bench's identity provider: signs whoever asks in at once. RS256 by hand, from the standard library."""
+"""The bench's identity provider: signs whoever asks in at once. RS256 by hand, from the standard library.
+
+Its tokens say what Keycloak's say by default, since both filters pay for their length: an ID token and an
+access token of a little over a kilobyte each."""
 
 import base64
 import hashlib
@@ -7,6 +10,7 @@ import math
 import secrets
 import threading
 import time
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -15,6 +19,13 @@ SHA256_PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")  # Diges
 
 def b64(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def compact(value):
+    return b64(json.dumps(value, separators=(",", ":")).encode())
+
+
+KID = b64(hashlib.sha256(b"bench").digest())  # a thumbprint, as long as most providers' key ids
 
 
 def number(value):
@@ -57,10 +68,10 @@ class Key:
         self.d = pow(self.e, -1, (p - 1) * (q - 1))
 
     def jwk(self):
-        return {"kty": "RSA", "kid": "bench", "use": "sig", "alg": "RS256", "n": number(self.n), "e": number(self.e)}
+        return {"kty": "RSA", "kid": KID, "use": "sig", "alg": "RS256", "n": number(self.n), "e": number(self.e)}
 
     def sign(self, claims):
-        text = b64(json.dumps({"alg": "RS256", "kid": "bench", "typ": "JWT"}).encode()) + "." + b64(json.dumps(claims).encode())
+        text = compact({"alg": "RS256", "typ": "JWT", "kid": KID}) + "." + compact(claims)
         digest = SHA256_PREFIX + hashlib.sha256(text.encode()).digest()
         padded = b"\x00\x01" + b"\xff" * (256 - 3 - len(digest)) + b"\x00" + digest
         return text + "." + b64(pow(int.from_bytes(padded, "big"), self.d, self.n).to_bytes(256, "big"))
@@ -110,16 +121,23 @@ def start(port):
             asked = codes.pop(form.get("code", [""])[0], None)
             if asked is None:
                 return self.answer({"error": "invalid_grant"}, 400)
-            now = int(time.time())
-            claims = {
-                "iss": issuer, "sub": f"user-{secrets.token_hex(4)}", "aud": asked["client_id"], "iat": now, "exp": now + 86400,
-                "email": "ada@acme.example", "email_verified": True, "name": "Ada Lovelace",
+            now, client, session = int(time.time()), asked["client_id"], str(uuid.uuid4())
+            # What every token of one login says.
+            both = {
+                "iss": issuer, "sub": str(uuid.uuid4()), "exp": now + 86400, "iat": now, "auth_time": now, "azp": client, "sid": session,
+                "acr": "1", "email": "ada@acme.example", "email_verified": True, "name": "Ada Lovelace",
+                "preferred_username": "ada", "given_name": "Ada", "family_name": "Lovelace",
             }
+            access = key.sign({
+                **both, "jti": str(uuid.uuid4()), "aud": "account", "typ": "Bearer", "scope": asked["scope"],
+                "realm_access": {"roles": ["default-roles-acme", "offline_access", "uma_authorization"]},
+                "resource_access": {"account": {"roles": ["manage-account", "manage-account-links", "view-profile"]}},
+            })
+            half = hashlib.sha256(access.encode()).digest()[:16]
+            claims = {**both, "jti": str(uuid.uuid4()), "aud": client, "typ": "ID", "at_hash": b64(half)}
             if "nonce" in asked:
                 claims["nonce"] = asked["nonce"]
-            self.answer({
-                "access_token": secrets.token_urlsafe(32), "token_type": "Bearer", "expires_in": 86400, "id_token": key.sign(claims),
-            })
+            self.answer({"access_token": access, "token_type": "Bearer", "expires_in": 86400, "id_token": key.sign(claims)})
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Idp)
     server.daemon_threads = True
