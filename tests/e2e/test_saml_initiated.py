@@ -19,6 +19,7 @@ def world(make_world):
     world = make_world("saml-initiated", concurrency=4)
     for mode in ("off", "restart", "accept"):
         SamlAccount(world, mode, idp_initiated=mode)
+    SamlAccount(world, "forced", idp_initiated="accept", force_authn=True)
     SamlAccount(world, "default")
     world.start()
     return world
@@ -112,6 +113,18 @@ def test_relay_state_leads_nowhere_else(world, code, relay_state, target):
         assert reply.location == account.url(target), reply
 
 
+def test_an_idp_that_never_answers_requests_leads_to_words_and_not_in_circles(world):
+    account, client = world.accounts["restart"], world.client()
+    for _ in range(3):
+        assert message(arrives(account, client, account.answer(None))).name == "SAMLRequest"
+    refused(arrives(account, client, account.answer(None)), "assertion_invalid")
+    assert "answers requests of ours with unsolicited responses" in account.refusals()[-1]["reason"]
+    # Another browser, and this one by a login of its own, are none the worse.
+    assert message(arrives(account, world.client(), account.answer(None))).name == "SAMLRequest"
+    request = account.begin(client)
+    assert account.post(client, account.answer(request), request.relay_state).status in (302, 303)
+
+
 # Accept.
 
 
@@ -140,6 +153,14 @@ def test_what_is_accepted_is_fresh_and_ours(world, accept, name, changes):
     refused(arrives(accept, client, accept.answer(None, **changes)), "assertion_invalid")
     signed_out(client, accept)
     world.app.nothing_since(mark)
+
+
+def test_what_is_accepted_is_as_fresh_as_force_authn_says(world):
+    account, client = world.accounts["forced"], world.client()
+    refused(arrives(account, client, account.answer(None, authn={"AuthnInstant": at(-900)})), "assertion_invalid")
+    signed_out(client, account)
+    assert arrives(account, client, account.answer(None, authn={"AuthnInstant": at(-60)})).status in (302, 303)
+    signed_in(client, account)
 
 
 def test_almost_too_old_is_accepted(world, accept):

@@ -508,6 +508,34 @@ def test_a_browser_whose_cookie_does_not_cross_is_bounced_once(acme, world, kind
     signed_in(client, acme)
 
 
+@pytest.mark.parametrize("bounced", [False, True], ids=["at-once", "bounced"])
+def test_base64_in_lines(acme, bounced):
+    """As some providers write it into their form; the page of a bounce writes it anew."""
+    client = acme.client()
+    request = acme.begin(client)
+    lines = base64.encodebytes(acme.answer(request).write().encode()).decode().replace("\n", "\r\n")
+    if bounced:
+        for cookie in client.cookies.values():
+            cookie.same_site = "Strict"
+    reply = client.request("POST", acme.acs, body={"SAMLResponse": lines, "RelayState": request.relay_state}, navigation=True,
+                           cross_site=True, headers={"origin": f"https://{acme.saml.host}"})
+    assert (reply.status == 200) == bounced, reply
+    assert acme.finish(client, reply).status in (302, 303), acme.refusals()[-1:]
+    signed_in(client, acme)
+
+
+def test_a_login_ends_the_session_that_it_replaces(acme):
+    """Though the cross-site post does not bring its cookie."""
+    client = acme.signed_in(user="bob@acme.com")
+    before = "; ".join(f"{k}={v}" for k, v in session_cookies(client).items())
+    request = message(client.browse(acme.url("/sso/login?return_to=/reports")))
+    assert acme.client().get(acme.url("/who"), headers={"cookie": before}).status == 200
+    assert acme.post(client, acme.answer(request), request.relay_state).status in (302, 303)
+    signed_in(client, acme)
+    for _ in range(8):
+        refused(acme.client().get(acme.url("/who"), headers={"cookie": before}), "login_required", "session_expired")
+
+
 def test_the_bounce_has_an_end(acme):
     client = acme.client()
     request = acme.begin(client)
