@@ -67,7 +67,7 @@ fuzz: need-cargo ## every fuzz target for FUZZ_SECONDS each, 60 unless told (nee
 	for target in $$(cargo fuzz list); do \
 		mkdir -p fuzz/corpus/$$target; \
 		CARGO_TARGET_DIR=$(CURDIR)/fuzz/target RUSTC_BOOTSTRAP=1 cargo fuzz run --release --sanitizer none $$target \
-			fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10; \
+			fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10; \
 	done
 
 .PHONY: clean

@@ -36,6 +36,7 @@ KINDS = {
     "sign-out": ["Sign out", "Stay signed in", "it@acme.com"],
     "signed-out": ["Sign in again", "it@acme.com"],
     "invitation": ["decision", "decision", "it@acme.com"],
+    "one-moment": ["Continue", "it@acme.com"],
     "admin": None,
 }
 # Those of the README, with the height that shows them.
@@ -70,8 +71,11 @@ def world(make_world):
 
 
 def elsewhere(world):
-    """A page of another site with links to ours."""
-    return f'<title>Elsewhere</title><a href="{world.accounts["acme"].origin}/sso/logout">out</a>'
+    """A page of another site with a link to ours, and a form as providers post it."""
+    acme = world.accounts["acme"].origin
+    return f"""<title>Elsewhere</title><a href="{acme}/sso/logout">out</a>
+<form method="post" action="{acme}/sso/oidc/consume?u=acme"><input type="hidden" name="code" value="x">
+<input type="hidden" name="state" value="y"><button>post</button></form>"""
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +131,10 @@ def come_to(world, browser, kind):
         case "sign-out":
             browser.get(f"http://127.0.0.1:{world.app.port}/elsewhere")
             browser.click_text("out")
+        case "one-moment":
+            browser.scripts(False)  # else it goes on by itself
+            browser.get(f"http://127.0.0.1:{world.app.port}/elsewhere")
+            browser.click_text("post")
         case "signed-out":
             browser.get(f"{acme}/sso/logout-complete")
         case "invitation":
@@ -137,6 +145,7 @@ def come_to(world, browser, kind):
         case "admin":
             browser.get(f"{acme}/sso/admin")
     browser.wait(lambda b: b.driver.find_element("css selector", "main h1").is_displayed(), kind)
+    browser.scripts(True)  # what the page would have run it does not run later
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -214,12 +223,12 @@ def test_without_javascript_and_without_a_mouse(world, browser):
     browser.get(f"http://127.0.0.1:{world.app.port}/scripted")
     assert browser.driver.title == "as it came"
     # An address leads to its provider, and an unknown one back to the page with a word.
-    come_to(world, browser, "sign-in")
+    browser.get(f"{acme}/reports")
     browser.press(Keys.TAB, "somebody@elsewhere.example", Keys.ENTER)
     browser.wait(lambda b: "No sign-in is set up" in b.text, "the page again")
     browser.press(Keys.TAB, Keys.TAB, Keys.TAB, Keys.TAB, Keys.TAB, Keys.ENTER)
     browser.wait(lambda b: b.url.startswith(f"{acme}/login"), "the password page")
-    come_to(world, browser, "sign-in")
+    browser.get(f"{acme}/reports")
     browser.press(Keys.TAB, "ada@partner.com", Keys.ENTER)
     browser.wait(lambda b: "idp.test" in b.url, "the provider")
     # Out, when another site asks: first stay, then go.
@@ -233,6 +242,8 @@ def test_without_javascript_and_without_a_mouse(world, browser):
         assert one.get(f"{acme}/sso/session").status == code
     # An invitation is accepted.
     come_to(world, browser, "invitation")
+    browser.scripts(False)
+    browser.driver.refresh()
     browser.press(Keys.TAB, Keys.ENTER)
     browser.wait(lambda b: b.url.endswith("/reports"), "the application")
     assert "ada@acme.com" in browser.text
@@ -240,6 +251,19 @@ def test_without_javascript_and_without_a_mouse(world, browser):
     browser.scripts(True)
     browser.get(f"http://127.0.0.1:{world.app.port}/scripted")
     assert browser.driver.title == "scripted"
+
+
+def test_a_form_that_goes_on_by_itself(world, browser):
+    come_to(world, browser, "one-moment")
+    browser.scripts(False)
+    assert "You are being taken to the next step" in browser.text
+    browser.press(Keys.TAB, Keys.ENTER)
+    browser.wait(lambda b: "state_unknown" in b.text, "the answer, by hand")
+    browser.scripts(True)
+    browser.get(f"http://127.0.0.1:{world.app.port}/elsewhere")
+    browser.click_text("post")
+    browser.wait(lambda b: "state_unknown" in b.text, "the answer, by itself")
+    assert browser.complaints() == []
 
 
 def test_the_pictures_of_the_readme_are_those_made_here():
