@@ -5,6 +5,7 @@
 //! finds that out by other means than the parser's own.
 #![allow(dead_code)] // a fuzz target uses one of them
 
+pub mod access_token;
 mod applications;
 pub mod callback_query;
 pub mod configuration;
@@ -22,7 +23,8 @@ pub mod return_url;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is that of its folder of seeds.
-pub const ALL: [(&str, Target); 9] = [
+pub const ALL: [(&str, Target); 10] = [
+    ("access_token", access_token::run),
     ("callback_query", callback_query::run),
     ("configuration", configuration::run),
     ("cookie", cookie::run),
