@@ -1,6 +1,6 @@
 # The verbs of this project. Everything they need is installed into the project's own folder: .venv,
 # tests/e2e/node_modules, target. Needed beforehand: Rust (rustup), Python 3 with venv, Node with npm;
-# for the browser tests Chromium and its driver.
+# for the end-to-end tests Chromium and its driver, xmlsec1, and SimpleSAMLphp with PHP.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,10 +9,11 @@ SHELL := /bin/bash
 
 export CARGO_TARGET_DIR := $(CURDIR)/target
 WASM := target/wasm32-wasip1/release/envoy_sso.wasm
-WASM_LIMIT := 1500000
+WASM_LIMIT := 2000000
 PYTHON := .venv/bin/python
 VENV := .venv/.installed
 CANAILLE := .venv-canaille/.installed
+NANOIDP := .venv-nanoidp/.installed
 NODE_MODULES := tests/e2e/node_modules/.installed
 FUZZ_SECONDS ?= 60
 E2E ?=
@@ -34,7 +35,7 @@ unit: need-cargo ## unit and flow tests, natively: no Envoy, no network
 	cargo test --locked
 
 .PHONY: e2e
-e2e: wasm $(VENV) $(CANAILLE) $(NODE_MODULES) need-chromium ## end-to-end tests: real Envoy, real provider, real browser (E2E="-k login" for some)
+e2e: wasm $(VENV) $(CANAILLE) $(NANOIDP) $(NODE_MODULES) need-chromium need-saml ## end-to-end tests: real Envoy, real provider, real browser (E2E="-k login" for some)
 	cd tests/e2e && ../../$(PYTHON) -m pytest $(E2E)
 
 .PHONY: check
@@ -48,7 +49,7 @@ check: need-cargo need-python3 wasm ## formatting, clippy on both targets, docs,
 	python3 tests/check/licences.py
 
 .PHONY: run
-run: wasm $(VENV) need-node ## the demo: Envoy, a provider with a login form, an application; prints the address
+run: wasm $(VENV) $(NANOIDP) need-node ## the demo: Envoy, a provider with a login form, an application; prints the address
 	envoy/demo/run
 
 .PHONY: bench
@@ -67,7 +68,7 @@ fuzz: need-cargo ## every fuzz target for FUZZ_SECONDS each, 60 unless told (nee
 
 .PHONY: clean
 clean: ## removes what the verbs made
-	rm -rf target .venv .venv-canaille .work tests/e2e/node_modules tests/e2e/.pytest_cache
+	rm -rf target .venv .venv-canaille .venv-nanoidp .work tests/e2e/node_modules tests/e2e/.pytest_cache
 	find tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What the verbs stand on.
@@ -83,11 +84,16 @@ $(CANAILLE): tests/e2e/requirements-canaille.txt | need-python3
 	.venv-canaille/bin/pip install --quiet --disable-pip-version-check -r tests/e2e/requirements-canaille.txt
 	@touch $@
 
+$(NANOIDP): tests/e2e/requirements-nanoidp.txt | need-python3
+	python3 -m venv .venv-nanoidp
+	.venv-nanoidp/bin/pip install --quiet --disable-pip-version-check -r tests/e2e/requirements-nanoidp.txt
+	@touch $@
+
 $(NODE_MODULES): tests/e2e/package.json tests/e2e/package-lock.json | need-node
 	cd tests/e2e && npm ci --no-audit --no-fund
 	@touch $@
 
-.PHONY: need-cargo need-python3 need-node need-chromium
+.PHONY: need-cargo need-python3 need-node need-chromium need-saml
 need-cargo:
 	@command -v cargo >/dev/null || { echo "cargo is not on the PATH: install Rust (https://rustup.rs); rust-toolchain.toml names the rest."; exit 1; }
 
@@ -102,3 +108,7 @@ need-node:
 need-chromium:
 	@[ -n "$${CHROMIUM:-}" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { echo "Chromium is not on the PATH (Debian: apt-get install chromium chromium-driver); CHROMIUM and CHROMEDRIVER can name them."; exit 1; }
 	@[ -n "$${CHROMEDRIVER:-}" ] || command -v chromedriver >/dev/null || { echo "chromedriver is not on the PATH (Debian: apt-get install chromium-driver)."; exit 1; }
+
+need-saml:
+	@command -v xmlsec1 >/dev/null || { echo "xmlsec1 is not on the PATH (Debian: apt-get install xmlsec1)."; exit 1; }
+	@{ command -v php && test -d /usr/share/simplesamlphp/www; } >/dev/null || { echo "SimpleSAMLphp or PHP is missing (Debian: apt-get install --no-install-recommends simplesamlphp php-cli php-xml php-mbstring)."; exit 1; }

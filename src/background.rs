@@ -1,10 +1,11 @@
 //! Work that no request waits for: documents and keys are fetched before they are needed and refreshed
 //! beside the old ones.
 
+use std::future::Future;
 use std::rc::Rc;
 
 use crate::fault::Fault;
-use crate::task::Task;
+use crate::task::{Ask, Task};
 use crate::world::{Site, World};
 
 /// One piece of work.
@@ -31,15 +32,26 @@ pub fn due(world: &Rc<World>, site: &Rc<Site>, now: u64) -> Vec<Chore> {
     if !site.account.enabled {
         return Vec::new();
     }
-    let clients = site.clients.iter().filter(|(_, client)| client.due(now));
-    clients
-        .map(|(id, client)| {
-            let (ask, client) = (world.ask(), client.clone());
-            let flow = {
-                let ask = ask.clone();
-                async move { client.refresh(&ask).await }
-            };
-            Chore { task: Task::new(ask, flow), provider: id.clone(), max_answer: 0, is_errand: false }
-        })
-        .collect()
+    let clients = site.clients.iter().filter(|(_, client)| client.due(now)).map(|(id, client)| {
+        let client = client.clone();
+        chore(world, id, |ask| async move { client.refresh(&ask).await })
+    });
+    let idps = site.idps.iter().filter(|(_, idp)| idp.due(now)).map(|(id, idp)| {
+        let idp = idp.clone();
+        chore(world, id, |ask| async move { idp.refresh(&ask).await })
+    });
+    clients.chain(idps).collect()
+}
+
+fn chore<F>(world: &World, id: &str, flow: impl FnOnce(Ask) -> F) -> Chore
+where
+    F: Future<Output = Result<(), Fault>> + 'static,
+{
+    let ask = world.ask();
+    Chore {
+        task: Task::new(ask.clone(), flow(ask)),
+        provider: id.to_owned(),
+        max_answer: 0,
+        is_errand: false,
+    }
 }

@@ -17,33 +17,51 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
     let method = asked.head.method().to_owned();
     match (endpoint, method.as_slice()) {
         (Endpoint::Login, b"GET" | b"HEAD") => login::page::show(asked),
+        (Endpoint::Login, b"POST") => form(asked, 16 << 10, login::page::initiated),
         (Endpoint::OidcCallback, b"GET") => {
             let query = asked.head.query().unwrap_or_default().to_vec();
             login::finish(asked, query)
         }
         (Endpoint::OidcCallback, b"POST") => form(asked, oidc::callback::MAX_CALLBACK, login::form_post),
+        (Endpoint::SamlCallback, b"POST") => form(asked, login::saml::MAX_FORM, login::saml::posted),
+        (Endpoint::SamlMetadata, b"GET" | b"HEAD") => Ruling::Answer(login::saml_metadata::show(&asked)),
         (Endpoint::Session, b"GET" | b"HEAD") => Ruling::Answer(session(&asked)),
+        (Endpoint::SamlLogout, b"GET") => logout::saml::redirected(asked),
+        (Endpoint::SamlLogout, b"POST") => form(asked, logout::saml::MAX_FORM, logout::saml::posted),
         (Endpoint::Logout, b"GET" | b"HEAD") => logout::asked_for(asked, None),
         (Endpoint::Logout, b"POST") => form(asked, 4096, |asked, body| logout::asked_for(asked, Some(body))),
         (Endpoint::LogoutComplete, b"GET" | b"HEAD") => Ruling::Answer(logout::complete(&asked)),
+        (Endpoint::BackchannelLogout, b"POST") => {
+            form(asked, logout::back_channel::MAX_FORM, logout::back_channel::received)
+        }
+        (Endpoint::FrontchannelLogout, b"GET") => logout::front_channel::asked_for(asked, None),
+        (Endpoint::FrontchannelLogout, b"POST") => {
+            form(asked, logout::front_channel::MAX_FORM, |asked, body| {
+                logout::front_channel::asked_for(asked, Some(body))
+            })
+        }
         (Endpoint::Invitation, b"GET" | b"HEAD") => Ruling::Answer(login::invitation::show(&asked)),
         (Endpoint::Invitation, b"POST") => form(asked, 4096, login::invitation::decide),
         (Endpoint::Admin, b"GET" | b"HEAD") => admin::show(asked),
-        (Endpoint::Login | Endpoint::Session | Endpoint::LogoutComplete | Endpoint::Admin, _) => {
+        (Endpoint::SamlMetadata | Endpoint::Session | Endpoint::LogoutComplete | Endpoint::Admin, _) => {
             not_allowed(&asked, "GET, HEAD")
         }
-        (Endpoint::OidcCallback | Endpoint::Logout | Endpoint::Invitation, _) => {
-            not_allowed(&asked, "GET, POST")
-        }
-        _ => Ruling::Answer(
-            asked.refuse(&Fault::new(Code::NotReady, format!("{endpoint:?} is not built in yet"))),
-        ),
+        (Endpoint::SamlCallback | Endpoint::BackchannelLogout, _) => not_allowed(&asked, "POST"),
+        (
+            Endpoint::Login
+            | Endpoint::OidcCallback
+            | Endpoint::Logout
+            | Endpoint::SamlLogout
+            | Endpoint::FrontchannelLogout
+            | Endpoint::Invitation,
+            _,
+        ) => not_allowed(&asked, "GET, POST"),
     }
 }
 
 fn not_allowed(asked: &Asked, allow: &str) -> Ruling {
     let fault = Fault::new(Code::MethodNotAllowed, format!("only {allow}"));
-    Ruling::Answer(asked.refuse(&fault).with_header("allow", allow))
+    Ruling::Answer(asked.refuse(&fault).set_header("allow", allow))
 }
 
 /// Reads a form's body, then goes on.

@@ -63,6 +63,21 @@ pub fn session_ended(host: &dyn Host, place: Place<'_>, reason: &str) {
     host.count(&format!("sso_sessions_ended.reason.{reason}"));
 }
 
+/// A provider ended a session of its own (`sid`), or all of a person: how many are open here nobody counts.
+pub fn provider_logout(host: &dyn Host, place: Place<'_>, reason: &str, one: bool) {
+    let mut line = place.line("logout");
+    line.insert("reason".into(), reason.into());
+    line.insert("ends".into(), if one { "sid" } else { "sub" }.into());
+    write(host, Level::Info, line);
+    host.count(&format!("sso_sessions_ended.reason.{reason}"));
+}
+
+/// A browser came back from signing out at its provider: `ok`, or `unknown` where this browser left with
+/// no such `state`.
+pub fn logout_returned(host: &dyn Host, outcome: &str) {
+    host.count(&format!("sso_logouts_returned.outcome.{outcome}"));
+}
+
 /// A request was refused: the line has the reason an operator needs.
 pub fn refusal(host: &dyn Host, place: Place<'_>, fault: &Fault) {
     let mut line = place.line("refusal");

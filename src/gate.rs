@@ -12,6 +12,7 @@ use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
 use crate::login::renew::Due;
 use crate::login::{self, flow, return_to};
+use crate::logout;
 use crate::pages;
 use crate::request::{bare_authority, Head};
 use crate::session::{chunk_name, cookie, CookieEdit, Jar, Method, Opened};
@@ -159,10 +160,10 @@ impl Asked {
 
     /// What pages need to know about this request.
     pub fn page_context(&self) -> pages::Context<'_> {
-        pages::Context {
-            login: self.login_url(),
-            ..pages::Context::new(&self.world.config.pages, self.head.request_id(), self.head.is_person())
-        }
+        let pages = &self.world.config.pages;
+        let mut context = pages::Context::new(pages, self.head.request_id(), self.head.is_person());
+        context.login = self.login_url();
+        context.in_language(self.head.all("accept-language"))
     }
 
     /// The answer for a refusal, which is logged and counted here, once.
@@ -171,6 +172,12 @@ impl Asked {
         let mut context = self.page_context();
         if is_failed_login(fault.code) {
             context.password_page = self.password_way();
+        }
+        // The Back button after signing in, or a second tab: the session is there already.
+        if matches!(fault.code, Code::StateUnknown | Code::CallbackInvalid) {
+            if let Visitor::Known(_) = self.visitor() {
+                context.continue_to = Some("/".into());
+            }
         }
         pages::refusal(fault, &context)
     }
@@ -433,9 +440,21 @@ fn account_unknown(world: &Rc<World>, head: &Rc<Head>, now: u64) -> Ruling {
 }
 
 fn ask_for_account(world: &Rc<World>, head: &Rc<Head>, now: u64) -> Ruling {
-    let site = world.sites_at(head.authority()).iter().find(|site| site.account.enabled).cloned();
+    let sites = world.sites_at(head.authority());
     let path = Path::read(head.path()).canonical().to_owned();
-    let asked = Asked { world: world.clone(), site, head: head.clone(), path, now };
+    let mut enabled = sites.iter().filter(|site| site.account.enabled);
+    let asked = |site: Option<&Rc<Site>>| {
+        let site = site.cloned();
+        Asked { world: world.clone(), site, head: head.clone(), path: path.clone(), now }
+    };
+    // Whoever has just signed out is of no account, and nobody is asked for one on the way out.
+    let is_out = |site: &&Rc<Site>| site.account.paths.endpoint(&path) == Some(Endpoint::LogoutComplete);
+    if let Some(site) = enabled.clone().find(is_out) {
+        let left = logout::left_from(world, head);
+        let left = enabled.find(|site| Some(&site.account.code) == left.as_ref());
+        return Ruling::Answer(logout::complete(&asked(left.or(Some(site)))));
+    }
+    let asked = asked(enabled.next());
     if asked.head.is_navigation() {
         return Ruling::Answer(login::page::ask_for_account(&asked));
     }
@@ -454,6 +473,9 @@ pub fn sign_in_first(asked: Rc<Asked>, stale: bool) -> Ruling {
     };
     Ruling::Answer(if stale { asked.refuse_stale(&fault) } else { asked.refuse(&fault) })
 }
+
+/// Clocks may differ by so many milliseconds.
+const SKEW: u64 = crate::oidc::signed::SKEW as u64 * 1000;
 
 /// A demand that a session does not meet.
 pub enum Unmet {
@@ -474,7 +496,8 @@ pub fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet>
         let acr = acr_values.is_empty() || origin.acr.as_ref().is_some_and(|acr| acr_values.contains(acr));
         let authenticated =
             origin.auth_time.map_or(opened.session.opened, |seconds| seconds.saturating_mul(1000));
-        let fresh = max_age.is_none_or(|age| now.saturating_sub(authenticated) <= age);
+        // With the same allowance for clocks as the ID token's check: what passed there passes here.
+        let fresh = max_age.is_none_or(|age| now.saturating_sub(authenticated) <= age.saturating_add(SKEW));
         if !acr || !fresh {
             return Some(Unmet::Authentication(flow::Extras {
                 acr_values: acr_values.clone(),
@@ -507,10 +530,10 @@ fn step_up(asked: Rc<Asked>, opened: &Opened, extras: flow::Extras) -> Ruling {
     }
 }
 
-/// Where a step-up comes back to, for a person's navigation.
+/// Where a step-up comes back to, for a navigation of somebody whom a provider can authenticate again.
 pub fn step_up_target(asked: &Asked, opened: &Opened) -> Option<String> {
-    let person = opened.session.method != Method::Bearer && asked.head.is_navigation();
-    person.then(|| String::from_utf8_lossy(asked.head.target()).into_owned())
+    let can = asked.head.is_navigation() && opened.session.method == Method::Sso;
+    can.then(|| String::from_utf8_lossy(asked.head.target()).into_owned())
 }
 
 /// The refusal where nobody can be sent to the IdP.

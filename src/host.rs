@@ -32,6 +32,10 @@ pub enum Level {
     Error,
 }
 
+/// The number of a value that is not there yet. Envoy counts writes from 1 and writes an absent value
+/// whatever the number: with this one, of two workers that found nothing only one writes.
+pub const ABSENT: u32 = u32::MAX;
+
 /// The surroundings. Every method is cheap and none waits.
 pub trait Host {
     /// Milliseconds since 1970 UTC.
@@ -58,7 +62,8 @@ pub trait Host {
         None
     }
 
-    /// A value all workers of this process share, and the number to give to `shared_set`.
+    /// A value all workers of this process share, and the number to give to `shared_set`: [`ABSENT`] where
+    /// there is none.
     fn shared_get(&self, key: &str) -> (Option<Vec<u8>>, Option<u32>);
 
     /// Writes it. With `cas`, only if nobody wrote since that `shared_get`; `false` says somebody did.

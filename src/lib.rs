@@ -8,7 +8,7 @@
 //!              ▲                         ├─▶ answer  ├─▶ login::recheck   the directory, once a `recheck`
 //!              │ Call / Reply            ├─▶ body    ├─▶ login::invitation  an account for the invited
 //!              │                         ├─▶ wait    ├─▶ bearer           a program's access token
-//!              └── task::Task ◀──────────┴─▶ flow ───┼─▶ logout           here and at the IdP
+//!              └── task::Task ◀──────────┴─▶ flow ───┼─▶ logout           here, at the IdP, and by the IdP
 //!                                                    ├─▶ password         who may still use one
 //!                                                    └─▶ admin            is the account ready?
 //!
@@ -45,8 +45,6 @@ pub mod pages;
 pub mod password;
 pub mod proxy;
 pub mod request;
-// No flow speaks SAML yet: the protocol is built and tested natively, and the wasm does without it.
-#[cfg(not(target_family = "wasm"))]
 pub mod saml;
 pub mod secret;
 pub mod session;

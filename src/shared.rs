@@ -58,24 +58,52 @@ impl SharedSet {
 
     /// Adds an id until a time in milliseconds since 1970.
     pub fn insert(&self, host: &dyn Host, id: &[u8; 16], until: u64, now: u64) -> Inserted {
+        self.write(host, id, until, now, |_| false)
+    }
+
+    /// The time beside an id, for a set whose times are not when an id expires but what [`Self::raise`] gave.
+    pub fn time(&self, host: &dyn Host, id: &[u8; 16]) -> Option<u64> {
+        let (bytes, _) = host.shared_get(&self.key(id));
+        let found = entries(bytes.as_deref()?).find(|(other, _)| other == id).map(|(_, time)| time);
+        found
+    }
+
+    /// Sets the time beside an id, never back; what is not after `forgotten` makes room.
+    pub fn raise(&self, host: &dyn Host, id: &[u8; 16], time: u64, forgotten: u64) -> Inserted {
+        self.write(host, id, time, forgotten, |known| known < time)
+    }
+
+    /// Writes an entry; one that is there already only where `over` says so of its time.
+    fn write(
+        &self,
+        host: &dyn Host,
+        id: &[u8; 16],
+        time: u64,
+        forgotten: u64,
+        over: impl Fn(u64) -> bool,
+    ) -> Inserted {
         let key = self.key(id);
         for _ in 0..16 {
             let (bytes, cas) = host.shared_get(&key);
             let bytes = bytes.unwrap_or_default();
-            let mut kept: Vec<(&[u8], u64)> = entries(&bytes).filter(|(_, until)| *until > now).collect();
-            if kept.iter().any(|(other, _)| other == id) {
-                return Inserted::Known;
+            let mut kept: Vec<(&[u8], u64)> = entries(&bytes).filter(|(_, time)| *time > forgotten).collect();
+            match kept.iter().position(|(other, _)| other == id) {
+                Some(at) if kept.get(at).is_some_and(|(_, known)| over(*known)) => {
+                    kept.remove(at);
+                }
+                Some(_) => return Inserted::Known,
+                None => {}
             }
             if kept.len() >= self.capacity {
                 if self.when_full == WhenFull::Refuse {
                     return Inserted::Full;
                 }
-                kept.sort_by_key(|(_, until)| *until);
+                kept.sort_by_key(|(_, time)| *time);
                 kept.remove(0);
             }
-            kept.push((id, until));
+            kept.push((id, time));
             let written: Vec<u8> =
-                kept.iter().flat_map(|(id, until)| id.iter().copied().chain(until.to_le_bytes())).collect();
+                kept.iter().flat_map(|(id, time)| id.iter().copied().chain(time.to_le_bytes())).collect();
             if host.shared_set(&key, &written, cas) {
                 return Inserted::New;
             }
@@ -124,6 +152,26 @@ mod tests {
         assert!(SET.contains(&*other, &id, START + 9));
         assert!(!SET.contains(&*other, &id, START + 10));
         assert!(!SET.contains(&*other, &id_of("b"), START));
+    }
+
+    #[test]
+    fn a_time_is_raised_and_never_set_back() {
+        let host = TestHost::new();
+        let set = SharedSet { when_full: WhenFull::Evict, ..SET };
+        let id = id_of("a");
+        assert_eq!(set.time(&*host, &id), None);
+        assert_eq!(set.raise(&*host, &id, START, 0), Inserted::New);
+        assert_eq!(set.raise(&*host, &id, START + 5, 0), Inserted::New);
+        assert_eq!(set.raise(&*host, &id, START + 4, 0), Inserted::Known);
+        assert_eq!(set.time(&*host.worker(), &id), Some(START + 5));
+        // What is over makes room when the bucket is written; in a full one, the oldest.
+        assert_eq!(set.raise(&*host, &id_of("b"), START + 6, START + 5), Inserted::New);
+        assert_eq!(set.time(&*host, &id), None);
+        for (i, name) in ["c", "d", "e"].iter().enumerate() {
+            assert_eq!(set.raise(&*host, &id_of(name), START + 7 + i as u64, 0), Inserted::New);
+        }
+        assert_eq!(set.time(&*host, &id_of("b")), None);
+        assert_eq!(set.time(&*host, &id_of("c")), Some(START + 7));
     }
 
     #[test]

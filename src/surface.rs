@@ -176,7 +176,7 @@ fn resolve(text: &str) -> String {
             ".." => {
                 segments.pop();
             }
-            _ => segments.push(segment.trim_end_matches('.').to_lowercase()),
+            _ => segments.push(segment.trim_end_matches(['.', ' ']).to_lowercase()),
         }
     }
     let mut out = String::with_capacity(text.len());
@@ -185,6 +185,21 @@ fn resolve(text: &str) -> String {
         out.push_str(&segment);
     }
     out
+}
+
+/// What an application may split a path at, beside slashes, or cut it off at.
+const SEPARATORS: [char; 6] = ['/', '\\', ';', '\0', '?', '#'];
+
+/// True where an application may take segments out of a path: which ones depends on the order in which it
+/// decodes, drops parameters and resolves (`/;%2fx/admin`, `/x%2f../admin`), and orders are without number.
+fn hides(decoded: &str) -> bool {
+    decoded.contains("..") || decoded.contains(SEPARATORS.get(1..).unwrap_or_default())
+}
+
+/// Every name that a decoded path holds, in order, whatever it is split at.
+fn names(decoded: &str) -> Vec<String> {
+    let trimmed = |name: &str| name.trim().trim_end_matches(['.', ' ']).to_lowercase();
+    decoded.split(SEPARATORS).map(trimmed).filter(|name| !name.is_empty()).collect()
 }
 
 impl Match {
@@ -208,6 +223,19 @@ impl Match {
             }
         }
     }
+
+    /// Whether some reading of a path with these names falls under this rule: applications take names away
+    /// and never add one, so its own must be among them, in order.
+    fn possibly(&self, names: &[String]) -> bool {
+        let (Match::Path(written) | Match::Prefix(written)) = self;
+        let within = matches!(self, Match::Prefix(_)) && !written.ends_with('/');
+        let own = self::names(&decoded(written.as_bytes()));
+        let mut names = names.iter();
+        own.iter().enumerate().all(|(n, wanted)| match within && n + 1 == own.len() {
+            true => names.any(|name| name.starts_with(wanted.as_str())),
+            false => names.any(|name| name == wanted),
+        })
+    }
 }
 
 /// What the rules demand of a request for this path.
@@ -223,7 +251,8 @@ pub enum Demand<'r> {
 
 /// Rules on the path: the first match counts, without one it is users. A path that is not in its
 /// plain form, or that differs from its loosest reading, is also judged by every rule with demands
-/// of its own that this reading falls under.
+/// of its own that this reading falls under; an ambiguous one from which an application may take segments,
+/// by every such rule whose names it holds.
 pub fn demand<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8]) -> Demand<'r> {
     let first = rules.iter().find(|rule| rule.matches.exactly(path.canonical()));
     let mut demands = Vec::new();
@@ -252,7 +281,12 @@ pub fn demand<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8]) -> Deman
         let readings = [loosest(raw), shortest(raw)];
         let plain = path.canonical().trim_end_matches('/');
         if path.is_ambiguous() || readings.iter().any(|loose| loose != plain) {
-            let meant = |rule: &&AccessRule| readings.iter().any(|loose| rule.matches.loosely(loose));
+            let text = decoded(raw);
+            let names = (path.is_ambiguous() && hides(&text)).then(|| names(&text));
+            let meant = |rule: &&AccessRule| {
+                readings.iter().any(|loose| rule.matches.loosely(loose))
+                    || names.as_ref().is_some_and(|names| rule.matches.possibly(names))
+            };
             for rule in rules.iter().filter(demanding).filter(meant) {
                 if !demands.contains(&&rule.admission) {
                     demands.push(&rule.admission);
@@ -405,8 +439,27 @@ mod tests {
             "/api/sql/..%2f..%2fadmin/x",
             "/x%2f..%2fadmin%2f%00%2f..%2f..",
             "/x%2f..%2fadmin%2fy%3f%2f..%2f..",
+            "/admin%20.%20./x",
         ] {
             assert_eq!(judged(path), 1, "{path}");
+        }
+        // A parameter that holds a separator: gone with it, or not, by the order of reading.
+        for slash in ["\\", "%2f", "%5c", "%252f", "%255c", "%25252F"] {
+            for semicolon in [";", "%3b", "%253B"] {
+                for path in [
+                    format!("/{semicolon}{slash}x/admin"),
+                    format!("/{semicolon}{slash}x/admin/y"),
+                    format!("/{semicolon}a=b{slash}x/Admin;v=1/y"),
+                    format!("/y/{semicolon}{slash}../../admin/x"),
+                    format!("/admin{semicolon}{slash}..{slash}..{slash}/x"),
+                ] {
+                    assert_eq!(judged(&path), 1, "{path}");
+                }
+            }
+        }
+        // Names alone are no reading: nothing is taken away here.
+        for path in ["/files/docs%2fadmin%2freport", "/x%20y/admin/z", "/files;v=1/admin"] {
+            assert_eq!(judged(path), 0, "{path}");
         }
         for path in ["/admin/public", "/administrator", "/x/admin/y", "/"] {
             assert_eq!(judged(path), 0, "{path}");

@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use crate::config::Clusters;
 use crate::fault::Fault;
-use crate::host::{no_randomness, Hash, Host, Level};
+use crate::host::{no_randomness, Hash, Host, Level, ABSENT};
 use crate::task::{Answer, Ask, Call, Reply, Step, Task};
 
 /// The time a [`TestHost`] starts at: 2027-01-15T08:00:00Z, in milliseconds.
@@ -30,6 +30,7 @@ pub struct TestHost {
     native_rsa: Cell<bool>,
     native_calls: Cell<usize>,
     shared: Shared,
+    shared_gets: Cell<usize>,
     counts: RefCell<HashMap<String, u64>>,
     observations: RefCell<Vec<(String, u64)>>,
     logs: RefCell<Vec<(Level, String)>>,
@@ -44,6 +45,7 @@ impl Default for TestHost {
             native_rsa: Cell::new(false),
             native_calls: Cell::new(0),
             shared: Rc::default(),
+            shared_gets: Cell::new(0),
             counts: RefCell::default(),
             observations: RefCell::default(),
             logs: RefCell::default(),
@@ -104,6 +106,11 @@ impl TestHost {
     /// The log so far.
     pub fn logs(&self) -> Vec<(Level, String)> {
         self.logs.borrow().clone()
+    }
+
+    /// How often this worker looked into the shared data.
+    pub fn shared_gets(&self) -> usize {
+        self.shared_gets.get()
     }
 
     /// Every key of the shared data.
@@ -196,18 +203,21 @@ impl Host for TestHost {
     }
 
     fn shared_get(&self, key: &str) -> (Option<Vec<u8>>, Option<u32>) {
+        self.shared_gets.set(self.shared_gets.get() + 1);
         match self.shared.borrow().get(key) {
             Some((value, cas)) => (Some(value.clone()), Some(*cas)),
-            None => (None, None),
+            None => (None, Some(ABSENT)),
         }
     }
 
     fn shared_set(&self, key: &str, value: &[u8], cas: Option<u32>) -> bool {
         let mut shared = self.shared.borrow_mut();
-        let current = shared.get(key).map_or(0, |(_, cas)| *cas);
-        if cas.is_some_and(|cas| cas != current) {
+        let current = shared.get(key).map(|(_, cas)| *cas);
+        // As Envoy does it: what is absent is written whatever the number.
+        if current.is_some_and(|current| cas.is_some_and(|cas| cas != current)) {
             return false;
         }
+        let current = current.unwrap_or(0);
         shared.insert(key.to_owned(), (value.to_vec(), current + 1));
         true
     }
@@ -341,6 +351,10 @@ mod tests {
         assert_eq!(value.as_deref(), Some(&b"v"[..]));
         assert!(two.shared_set("k", b"w", cas));
         assert!(!one.shared_set("k", b"x", cas), "somebody wrote in between");
+        let (nothing, cas) = one.shared_get("l");
+        assert_eq!(nothing, None);
+        assert!(two.shared_set("l", b"y", cas));
+        assert!(!one.shared_set("l", b"z", cas), "somebody made it in between");
         two.count("m");
         assert_eq!((one.counted("m"), two.counted("m")), (0, 1));
     }

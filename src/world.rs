@@ -11,6 +11,7 @@ use crate::fault::{Code, Fault};
 use crate::host::Host;
 use crate::oidc;
 use crate::request::bare_authority;
+use crate::saml;
 use crate::session::{ended, Found, Jar, Method, Opened, OpenedSessions, Purpose, Session};
 use crate::task::Ask;
 
@@ -37,6 +38,8 @@ pub struct Site {
     pub account: Rc<Account>,
     /// Its OpenID Connect providers' documents, by provider id.
     pub clients: HashMap<String, Rc<oidc::Client>>,
+    /// Its SAML providers, by provider id.
+    pub idps: HashMap<String, Rc<saml::Idp>>,
     /// What its directory said lately.
     pub directory: directory::Cache,
 }
@@ -47,7 +50,11 @@ impl Site {
             Protocol::Oidc(oidc) => Some((provider.id.clone(), Rc::new(oidc::Client::new(oidc)))),
             _ => None,
         });
-        Self { clients: clients.collect(), directory: directory::Cache::new(), account }
+        let idps = account.providers.iter().filter_map(|provider| match &provider.protocol {
+            Protocol::Saml(saml) => Some((provider.id.clone(), Rc::new(saml::Idp::new(saml)))),
+            _ => None,
+        });
+        Self { clients: clients.collect(), idps: idps.collect(), directory: directory::Cache::new(), account }
     }
 
     /// What is known of an OpenID Connect provider.
@@ -176,12 +183,14 @@ impl World {
         if !account.enabled || !way_in || session.is_before_cut(account) {
             return None;
         }
+        let mark = ended::Mark::of(&account.code, &session);
+        mark.remember(&*self.host, session.ends(&self.config.session));
         let due = session.due(&self.config.session, account);
         let forwarded = account.forward.access_token.is_some() && session.tokens.access_token.is_some();
         Some(Opened {
             sealed,
             account: account.clone(),
-            mark: ended::Mark::of(&session.id),
+            mark,
             headers: crate::login::headers::for_application(account, &session),
             expires: session.expires(&self.config.session),
             reseal: session.seen.saturating_add(self.config.session.idle / 16),

@@ -152,3 +152,29 @@ fn mistakes_of_every_kind_are_reported_together() {
     }
     assert_eq!(found.len(), 5, "each once: {found:?}");
 }
+
+#[test]
+fn texts_and_their_languages_are_checked() {
+    let with = |pages: Value| {
+        let mut document = good();
+        document["pages"] = pages;
+        load(document.to_string().as_bytes(), &Secrets)
+    };
+    let good = with(json!({
+        "texts": { "sign_in.title": "Come in" },
+        "translations": { "de": { "sign_in.title": "Anmelden" }, "zh-CN": {} },
+    }));
+    assert!(good.unwrap().warnings.is_empty());
+    for (pages, path) in [
+        (json!({ "texts": { "sign_in.titel": "x" } }), "pages.texts.sign_in.titel"),
+        (
+            json!({ "translations": { "de": { "sign_in.titel": "x" } } }),
+            "pages.translations.de.sign_in.titel",
+        ),
+    ] {
+        let warnings = with(pages).unwrap().warnings;
+        assert_eq!(warnings.iter().map(|w| w.path.as_str()).collect::<Vec<_>>(), [path]);
+    }
+    let broken = with(json!({ "translations": { "de_CH": {} } })).unwrap_err();
+    assert!(broken[0].to_string().starts_with("pages.translations.de_CH: expected a language tag"));
+}

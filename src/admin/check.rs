@@ -7,9 +7,11 @@ use crate::config::{Account, Attribute, Directory, Endpoint, MappingFrom, OAuth2
 use crate::directory::reports;
 use crate::gate::Asked;
 use crate::jose::MAX_KEY_SET;
+use crate::login;
 use crate::oidc::discovery::{MAX_METADATA, TENANT};
 use crate::oidc::{answer, KeySet, Metadata};
 use crate::pages::Check;
+use crate::saml::metadata::{Theirs, MAX_METADATA as MAX_SAML_METADATA};
 use crate::task::{Ask, Request};
 use crate::world::Site;
 
@@ -35,7 +37,7 @@ pub async fn run(ask: &Ask, asked: &Asked, site: &Site) -> Vec<Check> {
         match &provider.protocol {
             Protocol::Oidc(oidc) => checks.openid(oidc, account).await,
             Protocol::OAuth2(oauth2) => checks.oauth2(oauth2).await,
-            Protocol::Saml(saml) => checks.saml(saml).await,
+            Protocol::Saml(saml) => checks.saml(saml, site).await,
         }
     }
     checks.id = "";
@@ -55,8 +57,12 @@ pub async fn run(ask: &Ask, asked: &Asked, site: &Site) -> Vec<Check> {
 /// What has to be entered at the identity providers, for every origin.
 pub fn redirect_uris(account: &Account) -> Vec<(String, String)> {
     use Endpoint::*;
-    let openid: &[(&str, Endpoint)] =
-        &[("redirect_uri", OidcCallback), ("post_logout_redirect_uri", LogoutComplete)];
+    let openid: &[(&str, Endpoint)] = &[
+        ("redirect_uri", OidcCallback),
+        ("post_logout_redirect_uri", LogoutComplete),
+        ("backchannel_logout_uri", BackchannelLogout),
+        ("frontchannel_logout_uri", FrontchannelLogout),
+    ];
     let saml: &[(&str, Endpoint)] = &[
         ("AssertionConsumerService", SamlCallback),
         ("metadata, entity ID", SamlMetadata),
@@ -180,6 +186,7 @@ impl Checks<'_> {
         if let Some(url) = par {
             self.reach("pushed authorization requests", url, oidc.timeout).await;
         }
+        self.ways_out(oidc, &metadata);
         let keys = match (&oidc.jwks, jwks) {
             (Some(text), _) => KeySet::parse(text.as_bytes()),
             (None, Some(url)) => {
@@ -196,6 +203,23 @@ impl Checks<'_> {
                 format!("warning: the mapping reads {claim}, and the scope {scope} is not asked for");
             self.add("scope", Ok(detail));
         }
+    }
+
+    /// What a sign-out means at this provider.
+    fn ways_out(&mut self, oidc: &Oidc, metadata: &Metadata) {
+        let there = match (&oidc.logout, &metadata.end_session_endpoint) {
+            (Some(logout), _) => format!("goes on at {}", logout.url),
+            (None, Some(url)) => format!("goes on at {url}"),
+            (None, None) => "ends the session here only".to_owned(),
+        };
+        let ways = [
+            ("back channel", metadata.backchannel_logout_supported),
+            ("front channel", metadata.frontchannel_logout_supported),
+        ];
+        let offered: Vec<&str> = ways.iter().filter(|(_, offered)| *offered).map(|(name, _)| *name).collect();
+        let offered =
+            if offered.is_empty() { "offers neither channel".to_owned() } else { offered.join(", ") };
+        self.add("sign-out", Ok(format!("{there}; the provider's own: {offered}")));
     }
 
     fn keys(&mut self, oidc: &Oidc, metadata: &Metadata, keys: Result<KeySet, String>) {
@@ -246,10 +270,62 @@ impl Checks<'_> {
         self.reach("UserInfo endpoint", &oauth2.userinfo, oauth2.timeout).await;
     }
 
-    async fn saml(&mut self, saml: &Saml) {
+    async fn saml(&mut self, saml: &Saml, site: &Site) {
+        let Some(idp) = site.idps.get(self.id) else { return };
         if let Some(url) = &saml.metadata_url {
-            let fetched = self.fetch(url, saml.timeout, MAX_METADATA).await;
-            self.add("metadata", fetched.map(|_| format!("{url} answers")));
+            let fetched = self.fetch(url, saml.timeout, MAX_SAML_METADATA).await;
+            let now = self.ask.now();
+            let read = fetched.and_then(|bytes| {
+                let text = String::from_utf8(bytes).map_err(|_| "the metadata is not UTF-8".to_owned())?;
+                Theirs::read(&text, saml.issuer.as_deref(), now)
+            });
+            self.add(
+                "metadata",
+                read.map(|theirs| match theirs.warnings.first() {
+                    Some(why) => format!("{url} answers; warning: {why}"),
+                    None => format!("{url} answers, entity ID {:?}", theirs.entity_id),
+                }),
+            );
+        }
+        let facts = match idp.facts(self.ask).await {
+            Ok(facts) => facts,
+            Err(fault) => return self.add("issuer and endpoints", Err(fault.detail)),
+        };
+        self.add("issuer and endpoints", Ok(format!("{:?}, sign-in at {}", facts.issuer, facts.sso.1)));
+        self.reach("sign-in URL", &facts.sso.1, saml.timeout).await;
+        let now = self.ask.now();
+        for certificate in &facts.certificates {
+            let name = certificate.name();
+            // Trust is pinned to the key, so that an expired one still verifies.
+            let detail = match certificate.date_warning(now) {
+                Some(why) => format!("warning: {why}"),
+                None => format!("{name} until {}", crate::saml::time::instant(certificate.not_after)),
+            };
+            self.add("certificate", Ok(detail));
+        }
+        for (what, own) in [
+            ("our signing certificate", idp.signing_certificate()),
+            ("our encryption certificate", idp.encryption_certificate()),
+        ] {
+            if let Some(why) = own.and_then(|certificate| certificate.date_warning(now)) {
+                self.add(what, Ok(format!("warning: {why}")));
+            }
+        }
+        if saml.decryption.is_some() && idp.encryption_certificate().is_none() {
+            let detail = "warning: our metadata shows no certificate to encrypt for: decryption.certificate";
+            self.add("our encryption certificate", Ok(detail.into()));
+        }
+        match login::saml::last(self.ask, &site.account, self.id) {
+            Some((at, code, _)) if code == "ok" => {
+                let at = crate::saml::time::instant(at);
+                self.add("last sign-in", Ok(format!("worked at {at}")));
+            }
+            // Anybody can have a sign-in refused: it says what to look at, not that something is wrong.
+            Some((at, code, why)) => {
+                let at = crate::saml::time::instant(at);
+                self.add("last sign-in", Ok(format!("warning: refused at {at}, {code}: {why}")));
+            }
+            None => {}
         }
     }
 

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use serde_json::{json, Value};
 
 use crate::answer::Answer;
-use crate::config::Endpoint;
+use crate::config::{Account, Endpoint};
 use crate::directory::reports::{self, Progress};
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
@@ -21,11 +21,12 @@ use crate::host::Level;
 use crate::login::recheck;
 use crate::login::renew::{self, Due};
 use crate::pages;
+use crate::request::Head;
 use crate::session::Opened;
 use crate::task::{Ask, Task};
 use crate::world::{Site, Visitor};
 
-/// Rows and names that the page shows; the JSON has them all.
+/// Names that the overview shows, and rows of its table on one page; the JSON lists more at once.
 const SHOWN: usize = 200;
 
 /// A GET of the overview or of one of its reports.
@@ -140,7 +141,7 @@ async fn overview(
     let mut checks = check::run(ask, asked, site).await;
     match reports::both(ask, account, progress).await {
         Ok((completeness, readiness)) => {
-            page.completeness = Some(complete(&completeness));
+            page.completeness = Some(complete(&completeness, &asked.head, account));
             page.readiness = Some(ready(&readiness));
         }
         Err(fault) => {
@@ -169,7 +170,9 @@ fn ready(report: &Value) -> pages::Readiness {
     }
 }
 
-fn complete(report: &Value) -> pages::Completeness {
+/// One page of the table: the one that `page` asks for, the first where it is no number, the last where it
+/// is too high (somebody mended the directory in between).
+fn complete(report: &Value, head: &Head, account: &Account) -> pages::Completeness {
     let number = |name: &str| report[name].as_u64().unwrap_or_default() as usize;
     let problems = report["problems"].as_array().map(Vec::as_slice).unwrap_or_default();
     let row = |problem: &Value| pages::Incomplete {
@@ -178,13 +181,27 @@ fn complete(report: &Value) -> pages::Completeness {
         value: text(&problem["value"]),
         with: names(problem, "with", 20).0,
     };
+    let last = problems.len().div_ceil(SHOWN).max(1);
+    let asked_for = head.param("page").and_then(|page| page.parse::<usize>().ok()).unwrap_or(1);
+    let page = asked_for.clamp(1, last);
+    let before = (page - 1) * SHOWN;
+    let url = |page: usize| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        if let Some(code) = head.param("u") {
+            query.append_pair("u", &code);
+        }
+        let query = query.append_pair("page", &page.to_string()).finish();
+        format!("{}?{query}#completeness", account.paths.path(Endpoint::Admin))
+    };
     pages::Completeness {
         users: number("users"),
         complete: number("complete"),
-        problems: problems.iter().take(SHOWN).map(row).collect(),
+        problems: problems.iter().skip(before).take(SHOWN).map(row).collect(),
+        before,
+        listed: problems.len(),
         total: number("users").saturating_sub(number("complete")),
-        previous: None,
-        next: None,
+        previous: (page > 1).then(|| url(page - 1)),
+        next: (page < last).then(|| url(page + 1)),
     }
 }
 

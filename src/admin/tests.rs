@@ -266,3 +266,39 @@ fn the_overview_shows_everything_together() {
         assert!(page.contains(text), "{text}\n{page}");
     }
 }
+
+#[test]
+fn the_table_of_the_overview_goes_on_page_by_page() {
+    let mut large = configuration();
+    let mut users: Vec<Value> = (0..450).map(|n| json!({ "username": format!("user-{n:03}") })).collect();
+    users.push(json!({ "username": "ada", "email": "ada@acme.com", "roles": ["boss"] }));
+    large["accounts"][0]["directory"]["static"]["users"] = json!(users);
+    let many = world(&TestHost::new(), &large);
+    let mut ada = sign_in(&many, "ada@acme.com");
+    let (back, on) = (">Previous page<", ">Next page<");
+    let link = |page: usize| format!("href=\"/sso/admin?page={page}#completeness\"");
+    for (query, first, last, links) in [
+        ("", 1, 200, vec![link(2)]),
+        ("?page=1", 1, 200, vec![link(2)]),
+        ("?page=2", 201, 400, vec![link(1), link(3)]),
+        ("?page=3", 401, 450, vec![link(2)]),
+        ("?page=9", 401, 450, vec![link(2)]),
+        ("?page=0", 1, 200, vec![link(2)]),
+        ("?page=x", 1, 200, vec![link(2)]),
+        ("?page=99999999999999999999999", 1, 200, vec![link(2)]),
+    ] {
+        let page = get(&mut ada, &format!("/sso/admin{query}")).text();
+        assert!(page.contains(&format!("Showing {first} to {last} of 450.")), "{query}");
+        let (_, table) = page.split_once("id=\"completeness\"").unwrap();
+        for (n, there) in [(first - 2, false), (first - 1, true), (last - 1, true), (last, false)] {
+            assert_eq!(table.contains(&format!("<td>user-{n:03}</td>")), there, "{query} {n}");
+        }
+        assert!(links.iter().all(|link| table.contains(link)), "{query}");
+        assert_eq!(table.matches("?page=").count(), links.len(), "{query}");
+        assert_eq!((page.contains(back), page.contains(on)), (first > 1, last < 450), "{query}");
+    }
+    // Few enough: no pages, and nothing is said of any.
+    let few = world(&TestHost::new(), &configuration());
+    let page = get(&mut sign_in(&few, "ada@acme.com"), "/sso/admin?page=2").text();
+    assert!(page.contains("<td>cyd</td>") && !page.contains("page=") && !page.contains("Showing"));
+}

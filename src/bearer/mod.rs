@@ -162,7 +162,9 @@ pub fn verify(asked: Rc<Asked>, token: Secret, known: Option<Rc<Opened>>, pass: 
 pub fn refuse(asked: &Asked, fault: &Fault) -> Answer {
     events::refusal(&*asked.world.host, asked.place(), fault);
     events::bearer(&*asked.world.host, asked.place(), fault.code.as_str());
-    pages::refusal(fault, &pages::Context { html: false, ..asked.page_context() })
+    let mut context = asked.page_context();
+    context.html = false;
+    pages::refusal(fault, &context)
 }
 
 /// The session that a token stands for.

@@ -107,7 +107,7 @@ fn a_token_is_the_same_user_with_the_same_headers_and_roles_as_a_session() {
     assert_eq!((seen.status(), seen.code()), (403, "role_missing"));
     let seen = ask(&world, "/fresh/", &bearer(&token));
     assert!(seen.pass.is_some(), "issued now");
-    host.advance(61_000);
+    host.advance(121_000);
     assert_eq!(
         ask(&world, "/fresh/", &bearer(&token)).code(),
         "login_required",

@@ -1,4 +1,4 @@
-//! The command line: `envoy-sso check FILE`, `uris FILE`, `schema`, `keygen`.
+//! The command line: `envoy-sso check FILE`, `uris FILE`, `schema`, `texts`, `keygen`.
 
 use std::process::ExitCode;
 
@@ -13,6 +13,7 @@ envoy-sso: single sign-on in front of any web application, inside Envoy
                          that holds one. Exit 1 where there are problems
   envoy-sso uris FILE    print what has to be registered at each identity provider, for every account
   envoy-sso schema       print the JSON Schema of the configuration
+  envoy-sso texts        print every text of the pages by its key, in English, as YAML to translate
   envoy-sso keygen       print a new session key: 32 random bytes in base64
   envoy-sso version      print the version
 ";
@@ -25,6 +26,12 @@ fn main() -> ExitCode {
         ["uris", file] => check(file, true),
         ["schema"] => {
             print!("{}", config::schema::generate());
+            ExitCode::SUCCESS
+        }
+        ["texts"] => {
+            for (key, text) in envoy_sso::pages::TEXTS {
+                println!("{key}: {text:?}");
+            }
             ExitCode::SUCCESS
         }
         ["keygen"] => keygen(),

@@ -168,5 +168,20 @@ fn pages(at: &At<'_>, raw: &raw::Pages) -> raw::Pages {
             at.field("logo").problem("expected a path on the same origin or an https URL");
         }
     }
+    texts(&at.field("texts"), &raw.texts);
+    for (tag, own) in &raw.translations {
+        let at = at.field("translations").field(tag);
+        if !crate::pages::is_language(tag) {
+            at.problem("expected a language tag such as de or zh-CN (RFC 5646)");
+        }
+        texts(&at, own);
+    }
     raw.clone()
+}
+
+/// A key that another release knew must not take everybody's sign-in down: a warning.
+fn texts(at: &At<'_>, texts: &raw::Params) {
+    for key in texts.keys().filter(|key| !crate::pages::is_text(key)) {
+        at.field(key).warning("no text has this key: `envoy-sso texts` prints those there are");
+    }
 }

@@ -8,6 +8,7 @@ use super::duration;
 use super::env::{self, Environment};
 use super::problems::At;
 use super::raw::{self, ClientAuth, IdpInitiated, NameIdFormat, ResponseMode, SamlBinding};
+use crate::saml::{check_certificate, check_private_key};
 use crate::secret::Secret;
 
 /// An identity provider of one account.
@@ -75,7 +76,7 @@ pub struct Endpoints {
 pub struct LogoutUrl {
     /// The URL.
     pub url: Url,
-    /// Its parameters: `{client_id}`, `{post_logout_redirect_uri}`, `{id_token_hint}`.
+    /// Its parameters: `{client_id}`, `{post_logout_redirect_uri}`, `{id_token_hint}`, `{state}`.
     pub params: BTreeMap<String, String>,
 }
 
@@ -344,7 +345,6 @@ fn oauth2(at: &At<'_>, raw: &raw::OAuth2, env: &dyn Environment) -> Option<OAuth
 }
 
 fn saml(at: &At<'_>, raw: &raw::Saml, env: &dyn Environment) -> Saml {
-    at.warning("SAML sign-in is not built in yet: whoever chooses this provider gets 503 not_ready");
     let metadata_url = url(at, "metadata_url", &raw.metadata_url);
     if raw.metadata_url.is_none() {
         for (name, missing) in [
@@ -494,18 +494,4 @@ pub(super) fn url(at: &At<'_>, name: &str, text: &Option<String>) -> Option<Url>
             None
         }
     }
-}
-
-#[cfg(not(target_family = "wasm"))]
-use crate::saml::{check_certificate, check_private_key};
-
-/// The wasm has no SAML to use them with.
-#[cfg(target_family = "wasm")]
-fn check_certificate(_: &str) -> Result<(), String> {
-    Ok(())
-}
-
-#[cfg(target_family = "wasm")]
-fn check_private_key(_: &Secret) -> Result<(), String> {
-    Ok(())
 }

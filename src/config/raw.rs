@@ -114,10 +114,13 @@ raw! {
         pub accent: Option<String>,
         /// A contact for people who cannot get in, shown on error pages: text, or a mailto: or https: URL.
         pub contact: Option<String>,
-        /// The language of the pages, such as en. (default en)
+        /// The language of `texts` and of the built-in texts, such as en. (default en)
         pub language: Option<String>,
-        /// Texts in the place of the built-in ones, by their key.
+        /// Texts in the place of the built-in English ones, by their key; `envoy-sso texts` prints them all.
         pub texts: Params,
+        /// More languages by their tag, such as de or zh-CN: texts by key, as in `texts`. People get the one
+        /// that their browser asks for (Accept-Language), and `texts` where a language lacks a key.
+        pub translations: BTreeMap<String, Params>,
     }
 
     /// One customer or deployment with its own single sign-on.
@@ -155,7 +158,7 @@ raw! {
 
     /// Other paths for the filter's endpoints. A callback may hold {code}.
     pub struct Paths {
-        /// Sign-in page (default /sso/login).
+        /// Sign-in page, and where third parties initiate a login (default /sso/login).
         pub login: Option<String>,
         /// Where the IdP sends the code (default /sso/oidc/consume?u={code}).
         pub oidc_callback: Option<String>,
@@ -242,7 +245,7 @@ raw! {
         pub tenants: Option<Vec<String>>,
         /// Where a person signs out where there is no end_session_endpoint.
         pub logout_url: Option<String>,
-        /// Its parameters; values may hold {client_id}, {post_logout_redirect_uri}, {id_token_hint}.
+        /// Its parameters; values may hold {client_id}, {post_logout_redirect_uri}, {id_token_hint}, {state}.
         pub logout_params: Params,
         /// How long an answer may take (default 5s).
         pub timeout: Option<String>,
@@ -280,7 +283,7 @@ raw! {
         pub response_mode: Option<ResponseMode>,
         /// Where a person signs out at the provider.
         pub logout_url: Option<String>,
-        /// Its parameters; values may hold {client_id} and {post_logout_redirect_uri}.
+        /// Its parameters; values may hold {client_id}, {post_logout_redirect_uri}, {state}.
         pub logout_params: Params,
         /// How long an answer may take (default 5s).
         pub timeout: Option<String>,
@@ -490,7 +493,7 @@ raw! {
         pub roles: Vec<String>,
         /// users: the IdP must say it authenticated this way (`acr`).
         pub acr_values: Vec<String>,
-        /// users: the person must have authenticated at the IdP no longer ago than this.
+        /// users: the person must have authenticated at the IdP no longer ago than this, and a minute for clocks.
         pub max_age: Option<String>,
     }
 

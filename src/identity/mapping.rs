@@ -31,7 +31,12 @@ pub fn mapped_value(mapping: &Mapping, identity: &Identity) -> Result<Mapped, Fa
         )
         .about(&mapping.claim)
     };
-    let found = claim(&identity.mapped, &mapping.claim).ok_or_else(|| missing("is absent"))?;
+    let found = claim(&identity.mapped, &mapping.claim).ok_or_else(|| {
+        // What is there instead is what an operator needs to mend the mapping; names alone, no values.
+        let names: Vec<String> =
+            identity.mapped.keys().take(30).map(|name| name.chars().take(80).collect()).collect();
+        missing(&format!("is absent, what is there: {}", names.join(", ")))
+    })?;
     let text = match (found, identity.source) {
         (Value::String(text), _) => text,
         // An attribute of SAML has any number of values (saml-core 2.7.3.1).

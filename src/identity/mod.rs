@@ -6,9 +6,11 @@ pub mod phone;
 pub mod roles;
 pub mod time;
 
+use serde::Deserialize;
 use serde_json::{json, Value};
 
 use crate::config::{Mapping, MappingFrom};
+use crate::saml::name_id::NameId;
 
 pub use mapping::{mapped_value, usable_email, Mapped};
 
@@ -25,7 +27,7 @@ pub struct Identity {
     pub provider: String,
     /// `iss`, or the SAML issuer.
     pub issuer: String,
-    /// `sub`, or the SAML NameID.
+    /// `sub`, or the SAML NameID; where the IdP sends none that lasts, the mapped value.
     pub subject: String,
     /// Everything known: for headers and roles.
     pub claims: Claims,
@@ -40,6 +42,8 @@ pub struct Identity {
     pub sid: Option<String>,
     /// SAML `SessionNotOnOrAfter`, in milliseconds since 1970.
     pub not_after: Option<u64>,
+    /// The SAML NameID as it came, for single logout.
+    pub name_id: Option<NameId>,
     #[allow(dead_code)] // its type is what matters
     proof: Proof,
 }
@@ -69,6 +73,7 @@ impl Identity {
             acr: None,
             sid: None,
             not_after: None,
+            name_id: None,
             proof: Proof,
         }
     }
@@ -91,7 +96,8 @@ impl Identity {
             self.auth_time,
             self.acr,
             self.sid,
-            self.not_after
+            self.not_after,
+            self.name_id
         ])
     }
 
@@ -107,7 +113,15 @@ impl Identity {
             _ => return None,
         };
         let identity = Self::verified(source, text(1)?, text(2)?, text(3)?, claims(4)?, claims(5)?);
-        Some(Self { auth_time: number(6), acr: text(7), sid: text(8), not_after: number(9), ..identity })
+        let name_id = kept.get(10).and_then(|kept| NameId::deserialize(kept).ok());
+        Some(Self {
+            auth_time: number(6),
+            acr: text(7),
+            sid: text(8),
+            not_after: number(9),
+            name_id,
+            ..identity
+        })
     }
 
     /// `issuer|subject`, as it stands in a directory's `externalId`.

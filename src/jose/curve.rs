@@ -30,7 +30,7 @@ impl Curve {
 }
 
 /// A public key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Point {
     curve: Curve,
     spki: Vec<u8>,
@@ -60,18 +60,24 @@ impl Point {
         })
     }
 
-    /// Verifies a JWS signature: `R ‖ S` at full length (RFC 7518 section 3.4).
+    /// Verifies a JWS signature: `R ‖ S` at full length, with the hash of the curve's own size (RFC 7518
+    /// section 3.4).
     pub fn verify(&self, host: &dyn Host, message: &[u8], signature: &[u8]) -> bool {
+        self.verify_with(self.curve.hash(), host, message, signature)
+    }
+
+    /// The same with a hash that the algorithm names (RFC 9231 section 2.3.6).
+    pub fn verify_with(&self, hash: Hash, host: &dyn Host, message: &[u8], signature: &[u8]) -> bool {
         if signature.len() != 2 * self.curve.size() {
             return false;
         }
         let Some((r, s)) = signature.split_at_checked(self.curve.size()) else { return false };
         // ECDSA-Sig-Value, RFC 3279 section 2.2.3.
         let sequence = der(0x30, &[integer(r), integer(s)].concat());
-        match host.verify_ecdsa(self.curve.hash(), &self.spki, &sequence, message) {
+        match host.verify_ecdsa(hash, &self.spki, &sequence, message) {
             Some(verified) => verified,
             #[cfg(not(target_family = "wasm"))]
-            None => native::verify(self.curve, &self.sec1, message, signature),
+            None => native::verify(self.curve, hash, &self.sec1, message, signature),
             #[cfg(target_family = "wasm")]
             None => false,
         }
@@ -101,7 +107,11 @@ fn integer(bytes: &[u8]) -> Vec<u8> {
 
 #[cfg(not(target_family = "wasm"))]
 mod native {
+    use p384::ecdsa::signature::hazmat::PrehashVerifier;
+    use sha2::{Digest, Sha256, Sha384, Sha512};
+
     use super::Curve;
+    use crate::host::Hash;
 
     pub fn is_on(curve: Curve, sec1: &[u8]) -> bool {
         match curve {
@@ -110,14 +120,20 @@ mod native {
         }
     }
 
-    pub fn verify(curve: Curve, sec1: &[u8], message: &[u8], signature: &[u8]) -> bool {
-        use p384::ecdsa::signature::Verifier;
+    pub fn verify(curve: Curve, hash: Hash, sec1: &[u8], message: &[u8], signature: &[u8]) -> bool {
+        let digest = match hash {
+            Hash::Sha256 => Sha256::digest(message).to_vec(),
+            Hash::Sha384 => Sha384::digest(message).to_vec(),
+            Hash::Sha512 => Sha512::digest(message).to_vec(),
+        };
         match curve {
             Curve::P384 => p384::ecdsa::VerifyingKey::from_sec1_bytes(sec1).is_ok_and(|key| {
-                p384::ecdsa::Signature::from_slice(signature).is_ok_and(|s| key.verify(message, &s).is_ok())
+                p384::ecdsa::Signature::from_slice(signature)
+                    .is_ok_and(|s| key.verify_prehash(&digest, &s).is_ok())
             }),
             Curve::P521 => p521::ecdsa::VerifyingKey::from_sec1_bytes(sec1).is_ok_and(|key| {
-                p521::ecdsa::Signature::from_slice(signature).is_ok_and(|s| key.verify(message, &s).is_ok())
+                p521::ecdsa::Signature::from_slice(signature)
+                    .is_ok_and(|s| key.verify_prehash(&digest, &s).is_ok())
             }),
         }
     }

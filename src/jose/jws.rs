@@ -71,6 +71,12 @@ impl<'a> Jws<'a> {
         })
     }
 
+    /// What the token says of itself before anything is verified: to choose whose keys it is verified with,
+    /// and for nothing else.
+    pub fn unverified(&self) -> Option<Map<String, Value>> {
+        json::parse_object(&self.payload, MAX_TOKEN).ok()
+    }
+
     /// `typ` in lower case, without `application/` (RFC 7515 section 4.1.9).
     pub fn typ(&self) -> Option<String> {
         let typ = self.header.get("typ")?.as_str()?.to_ascii_lowercase();

@@ -2,10 +2,11 @@
 //! (RFC 7518, RFC 8037). Pure; what a token claims is `oidc`'s business.
 
 mod alg;
-mod curve;
+pub mod curve;
 mod jwk;
 mod jws;
 mod key_set;
+mod rng;
 mod sign;
 #[cfg(test)]
 pub(crate) mod test_keys;
@@ -17,4 +18,5 @@ pub use jwk::Key;
 pub use jws::Jws;
 pub use jws::MAX_TOKEN;
 pub use key_set::{KeySet, Unverified, MAX_KEY_SET};
+pub(crate) use rng::HostRng;
 pub use sign::{check_signing_key, sign, Protected};

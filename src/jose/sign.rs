@@ -5,14 +5,14 @@ use base64::Engine;
 use jwt_compact::alg::{Ed25519, Es256};
 use jwt_compact::{Algorithm, AlgorithmSignature};
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey};
-use rsa::rand_core::{CryptoRng, RngCore};
 use rsa::traits::PublicKeyParts;
 use rsa::{Pkcs1v15Sign, Pss, RsaPrivateKey};
 use serde_json::{json, Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::HostRng;
 use crate::fault::{Code, Fault};
-use crate::host::{random, Hash, Host};
+use crate::host::{Hash, Host};
 use crate::secret::Secret;
 
 /// What the header of a signed token says beside `alg` and `typ`.
@@ -108,48 +108,3 @@ fn private(alg: &str, pem: &Secret) -> Result<Private, String> {
         _ => Err(format!("{alg:?} is not RS256, PS256, ES256 or EdDSA")),
     }
 }
-
-/// Randomness for the salt of PSS and for blinding, which asks for an unknown number of bytes: SHA-256 in
-/// counter mode over 32 bytes of the host's.
-struct HostRng {
-    seed: [u8; 32],
-    counter: u64,
-}
-
-impl HostRng {
-    fn new(host: &dyn Host) -> Result<Self, Fault> {
-        Ok(Self { seed: random(host)?, counter: 0 })
-    }
-}
-
-impl RngCore for HostRng {
-    fn next_u32(&mut self) -> u32 {
-        let mut bytes = [0; 4];
-        self.fill_bytes(&mut bytes);
-        u32::from_le_bytes(bytes)
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        let mut bytes = [0; 8];
-        self.fill_bytes(&mut bytes);
-        u64::from_le_bytes(bytes)
-    }
-
-    fn fill_bytes(&mut self, out: &mut [u8]) {
-        for chunk in out.chunks_mut(32) {
-            let block =
-                Sha256::new().chain_update(self.seed).chain_update(self.counter.to_le_bytes()).finalize();
-            self.counter += 1;
-            for (to, from) in chunk.iter_mut().zip(block) {
-                *to = from;
-            }
-        }
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), rsa::rand_core::Error> {
-        self.fill_bytes(out);
-        Ok(())
-    }
-}
-
-impl CryptoRng for HostRng {}

@@ -3,6 +3,8 @@
 //! browser: login CSRF, mix-up and code injection all fail on it (RFC 6749 section 10.12, RFC 9700
 //! section 4.4, RFC 7636).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Cookies, SameSite};
@@ -36,6 +38,12 @@ pub struct Extras {
     /// `max_age`, seconds.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u64>,
+    /// `prompt`.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// True for a login that an unsolicited response began anew.
+    #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
+    pub restarted: bool,
 }
 
 /// A login in progress.
@@ -65,6 +73,10 @@ pub struct Flow {
     /// What was asked for besides.
     #[serde(rename = "e", default)]
     pub extras: Extras,
+    /// The id of the session that this browser had when the login began. A cross-site POST brings no `Lax` cookie to
+    /// tell it by, and it ends when this login opens the next.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
 }
 
 /// Its cookie's name: the beginning of the state tells logins apart.
@@ -72,6 +84,11 @@ fn name(cookies: &Cookies, state: &str) -> String {
     let handle: String =
         state.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(12).collect();
     format!("{}-flow-{handle}", cookies.name)
+}
+
+/// The name of its `Lax` twin.
+fn twin(own: &str) -> String {
+    format!("{own}-lax")
 }
 
 impl Flow {
@@ -94,8 +111,14 @@ impl Flow {
         let attributes =
             cookie::Attributes { cookies: &config.cookies, same_site, max_age: Some(LIFETIME / 1000) };
         let own = name(&config.cookies, &self.state);
-        let mut list = surplus(config, head, host.now(), own.len() + sealed.len());
+        let copies = if same_site == SameSite::None { 2 } else { 1 };
+        let mut list = surplus(config, head, host.now(), copies, copies * (own.len() + sealed.len()));
         list.push(cookie::set(&own, &sealed, attributes));
+        if same_site == SameSite::None {
+            // For browsers that keep no such cookie: its twin comes with the bounce.
+            let attributes = cookie::Attributes { same_site: SameSite::Lax, ..attributes };
+            list.push(cookie::set(&twin(&own), &sealed, attributes));
+        }
         Ok(list)
     }
 
@@ -106,11 +129,12 @@ impl Flow {
         account: &str,
         head: &Head,
         state: &str,
-    ) -> Result<(Self, String), Fault> {
+    ) -> Result<(Self, Vec<String>), Fault> {
         let unknown = |why: &str| Fault::new(Code::StateUnknown, format!("state: {why}"));
         let own = name(&config.cookies, state);
+        let twin = twin(&own);
         let jar = head.jar(&config.cookies);
-        let mut sealed = jar.named(own.as_bytes());
+        let mut sealed = jar.named(own.as_bytes()).chain(jar.named(twin.as_bytes()));
         let text = sealed.next().ok_or_else(|| unknown("this browser has no login with it in progress"))?;
         if sealed.any(|other| other != text) {
             return Err(unknown("two flow cookies of one name"));
@@ -138,19 +162,36 @@ impl Flow {
         {
             return Err(unknown("it was used already"));
         }
-        Ok((flow, cookie::delete(&own, &config.cookies)))
+        let sent = [&own, &twin].into_iter().filter(|name| jar.named(name.as_bytes()).next().is_some());
+        let forget = sent.map(|name| cookie::delete(name, &config.cookies)).collect();
+        Ok((flow, forget))
     }
 }
 
 /// True where this browser sent any cookie of a login with this state, opened or not.
 pub fn is_in_progress(config: &Config, head: &Head, state: &str) -> bool {
     let own = name(&config.cookies, state);
-    let found = head.jar(&config.cookies).named(own.as_bytes()).next().is_some();
+    let jar = head.jar(&config.cookies);
+    let found = jar.named(own.as_bytes()).chain(jar.named(twin(&own).as_bytes())).next().is_some();
     found
 }
 
-/// Deletes flow cookies that are over, and the oldest until one more has room.
-fn surplus(config: &Config, head: &Head, now: u64, more: usize) -> Vec<String> {
+/// How many logins in progress an unsolicited response of this provider began anew in this browser since then.
+pub fn restarts(config: &Config, head: &Head, account: &str, provider: &str, since: u64) -> usize {
+    let prefix = format!("{}-flow-", config.cookies.name);
+    let jar = head.jar(&config.cookies);
+    let flows = jar.beginning(prefix.as_bytes()).take(200).filter_map(|(_, value)| {
+        let (code, plain) = config.session.keys.open(Purpose::Flow, std::str::from_utf8(value).ok()?)?;
+        serde_json::from_slice::<Flow>(&plain).ok().filter(|_| code == account)
+    });
+    let restarted =
+        flows.filter(|flow| flow.extras.restarted && flow.provider == provider && flow.started > since);
+    // A login and its twin are one.
+    restarted.map(|flow| flow.state).collect::<BTreeSet<_>>().len()
+}
+
+/// Deletes flow cookies that are over, and the oldest until so many more with so many bytes have room.
+fn surplus(config: &Config, head: &Head, now: u64, more: usize, more_bytes: usize) -> Vec<String> {
     let prefix = format!("{}-flow-", config.cookies.name);
     let jar = head.jar(&config.cookies);
     let mut live: Vec<(u64, usize, &[u8])> = Vec::new();
@@ -171,10 +212,10 @@ fn surplus(config: &Config, head: &Head, now: u64, more: usize) -> Vec<String> {
         }
     }
     live.sort_by_key(|(started, ..)| std::cmp::Reverse(*started));
-    let mut bytes = more;
+    let mut bytes = more_bytes;
     for (i, (_, size, name)) in live.iter().enumerate() {
         bytes += size;
-        if i + 1 >= MAX_FLOWS || bytes > MAX_BYTES {
+        if i + more >= MAX_FLOWS || bytes > MAX_BYTES {
             over.push(name);
         }
     }

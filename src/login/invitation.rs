@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::flow::{Flow, LIFETIME};
-use super::oidc::{forwarded, origin};
-use super::opened;
+use super::{forwarded, opened, origin};
 use crate::answer::Answer;
 use crate::config::{Endpoint, SameSite};
 use crate::directory;
@@ -181,7 +180,7 @@ async fn enter(ask: &Ask, asked: &Asked, site: &Site, waiting: &Waiting) -> Resu
     let session =
         Session::open(ask.host(), user, Method::Sso, origin(&identity, flow), waiting.tokens.clone())?;
     let session = Session { headers: waiting.headers.clone(), not_after: identity.not_after, ..session };
-    opened(asked, site, session, &flow.return_to)
+    opened(asked, site, session, flow)
 }
 
 fn declined(asked: &Asked) -> Answer {

@@ -13,22 +13,160 @@ pub mod renew;
 mod renew_tests;
 mod renewal;
 pub mod return_to;
+pub mod saml;
+#[cfg(test)]
+mod saml_attacks;
+pub mod saml_metadata;
+#[cfg(test)]
+pub(crate) mod saml_tests;
+#[cfg(test)]
+mod ways_tests;
 
 pub(crate) use oidc::wants_userinfo;
-pub use oidc::{begin, finish, form_post};
+pub use oidc::{finish, form_post};
+
+use std::rc::Rc;
 
 use crate::answer::Answer;
+use crate::config::{MappingFrom, Protocol};
+use crate::directory::Resolution;
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
-use crate::gate::Asked;
-use crate::session::{self, chunk_name, cookie, Session};
+use crate::gate::{Asked, Outcome, Ruling};
+use crate::host::Level;
+use crate::identity::Identity;
+use crate::session::{self, chunk_name, cookie, ended, Method, Origin, Session, Tokens};
+use crate::task::{Ask, Task};
 use crate::world::{Site, Visitor};
+use flow::{Extras, Flow};
+
+/// Sends the person to a provider, to come back to `target`.
+pub fn begin(asked: Rc<Asked>, provider: &str, target: &str, extras: Extras) -> Ruling {
+    let ask = asked.world.ask();
+    let (provider, target) = (provider.to_owned(), target.to_owned());
+    let flow = {
+        let (ask, asked) = (ask.clone(), asked.clone());
+        async move { start_login(&ask, &asked, &provider, target, extras).await.map(Outcome::Answer) }
+    };
+    Ruling::Flow(Task::new(ask, flow), asked)
+}
+
+/// The same inside a flow: each protocol begins in its own way.
+async fn start_login(
+    ask: &Ask,
+    asked: &Asked,
+    provider: &str,
+    target: String,
+    extras: Extras,
+) -> Result<Answer, Fault> {
+    let (site, _) = asked.site_and_origin()?;
+    let provider =
+        site.provider(provider).ok_or_else(|| Fault::new(Code::RequestInvalid, "no such provider"))?;
+    match &provider.protocol {
+        Protocol::Saml(_) => saml::start_login(ask, asked, provider, target, extras).await,
+        _ => oidc::start_login(ask, asked, provider, target, extras).await,
+    }
+}
+
+/// The person leaves for the provider: with the cookie of this login, without one that no longer counts.
+/// `cross_site`: the provider answers with a cross-site POST.
+fn departed(
+    ask: &Ask,
+    asked: &Asked,
+    site: &Site,
+    flow: Flow,
+    cross_site: bool,
+    answer: Answer,
+) -> Result<Answer, Fault> {
+    let visitor = asked.visitor();
+    let replaces = match &visitor {
+        Visitor::Known(old) => Some(old.session.id.clone()),
+        _ => None,
+    };
+    let flow = Flow { replaces, ..flow };
+    let cookies = flow.begin(ask.host(), &asked.world.config, &site.account.code, &asked.head, cross_site)?;
+    let mut answer = answer.with_code(Code::LoginRequired.as_str());
+    if let Visitor::Stale = visitor {
+        answer = asked.without_session(answer);
+    }
+    Ok(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
+}
+
+/// To the person it is all one whether the IdP is down or its discovery document is no good.
+fn unusable(fault: Fault) -> Fault {
+    match fault.code {
+        Code::IdpInvalidAnswer => Fault { code: Code::IdpUnavailable, ..fault },
+        _ => fault,
+    }
+}
+
+/// A provider may authenticate by less than it was asked for (OpenID Connect Core section 5.5.1.1: `acr` is
+/// voluntary there). Said here, or the path that asks for more would send the person back for ever.
+fn authenticated_well_enough(identity: &Identity, flow: &Flow) -> Result<(), Fault> {
+    let wanted = &flow.extras.acr_values;
+    if wanted.is_empty() || identity.acr.as_ref().is_some_and(|acr| wanted.contains(acr)) {
+        return Ok(());
+    }
+    let acr: String = identity.acr.as_deref().unwrap_or("absent").chars().take(200).collect();
+    let why = format!("the provider's acr is {acr:?}, the path asks for {}", wanted.join(" or "));
+    Err(Fault::new(Code::IdpDenied, why).about("acr"))
+}
+
+/// The person comes back, verified and found: a session, or the question whether they accept an invitation.
+fn arrived(
+    ask: &Ask,
+    asked: &Asked,
+    site: &Site,
+    flow: &Flow,
+    identity: &Identity,
+    tokens: Tokens,
+    resolution: Resolution,
+) -> Result<Answer, Fault> {
+    match resolution {
+        Resolution::User(user) => {
+            let session = Session::open(ask.host(), user, Method::Sso, origin(identity, flow), tokens)?;
+            let headers = forwarded(ask, asked, site, identity);
+            let session = Session { headers, not_after: identity.not_after, ..session };
+            opened(asked, site, session, flow)
+        }
+        Resolution::Invitation { email, roles } => {
+            invitation::offer(ask, asked, site, flow, identity, tokens, &email, &roles)
+        }
+    }
+}
+
+/// The values of `forward.headers`; what is too long for a header is left out and noted.
+fn forwarded(ask: &Ask, asked: &Asked, site: &Site, identity: &Identity) -> Vec<(String, String)> {
+    let (forwarded, too_long) = headers::from_claims(&site.account, &identity.claims);
+    for name in too_long {
+        let reason = format!("{name} is not forwarded: its claim is longer than {} bytes", headers::MAX);
+        events::notice(ask.host(), asked.place(), Level::Warn, &reason);
+    }
+    forwarded
+}
+
+/// What the session keeps of the provider's word.
+fn origin(identity: &Identity, flow: &Flow) -> Origin {
+    Origin {
+        provider: identity.provider.clone(),
+        issuer: identity.issuer.clone(),
+        subject: identity.subject.clone(),
+        sid: identity.sid.clone(),
+        auth_time: identity.auth_time,
+        acr: identity.acr.clone(),
+        name_id: identity.name_id.clone(),
+        nonce: (identity.source != MappingFrom::Saml).then(|| flow.nonce.clone()),
+    }
+}
 
 /// A person is in: the session's cookies, and back to where they wanted to go. A session this browser had
 /// before ends, whosever it was.
-pub fn opened(asked: &Asked, site: &Site, session: Session, return_to: &str) -> Result<Answer, Fault> {
+pub fn opened(asked: &Asked, site: &Site, session: Session, flow: &Flow) -> Result<Answer, Fault> {
     let cookies = open_session(asked, site, session)?;
-    let answer = Answer::redirect(return_to);
+    if let Some(id) = &flow.replaces {
+        ended::by_id(&*asked.world.host, &asked.world.config.session, id);
+    }
+    let answer = Answer::redirect(&flow.return_to);
     Ok(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
 }
 
@@ -37,21 +175,25 @@ pub fn open_session(asked: &Asked, site: &Site, session: Session) -> Result<Vec<
     let world = &asked.world;
     let host = &*world.host;
     let sealed = session.seal(host, &world.config, &site.account)?;
-    let session = &sealed.session;
+    let Some(new) = world.admit(&site.account, sealed.session, sealed.text.as_bytes().into()) else {
+        return Err(Fault::new(Code::NotReady, "the configuration does not let this session be"));
+    };
+    if new.mark.has_ended(host, host.now()) {
+        // Said here, not by sending the person round in circles.
+        let why = "the provider ended its session while this login was under way";
+        return Err(Fault::new(Code::SessionExpired, why));
+    }
+    if let Visitor::Known(old) = asked.visitor() {
+        old.mark.end(host, old.session.ends(&world.config.session));
+    }
+    let session = &new.session;
     let place = Place {
         provider: Some(session.origin.provider.as_str()).filter(|p| !p.is_empty()),
         user: Some(&session.user.username),
         ..asked.place()
     };
-    let method = session.method.as_str();
-    if let Visitor::Known(old) = asked.visitor() {
-        old.mark.end(host, old.session.ends(&world.config.session));
-    }
     events::left_out(host, place, &sealed.left_out);
-    if world.admit(&site.account, session.clone(), sealed.text.as_bytes().into()).is_none() {
-        return Err(Fault::new(Code::NotReady, "the configuration does not let this session be"));
-    }
-    events::login(host, place, method);
+    events::login(host, place, session.method.as_str());
     let mut cookies = session::set_cookies(&world.config.cookies, &sealed.text);
     let written = cookies.len();
     for n in asked.jar().sent().filter(|n| *n >= written) {

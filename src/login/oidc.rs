@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use super::flow::{Extras, Flow};
-use super::{headers, opened};
+use super::{arrived, authenticated_well_enough, departed, unusable};
 use crate::answer::Answer;
-use crate::config::{Account, Endpoint, MappingFrom, OAuth2, Oidc, Protocol, ResponseMode};
-use crate::directory::{self, Resolution};
+use crate::config::{Account, Endpoint, MappingFrom, OAuth2, Oidc, Protocol, Provider, ResponseMode};
+use crate::directory;
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Outcome, Ruling};
@@ -15,20 +15,9 @@ use crate::identity::Identity;
 use crate::oidc::authorization::{Authorization, Pkce};
 use crate::oidc::{id_token, token, userinfo, Callback};
 use crate::secret::Secret;
-use crate::session::{Method, Origin, Session, Tokens};
+use crate::session::Tokens;
 use crate::task::{Ask, Task};
-use crate::world::{Site, Visitor};
-
-/// Sends the person to a provider, to come back to `target`.
-pub fn begin(asked: Rc<Asked>, provider: &str, target: &str, extras: Extras) -> Ruling {
-    let ask = asked.world.ask();
-    let (provider, target) = (provider.to_owned(), target.to_owned());
-    let flow = {
-        let (ask, asked) = (ask.clone(), asked.clone());
-        async move { start_login(&ask, &asked, &provider, target, extras).await.map(Outcome::Answer) }
-    };
-    Ruling::Flow(Task::new(ask, flow), asked)
-}
+use crate::world::Site;
 
 /// What came back from a provider: the query, or the form of a `form_post`.
 pub fn finish(asked: Rc<Asked>, parameters: Vec<u8>) -> Ruling {
@@ -40,16 +29,15 @@ pub fn finish(asked: Rc<Asked>, parameters: Vec<u8>) -> Ruling {
     Ruling::Flow(Task::new(ask, flow), asked)
 }
 
+/// Sends the person to the provider with an authorization request.
 pub(super) async fn start_login(
     ask: &Ask,
     asked: &Asked,
-    provider: &str,
+    provider: &Provider,
     target: String,
     extras: Extras,
 ) -> Result<Answer, Fault> {
     let (site, origin) = asked.site_and_origin()?;
-    let provider =
-        site.provider(provider).ok_or_else(|| Fault::new(Code::RequestInvalid, "no such provider"))?;
     let redirect_uri = format!("{origin}{}", site.account.paths.registered(Endpoint::OidcCallback));
     let state = random_token::<24>(ask.host())?;
     let nonce = random_token::<24>(ask.host())?;
@@ -63,6 +51,9 @@ pub(super) async fn start_login(
     if let Some(max_age) = &max_age {
         more.push(("max_age", max_age));
     }
+    if let Some(prompt) = &extras.prompt {
+        more.push(("prompt", prompt));
+    }
     let (url, form_post) = match &provider.protocol {
         Protocol::Oidc(oidc) => {
             let metadata = site.client(&provider.id)?.metadata(ask).await.map_err(unusable)?;
@@ -75,7 +66,7 @@ pub(super) async fn start_login(
             let request = Authorization { login_hint: extras.login_hint.as_deref(), more: &more, ..request };
             (request.url(&oauth2.authorization), oauth2.response_mode == ResponseMode::FormPost)
         }
-        Protocol::Saml(_) => return Err(Fault::new(Code::NotReady, "SAML sign-in is not built in yet")),
+        Protocol::Saml(_) => return Err(Fault::new(Code::NotReady, "this provider speaks SAML")),
     };
     let verifier = pkce.verifier.expose().to_owned();
     let started = ask.now();
@@ -88,21 +79,9 @@ pub(super) async fn start_login(
         redirect_uri,
         started,
         extras,
+        replaces: None,
     };
-    let cookies = flow.begin(ask.host(), &asked.world.config, &site.account.code, &asked.head, form_post)?;
-    let mut answer = Answer::redirect(url.as_str()).with_code(Code::LoginRequired.as_str());
-    if let Visitor::Stale = asked.visitor() {
-        answer = asked.without_session(answer);
-    }
-    Ok(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
-}
-
-/// To the person it is all one whether the IdP is down or its discovery document is no good.
-fn unusable(fault: Fault) -> Fault {
-    match fault.code {
-        Code::IdpInvalidAnswer => Fault { code: Code::IdpUnavailable, ..fault },
-        _ => fault,
-    }
+    departed(ask, asked, &site, flow, form_post, Answer::redirect(url.as_str()))
 }
 
 async fn finish_login(ask: &Ask, asked: &Asked, parameters: &[u8]) -> Result<Answer, Fault> {
@@ -119,7 +98,7 @@ async fn finish_login(ask: &Ask, asked: &Asked, parameters: &[u8]) -> Result<Ans
             asked.refuse_login(&fault, &flow.return_to)
         }
     };
-    Ok(answer.with_cookie(&forget))
+    Ok(forget.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
 }
 
 async fn complete(
@@ -137,30 +116,9 @@ async fn complete(
         Protocol::OAuth2(oauth2) => plain(ask, &site.account, oauth2, flow, callback).await?,
         Protocol::Saml(_) => return Err(Fault::new(Code::CallbackInvalid, "this provider speaks SAML")),
     };
-    match directory::resolve(ask, &site.account, &site.directory, &identity).await? {
-        Resolution::User(user) => {
-            let session = Session::open(ask.host(), user, Method::Sso, origin(&identity, flow), tokens)?;
-            let session = Session {
-                headers: forwarded(ask, asked, site, &identity),
-                not_after: identity.not_after,
-                ..session
-            };
-            opened(asked, site, session, &flow.return_to)
-        }
-        Resolution::Invitation { email, roles } => {
-            super::invitation::offer(ask, asked, site, flow, &identity, tokens, &email, &roles)
-        }
-    }
-}
-
-/// The values of `forward.headers`; what is too long for a header is left out and noted.
-pub(super) fn forwarded(ask: &Ask, asked: &Asked, site: &Site, identity: &Identity) -> Vec<(String, String)> {
-    let (forwarded, too_long) = headers::from_claims(&site.account, &identity.claims);
-    for name in too_long {
-        let reason = format!("{name} is not forwarded: its claim is longer than {} bytes", headers::MAX);
-        events::notice(ask.host(), asked.place(), crate::host::Level::Warn, &reason);
-    }
-    forwarded
+    authenticated_well_enough(&identity, flow)?;
+    let user = directory::resolve(ask, &site.account, &site.directory, &identity).await?;
+    arrived(ask, asked, site, flow, &identity, tokens, user)
 }
 
 /// OpenID Connect Core section 3.1: code, tokens, ID token, and UserInfo where something is missing.
@@ -260,18 +218,6 @@ pub(super) fn kept(ask: &Ask, account: &Account, tokens: token::Tokens) -> Token
     }
 }
 
-pub(super) fn origin(identity: &Identity, flow: &Flow) -> Origin {
-    Origin {
-        provider: identity.provider.clone(),
-        issuer: identity.issuer.clone(),
-        subject: identity.subject.clone(),
-        sid: identity.sid.clone(),
-        auth_time: identity.auth_time,
-        acr: identity.acr.clone(),
-        nonce: Some(flow.nonce.clone()),
-    }
-}
-
 /// A `form_post` is a cross-site POST, which carries no `Lax` cookie. Where `SameSite=None` is not to be had (plain
 /// HTTP) or the browser drops it, one bounce over a page of our own makes it a same-site POST.
 pub fn form_post(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
@@ -287,7 +233,7 @@ pub fn form_post(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
     let mut fields = pairs;
     fields.push((BOUNCED.into(), "1".into()));
     let action = String::from_utf8_lossy(asked.head.target()).into_owned();
-    let form = crate::pages::AutoSubmit { action, fields };
+    let form = crate::pages::AutoSubmit { action, fields, ..Default::default() };
     Ruling::Answer(
         crate::pages::auto_submit(&asked.page_context(), &form).unwrap_or_else(|fault| asked.refuse(&fault)),
     )

@@ -27,8 +27,26 @@ pub fn first(asked: Rc<Asked>, stale: bool) -> Ruling {
     Ruling::Answer(if stale { asked.without_session(answer) } else { answer })
 }
 
-/// GET of the sign-in page: `idp`, `return_to`, `login_hint`, `email`, `show=all`; or a login that a third
-/// party initiates (OpenID Connect Core section 4): `iss`, `target_link_uri`, `login_hint`.
+/// What a login may be asked for with.
+const PARAMETERS: [&str; 8] =
+    ["idp", "return_to", "login_hint", "email", "iss", "target_link_uri", "show", "prompt"];
+
+/// A login that a third party initiates with POST (OpenID Connect Core section 4): the same as with GET. The
+/// redirect makes it a navigation that carries the cookies.
+pub fn initiated(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
+    let Some(site) = &asked.site else { return Ruling::Answer(asked.refuse(&nobody_here())) };
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    if let Some(code) = asked.head.param("u") {
+        query.append_pair("u", &code);
+    }
+    let known = url::form_urlencoded::parse(&body).filter(|(name, _)| PARAMETERS.contains(&name.as_ref()));
+    query.extend_pairs(known);
+    let url = format!("{}?{}", site.account.paths.path(Endpoint::Login), query.finish());
+    Ruling::Answer(Answer::redirect(&url).with_code(Code::LoginRequired.as_str()))
+}
+
+/// GET of the sign-in page: `idp`, `return_to`, `login_hint`, `prompt`, `email`, `show=all`; or a login that
+/// a third party initiates (OpenID Connect Core section 4): `iss`, `target_link_uri`, `login_hint`.
 pub fn show(asked: Rc<Asked>) -> Ruling {
     match requested(&asked) {
         Ok(Way::Page(message)) => Ruling::Answer(page(&asked, message)),
@@ -46,7 +64,7 @@ fn requested(asked: &Asked) -> Result<Way, Fault> {
     let (Some(site), Some(origin)) = (&asked.site, asked.origin()) else { return Err(nobody_here()) };
     let account = &site.account;
     let head = &asked.head;
-    for name in ["idp", "return_to", "login_hint", "email", "iss", "target_link_uri", "show"] {
+    for name in PARAMETERS {
         let query = head.query().unwrap_or_default();
         if url::form_urlencoded::parse(query).filter(|(key, _)| key == name).count() > 1 {
             return Err(
@@ -63,7 +81,14 @@ fn requested(asked: &Asked) -> Result<Way, Fault> {
         .param("email")
         .map(|email| email.trim().to_owned())
         .filter(|email| !email.is_empty() && email.len() <= 320);
-    let extras = flow::Extras { login_hint: hint.or_else(|| email.clone()), ..flow::Extras::default() };
+    let prompt = head.param("prompt");
+    // `none` would only come back as an error: nobody is signed in without being seen here.
+    if prompt.as_deref().is_some_and(|prompt| !matches!(prompt, "login" | "select_account" | "consent")) {
+        let why = "prompt is not login, select_account or consent";
+        return Err(Fault::new(Code::RequestInvalid, why).about("prompt"));
+    }
+    let login_hint = hint.or_else(|| email.clone());
+    let extras = flow::Extras { login_hint, prompt, ..flow::Extras::default() };
     if let Some(id) = head.param("idp") {
         let provider = account.provider(&id).ok_or_else(|| {
             Fault::new(Code::RequestInvalid, "no identity provider has that id").about("idp")
@@ -71,8 +96,7 @@ fn requested(asked: &Asked) -> Result<Way, Fault> {
         return Ok(Way::Provider(provider.id.clone(), target, extras));
     }
     if let Some(issuer) = head.param("iss") {
-        let named =
-            account.providers.iter().find(|provider| issuer_of(asked, provider).as_deref() == Some(&issuer));
+        let named = account.providers.iter().find(|provider| is_issuer(asked, provider, &issuer));
         let provider = named.ok_or_else(|| {
             Fault::new(Code::RequestInvalid, "iss is no identity provider's of this account").about("iss")
         })?;
@@ -107,19 +131,31 @@ fn by_domain<'a>(account: &'a Account, email: &str) -> Option<&'a Rc<Provider>> 
     account.providers.iter().find(|provider| provider.email_domains.contains(&domain))
 }
 
-fn issuer_of(asked: &Asked, provider: &Provider) -> Option<String> {
+/// True where a provider is known by this `iss`. Before its metadata is there, by where that will be found
+/// (OpenID Connect Discovery section 4): the login itself compares again.
+fn is_issuer(asked: &Asked, provider: &Provider, iss: &str) -> bool {
     match &provider.protocol {
         Protocol::Oidc(oidc) => {
-            let client = asked.site.as_ref()?.clients.get(&provider.id)?;
-            oidc.issuer.clone().or_else(|| client.known_metadata().map(|metadata| metadata.issuer.clone()))
+            let client = asked.site.as_ref().and_then(|site| site.clients.get(&provider.id));
+            match client.and_then(|client| client.known_metadata()) {
+                Some(metadata) => metadata.is_issuer(iss),
+                None => {
+                    let found = format!("{}/.well-known/openid-configuration", iss.trim_end_matches('/'));
+                    oidc.issuer.as_deref() == Some(iss)
+                        || oidc.discovery.as_ref().is_some_and(|url| url.as_str() == found)
+                }
+            }
         }
-        Protocol::OAuth2(oauth2) => Some(oauth2.issuer.clone()),
-        Protocol::Saml(saml) => saml.issuer.clone(),
+        Protocol::OAuth2(oauth2) => !iss.is_empty() && oauth2.issuer == iss,
+        Protocol::Saml(_) => {
+            let idp = asked.site.as_ref().and_then(|site| site.idps.get(&provider.id));
+            idp.and_then(|idp| idp.known_issuer()).as_deref() == Some(iss)
+        }
     }
 }
 
 /// After signing in nobody wants to be signed out, or in again.
-fn own_endpoints_lead_home(account: &Account, target: String) -> String {
+pub(super) fn own_endpoints_lead_home(account: &Account, target: String) -> String {
     let path = target.split('?').next().unwrap_or_default();
     match account.paths.endpoint(path) {
         None | Some(Endpoint::Admin | Endpoint::Session | Endpoint::Invitation) => target,

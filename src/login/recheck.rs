@@ -109,7 +109,7 @@ pub async fn go_on(
         Some(Unmet::Role(fault)) => asked.refuse(&fault),
         Some(Unmet::Authentication(extras)) => match gate::step_up_target(asked, &opened) {
             Some(target) => {
-                super::oidc::start_login(ask, asked, &opened.session.origin.provider, target, extras).await?
+                super::start_login(ask, asked, &opened.session.origin.provider, target, extras).await?
             }
             None => asked.refuse(&gate::weak()),
         },

@@ -1,4 +1,14 @@
-//! Ways out.
+//! Ways out: by the person here, and by the provider.
+
+pub mod back_channel;
+pub mod front_channel;
+mod leaving;
+#[cfg(test)]
+mod tests;
+
+pub mod saml;
+#[cfg(test)]
+mod saml_tests;
 
 use std::rc::Rc;
 
@@ -10,9 +20,10 @@ use crate::gate::{Asked, Outcome, Ruling};
 use crate::host::random_token;
 use crate::oidc;
 use crate::pages;
+use crate::request::Head;
 use crate::session::{Opened, Purpose};
 use crate::task::{Ask, Task};
-use crate::world::Visitor;
+use crate::world::{Visitor, World};
 
 /// Sign out, here and at the IdP. Another site must not do that to people: a request that comes from
 /// one gets a page that asks (`body`: that page's form).
@@ -48,6 +59,9 @@ async fn log_out(ask: &Ask, asked: &Asked, opened: &Opened) -> Result<Answer, Fa
     );
     let complete = format!("{origin}{}", site.account.paths.registered(Endpoint::LogoutComplete));
     let state = random_token::<16>(ask.host())?;
+    if let Some(answer) = saml::request(ask, asked, &site, &origin, session).await? {
+        return Ok(asked.without_session(answer));
+    }
     let at_idp = match site.provider(&session.origin.provider).map(|provider| &provider.protocol) {
         Some(Protocol::Oidc(oidc)) => {
             // An IdP that is down does not keep anybody from signing out here.
@@ -64,6 +78,7 @@ async fn log_out(ask: &Ask, asked: &Asked, opened: &Opened) -> Result<Answer, Fa
             let logout = oidc::logout::Logout {
                 client_id: &oauth2.client.client_id,
                 post_logout_redirect_uri: Some(&complete),
+                state: Some(&state),
                 ..oidc::logout::Logout::default()
             };
             oidc::logout::url(oauth2.logout.as_ref(), None, &logout)
@@ -71,19 +86,40 @@ async fn log_out(ask: &Ask, asked: &Asked, opened: &Opened) -> Result<Answer, Fa
         _ => None,
     };
     let answer = match at_idp {
-        Some(url) => Answer::redirect(url.as_str()),
+        Some(url) => {
+            let leaving = leaving::begin(ask.host(), &asked.world.config, &site.account.code, &state)?;
+            Answer::redirect(url.as_str()).with_cookie(&leaving)
+        }
         None => Answer::redirect(&complete_path(asked)),
     };
     Ok(asked.without_session(answer))
 }
 
-/// Where the IdP sends the browser afterwards.
+/// Where the IdP sends the browser afterwards. Whoever else sends one here, or with another `state`, learns
+/// nothing and changes nothing: the page says what is the case in this browser.
 pub fn complete(asked: &Asked) -> Answer {
-    let mut context = asked.page_context();
-    if let Visitor::Known(_) = asked.visitor() {
-        context.continue_to = Some("/".into());
+    let Some(site) = &asked.site else { return pages::signed_out(&asked.page_context()) };
+    let (host, account) = (&*asked.world.host, &site.account);
+    let known = asked.head.param("state").map(|state| {
+        let known = leaving::take(host, &asked.world.config, &account.code, &asked.head, &state);
+        events::logout_returned(host, if known.is_some() { "ok" } else { "unknown" });
+        known
+    });
+    let answer = match asked.visitor() {
+        Visitor::Known(_) => {
+            pages::still_signed_in(&asked.page_context(), account.paths.path(Endpoint::Logout))
+        }
+        _ => pages::signed_out(&asked.page_context()),
+    };
+    match known.flatten() {
+        Some(forget) => answer.with_cookie(&forget),
+        None => answer,
     }
-    pages::signed_out(&context)
+}
+
+/// The account that this browser has left from, with the state it comes back with.
+pub fn left_from(world: &World, head: &Head) -> Option<String> {
+    leaving::account(&*world.host, &world.config, head, &head.param("state")?)
 }
 
 fn complete_path(asked: &Asked) -> String {

@@ -130,6 +130,15 @@ impl Metadata {
         }
     }
 
+    /// The issuer under which the identities of an `iss` are known, if it is this provider: Google's two
+    /// forms are one, each tenant of Entra's template is one of its own.
+    pub fn known_issuer(&self, iss: &str) -> Option<String> {
+        self.is_issuer(iss).then(|| match self.tenant_of(iss) {
+            Some(_) => iss.to_owned(),
+            None => self.issuer.clone(),
+        })
+    }
+
     /// The tenant an issuer names, where this provider's issuer is a template.
     pub fn tenant_of<'a>(&self, iss: &'a str) -> Option<&'a str> {
         let (before, after) = self.issuer.split_once(TENANT)?;

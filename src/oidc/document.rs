@@ -63,7 +63,15 @@ impl<T> Document<T> {
 
     /// Whether the background should call [`Document::refresh`].
     pub fn due(&self, now: u64) -> bool {
-        let old = self.fetched().is_none_or(|at| now.saturating_sub(at) >= self.lifetime);
+        self.due_before(now, &|_| None)
+    }
+
+    /// The same for a document that says itself when it expires: half of its time is left for the next fetch.
+    pub fn due_before(&self, now: u64, expires: &dyn Fn(&T) -> Option<u64>) -> bool {
+        let old = self.current.borrow().as_ref().is_none_or(|(document, at)| {
+            let own = expires(document).map(|until| (until.saturating_sub(*at) / 2).max(BACK_OFF));
+            now.saturating_sub(*at) >= own.map_or(self.lifetime, |own| own.min(self.lifetime))
+        });
         old && self.failed.borrow().as_ref().is_none_or(|(_, at)| now.saturating_sub(*at) >= BACK_OFF)
     }
 

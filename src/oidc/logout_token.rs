@@ -24,6 +24,8 @@ pub struct LogoutToken {
     pub sid: Option<String>,
     /// `jti`.
     pub jti: String,
+    /// `iat`, in milliseconds.
+    pub issued: u64,
     /// When the token is worth nothing any more, in milliseconds.
     pub expires: u64,
 }
@@ -69,8 +71,8 @@ fn check(signed: &Signed, issuer: String, client_id: &str, now: f64) -> Result<L
         return Err("neither sub nor sid is there".into());
     }
     let jti = signed::string(claims, "jti")?.filter(|jti| !jti.is_empty()).ok_or("jti is missing")?;
-    let expires = ((exp + SKEW) * 1000.0) as u64;
-    Ok(LogoutToken { issuer, subject, sid, jti: jti.to_owned(), expires })
+    let (issued, expires) = ((iat * 1000.0) as u64, ((exp + SKEW) * 1000.0) as u64);
+    Ok(LogoutToken { issuer, subject, sid, jti: jti.to_owned(), issued, expires })
 }
 
 fn event(claims: &Map<String, Value>) -> Result<(), String> {

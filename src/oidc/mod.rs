@@ -19,7 +19,7 @@ pub mod authorization;
 pub mod callback;
 pub mod client_auth;
 pub mod discovery;
-mod document;
+pub mod document;
 pub mod form;
 pub mod id_token;
 pub mod logout;

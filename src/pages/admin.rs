@@ -51,6 +51,10 @@ pub struct Completeness {
     pub complete: usize,
     /// One page of the problems.
     pub problems: Vec<Incomplete>,
+    /// How many stand before them.
+    pub before: usize,
+    /// How many the report lists, over all pages.
+    pub listed: usize,
     /// How many problems there are.
     pub total: usize,
     /// The page before.
@@ -85,7 +89,7 @@ pub struct Check {
 
 /// The overview.
 pub fn admin(context: &Context<'_>, admin: &Admin) -> Answer {
-    let texts = Texts(context.pages);
+    let texts = context.texts();
     let mut body = Html::new();
     let account = texts.fill("admin.account", &[("account", &admin.account)]);
     body.element("<p class=\"soft\">", &account, "</p>");
@@ -97,7 +101,7 @@ pub fn admin(context: &Context<'_>, admin: &Admin) -> Answer {
         Some(report) => readiness(&mut body, texts, report),
         None => pending(&mut body, texts),
     }
-    body.element("</section><section><h2>", texts.get("admin.completeness"), "</h2>");
+    body.element("</section><section id=\"completeness\"><h2>", texts.get("admin.completeness"), "</h2>");
     match &admin.completeness {
         Some(report) => completeness(&mut body, texts, report),
         None => pending(&mut body, texts),
@@ -180,20 +184,22 @@ fn names(body: &mut Html, texts: Texts<'_>, key: &str, names: &[String], total: 
         [] => body.text(texts.get("admin.nobody")),
         names => body.text(&names.join(", ")),
     };
+    body.raw("</p>");
     if names.len() < total {
-        body.raw(" ").text(&shown(texts, names.len(), total));
+        let shown = [("shown", names.len().to_string()), ("total", total.to_string())];
+        body.element("<p class=\"soft\">", &fill(texts, "admin.truncated", &shown), "</p>");
     }
-    body.raw("</p></details>");
+    body.raw("</details>");
 }
 
-fn shown(texts: Texts<'_>, shown: usize, total: usize) -> String {
-    texts.fill("admin.truncated", &[("shown", &shown.to_string()), ("total", &total.to_string())])
+fn fill(texts: Texts<'_>, key: &str, values: &[(&str, String)]) -> String {
+    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    texts.fill(key, &values)
 }
 
 fn completeness(body: &mut Html, texts: Texts<'_>, report: &Completeness) {
     let values = [("complete", report.complete.to_string()), ("users", report.users.to_string())];
-    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    body.element("<p>", &texts.fill("admin.complete", &values), "</p>");
+    body.element("<p>", &fill(texts, "admin.complete", &values), "</p>");
     if !report.problems.is_empty() {
         let columns = ["admin.user", "admin.problem", "admin.value", "admin.with"];
         table(body, texts, "admin.completeness", &columns);
@@ -207,7 +213,17 @@ fn completeness(body: &mut Html, texts: Texts<'_>, report: &Completeness) {
         body.raw("</tbody></table></div>");
     }
     if report.problems.len() < report.total {
-        body.element("<p class=\"soft more\">", &shown(texts, report.problems.len(), report.total), "</p>");
+        let values = [
+            ("first", (report.before + 1).to_string()),
+            ("last", (report.before + report.problems.len()).to_string()),
+            ("listed", report.listed.to_string()),
+            ("total", report.total.to_string()),
+        ];
+        body.element("<p class=\"soft more\">", &fill(texts, "admin.range", &values), "");
+        if report.listed < report.total {
+            body.raw(" ").text(&fill(texts, "admin.listed", &values));
+        }
+        body.raw("</p>");
     }
     if report.previous.is_some() || report.next.is_some() {
         body.raw("<nav").attr("aria-label", texts.get("admin.pages")).raw(">");

@@ -3,7 +3,6 @@
 
 use super::escape::{safe_url, Html};
 use super::layout::{Forms, Page};
-use super::texts::Texts;
 use super::Context;
 use crate::answer::Answer;
 use crate::fault::{Code, Fault};
@@ -15,11 +14,13 @@ pub struct AutoSubmit {
     pub action: String,
     /// Its fields.
     pub fields: Vec<(String, String)>,
+    /// Where its answer may send the browser on to, beside this origin and hosts over HTTPS.
+    pub onward: Vec<String>,
 }
 
 /// The page with the form. Without JavaScript its button does the same.
 pub fn auto_submit(context: &Context<'_>, form: &AutoSubmit) -> Result<Answer, Fault> {
-    let texts = Texts(context.pages);
+    let texts = context.texts();
     let action = safe_url(&form.action).ok_or_else(|| {
         Fault::new(Code::IdpUnavailable, "a form would go to something else than a web address")
     })?;
@@ -30,7 +31,7 @@ pub fn auto_submit(context: &Context<'_>, form: &AutoSubmit) -> Result<Answer, F
         body.hidden(name, value);
     }
     body.element("<button class=\"go\">", texts.get("action.continue"), "</button></form>");
-    let targets = [action];
+    let targets: Vec<String> = form.onward.iter().cloned().chain([action]).collect();
     let page = Page {
         status: 200,
         code: "continue",

@@ -2,7 +2,6 @@
 
 use super::escape::{safe_url, Html};
 use super::layout::{Forms, Page};
-use super::texts::Texts;
 use super::Context;
 use crate::answer::Answer;
 
@@ -25,7 +24,7 @@ pub struct Invitation {
 
 /// Who is invited to what, with which roles: accept or decline.
 pub fn invitation(context: &Context<'_>, invitation: &Invitation) -> Answer {
-    let texts = Texts(context.pages);
+    let texts = context.texts();
     let name = context.pages.name.as_deref().unwrap_or_else(|| texts.get("invitation.this"));
     let what = texts.fill("invitation.what", &[("user", &invitation.user), ("name", name)]);
     let roles = match invitation.roles.as_slice() {

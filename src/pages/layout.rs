@@ -47,11 +47,11 @@ pub(super) enum Forms<'a> {
 impl Page<'_> {
     /// The answer.
     pub fn answer(self, context: &Context<'_>) -> Answer {
-        let texts = Texts(context.pages);
+        let texts = context.texts();
         let style = style(context.pages);
         let policy = self.policy(context.pages, &style);
         let mut html = Html::new();
-        let language = language(context.pages);
+        let language = context.language();
         html.raw("<!doctype html>\n<html").attr("lang", language);
         if matches!(language.split('-').next(), Some("ar" | "he" | "fa" | "ur")) {
             html.raw(" dir=\"rtl\"");
@@ -155,13 +155,6 @@ fn contact(html: &mut Html, pages: &raw::Pages, texts: Texts<'_>) {
 
 fn plain_address(address: &str) -> bool {
     address.contains('@') && address.chars().all(|c| c.is_ascii_alphanumeric() || "@.+-_".contains(c))
-}
-
-fn language(pages: &raw::Pages) -> &str {
-    let plain = |tag: &&str| {
-        (2..=35).contains(&tag.len()) && tag.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-    };
-    pages.language.as_deref().filter(plain).unwrap_or("en")
 }
 
 /// The style with the operator's colour, and black or white on it, whichever contrasts more: one of

@@ -9,6 +9,7 @@ mod admin;
 mod escape;
 mod forward;
 mod invitation;
+mod language;
 mod layout;
 mod refusal;
 mod sign_in;
@@ -21,16 +22,17 @@ pub use admin::{admin, Admin, Check, Completeness, Incomplete, Readiness};
 pub use escape::safe_url;
 pub use forward::{auto_submit, AutoSubmit};
 pub use invitation::{invitation, Invitation};
+pub use language::is_language;
 pub use refusal::{refusal, refusal_with, Hints};
 pub use sign_in::{sign_in, SignIn};
-pub use sign_out::{confirm_logout, front_channel_done, signed_out, ConfirmLogout};
-pub use texts::{unknown_texts, TEXTS};
+pub use sign_out::{confirm_logout, front_channel_done, signed_out, still_signed_in, ConfirmLogout};
+pub use texts::{is_text, TEXTS};
 
 use crate::config::raw;
 
 /// One of the pages' sentences, as the configuration has it.
 pub fn text(context: &Context<'_>, key: &str) -> String {
-    texts::Texts(context.pages).get(key).to_owned()
+    context.texts().get(key).to_owned()
 }
 
 /// What every page and problem needs to know about the request it answers.
@@ -48,11 +50,37 @@ pub struct Context<'a> {
     pub continue_to: Option<String>,
     /// The application's own password page, where it may be offered.
     pub password_page: Option<String>,
+    /// The language that the reader asked for, where it is one of `pages.translations`.
+    translation: Option<&'a str>,
 }
 
 impl<'a> Context<'a> {
     /// A context without links.
     pub fn new(pages: &'a raw::Pages, request_id: &'a str, html: bool) -> Self {
-        Self { pages, request_id, html, login: None, continue_to: None, password_page: None }
+        Self {
+            pages,
+            request_id,
+            html,
+            login: None,
+            continue_to: None,
+            password_page: None,
+            translation: None,
+        }
+    }
+
+    /// In the language that `Accept-Language` asks for, as far as there are several.
+    pub fn in_language(mut self, accept: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        if !self.pages.translations.is_empty() {
+            self.translation = language::choose(self.pages, accept);
+        }
+        self
+    }
+
+    fn language(&self) -> &'a str {
+        self.translation.unwrap_or_else(|| language::own(self.pages))
+    }
+
+    fn texts(&self) -> texts::Texts<'a> {
+        texts::Texts::new(self.pages, self.translation)
     }
 }

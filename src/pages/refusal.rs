@@ -5,7 +5,6 @@ use serde_json::{json, Value};
 
 use super::escape::Html;
 use super::layout::{Forms, Page};
-use super::texts::Texts;
 use super::Context;
 use crate::answer::Answer;
 use crate::fault::{Code, Fault};
@@ -57,7 +56,7 @@ fn challenge(code: Code) -> &'static str {
 
 /// RFC 9457.
 fn problem(fault: &Fault, context: &Context<'_>) -> Answer {
-    let texts = Texts(context.pages);
+    let texts = context.texts();
     let code = fault.code.as_str();
     let mut value = json!({
         "type": format!("urn:envoy-sso:problem:{code}"),
@@ -81,7 +80,7 @@ fn problem(fault: &Fault, context: &Context<'_>) -> Answer {
 }
 
 fn page(fault: &Fault, context: &Context<'_>) -> Answer {
-    let texts = Texts(context.pages);
+    let texts = context.texts();
     let mut body = Html::new();
     body.raw("<div role=\"alert\">").element("<p>", texts.of(fault.code, "what"), "</p>").element(
         "<p>",

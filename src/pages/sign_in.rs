@@ -31,7 +31,7 @@ pub struct SignIn {
 
 /// The sign-in page.
 pub fn sign_in(context: &Context<'_>, offer: &SignIn) -> Answer {
-    let texts = Texts(context.pages);
+    let texts = context.texts();
     let title = match context.pages.name.as_deref().filter(|name| !name.is_empty()) {
         Some(name) => texts.fill("sign_in.title_to", &[("name", name)]),
         None => texts.get("sign_in.title").to_owned(),

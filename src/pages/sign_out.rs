@@ -1,8 +1,7 @@
 //! The ways out: the question after a cross-site request, the page afterwards, the frame of an IdP.
 
-use super::escape::{safe_url, Html};
+use super::escape::{safe_url, source, Html};
 use super::layout::{Forms, Page};
-use super::texts::Texts;
 use super::Context;
 use crate::answer::Answer;
 
@@ -24,7 +23,7 @@ pub struct ConfirmLogout {
 /// Asks before a request of another site signs somebody out (logout CSRF). Staying is
 /// `context.continue_to`.
 pub fn confirm_logout(context: &Context<'_>, logout: &ConfirmLogout) -> Answer {
-    let texts = Texts(context.pages);
+    let texts = context.texts();
     let mut body = Html::new();
     body.element("<p>", texts.get("sign_out.what"), "</p>");
     if let Some(user) = &logout.user {
@@ -53,7 +52,7 @@ pub fn confirm_logout(context: &Context<'_>, logout: &ConfirmLogout) -> Answer {
 
 /// The page after signing out, with the way back in at `context.login`.
 pub fn signed_out(context: &Context<'_>) -> Answer {
-    let texts = Texts(context.pages);
+    let texts = context.texts();
     let mut body = Html::new();
     body.element("<p role=\"status\">", texts.get("signed_out.what"), "</p>");
     if let Some(login) = &context.login {
@@ -71,11 +70,36 @@ pub fn signed_out(context: &Context<'_>) -> Answer {
     .answer(context)
 }
 
+/// The page after signing out for somebody who has a session all the same. Signing out for good leads to
+/// `logout`.
+pub fn still_signed_in(context: &Context<'_>, logout: &str) -> Answer {
+    let texts = context.texts();
+    let mut body = Html::new();
+    body.element("<p role=\"status\">", texts.get("still.what"), "</p>");
+    body.link("go", context.continue_to.as_deref().unwrap_or("/"), texts.get("action.continue"));
+    if let Some(logout) = safe_url(logout) {
+        body.link("alt", &logout, texts.get("sign_out.go"));
+    }
+    Page {
+        status: 200,
+        code: "still_signed_in",
+        title: texts.get("still.title"),
+        body,
+        wide: false,
+        forms: Forms::None,
+        submits: false,
+    }
+    .answer(context)
+}
+
 /// The empty page in the IdP's frame (OpenID Connect Front-Channel Logout 1.0 section 2): the only one
-/// that may be framed, since it shows nothing to click.
-pub fn front_channel_done() -> Answer {
+/// that may be framed, since it shows nothing to click, and only by these origins.
+pub fn front_channel_done(ancestors: &[String]) -> Answer {
     let body = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title></title></head><body></body></html>\n";
-    let policy = "default-src 'none'; base-uri 'none'; form-action 'none'";
-    Answer::html(200, "front_channel_logout", policy, body.into())
+    let ancestors: Vec<String> = ancestors.iter().filter_map(|url| source(url)).collect();
+    let ancestors = if ancestors.is_empty() { "'none'".to_owned() } else { ancestors.join(" ") };
+    let policy =
+        format!("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}");
+    Answer::html(200, "front_channel_logout", &policy, body.into())
         .set_header("cache-control", "no-cache, no-store")
 }

@@ -1,5 +1,5 @@
-//! Every sentence of the pages, by its key. `pages.texts` in the configuration overrides by key, which
-//! is also how another language gets in; `{name}` and the like stand for values.
+//! Every sentence of the pages, by its key, in English. `pages.texts` in the configuration overrides by key,
+//! `pages.translations` has the same for other languages; `{name}` and the like stand for values.
 
 use std::borrow::Cow;
 
@@ -8,12 +8,20 @@ use crate::fault::Code;
 
 /// The sentences of one configuration.
 #[derive(Clone, Copy)]
-pub(super) struct Texts<'a>(pub &'a raw::Pages);
+pub(super) struct Texts<'a> {
+    own: &'a raw::Params,
+    translation: Option<&'a raw::Params>,
+}
 
 impl<'a> Texts<'a> {
+    /// The sentences in one of `pages.translations`, or as they are.
+    pub fn new(pages: &'a raw::Pages, translation: Option<&str>) -> Self {
+        Self { own: &pages.texts, translation: translation.and_then(|tag| pages.translations.get(tag)) }
+    }
+
     /// The sentence for a key.
     pub fn get(self, key: &str) -> &'a str {
-        match self.0.texts.get(key) {
+        match self.translation.and_then(|texts| texts.get(key)).or_else(|| self.own.get(key)) {
             Some(own) => own,
             None => built_in(key).unwrap_or_default(),
         }
@@ -61,12 +69,12 @@ fn built_in(key: &str) -> Option<&'static str> {
     TEXTS.iter().find(|(own, _)| *own == key).map(|(_, text)| *text)
 }
 
-/// Keys of `pages.texts` that mean nothing: a mistake the operator wants to hear of.
-pub fn unknown_texts(pages: &raw::Pages) -> Vec<&str> {
-    pages.texts.keys().map(String::as_str).filter(|key| built_in(key).is_none()).collect()
+/// Whether a text has this key.
+pub fn is_text(key: &str) -> bool {
+    built_in(key).is_some()
 }
 
-/// The keys with their English texts, for the documentation.
+/// The keys with their English texts.
 #[rustfmt::skip]
 pub const TEXTS: &[(&str, &str)] = &[
     ("state_unknown.title", "This sign-in is no longer open"),
@@ -187,6 +195,8 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("sign_out.who", "You are signed in as {user}."),
     ("sign_out.go", "Sign out"),
     ("sign_out.stay", "Stay signed in"),
+    ("still.title", "You are still signed in"),
+    ("still.what", "This browser has a session here: signed in again, or signed out elsewhere only."),
     ("signed_out.title", "You are signed out"),
     ("signed_out.what", "Your session here has ended. On a shared computer, close the browser as well."),
     ("signed_out.again", "Sign in again"),
@@ -222,7 +232,9 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("problem.missing", "Missing"),
     ("problem.malformed", "Malformed"),
     ("problem.shared", "Shared"),
-    ("admin.truncated", "Showing {shown} of {total}. The JSON report has all of them."),
+    ("admin.truncated", "Showing {shown} of {total}. The report as JSON, below, lists more."),
+    ("admin.range", "Showing {first} to {last} of {total}."),
+    ("admin.listed", "The report lists the first {listed}."),
     ("admin.previous", "Previous page"),
     ("admin.next", "Next page"),
     ("admin.pages", "Pages of the report"),

@@ -107,8 +107,13 @@ impl HttpContext for Filter {
             return Action::Pause;
         };
         let headers = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
-        let ruling = gate::rule(world, Rc::new(Head::new(headers, ends)));
-        action(self.apply(ruling, ends))
+        let head = Rc::new(Head::new(headers, ends));
+        let ruling = gate::rule(world, head.clone());
+        let next = self.apply(ruling, ends);
+        if let Stage::Body(..) = self.stage {
+            self.waiting.enter(self.id, self.host.now().saturating_add(BODY_WAIT), head);
+        }
+        action(next)
     }
 
     fn on_http_request_body(&mut self, size: usize, ends: bool) -> Action {
@@ -200,7 +205,6 @@ impl Filter {
                 self.apply(ruling, true)
             }
             Ruling::Body(limit, then) => {
-                self.waiting.enter(self.id, self.host.now().saturating_add(BODY_WAIT));
                 self.stage = Stage::Body(limit, then);
                 Next::Wait
             }
@@ -346,14 +350,16 @@ fn answer(answer: &Answer) {
 }
 
 /// Ends the wait of a request whose body never came.
-pub fn give_up(id: u32) {
+pub fn give_up(id: u32, head: &Head) {
     if hostcalls::set_effective_context(id).is_err() {
         return;
     }
     let fault = Fault::new(Code::NotReady, "no body came: is allow_on_headers_stop_iteration set?");
-    events::refusal(&EnvoyHost::default(), events::Place::default(), &fault);
+    let path = String::from_utf8_lossy(head.path());
+    let place = events::Place { request_id: head.request_id(), path: &path, ..events::Place::default() };
+    events::refusal(&EnvoyHost::default(), place, &fault);
     let pages = crate::config::raw::Pages::default();
-    answer(&pages::refusal(&fault, &pages::Context::new(&pages, "", false)));
+    answer(&pages::refusal(&fault, &pages::Context::new(&pages, head.request_id(), head.is_person())));
 }
 
 /// Hands a call to its cluster; the reply at once where Envoy does not take it.

@@ -9,7 +9,7 @@ use proxy_wasm::types::{LogLevel, MetricType};
 
 use super::foreign;
 use crate::fault::Fault;
-use crate::host::{no_randomness, Hash, Host, Level};
+use crate::host::{no_randomness, Hash, Host, Level, ABSENT};
 
 /// Different metrics one worker defines at the most: names hold accounts and providers.
 const MAX_METRICS: usize = 20_000;
@@ -60,7 +60,8 @@ impl Host for EnvoyHost {
     }
 
     fn shared_get(&self, key: &str) -> (Option<Vec<u8>>, Option<u32>) {
-        hostcalls::get_shared_data(key).unwrap_or_default()
+        let (value, cas) = hostcalls::get_shared_data(key).unwrap_or_default();
+        (value, cas.or(Some(ABSENT)))
     }
 
     fn shared_set(&self, key: &str, value: &[u8], cas: Option<u32>) -> bool {

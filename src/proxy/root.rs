@@ -91,8 +91,8 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         let now = self.host.now();
-        for id in self.waiting.overdue(now) {
-            filter::give_up(id);
+        for (id, head) in self.waiting.overdue(now) {
+            filter::give_up(id, &head);
         }
         let Some(world) = self.world.clone() else { return };
         self.run_errands(&world);

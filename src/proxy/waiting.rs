@@ -5,12 +5,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 
 use super::filter::Stage;
 use crate::gate::Ruling;
+use crate::request::Head;
 
 /// How often the root context ticks while requests wait.
 const HURRY: Duration = Duration::from_millis(10);
@@ -21,7 +23,7 @@ pub type News = Box<dyn FnMut() -> Option<Ruling>>;
 /// Everybody who waits, by context id.
 #[derive(Default)]
 pub struct Waiting {
-    bodies: RefCell<HashMap<u32, u64>>,
+    bodies: RefCell<HashMap<u32, (u64, Rc<Head>)>>,
     parked: RefCell<HashMap<u32, News>>,
     woken: RefCell<HashMap<u32, Stage>>,
     hurried: Cell<bool>,
@@ -29,8 +31,8 @@ pub struct Waiting {
 
 impl Waiting {
     /// Waits for its body until then.
-    pub fn enter(&self, id: u32, until: u64) {
-        self.bodies.borrow_mut().insert(id, until);
+    pub fn enter(&self, id: u32, until: u64, head: Rc<Head>) {
+        self.bodies.borrow_mut().insert(id, (until, head));
     }
 
     /// No longer.
@@ -39,12 +41,12 @@ impl Waiting {
     }
 
     /// Whose body is overdue; they wait no longer.
-    pub fn overdue(&self, now: u64) -> Vec<u32> {
+    pub fn overdue(&self, now: u64) -> Vec<(u32, Rc<Head>)> {
         let mut list = Vec::new();
-        self.bodies.borrow_mut().retain(|id, until| {
+        self.bodies.borrow_mut().retain(|id, (until, head)| {
             let late = *until <= now;
             if late {
-                list.push(*id);
+                list.push((*id, head.clone()));
             }
             !late
         });

@@ -77,8 +77,7 @@ impl Signing {
                 .unwrap_or_else(|| rsa_verifies(hash, key, signature, message)),
             (Self::Ecdsa(by), PublicKey::P256(key)) => p256::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify_prehash(&hash(by, message), &signature).is_ok()),
-            (Self::Ecdsa(by), PublicKey::P384(key)) => p384::ecdsa::Signature::from_slice(signature)
-                .is_ok_and(|signature| key.verify_prehash(&hash(by, message), &signature).is_ok()),
+            (Self::Ecdsa(by), PublicKey::P384(key)) => key.verify_with(by, host, message, signature),
             _ => false,
         }
     }

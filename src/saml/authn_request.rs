@@ -24,6 +24,8 @@ pub struct Settings<'a> {
     pub name_id_format: NameIdFormat,
     /// Ask the person to sign in anew.
     pub force_authn: bool,
+    /// Ask for one of these ways to sign in (SAML core section 3.3.2.2.1); empty: any.
+    pub authn_contexts: &'a [String],
     /// Signs it, where configured.
     pub signer: Option<Signer<'a>>,
 }
@@ -49,10 +51,21 @@ impl AuthnRequest {
             (Some(uri), NameIdFormat::Transient) => format!("<samlp:NameIDPolicy Format=\"{uri}\"/>"),
             (Some(uri), _) => format!("<samlp:NameIDPolicy AllowCreate=\"true\" Format=\"{uri}\"/>"),
         };
+        let contexts: String = settings
+            .authn_contexts
+            .iter()
+            .map(|uri| format!("<saml:AuthnContextClassRef>{}</saml:AuthnContextClassRef>", xml::escape(uri)))
+            .collect();
+        let contexts = match contexts.is_empty() {
+            true => contexts,
+            false => format!(
+                "<samlp:RequestedAuthnContext Comparison=\"exact\">{contexts}</samlp:RequestedAuthnContext>"
+            ),
+        };
         let message = format!(
             "<samlp:AuthnRequest xmlns:samlp=\"{SAMLP}\" xmlns:saml=\"{SAML}\" ID=\"{id}\" Version=\"2.0\" \
              IssueInstant=\"{issued}\" Destination=\"{}\"{force} AssertionConsumerServiceURL=\"{}\" \
-             ProtocolBinding=\"{POST}\"><saml:Issuer>{}</saml:Issuer>{policy}</samlp:AuthnRequest>",
+             ProtocolBinding=\"{POST}\"><saml:Issuer>{}</saml:Issuer>{policy}{contexts}</samlp:AuthnRequest>",
             xml::escape(settings.sso_url.as_str()),
             xml::escape(settings.acs_url),
             xml::escape(settings.entity_id),

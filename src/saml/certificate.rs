@@ -8,7 +8,12 @@ use rsa::traits::PublicKeyParts;
 use rsa::RsaPublicKey;
 use sha2::{Digest, Sha256};
 use x509_cert::certificate::{CertificateInner, Raw};
+use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::{Decode, Encode};
+use x509_cert::name::Name;
+use x509_cert::spki::SubjectPublicKeyInfoRef;
+
+use crate::jose::curve::{Curve, Point};
 
 /// RSA keys below this can be factored by those who want to (NIST SP 800-131A).
 pub const MIN_RSA_BITS: usize = 2048;
@@ -21,7 +26,7 @@ pub enum PublicKey {
     /// ECDSA on P-256.
     P256(p256::ecdsa::VerifyingKey),
     /// ECDSA on P-384.
-    P384(p384::ecdsa::VerifyingKey),
+    P384(Point),
 }
 
 /// A certificate of an IdP or of ours.
@@ -92,7 +97,7 @@ impl Certificate {
             der: der.to_vec(),
             not_before: time(&tbs.validity.not_before),
             not_after: time(&tbs.validity.not_after),
-            subject: super::xml::clip(&tbs.subject.to_string()),
+            subject: super::xml::clip(&shown(&tbs.subject)),
         })
     }
 
@@ -138,11 +143,47 @@ impl PublicKey {
         if let Ok(key) = p256::ecdsa::VerifyingKey::from_public_key_der(spki) {
             return Ok(Self::P256(key));
         }
-        if let Ok(key) = p384::ecdsa::VerifyingKey::from_public_key_der(spki) {
+        if let Some(key) = p384(spki) {
             return Ok(Self::P384(key));
         }
         Err("a key of an unsupported kind: expected RSA (2048 to 4096 bits), P-256 or P-384".into())
     }
+}
+
+/// A name as RFC 4514 writes it, with the attributes that certificates of IdPs have. The library's own way of
+/// writing knows every identifier there is, at 100 KB.
+fn shown(name: &Name) -> String {
+    const NAMES: [(ObjectIdentifier, &str); 6] = [
+        (ObjectIdentifier::new_unwrap("2.5.4.3"), "CN"),
+        (ObjectIdentifier::new_unwrap("2.5.4.6"), "C"),
+        (ObjectIdentifier::new_unwrap("2.5.4.7"), "L"),
+        (ObjectIdentifier::new_unwrap("2.5.4.8"), "ST"),
+        (ObjectIdentifier::new_unwrap("2.5.4.10"), "O"),
+        (ObjectIdentifier::new_unwrap("2.5.4.11"), "OU"),
+    ];
+    let parts = name.0.iter().rev().flat_map(|rdn| rdn.0.iter()).map(|part| {
+        let value = String::from_utf8_lossy(part.value.value());
+        match NAMES.iter().find(|(oid, _)| *oid == part.oid) {
+            Some((_, name)) => format!("{name}={value}"),
+            None => format!("{}={value}", part.oid),
+        }
+    });
+    parts.collect::<Vec<_>>().join(",")
+}
+
+/// A point on P-384 (RFC 5480 section 2.1.1.1), for the host to verify with.
+fn p384(spki: &[u8]) -> Option<Point> {
+    const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+    const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+    let info = SubjectPublicKeyInfoRef::from_der(spki).ok()?;
+    let (algorithm, curve) = info.algorithm.oids().ok()?;
+    if algorithm != EC_PUBLIC_KEY || curve != Some(SECP384R1) {
+        return None;
+    }
+    let point = info.subject_public_key.as_bytes()?;
+    // Uncompressed (SEC 1 section 2.3.3): what certificates hold.
+    (point.len() == 97 && point.first() == Some(&4)).then_some(())?;
+    Point::new(Curve::P384, point.to_vec())
 }
 
 #[cfg(test)]

@@ -3,16 +3,16 @@
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use rsa::pkcs8::DecodePrivateKey;
-use rsa::rand_core::{CryptoRng, RngCore};
 use rsa::signature::{RandomizedSigner, SignatureEncoding};
 use rsa::traits::PublicKeyParts;
 use rsa::{Oaep, RsaPrivateKey};
-use sha2::{Digest, Sha256};
-use zeroize::{Zeroize, Zeroizing};
+use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use super::certificate::MIN_RSA_BITS;
 use crate::fault::{Code, Fault};
-use crate::host::{self, Hash, Host};
+use crate::host::{Hash, Host};
+use crate::jose::HostRng;
 use crate::secret::Secret;
 
 /// An RSA private key of at least 2048 bits.
@@ -73,7 +73,7 @@ impl PrivateKey {
         }
         let signer = rsa::pkcs1v15::SigningKey::<Sha256>::new(self.key.clone());
         let signature = signer
-            .try_sign_with_rng(&mut Blinding::new(host)?, message)
+            .try_sign_with_rng(&mut HostRng::new(host)?, message)
             .map_err(|_| Fault::new(Code::NotReady, "the SAML signing key cannot sign"))?;
         Ok(signature.to_vec())
     }
@@ -85,61 +85,10 @@ impl PrivateKey {
         padding: Oaep,
         ciphertext: &[u8],
     ) -> Option<Zeroizing<Vec<u8>>> {
-        let mut blinding = Blinding::new(host).ok()?;
+        let mut blinding = HostRng::new(host).ok()?;
         self.key.decrypt_blinded(&mut blinding, padding, ciphertext).ok().map(Zeroizing::new)
     }
 }
-
-/// Random numbers that hide the key from timing (Kocher 1996), drawn from one seed of the host: the trait that the
-/// `rsa` crate asks for cannot fail, the host can.
-pub(super) struct Blinding {
-    seed: [u8; 32],
-    counter: u64,
-}
-
-impl Blinding {
-    pub(super) fn new(host: &dyn Host) -> Result<Self, Fault> {
-        Ok(Self { seed: host::random::<32>(host)?, counter: 0 })
-    }
-}
-
-impl Drop for Blinding {
-    fn drop(&mut self) {
-        self.seed.zeroize();
-    }
-}
-
-impl RngCore for Blinding {
-    fn next_u32(&mut self) -> u32 {
-        let mut bytes = [0; 4];
-        self.fill_bytes(&mut bytes);
-        u32::from_le_bytes(bytes)
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        let mut bytes = [0; 8];
-        self.fill_bytes(&mut bytes);
-        u64::from_le_bytes(bytes)
-    }
-
-    fn fill_bytes(&mut self, out: &mut [u8]) {
-        for chunk in out.chunks_mut(32) {
-            self.counter += 1;
-            let block =
-                Sha256::new().chain_update(self.seed).chain_update(self.counter.to_le_bytes()).finalize();
-            for (to, from) in chunk.iter_mut().zip(block) {
-                *to = from;
-            }
-        }
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), rsa::rand_core::Error> {
-        self.fill_bytes(out);
-        Ok(())
-    }
-}
-
-impl CryptoRng for Blinding {}
 
 #[cfg(test)]
 mod tests {

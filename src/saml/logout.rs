@@ -68,6 +68,13 @@ pub struct LogoutResponse {
     pub warnings: Vec<String>,
 }
 
+/// Who a message says it is from, before anything is verified: only to choose what it is verified against.
+pub fn claimed_issuer(text: &str) -> Result<String, Refused> {
+    let document = xml::parse(text).map_err(|why| bad_request(why.into()))?;
+    let issuer = xml::one(document.root_element(), SAML, "Issuer").and_then(|node| xml::text(node));
+    issuer.map(str::to_owned).map_err(|why| bad_request(why.into()))
+}
+
 /// Reads a LogoutRequest. Its identifier should be answered once; ending a session twice harms nobody.
 pub fn read_request(expected: &Expected<'_>, received: Received<'_>) -> Result<LogoutRequest, Refused> {
     read(expected, received, Kind::Request, |root, warnings| {
@@ -87,14 +94,15 @@ pub fn read_request(expected: &Expected<'_>, received: Received<'_>) -> Result<L
     .map_err(bad_request)
 }
 
-/// Reads the LogoutResponse to the request with this identifier.
+/// Reads the LogoutResponse to the request with this identifier; `None` where it is not remembered.
 pub fn read_response(
     expected: &Expected<'_>,
     received: Received<'_>,
-    in_response_to: &str,
+    in_response_to: Option<&str>,
 ) -> Result<LogoutResponse, Refused> {
     read(expected, received, Kind::Response, |root, warnings| {
-        if attribute(root, "InResponseTo")? != in_response_to {
+        let answered = attribute(root, "InResponseTo")?;
+        if in_response_to.is_some_and(|ours| ours != answered) {
             return Err("the LogoutResponse answers another request".into());
         }
         let status = xml::one(root, SAMLP, "Status")?;

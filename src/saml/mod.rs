@@ -7,6 +7,7 @@
 //! response ──┬─ encryption ── key          what is read is read from the node that
 //! logout ────┼─ signature ── c14n          `signature` verified, in the one tree that
 //! metadata ──┴─ xml                        `xml` let through: nothing is looked up globally
+//! idp: what one VM knows of one provider
 //! ```
 //!
 //! Written by hand because no library fits (see the decision record): a verifier of the SAML profile alone is small
@@ -20,6 +21,7 @@ pub mod certificate;
 pub mod encryption;
 mod expected;
 mod gate;
+pub mod idp;
 pub mod key;
 pub mod logout;
 pub mod metadata;
@@ -33,8 +35,10 @@ pub mod time;
 pub mod verified;
 pub mod xml;
 
+pub use idp::Idp;
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::fault::Fault;
 use crate::host::{self, Host};

@@ -1,21 +1,26 @@
 //! `NameID` (SAML core section 2.2.3).
 
 use roxmltree::Node;
+use serde::{Deserialize, Serialize};
 
 use super::names::SAML;
 use super::xml;
 use crate::config::NameIdFormat;
 
 /// Who the assertion is about, as the IdP names them. All four parts say which session a logout means.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NameId {
     /// The name.
+    #[serde(rename = "v")]
     pub value: String,
     /// The URI of its format.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// `NameQualifier`.
+    #[serde(rename = "q", default, skip_serializing_if = "Option::is_none")]
     pub name_qualifier: Option<String>,
     /// `SPNameQualifier`.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub sp_name_qualifier: Option<String>,
 }
 
@@ -32,6 +37,11 @@ impl NameId {
             name_qualifier: attribute("NameQualifier"),
             sp_name_qualifier: attribute("SPNameQualifier"),
         })
+    }
+
+    /// True where the name lasts: a transient one is another at every sign-in (SAML core section 8.3.8).
+    pub fn lasts(&self) -> bool {
+        self.format.as_deref() != format_uri(NameIdFormat::Transient)
     }
 
     pub(super) fn write(&self) -> String {

@@ -40,6 +40,12 @@ impl From<Problem> for Refused {
     }
 }
 
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self { fault, unknown_key: false }
+    }
+}
+
 impl From<Refused> for Fault {
     fn from(refused: Refused) -> Self {
         refused.fault

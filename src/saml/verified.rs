@@ -1,7 +1,6 @@
 //! What a verified response says.
 
 use super::name_id::NameId;
-use crate::fault::{Code, Fault};
 
 /// Held by what came out of a verification.
 #[derive(Clone, Debug)]
@@ -66,21 +65,5 @@ impl Verified {
             return of(&|a| a.name == claim);
         }
         of(&|a| a.friendly_name.as_deref() == Some(claim))
-    }
-
-    /// The one value that the mapping reads. With several, one person could be taken for another.
-    pub fn mapped(&self, claim: &str) -> Result<&str, Fault> {
-        match self.values(claim).as_slice() {
-            [one] if !one.is_empty() => Ok(one),
-            [] | [_] => {
-                let names: Vec<&str> = self.attributes.iter().map(|a| a.name.as_str()).take(50).collect();
-                let why = format!("the assertion has no value for {claim:?}; its attributes: {names:?}");
-                Err(Fault::new(Code::IdentityMissing, why).about(claim))
-            }
-            several => {
-                let why = format!("the assertion has {} values for {claim:?}, expected one", several.len());
-                Err(Fault::new(Code::IdentityAmbiguous, why).about(claim))
-            }
-        }
     }
 }

@@ -1,37 +1,351 @@
 //! Sessions that have ended before their cookies expire. A session lives in a cookie, and a copy of the
-//! cookie may live anywhere: logout ends all of them, on every worker of this Envoy at once. Another
+//! cookie may live anywhere: what ends it, ends all of them, on every worker of this Envoy at once. Another
 //! replica, and this one after a restart, learns of it at the next `recheck` at the latest, where the IdP
 //! or the directory says so.
+//!
+//! A session ends by its own id (somebody signed out here), or by what its provider calls it: the person
+//! (`sub`, NameID), the provider's session (`sid`), or both (a SAML SessionIndex counts only together with
+//! its NameID). A request asks for one value, which changes whenever anything ends; only after a change
+//! does a session look whether it was meant.
 
+use std::cell::Cell;
+
+use super::{Session, SessionSettings};
 use crate::host::Host;
-use crate::shared::{id_of, SharedSet, WhenFull};
+use crate::shared::{id_of, Inserted, SharedSet, WhenFull};
 
 /// 4096 times 64 logouts within one lifetime, 6 MB at the most. Beyond that the session that would have
 /// expired first is forgotten: a flood of logouts needs as many sessions of the flooder's own.
 const ENDED: SharedSet =
     SharedSet { name: "sso.ended", buckets: 4096, capacity: 64, when_full: WhenFull::Evict };
 
-/// A session in the set; made once when it is opened, so that a request asks without allocating.
+/// People and sessions of providers, each with the time up to which sessions of it have ended. As large.
+const ENDED_BY: SharedSet =
+    SharedSet { name: "sso.ended-by", buckets: 4096, capacity: 64, when_full: WhenFull::Evict };
+
+/// Sessions of providers that were used here, each until it would have expired. As large.
+const KNOWN: SharedSet =
+    SharedSet { name: "sso.sids", buckets: 4096, capacity: 64, when_full: WhenFull::Evict };
+
+/// Another value after every end: no two are the same.
+const CHANGED: &str = "sso.ended.changed";
+
+/// A code that was issued when the provider's session ended can still be redeemed: about so long
+/// (milliseconds).
+const UNDER_WAY: u64 = 60_000;
+
+/// A provider of an account, which ends its own sessions and nobody else's.
+#[derive(Clone, Copy, Debug)]
+pub struct Party<'a> {
+    /// The account's code.
+    pub account: &'a str,
+    /// The provider's id.
+    pub provider: &'a str,
+    /// The issuer as it stands in [`super::Origin`]: a provider may have several (Entra's tenants).
+    pub issuer: &'a str,
+}
+
+/// Ends one session by its id, wherever its cookie is.
+pub fn by_id(host: &dyn Host, settings: &SessionSettings, session: &str) {
+    let id = id_of(session);
+    ENDED.insert(host, &id, host.now().saturating_add(settings.lifetime), host.now());
+    changed(host, &id);
+}
+
+/// Ends the sessions of a person that were opened up to a time: those opened later are none of what
+/// ended. False where it could not be noted.
+#[must_use]
+pub fn by_subject(
+    host: &dyn Host,
+    settings: &SessionSettings,
+    party: Party<'_>,
+    subject: &str,
+    opened_until: u64,
+) -> bool {
+    end(host, settings, Which::Subject(subject).of(party), opened_until)
+}
+
+/// Ends what belongs to a session of the provider, by `sid`. Such a session is over for good, so that a
+/// login which is under way opens nothing with it either. False where it could not be noted.
+#[must_use]
+pub fn by_sid(host: &dyn Host, settings: &SessionSettings, party: Party<'_>, sid: &str) -> bool {
+    end(host, settings, Which::Sid(sid).of(party), host.now().saturating_add(UNDER_WAY))
+}
+
+/// Ends the sessions of a person whose `sid` nobody told: where one session of theirs ends, it may be any
+/// of these. False where it could not be noted.
+#[must_use]
+pub fn by_subject_without_sid(
+    host: &dyn Host,
+    settings: &SessionSettings,
+    party: Party<'_>,
+    subject: &str,
+    opened_until: u64,
+) -> bool {
+    end(host, settings, Which::Both(subject, "").of(party), opened_until)
+}
+
+/// True where a session with this `sid` was used on this Envoy. What anybody may ask for ends only those:
+/// else a flood of made-up ones would push out the real ones.
+pub fn is_known_sid(host: &dyn Host, party: Party<'_>, sid: &str) -> bool {
+    KNOWN.contains(host, &Which::Sid(sid).of(party), host.now())
+}
+
+/// The same where `sid` alone is not unique (SAML core section 2.7.2: a SessionIndex may be a small number
+/// that recurs): what the person opens next may have it again. False where it could not be noted.
+#[must_use]
+pub fn by_subject_and_sid(
+    host: &dyn Host,
+    settings: &SessionSettings,
+    party: Party<'_>,
+    subject: &str,
+    sid: &str,
+) -> bool {
+    end(host, settings, Which::Both(subject, sid).of(party), host.now())
+}
+
+fn end(host: &dyn Host, settings: &SessionSettings, id: [u8; 16], opened_until: u64) -> bool {
+    let now = host.now();
+    // All that is open now has ended already: whoever repeats an order changes nothing for the others.
+    if ENDED_BY.time(host, &id).is_some_and(|known| known >= opened_until.min(now)) {
+        return true;
+    }
+    let forgotten = now.saturating_sub(settings.lifetime);
+    let noted = ENDED_BY.raise(host, &id, opened_until, forgotten);
+    changed(host, &id);
+    noted != Inserted::Full
+}
+
+/// After the entry is written, so that whoever sees the new value sees the entry too. Every value is the
+/// hash of the one before and of what ended: without compare-and-swap none comes back.
+fn changed(host: &dyn Host, id: &[u8; 16]) {
+    let (before, _) = host.shared_get(CHANGED);
+    let text = format!("{before:?} {id:?} {}", host.now());
+    host.shared_set(CHANGED, &id_of(&text), None);
+}
+
+/// By what a provider knows a session.
+enum Which<'a> {
+    Subject(&'a str),
+    Sid(&'a str),
+    Both(&'a str, &'a str),
+}
+
+impl Which<'_> {
+    /// The id in the set. Lengths stand before the parts: no two lists are the same text.
+    fn of(&self, party: Party<'_>) -> [u8; 16] {
+        let (kind, subject, sid) = match self {
+            Which::Subject(subject) => ("subject", *subject, ""),
+            Which::Sid(sid) => ("sid", "", *sid),
+            Which::Both(subject, sid) => ("both", *subject, *sid),
+        };
+        let parts = [kind, party.account, party.provider, party.issuer, subject, sid];
+        id_of(&parts.map(|part| format!("{}:{part}", part.len())).concat())
+    }
+}
+
+/// By what a session ends early; made once when it is opened, so that a request asks without allocating.
 #[derive(Debug)]
 pub struct Mark {
     id: [u8; 16],
-    key: String,
+    opened: u64,
+    by: Vec<[u8; 16]>,
+    sid: Option<[u8; 16]>,
+    /// The value of [`CHANGED`] when the session was last seen not to have ended.
+    looked: Cell<Option<[u8; 16]>>,
 }
 
 impl Mark {
-    /// The mark of a session id.
-    pub fn of(session_id: &str) -> Self {
-        let id = id_of(session_id);
-        Self { key: ENDED.key(&id), id }
+    /// The mark of a session of this account.
+    pub fn of(account: &str, session: &Session) -> Self {
+        let origin = &session.origin;
+        let party = Party { account, provider: &origin.provider, issuer: &origin.issuer };
+        let mut by = Vec::new();
+        // A LogoutRequest names the NameID as it came, also one that is no subject to link an account to.
+        let subject = origin.name_id.as_ref().map_or(&origin.subject, |name_id| &name_id.value);
+        if !subject.is_empty() {
+            by.push(Which::Subject(subject).of(party));
+        }
+        let sid = origin.sid.as_ref().map(|sid| Which::Sid(sid).of(party));
+        by.extend(sid);
+        if !subject.is_empty() {
+            by.push(Which::Both(subject, origin.sid.as_deref().unwrap_or_default()).of(party));
+        }
+        Self { id: id_of(&session.id), opened: session.opened, by, sid, looked: Cell::new(None) }
+    }
+
+    /// Notes that there is a session with its `sid`.
+    pub fn remember(&self, host: &dyn Host, until: u64) {
+        if let Some(sid) = &self.sid {
+            if !KNOWN.contains(host, sid, host.now()) {
+                KNOWN.insert(host, sid, until, host.now());
+            }
+        }
     }
 
     /// Ends it until it would have expired.
     pub fn end(&self, host: &dyn Host, until: u64) {
         ENDED.insert(host, &self.id, until, host.now());
+        changed(host, &self.id);
     }
 
-    /// True where it has ended.
+    /// True where it has ended. One look into shared data, until something ends.
     pub fn has_ended(&self, host: &dyn Host, now: u64) -> bool {
-        ENDED.holds(host, &self.key, &self.id, now)
+        // Nothing has ended on this Envoy yet: there is no value.
+        let (Some(value), _) = host.shared_get(CHANGED) else { return false };
+        let value = <[u8; 16]>::try_from(value).ok();
+        if value.is_some() && value == self.looked.get() {
+            return false;
+        }
+        let ended = ENDED.contains(host, &self.id, now)
+            || self.by.iter().any(|id| ENDED_BY.time(host, id).is_some_and(|until| self.opened <= until));
+        if !ended {
+            self.looked.set(value);
+        }
+        ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{TestHost, START};
+
+    const LIFETIME: u64 = 3_600_000;
+
+    fn settings() -> SessionSettings {
+        let config = json!({
+            "session": { "keys": [{ "id": "k", "value": crate::testing::browser::KEY }], "lifetime": "1h" },
+            "accounts": [{ "origins": ["https://app.example"] }],
+        });
+        let config = crate::config::load(config.to_string().as_bytes(), &crate::config::Placeholders);
+        config.unwrap().session
+    }
+
+    /// A session of `subject` in the provider's session `sid`.
+    fn session(id: &str, subject: &str, sid: Option<&str>, opened: u64) -> Session {
+        let origin = json!({ "p": "corp", "i": "https://idp.example", "s": subject, "d": sid });
+        let user = json!({ "u": subject, "o": "i" });
+        let session =
+            json!({ "s": id, "u": user, "m": "sso", "o": origin, "b": opened, "l": opened, "c": opened });
+        serde_json::from_value(session).unwrap()
+    }
+
+    const PARTY: Party<'_> = Party { account: "acme", provider: "corp", issuer: "https://idp.example" };
+
+    /// Which of these have ended, asked twice as requests do, on another worker.
+    fn ended(host: &TestHost, marks: &[Mark]) -> Vec<bool> {
+        let other = host.worker();
+        let look = || marks.iter().map(|mark| mark.has_ended(&*other, other.now())).collect::<Vec<_>>();
+        let first = look();
+        assert_eq!(first, look(), "the answer does not change by asking");
+        first
+    }
+
+    #[test]
+    fn a_session_ends_by_its_id_on_every_worker() {
+        let host = TestHost::new();
+        let marks = ["a", "b"].map(|id| Mark::of("acme", &session(id, "ada", None, START)));
+        assert_eq!(ended(&host, &marks), [false, false]);
+        marks[0].end(&*host, START + 1000);
+        assert_eq!(ended(&host, &marks), [true, false]);
+        // And another after it, which the first look must not hide.
+        marks[1].end(&*host, START + 1000);
+        assert_eq!(ended(&host, &marks), [true, true]);
+    }
+
+    #[test]
+    fn a_subject_ends_what_was_opened_before_and_nothing_later() {
+        let host = TestHost::new();
+        let marks = [
+            session("1", "ada", Some("s1"), START - 1),
+            session("2", "ada", None, START),
+            session("3", "ada", Some("s1"), START + 1),
+            session("4", "bob", Some("s1"), START - 1),
+        ]
+        .map(|session| Mark::of("acme", &session));
+        assert_eq!(ended(&host, &marks), [false; 4]);
+        assert!(by_subject(&*host, &settings(), PARTY, "ada", START));
+        assert_eq!(ended(&host, &marks), [true, true, false, false]);
+        // An older order does not open what a newer one ended.
+        host.advance(10);
+        assert!(by_subject(&*host, &settings(), PARTY, "ada", START + 1));
+        assert!(by_subject(&*host, &settings(), PARTY, "ada", START - 500));
+        assert_eq!(ended(&host, &marks), [true, true, true, false]);
+    }
+
+    #[test]
+    fn a_sid_ends_that_session_of_the_provider_only() {
+        let host = TestHost::new();
+        let marks = [
+            session("1", "ada", Some("s1"), START - 1),
+            session("2", "ada", Some("s1"), START + 30_000),
+            session("3", "ada", Some("s1"), START + 60_001),
+            session("4", "ada", Some("s2"), START - 1),
+            session("5", "ada", None, START - 1),
+            session("6", "s1", None, START - 1),
+        ]
+        .map(|session| Mark::of("acme", &session));
+        assert!(by_sid(&*host, &settings(), PARTY, "s1"));
+        // Also one whose login was under way; a number used again later is another session.
+        assert_eq!(ended(&host, &marks), [true, true, false, false, false, false]);
+    }
+
+    #[test]
+    fn a_session_index_counts_together_with_its_subject() {
+        let host = TestHost::new();
+        let marks = [("ada", "1"), ("bob", "1"), ("ada", "2")]
+            .map(|(subject, sid)| Mark::of("acme", &session("x", subject, Some(sid), START)));
+        assert!(by_subject_and_sid(&*host, &settings(), PARTY, "ada", "1"));
+        assert_eq!(ended(&host, &marks), [true, false, false]);
+    }
+
+    #[test]
+    fn no_other_account_provider_or_issuer_ends_it() {
+        let mark = || Mark::of("acme", &session("1", "ada", Some("s1"), START));
+        for (party, ends) in [
+            (PARTY, true),
+            (Party { account: "other", ..PARTY }, false),
+            (Party { provider: "other", ..PARTY }, false),
+            (Party { issuer: "https://idp.example/", ..PARTY }, false),
+            // The same characters, cut elsewhere.
+            (Party { account: "acmec", provider: "orp", ..PARTY }, false),
+        ] {
+            let host = TestHost::new();
+            assert!(by_subject(&*host, &settings(), party, "ada", START));
+            assert_eq!(ended(&host, &[mark()]), [ends], "{party:?}");
+            let host = TestHost::new();
+            assert!(by_sid(&*host, &settings(), party, "s1"));
+            assert_eq!(ended(&host, &[mark()]), [ends], "{party:?}");
+        }
+    }
+
+    #[test]
+    fn orders_are_kept_for_a_lifetime_and_then_make_room() {
+        let host = TestHost::new();
+        assert_eq!(settings().lifetime, LIFETIME);
+        let mark = Mark::of("acme", &session("1", "ada", None, START));
+        assert!(by_subject(&*host, &settings(), PARTY, "ada", START));
+        host.advance(LIFETIME - 1);
+        assert!(by_subject(&*host, &settings(), PARTY, "bob", START));
+        assert_eq!(ended(&host, &[mark]), [true]);
+    }
+
+    #[test]
+    fn until_something_ends_a_request_looks_at_one_value() {
+        let host = TestHost::new();
+        let mark = Mark::of("acme", &session("1", "ada", Some("s1"), START));
+        let other = Mark::of("acme", &session("2", "bob", None, START));
+        let looks = || {
+            let before = host.shared_gets();
+            assert!(!mark.has_ended(&*host, START));
+            host.shared_gets() - before
+        };
+        assert_eq!(looks(), 1, "nothing has ever ended here");
+        other.end(&*host, START + 1);
+        assert_eq!(looks(), 5, "the value, its id, and three names its provider has for it");
+        assert_eq!(looks(), 1);
     }
 }

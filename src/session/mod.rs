@@ -25,6 +25,7 @@ use crate::config::{Account, Config, Cookies, Directory, SessionSettings};
 use crate::directory::User;
 use crate::fault::Fault;
 use crate::host::{random_token, Host};
+use crate::saml::name_id::NameId;
 use crate::secret::Secret;
 
 /// How the person signed in.
@@ -68,7 +69,10 @@ pub struct Origin {
     /// `auth_time`, seconds since 1970.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<u64>,
-    /// `acr`.
+    /// The SAML NameID with its qualifiers: what a LogoutRequest names.
+    #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
+    pub name_id: Option<NameId>,
+    /// `acr`, or the SAML AuthnContextClassRef.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
     /// The `nonce` of the login, which a refreshed ID token repeats if it has one.

@@ -115,14 +115,3 @@ fn missing_swapped_foreign_and_double_chunks_are_no_session() {
     assert_eq!(Jar::read(b"sso", [&b"sso=\xff\xff"[..]].into_iter()).session(), Found::Broken);
     assert_eq!(Jar::read(b"sso", [&b"sso="[..]].into_iter()).session(), Found::Broken);
 }
-
-#[test]
-fn an_ended_session_has_ended_on_every_worker() {
-    let host = TestHost::new();
-    let other = host.worker();
-    let mark = ended::Mark::of("id");
-    assert!(!mark.has_ended(&*other, other.now()));
-    mark.end(&*host, host.now() + 1000);
-    assert!(mark.has_ended(&*other, other.now()));
-    assert!(!ended::Mark::of("another").has_ended(&*other, other.now()));
-}

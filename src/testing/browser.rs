@@ -104,6 +104,13 @@ impl Browser {
         self
     }
 
+    /// The same person elsewhere: no cookies yet, and these headers besides.
+    pub fn clone_headers(&self, headers: &[(&str, &str)]) -> Self {
+        let more = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let headers = self.headers.iter().cloned().chain(more).collect();
+        Self { headers, ..Self::new(&self.world, &self.authority) }
+    }
+
     /// A navigation.
     pub fn get(&mut self, target: &str, respond: &mut dyn FnMut(&Call) -> Reply) -> Seen {
         self.send("GET", target, None, respond)

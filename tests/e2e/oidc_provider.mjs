@@ -2,6 +2,8 @@
 // Settings come as one JSON object in argv[2]:
 //   port, host, clients: [{client_id, client_secret?, redirect_uris, post_logout_redirect_uris, ...}],
 //   accounts: {login: claims}, jwks: {keys: [private JWKs]}, rotate: true | false,
+//   require_par: true | false
+// GET /frame?src=URL shows that URL in a frame, as the sign-out page of a provider with front-channel logout does.
 //   ttl: seconds of an access token, resource: where given, access tokens are JWTs for this audience
 // GET /test/seen says what became of refreshes; GET /test/hold keeps the token endpoint from answering until /test/release.
 import Provider from 'oidc-provider';
@@ -32,7 +34,7 @@ const provider = new Provider(issuer, {
     revocation: { enabled: true },
     introspection: { enabled: true },
     deviceFlow: { enabled: true },
-    pushedAuthorizationRequests: { enabled: true },
+    pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: settings.require_par ?? false },
     clientCredentials: { enabled: true },
     ...(settings.resource ? { resourceIndicators: {
       enabled: true,
@@ -58,6 +60,12 @@ provider.on('server_error', (_, error) => console.error('server_error', error));
 for (const event of ['authorization.error', 'grant.error', 'userinfo.error', 'end_session.error', 'backchannel.error']) {
   provider.on(event, (ctx, error) => console.error(event, error?.error ?? '', error?.error_description ?? error?.message ?? error));
 }
+provider.use(async (ctx, next) => {
+  if (ctx.path !== '/frame') return next();
+  const escaped = String(ctx.query.src).replaceAll('&', '&amp;').replaceAll('"', '&quot;');
+  ctx.type = 'html';
+  ctx.body = `<!doctype html><title>Signing out</title><p>Signing out</p><iframe src="${escaped}"></iframe>`;
+});
 const seen = { refreshed: 0, refused: 0, pending: 0 };
 let held = null;
 const isRefresh = (ctx) => ctx?.oidc?.params?.grant_type === 'refresh_token';

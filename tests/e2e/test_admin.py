@@ -97,10 +97,12 @@ def test_the_check_asks_the_provider_through_its_cluster(world, acme):
     assert {name: acme.idp.count(name) - n for name, n in before.items()} == dict.fromkeys(before, 1)
     assert "RS256" in by_name["corp: keys"]["detail"]
     details = [check["detail"] for check in report["checks"]]
-    for uri in ("/sso/oidc/consume?u=acme", "/sso/logout-complete"):
+    registered = ("/sso/oidc/consume?u=acme", "/sso/logout-complete", "/sso/backchannel-logout?u=acme",
+                  "/sso/frontchannel-logout?u=acme")
+    for uri in registered:
         assert acme.url(uri) in details, report
-    # Nothing is to be registered that does not answer.
-    assert acme.url("/sso/backchannel-logout?u=acme") not in details
+        # Nothing is to be registered that does not answer.
+        assert acme.client().get(acme.url(uri)).code not in ("not_ready", None), uri
     text = str(report)
     assert not [secret for secret in world.environment.values() if secret in text]
 

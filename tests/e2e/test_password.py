@@ -801,4 +801,9 @@ def test_without_stop_iteration_nothing_passes(make_world):
     for thread in threads:
         thread.join()
     assert [reply.status in (400, 503) for reply in replies] == [True] * 3, replies
+    logged = {event.get("request_id") for event in world.envoy.events() if event.get("code") == "not_ready"}
+    for reply in replies:
+        if reply.code == "not_ready":
+            shown = [id for id in logged if id and id in reply.text]
+            assert shown, f"nobody finds {reply} in the log: {logged}"
     world.app.nothing_since(mark)

@@ -12,8 +12,8 @@ use sha2::Sha256;
 use super::forge::unsigned;
 use super::idp::*;
 use super::keys;
+use crate::jose::HostRng;
 use crate::saml::certificate::PublicKey;
-use crate::saml::key::Blinding;
 use crate::saml::names::{DSIG, SAML, XENC, XENC11};
 use crate::testing::TestHost;
 
@@ -75,7 +75,7 @@ pub fn raw(lock: &Lock, plain: &[u8]) -> (Vec<u8>, Vec<u8>) {
         (false, true) => Oaep::new_with_mgf_hash::<Sha1, Sha256>(),
         (true, true) => Oaep::new::<Sha256>(),
     };
-    let wrapped = public.encrypt(&mut Blinding::new(&*TestHost::new()).unwrap(), padding, &key).unwrap();
+    let wrapped = public.encrypt(&mut HostRng::new(&*TestHost::new()).unwrap(), padding, &key).unwrap();
     (content, wrapped)
 }
 

@@ -237,7 +237,7 @@ fn comments_never_split_a_value() {
     for style in SIGNED {
         // Signed for an address that begins like the victim's, cut by a comment that canonical form drops.
         let good = Answer { style, name_id: name("ada@acme.com.evil.com"), ..Answer::default() }.write();
-        assert_eq!(accepted(&good).mapped("NameID").unwrap(), "ada@acme.com.evil.com");
+        assert_eq!(accepted(&good).values("NameID"), ["ada@acme.com.evil.com"]);
         refused(
             &good.replace("ada@acme.com.evil", "ada@acme.com<!---->.evil"),
             "NameID must hold text alone",

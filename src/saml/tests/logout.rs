@@ -61,7 +61,9 @@ fn a_request_of_the_idp() {
                 read,
                 LogoutRequest { id: request.id.clone(), name_id: name(), session_indexes, warnings: vec![] }
             );
-            assert!(read_response(&expected(&host, &certificates, START), received, &request.id).is_err());
+            assert!(
+                read_response(&expected(&host, &certificates, START), received, Some(&request.id)).is_err()
+            );
         });
         let refused = |received: Received<'_>, now: u64, why: &str, unknown: bool| {
             let refusal = read_request(&expected(&host, &certificates, now), received).unwrap_err();
@@ -143,10 +145,11 @@ fn the_answer_to_ours() {
     for (success, status) in [(true, "Success"), (false, "Responder")] {
         let response = Outgoing::response(&*host, &to, IDP, "id-ours", success).unwrap();
         both_ways(&response, Some(&idp), &|received| {
-            let read = read_response(&expected(&host, &certificates, START), received, "id-ours").unwrap();
+            let read =
+                read_response(&expected(&host, &certificates, START), received, Some("id-ours")).unwrap();
             assert_eq!((read.complete, read.status.as_str()), (success, status));
             let expected = expected(&host, &certificates, START);
-            assert!(read_response(&expected, received, "id-other")
+            assert!(read_response(&expected, received, Some("id-other"))
                 .unwrap_err()
                 .fault
                 .detail
@@ -154,7 +157,7 @@ fn the_answer_to_ours() {
             assert!(read_request(&expected, received).is_err());
         });
         both_ways(&response, None, &|received| {
-            assert!(read_response(&expected(&host, &certificates, START), received, "id-ours").is_err());
+            assert!(read_response(&expected(&host, &certificates, START), received, Some("id-ours")).is_err());
         });
     }
 }

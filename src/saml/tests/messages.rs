@@ -31,6 +31,7 @@ fn the_authn_request() {
         entity_id: "urn:a&b",
         name_id_format: NameIdFormat::Email,
         force_authn: true,
+        authn_contexts: &[],
         signer: Some(signer),
     };
     let request = AuthnRequest::new(&*host, &settings).unwrap();

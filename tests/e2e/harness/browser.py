@@ -4,15 +4,19 @@ import os
 import pathlib
 import shutil
 import tempfile
+import urllib.parse
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from .net import PROJECT, WORK
 
 SCREENSHOTS = PROJECT / ".work" / "screenshots"
+AXE = PROJECT / "tests" / "e2e" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def find(*names: str) -> str:
@@ -26,14 +30,14 @@ def find(*names: str) -> str:
 class Browser:
     """A browser with an empty profile of its own."""
 
-    def __init__(self):
+    def __init__(self, *flags: str):
         WORK.mkdir(parents=True, exist_ok=True)
         self.profile = tempfile.mkdtemp(prefix="chromium-", dir=WORK)
         options = webdriver.ChromeOptions()
         options.binary_location = find("chromium", "chromium-browser", "google-chrome")
         for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                      "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                     "--disable-dev-shm-usage", "--window-size=1000,760", f"--user-data-dir={self.profile}"):
+                     "--disable-dev-shm-usage", "--window-size=1000,760", f"--user-data-dir={self.profile}", *flags):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(find("chromedriver")))
@@ -81,6 +85,68 @@ class Browser:
         path = SCREENSHOTS / f"{name}.png"
         self.driver.save_screenshot(str(path))
         return path
+
+    def devtools(self, command: str, **parameters):
+        return self.driver.execute_cdp_cmd(command, parameters)
+
+    def language(self, accept: str) -> None:
+        """What the browser sends as Accept-Language."""
+        agent = self.driver.execute_script("return navigator.userAgent")
+        self.devtools("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=accept)
+
+    def colours(self, scheme: str) -> None:
+        """As somebody sees pages who prefers `light` or `dark`."""
+        self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def scripts(self, on: bool) -> None:
+        """Lets pages run JavaScript, or not."""
+        self.devtools("Emulation.setScriptExecutionDisabled", value=not on)
+
+    def size(self, width: int, height: int) -> None:
+        """The room that pages have, whatever the window is."""
+        self.devtools("Emulation.setScrollbarsHidden", hidden=True)
+        self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def keep(self, client, origin: str) -> None:
+        """The cookies that a `Client` has at this origin."""
+        host = urllib.parse.urlsplit(origin).hostname
+        for cookie in client.cookies.values():
+            if cookie.host == host:
+                self.devtools("Network.setCookie", name=cookie.name, value=cookie.value, url=origin + cookie.path,
+                              path=cookie.path, httpOnly=True)
+
+    def violations(self, undecided: bool = True) -> list[str]:
+        """What axe-core finds wrong with the page, by all of its rules (WCAG 2.2 A and AA, and best practices), and
+        what it leaves `undecided`, but for ticks and crosses that stand beside a word."""
+        if not self.driver.execute_script("return !!window.axe"):
+            self.driver.execute_script(AXE.read_text())
+        found = self.driver.execute_async_script("""const done = arguments[arguments.length - 1];
+            axe.run(document, {resultTypes: ['violations', 'incomplete']}).then(done, failed => done({failed: String(failed)}))""")
+        assert "failed" not in found and found["passes"], found
+        return [f"{rule['id']}: {node['html']} {node.get('failureSummary')}"
+                for kind in ("violations", "incomplete") for rule in found[kind] for node in rule["nodes"]
+                if kind == "violations" or undecided and 'aria-hidden="true"' not in node["html"]]
+
+    def press(self, *keys: str) -> None:
+        """Keys, to whatever has the focus."""
+        ActionChains(self.driver).send_keys(*keys).perform()
+
+    def by_tab(self, most: int = 40) -> list[str]:
+        """What the Tab key comes to, in order: text or name, each with a focus that can be seen."""
+        order = []
+        for _ in range(most):
+            self.press(Keys.TAB)
+            at = self.driver.execute_script("""const at = document.activeElement, style = getComputedStyle(at);
+                if (!at || at === document.body || at === document.documentElement) return null;
+                const box = at.getBoundingClientRect();
+                return {name: at.name || at.getAttribute('aria-label') || at.textContent.trim(),
+                        seen: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 && box.width > 0,
+                        again: at.dataset.seen === '1', mark: (at.dataset.seen = '1')}""")
+            if at is None or at["again"]:
+                break
+            assert at["seen"], f"the focus on {at['name']!r} cannot be seen"
+            order.append(at["name"])
+        return order
 
     def complaints(self) -> list[str]:
         """What the console says that a page of ours must not cause: policy violations and script errors."""

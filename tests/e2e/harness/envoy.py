@@ -67,7 +67,7 @@ class Envoy:
 
     def __init__(self, name: str, filters: list[dict], clusters: dict[str, int], *, port: int | None = None,
                  concurrency: int = 2, normalize: bool = True, route: dict | None = None, log_level: str = "warning",
-                 app_requests_per_connection: int | None = None, ecds: bool = False):
+                 app_requests_per_connection: int | None = None, ecds: bool = False, tls: tuple[str, str] | None = None):
         self.directory = WORK / f"{name}-{os.getpid()}-{time.monotonic_ns()}"
         self.directory.mkdir(parents=True)
         self.port = port or free_port()
@@ -76,6 +76,7 @@ class Envoy:
         self.concurrency = concurrency
         self.route = route or {"cluster": "app", "timeout": "30s"}
         self.log_level = log_level
+        self.tls = tls  # certificate and key, PEM
         self.process = None
         self.access_log = self.directory / "access.log"
         self.log = self.directory / "envoy.log"
@@ -103,7 +104,8 @@ class Envoy:
         self.process = subprocess.Popen(
             [*find_envoy(), "-c", str(self.directory / "bootstrap.json"), "--concurrency", str(self.concurrency),
              "--use-dynamic-base-id", "--log-level", self.log_level, "--component-log-level", "wasm:info",
-             "--drain-time-s", "1", "--drain-strategy", "immediate", "--parent-shutdown-time-s", "2"],
+             "--drain-time-s", "1", "--drain-strategy", "immediate", "--parent-shutdown-time-s", "2",
+             "--file-flush-interval-msec", "250"],
             stdout=self._output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.directory)
         try:
             eventually(self._up, 60, what="Envoy's admin interface")
@@ -160,11 +162,18 @@ class Envoy:
         }
         if self.normalize:
             manager |= {"normalize_path": True, "merge_slashes": True}
+        chain = {"filters": [{"name": "http", "typed_config": manager}]}
+        if self.tls:
+            certificate, key = self.tls
+            chain["transport_socket"] = {"name": "tls", "typed_config": {
+                "@type": TYPE + "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                "common_tls_context": {"tls_certificates": [{"certificate_chain": {"inline_string": certificate},
+                                                             "private_key": {"inline_string": key}}]}}}
         return {
             "@type": TYPE + "envoy.config.listener.v3.Listener",
             "name": "in",
             "address": address(self.port),
-            "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+            "filter_chains": [chain],
         }
 
     def _write_listener(self, filters: list[dict]) -> None:
@@ -252,7 +261,7 @@ class Envoy:
         return found
 
     def access_lines(self) -> list[dict]:
-        """Access log so far. Envoy writes it out at the latest after ten seconds: poll."""
+        """Access log so far. Envoy writes it out a moment later: poll."""
         if not self.access_log.exists():
             return []
         return [json.loads(line) for line in self.access_log.read_text().splitlines() if line.endswith("}")]

@@ -95,6 +95,7 @@ class World:
         self.accounts: dict[str, Account] = {}
         self.session = {"keys": [{"id": "k1", "env": "SSO_SESSION_KEY"}]} | (session or {})
         self.cookies = cookies or {}
+        self.pages = {}
         self.cluster_table = {"*": "idp"}
         self.filter_options = {}
         self.port = free_port()
@@ -118,7 +119,7 @@ class World:
 
     def config(self) -> dict:
         return {"session": self.session, "cookies": self.cookies, "clusters": self.cluster_table,
-                "accounts": [account.config for account in self.accounts.values()]}
+                "pages": self.pages, "accounts": [account.config for account in self.accounts.values()]}
 
     def filters(self, config=None) -> list[dict]:
         if os.environ.get("ENVOY_SSO_E2E_WITHOUT_FILTER"):

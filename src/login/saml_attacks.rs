@@ -1,0 +1,217 @@
+//! What attackers, operators and odd IdPs do to a SAML login, through the whole filter.
+
+use serde_json::json;
+
+use super::saml_tests::*;
+use crate::host::Host;
+use crate::saml::bindings::encode_post;
+use crate::saml::tests::idp::{Answer, Style};
+use crate::shared::id_of;
+use crate::testing::browser::{world, Browser};
+use crate::testing::{drive, status, TestHost};
+
+/// The session's cookies alone.
+fn session_of(browser: &Browser) -> Vec<(String, String)> {
+    browser.cookies.iter().filter(|(name, _)| !name.contains("-flow-")).cloned().collect()
+}
+
+/// What a browser sends with a cross-site POST: no `Lax` cookie, hence no session.
+fn post_cross_site(browser: &mut Browser, message: &str, relay_state: &str) -> crate::testing::browser::Seen {
+    let held_back = session_of(browser);
+    browser.cookies.retain(|(name, _)| name.contains("-flow-"));
+    let seen = post(browser, message, relay_state);
+    for (name, value) in held_back {
+        if !browser.cookies.iter().any(|(own, _)| *own == name) {
+            browser.cookies.push((name, value));
+        }
+    }
+    seen
+}
+
+#[test]
+fn a_message_whose_base64_is_wrapped_survives_the_bounce() {
+    let (_, _, mut browser) = filter(json!({}));
+    let login = begin(&mut browser);
+    let encoded = encode_post(&answer(&login.id).write());
+    let lines: Vec<&str> =
+        encoded.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let cookies = std::mem::take(&mut browser.cookies);
+    let form = [("SAMLResponse", lines.join("\r\n")), ("RelayState", login.relay_state.clone())];
+    let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let page = browser.post(ACS, &form, &mut nobody);
+    browser.cookies = cookies;
+    assert_eq!(bounced(&mut browser, &page).location(), "/reports?q=1");
+}
+
+#[test]
+fn an_answer_counts_once_though_its_state_was_forgotten() {
+    let (host, world, mut browser) = filter(json!({}));
+    let login = begin(&mut browser);
+    let copied = browser.cookies.clone();
+    let good = answer(&login.id).write();
+    assert_eq!(post(&mut browser, &good, &login.relay_state).status(), 302);
+    // A flood of logins pushed the state out: garbage uses one up as well.
+    let used = crate::shared::SharedSet {
+        name: "sso.used",
+        buckets: 1024,
+        capacity: 64,
+        when_full: crate::shared::WhenFull::Evict,
+    };
+    host.shared_set(&used.key(&id_of(&login.relay_state)), b"", None);
+    let mut thief = Browser::new(&world, HOST);
+    thief.cookies = copied;
+    assert_eq!(post(&mut thief, &good, &login.relay_state).code(), "assertion_invalid");
+    assert_eq!(user(&mut thief), None);
+}
+
+#[test]
+fn an_idp_that_cannot_answer_requests_does_not_send_people_in_circles() {
+    let (host, _, mut browser) = filter(json!({ "idp_initiated": "restart" }));
+    let mut codes = Vec::new();
+    for _ in 0..5 {
+        let page = post(&mut browser, &Answer::unsolicited(Style::Both).write(), "");
+        codes.push(bounced(&mut browser, &page).code().to_owned());
+    }
+    assert_eq!(codes.first().map(String::as_str), Some("login_required"));
+    assert_eq!(codes.last().map(String::as_str), Some("assertion_invalid"), "{codes:?}");
+    // Not for ever.
+    host.advance(60_000);
+    let page = post(&mut browser, &Answer::unsolicited(Style::Both).write(), "");
+    assert_eq!(bounced(&mut browser, &page).code(), "login_required");
+}
+
+#[test]
+fn force_authn_holds_for_unsolicited_responses_too() {
+    for (force, minutes, code) in
+        [(false, 60, "redirect"), (true, 60, "assertion_invalid"), (true, 1, "redirect")]
+    {
+        let (_, _, mut browser) = filter(json!({ "idp_initiated": "accept", "force_authn": force }));
+        let mut unsolicited = Answer::unsolicited(Style::Both);
+        use crate::saml::tests::idp::at;
+        unsolicited.authn = unsolicited.authn.replace(&at(-60), &at(-60 * minutes));
+        let page = post(&mut browser, &unsolicited.write(), "");
+        assert_eq!(bounced(&mut browser, &page).code(), code, "{force} {minutes}");
+    }
+}
+
+#[test]
+fn an_unsolicited_response_replaces_no_session_of_another_accounts_origin() {
+    let mut configuration = configuration(json!({ "idp_initiated": "accept" }));
+    configuration["cookies"] = json!({ "domain": "example.com" });
+    configuration["accounts"][1]["identity_providers"][0]["id"] = json!("others");
+    for shared in [true, false] {
+        if !shared {
+            configuration["cookies"] = json!({});
+        }
+        let world = world(&TestHost::new(), &configuration);
+        let mut elsewhere = Browser::new(&world, "other.example.com");
+        let page = elsewhere.get("/", &mut nobody);
+        let login = begun(&page);
+        let mut other = answer(&login.id);
+        for part in [&mut other.response, &mut other.confirmation, &mut other.conditions] {
+            *part = part.replace("app.example.com", "other.example.com").replace("u=acme", "u=other");
+        }
+        let encoded = encode_post(&other.write());
+        let form = [("SAMLResponse", encoded.as_str()), ("RelayState", login.relay_state.as_str())];
+        let seen = elsewhere.post("/sso/saml/consume?u=other", &form, &mut nobody);
+        assert_eq!(seen.status(), 302, "{}", seen.text());
+
+        let mut browser = Browser::new(&world, HOST);
+        if shared {
+            browser.cookies = elsewhere.cookies.clone();
+        }
+        let page = post(&mut browser, &Answer::unsolicited(Style::Both).write(), "");
+        let code = bounced(&mut browser, &page).code().to_owned();
+        assert_eq!(code, if shared { "identity_conflict" } else { "redirect" });
+    }
+}
+
+#[test]
+fn the_session_before_ends_though_the_answer_came_without_its_cookie() {
+    let (_, world, mut browser) = filter(json!({}));
+    let login = begin(&mut browser);
+    assert_eq!(post_cross_site(&mut browser, &answer(&login.id).write(), &login.relay_state).status(), 302);
+    assert_eq!(user(&mut browser).as_deref(), Some("ada"));
+    let mut copy = Browser::new(&world, HOST);
+    copy.cookies = session_of(&browser);
+    assert_eq!(user(&mut copy).as_deref(), Some("ada"));
+
+    let login = begun(&browser.get("/sso/login?idp=partners", &mut nobody));
+    let mut bob = answer(&login.id);
+    bob.attributes = bob.attributes.replace("ada@", "bob@");
+    bob.assertion = bob.assertion.replace("_assertion", "_another");
+    assert_eq!(post_cross_site(&mut browser, &bob.write(), &login.relay_state).status(), 302);
+    assert_eq!(user(&mut browser).as_deref(), Some("bob"));
+    assert_eq!(user(&mut copy), None, "a session this browser had before ends");
+}
+
+fn by_url(more: serde_json::Value) -> serde_json::Value {
+    let mut saml = json!({
+        "metadata_url": "https://idp.partner.com/metadata", "sso_url": null, "issuer": null, "certificates": null
+    });
+    saml.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    saml
+}
+
+fn valid_until(offset: i64) -> String {
+    let until = format!("validUntil=\"{}\" entityID=", crate::saml::tests::idp::at(offset));
+    metadata(&[crate::saml::tests::keys::IDP]).replace("entityID=", &until)
+}
+
+#[test]
+fn metadata_is_fetched_again_before_it_expires() {
+    let (host, world, _) = filter(by_url(json!({})));
+    let idp = world.sites[0].idps["partners"].clone();
+    let fetch = |text: String| {
+        let idp = idp.clone();
+        let ask = host.ask();
+        let flow = {
+            let ask = ask.clone();
+            async move { idp.refresh(&ask).await }
+        };
+        drive(&ask, flow, [status(200, "application/xml", text)]).0.unwrap();
+    };
+    fetch(valid_until(7200));
+    host.advance(3_599_000);
+    assert!(!idp.due(host.now()));
+    host.advance(1_000);
+    assert!(idp.due(host.now()), "the next one is fetched while this one still counts");
+    fetch(metadata(&[crate::saml::tests::keys::IDP]));
+    host.advance(23 * 3_600_000);
+    assert!(!idp.due(host.now()));
+    host.advance(3_600_000);
+    assert!(idp.due(host.now()));
+}
+
+#[test]
+fn expired_metadata_is_no_matter_to_what_is_configured_by_hand() {
+    for by_hand in [true, false] {
+        let saml = match by_hand {
+            true => json!({ "metadata_url": "https://idp.partner.com/metadata" }),
+            false => by_url(json!({})),
+        };
+        let (host, world, mut browser) = filter(saml);
+        let idp = world.sites[0].idps["partners"].clone();
+        let ask = host.ask();
+        let flow = {
+            let ask = ask.clone();
+            async move { idp.refresh(&ask).await }
+        };
+        drive(&ask, flow, [status(200, "application/xml", valid_until(60))]).0.unwrap();
+        assert_eq!(browser.get("/", &mut nobody).status(), 302);
+        host.advance(60_000);
+        let seen = browser.get("/", &mut nobody);
+        assert_eq!(seen.code(), if by_hand { "login_required" } else { "idp_unavailable" });
+    }
+}
+
+#[test]
+fn whose_response_it_is_can_be_told_before_the_first_metadata_is_there() {
+    let (_, _, mut browser) = filter(by_url(json!({ "idp_initiated": "restart" })));
+    let page = post(&mut browser, &Answer::unsolicited(Style::Both).write(), "");
+    let encoded = page.field("SAMLResponse");
+    let form = [("SAMLResponse", encoded.as_str()), ("RelayState", ""), ("sso_bounced", "1")];
+    let published = metadata(&[crate::saml::tests::keys::IDP]);
+    let seen = browser.post(ACS, &form, &mut |_| status(200, "application/xml", published.as_str()));
+    assert_eq!((seen.code(), seen.calls.len()), ("login_required", 1));
+}
