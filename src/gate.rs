@@ -74,6 +74,8 @@ impl Pass {
     pub fn carry(&mut self, opened: Rc<Opened>, now: u64) {
         if now >= opened.token_expires {
             self.withheld.clone_from(&opened.account.forward.access_token);
+            // Where the filter's token would stand, nobody else's takes its place.
+            self.remove.extend(self.withheld.clone());
         }
         self.opened = Some(opened);
     }

@@ -7,12 +7,12 @@
 //!  Envoy ─▶ proxy::filter ─▶ gate::rule ─┬─▶ pass    ┌─▶ login::oidc      start_login, finish_login
 //!              ▲                         ├─▶ answer  ├─▶ login::recheck   the directory, once a `recheck`
 //!              │ Call / Reply            ├─▶ body    ├─▶ login::invitation  an account for the invited
-//!              │                         │           ├─▶ login::renew     its tokens, by the background
-//!              │                         │           ├─▶ bearer           a program's access token
+//!              │                         ├─▶ wait    ├─▶ bearer           a program's access token
 //!              └── task::Task ◀──────────┴─▶ flow ───┼─▶ logout           here, at the IdP, and by the IdP
 //!                                                    ├─▶ password         who may still use one
 //!                                                    └─▶ admin            is the account ready?
 //!
+//!  background: documents and keys; sessions renewed at the IdP (login::renew), which requests wait for
 //!  oidc, saml: the protocols, pure      directory: the one account behind an identity
 //!  session: the sealed cookie           identity: claims to email, phone, roles
 //!  config: what operators write         pages: where a Fault becomes an answer

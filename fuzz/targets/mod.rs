@@ -5,6 +5,7 @@
 //! finds that out by other means than the parser's own.
 #![allow(dead_code)] // a fuzz target uses one of them
 
+pub mod access_token;
 mod applications;
 pub mod callback_query;
 pub mod configuration;
@@ -28,7 +29,8 @@ pub mod saml_xml;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is that of its folder of seeds.
-pub const ALL: [(&str, Target); 14] = [
+pub const ALL: [(&str, Target); 15] = [
+    ("access_token", access_token::run),
     ("callback_query", callback_query::run),
     ("configuration", configuration::run),
     ("cookie", cookie::run),

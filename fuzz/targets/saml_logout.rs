@@ -46,7 +46,10 @@ fn read(text: &str) -> Option<LogoutRequest> {
             Received::Post(&posted)
         }
     };
-    assert!(read_response(&expected, received, Some(REQUEST)).is_err(), "no response was ever signed: {text}");
+    assert!(
+        read_response(&expected, received, Some(REQUEST)).is_err(),
+        "no response was ever signed: {text}"
+    );
     read_request(&expected, received).ok()
 }
 

@@ -162,7 +162,10 @@ impl Flow {
         {
             return Err(unknown("it was used already"));
         }
-        let sent = [&own, &twin].into_iter().filter(|name| jar.named(name.as_bytes()).next().is_some());
+        // A cross-site POST brings only one of the two along.
+        let posted = head.method() == b"POST";
+        let sent =
+            [&own, &twin].into_iter().filter(|name| posted || jar.named(name.as_bytes()).next().is_some());
         let forget = sent.map(|name| cookie::delete(name, &config.cookies)).collect();
         Ok((flow, forget))
     }

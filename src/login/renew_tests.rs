@@ -468,6 +468,9 @@ fn without_a_refresh_token_an_access_token_goes_when_it_expires() {
     let seen = get(&mut ada, &mut idp);
     assert_eq!((told(&seen, "authorization"), idp.refreshes), (None, 0));
     assert!(told(&seen, "x-sso-user").is_some());
+    let mut own = copy(&ada, &world).with("authorization", "Bearer of-my-own");
+    let removed = get(&mut own, &mut idp).pass.expect("it passes").remove;
+    assert!(removed.contains(&"authorization".to_owned()), "nobody's own stands in its place");
 }
 
 #[test]

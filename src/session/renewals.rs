@@ -21,6 +21,9 @@ const SPENT: SharedSet =
 const BUCKETS: u32 = 512;
 const BUCKET: usize = 64 << 10;
 
+/// Content of anything but a newer state is no longer than that.
+const SMALL: usize = 64;
+
 /// id, until, kind, length of what follows.
 const HEAD: usize = 16 + 8 + 1 + 4;
 
@@ -119,7 +122,8 @@ fn write(host: &dyn Host, id: Id, state: &State, now: u64, until: u64, only_new:
             return false;
         }
         kept.retain(|entry| entry.id != id.0);
-        kept.sort_by_key(|entry| std::cmp::Reverse(entry.until));
+        // What keeps a token from being used twice is small and stays; of the rest what ends first goes.
+        kept.sort_by_key(|entry| (entry.content.len() > SMALL, std::cmp::Reverse(entry.until)));
         let mut written = Vec::new();
         let own = Entry { id: &id.0, until, kind: state.kind(), content: state.content() };
         for entry in std::iter::once(&own).chain(&kept) {
@@ -218,6 +222,8 @@ mod tests {
         // All in one bucket.
         let id = |n: u16| Id([0, 0, 0, 0, n as u8, (n >> 8) as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         let sealed = State::Done(vec![7; 4000]);
+        assert!(claim(&*host, id(500), START, START + 10));
+        settle(&*host, id(501), &State::Refused(0), START, START + 10);
         for n in 0..100u16 {
             settle(&*host, id(n), &sealed, START, START + 1000 + u64::from(n));
         }
@@ -225,6 +231,8 @@ mod tests {
         assert!(bytes.unwrap().len() <= BUCKET);
         assert_eq!(look(&*host, id(99), START), sealed);
         assert_eq!(look(&*host, id(0), START), State::Nothing);
+        assert_eq!(look(&*host, id(500), START), State::Running, "a claim is never pushed out");
+        assert_eq!(look(&*host, id(501), START), State::Refused(START + 10));
         assert!((85..100).all(|n| look(&*host, id(n), START) == sealed));
     }
 

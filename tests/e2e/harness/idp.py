@@ -135,7 +135,7 @@ class Issuer:
     def id_token(self, grant: dict, access_token: str) -> str:
         alg = self.alg or self.signing.default_alg
         now = int(time.time())
-        claims = {"iss": self.issuer, "aud": grant["client_id"], "iat": now, "exp": now + 300, "auth_time": now,
+        claims = {"iss": self.issuer, "aud": grant["client_id"], "iat": now, "exp": now + 300, "auth_time": grant.get("auth_time", now),
                   "sid": grant.get("sid", "sid-1")} | (grant.get("person") or self.person)
         if grant.get("nonce") is not None:
             claims["nonce"] = grant["nonce"]
@@ -155,7 +155,7 @@ class Issuer:
     def authorize(self, asked: Asked):
         asks = asked.query
         code = secrets.token_urlsafe(24)
-        self.codes[code] = asks | {"sid": secrets.token_hex(8), "person": self.people.get(asks.get("login_hint"))}
+        self.codes[code] = asks | {"sid": secrets.token_hex(8), "auth_time": int(time.time()), "person": self.people.get(asks.get("login_hint"))}
         answer = {"code": code, "state": asks.get("state", "")}
         if self.deny:
             answer = {"error": self.deny, "error_description": "no entry", "state": asks.get("state", "")}
