@@ -197,13 +197,16 @@ async fn answer(ask: &Ask, asked: &Asked, message: &Message) -> Result<Answer, F
 fn end(ask: &Ask, asked: &Asked, site: &Site, id: &str, facts: &Facts, request: &LogoutRequest) -> bool {
     let party = ended::Party { account: &site.account.code, provider: id, issuer: &facts.issuer };
     let (host, settings, name) = (ask.host(), &asked.world.config.session, &request.name_id.value);
+    // What was opened after the request was made it does not mean: sent again, it ends nothing new.
+    let skew = site.idps.get(id).map_or(0, |idp| idp.config().clock_skew);
+    let opened = ask.now().min(request.issued.saturating_add(skew));
     if request.session_indexes.is_empty() {
-        return ended::by_subject(host, settings, party, name, ask.now());
+        return ended::by_subject(host, settings, party, name, opened);
     }
     // Where the IdP told no SessionIndex at sign-in, any session of the person may be the one.
-    let mut all = ended::by_subject_without_sid(host, settings, party, name, ask.now());
+    let mut all = ended::by_subject_without_sid(host, settings, party, name, opened);
     for index in &request.session_indexes {
-        all &= ended::by_subject_and_sid(host, settings, party, name, index);
+        all &= ended::by_subject_and_sid(host, settings, party, name, index, opened);
     }
     all
 }

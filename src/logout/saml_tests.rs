@@ -103,9 +103,13 @@ fn the_idp_ends_the_session_it_names_or_all_of_a_person() {
         let mut any = Browser::new(&world, HOST);
         response(&send(&mut any, &host, by_post, Some(&key), &request));
         assert_eq!(user(&mut phone), None);
-        // What is opened afterwards is none of what ended.
+        // What is opened afterwards is none of what ended, also where the request is sent again.
         host.advance(1);
         ada(&world, "_later");
+        host.advance(60_000);
+        let mut later = ada(&world, "_later");
+        response(&send(&mut any, &host, by_post, Some(&key), &request));
+        assert_eq!(user(&mut later).as_deref(), Some("ada"));
     }
 }
 

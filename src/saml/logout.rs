@@ -49,6 +49,8 @@ pub struct Expected<'a> {
 pub struct LogoutRequest {
     /// For our answer.
     pub id: String,
+    /// When it was made, milliseconds since 1970: what was opened later it does not mean.
+    pub issued: u64,
     /// Whose.
     pub name_id: NameId,
     /// Which sessions; empty: all of them.
@@ -78,6 +80,7 @@ pub fn claimed_issuer(text: &str) -> Result<String, Refused> {
 /// Reads a LogoutRequest. Its identifier should be answered once; ending a session twice harms nobody.
 pub fn read_request(expected: &Expected<'_>, received: Received<'_>) -> Result<LogoutRequest, Refused> {
     read(expected, received, Kind::Request, |root, warnings| {
+        let issued = time::parse(attribute(root, "IssueInstant")?).ok_or("IssueInstant is no time")?;
         let name_id = match xml::at_most_one(root, SAML, "NameID")? {
             Some(node) => NameId::read(node)?,
             None => return Err("the LogoutRequest has no NameID (an encrypted one is not supported)".into()),
@@ -89,7 +92,7 @@ pub fn read_request(expected: &Expected<'_>, received: Received<'_>) -> Result<L
         if session_indexes.len() > 100 || session_indexes.iter().any(String::is_empty) {
             return Err("the LogoutRequest has an empty SessionIndex, or more than 100".into());
         }
-        Ok(LogoutRequest { id: attribute(root, "ID")?.into(), name_id, session_indexes, warnings })
+        Ok(LogoutRequest { id: attribute(root, "ID")?.into(), issued, name_id, session_indexes, warnings })
     })
     .map_err(bad_request)
 }

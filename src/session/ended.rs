@@ -100,8 +100,9 @@ pub fn by_subject_and_sid(
     party: Party<'_>,
     subject: &str,
     sid: &str,
+    opened_until: u64,
 ) -> bool {
-    end(host, settings, Which::Both(subject, sid).of(party), host.now())
+    end(host, settings, Which::Both(subject, sid).of(party), opened_until)
 }
 
 fn end(host: &dyn Host, settings: &SessionSettings, id: [u8; 16], opened_until: u64) -> bool {
@@ -298,7 +299,7 @@ mod tests {
         let host = TestHost::new();
         let marks = [("ada", "1"), ("bob", "1"), ("ada", "2")]
             .map(|(subject, sid)| Mark::of("acme", &session("x", subject, Some(sid), START)));
-        assert!(by_subject_and_sid(&*host, &settings(), PARTY, "ada", "1"));
+        assert!(by_subject_and_sid(&*host, &settings(), PARTY, "ada", "1", host.now()));
         assert_eq!(ended(&host, &marks), [true, false, false]);
     }
 

@@ -59,7 +59,13 @@ fn a_request_of_the_idp() {
             let session_indexes = index.iter().map(|i| (*i).to_owned()).collect();
             assert_eq!(
                 read,
-                LogoutRequest { id: request.id.clone(), name_id: name(), session_indexes, warnings: vec![] }
+                LogoutRequest {
+                    id: request.id.clone(),
+                    issued: START,
+                    name_id: name(),
+                    session_indexes,
+                    warnings: vec![]
+                }
             );
             assert!(
                 read_response(&expected(&host, &certificates, START), received, Some(&request.id)).is_err()
