@@ -24,7 +24,7 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
         }
         (Endpoint::OidcCallback, b"POST") => form(asked, oidc::callback::MAX_CALLBACK, login::form_post),
         (Endpoint::SamlCallback, b"POST") => form(asked, login::saml::MAX_FORM, login::saml::posted),
-        (Endpoint::SamlMetadata, b"GET" | b"HEAD") => Ruling::Answer(login::saml_metadata::show(&asked)),
+        (Endpoint::SamlMetadata, b"GET" | b"HEAD") => Ruling::Answer(login::saml::metadata::show(&asked)),
         (Endpoint::Session, b"GET" | b"HEAD") => Ruling::Answer(session(&asked)),
         (Endpoint::SamlLogout, b"GET") => logout::saml::redirected(asked),
         (Endpoint::SamlLogout, b"POST") => form(asked, logout::saml::MAX_FORM, logout::saml::posted),

@@ -15,11 +15,6 @@ mod renewal;
 pub mod return_to;
 pub mod saml;
 #[cfg(test)]
-mod saml_attacks;
-pub mod saml_metadata;
-#[cfg(test)]
-pub(crate) mod saml_tests;
-#[cfg(test)]
 mod ways_tests;
 
 pub(crate) use oidc::wants_userinfo;

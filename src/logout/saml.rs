@@ -87,16 +87,8 @@ enum Message {
 }
 
 impl Message {
-    /// Each field counts once: with two, one could be checked and the other used.
     fn posted(body: &[u8]) -> Result<Self, String> {
-        let field = |name: &str| {
-            let mut values = url::form_urlencoded::parse(body).filter(|(key, _)| key == name);
-            let first = values.next().map(|(_, value)| value.into_owned());
-            match values.next() {
-                Some(_) => Err(format!("{name} stands in the form twice")),
-                None => Ok(first),
-            }
-        };
+        let field = |name| bindings::field(body, name);
         let (kind, text) = match (field("SAMLRequest")?, field("SAMLResponse")?) {
             (Some(text), None) => (Kind::Request, text),
             (None, Some(text)) => (Kind::Response, text),
@@ -211,7 +203,7 @@ fn end(ask: &Ask, asked: &Asked, site: &Site, id: &str, facts: &Facts, request: 
     all
 }
 
-/// Verifies; for a key that we do not know, with newer metadata once more.
+/// Verifies the message against what we know of the IdP.
 async fn verify<T>(
     ask: &Ask,
     idp: &Idp,
@@ -230,18 +222,7 @@ async fn verify<T>(
             clock_skew: idp.config().clock_skew,
         })
     };
-    let facts = idp.facts(ask).await?;
-    let refused = match judge(&facts) {
-        Ok(read) => return Ok((read, facts)),
-        Err(refused) => refused,
-    };
-    match refused.unknown_key {
-        true => match idp.newer(ask).await {
-            Ok(Some(newer)) => Ok((judge(&newer)?, newer)),
-            _ => Err(refused.into()),
-        },
-        false => Err(refused.into()),
-    }
+    idp.judged(ask, judge).await
 }
 
 fn no_single_logout() -> Fault {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::{json, Value};
 use url::Url;
 
-use crate::login::saml_tests::{answer, begin, filter, nobody, post, user, HOST};
+use crate::login::saml::tests::{answer, begin, filter, nobody, post, user, HOST};
 use crate::saml::bindings::{decode_post, Redirected};
 use crate::saml::key::PrivateKey;
 use crate::saml::logout::Outgoing;

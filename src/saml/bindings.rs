@@ -32,6 +32,16 @@ impl Kind {
     }
 }
 
+/// A field of a form. Each counts once: with two, one could be checked and the other used.
+pub fn field(form: &[u8], name: &str) -> Result<Option<String>, String> {
+    let mut values = form_urlencoded::parse(form).filter(|(key, _)| key == name);
+    let first = values.next().map(|(_, value)| value.into_owned());
+    match values.next() {
+        Some(_) => Err(format!("{name} stands in the form twice")),
+        None => Ok(first),
+    }
+}
+
 /// The XML of a form field `SAMLRequest` or `SAMLResponse`, at most 256 KB.
 pub fn decode_post(field: &str) -> Result<String, String> {
     let bytes = decode(field)?;

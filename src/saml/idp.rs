@@ -5,6 +5,7 @@ use url::Url;
 use super::certificate::Certificate;
 use super::key::PrivateKey;
 use super::metadata::{Logout, Theirs, MAX_METADATA};
+use super::refused::Refused;
 use super::sign::Signer;
 use crate::config::{Saml, SamlBinding, SamlKey};
 use crate::fault::{Code, Fault};
@@ -119,6 +120,27 @@ impl Idp {
         let read = self.reader(ask.now());
         let newer = self.metadata.newer(ask, self.source(url, &read), &has_more).await?;
         newer.map(|theirs| self.merge(Some(&theirs), ask.now())).transpose()
+    }
+
+    /// Judges a message by what there is to go by; where it is signed with a key that we do not know, by newer
+    /// metadata once more: the IdP may have rolled over.
+    pub async fn judged<T>(
+        &self,
+        ask: &Ask,
+        judge: impl Fn(&Facts) -> Result<T, Refused>,
+    ) -> Result<(T, Facts), Fault> {
+        let facts = self.facts(ask).await?;
+        let refused = match judge(&facts) {
+            Ok(judged) => return Ok((judged, facts)),
+            Err(refused) => refused,
+        };
+        match refused.unknown_key {
+            true => match self.newer(ask).await {
+                Ok(Some(newer)) => Ok((judge(&newer)?, newer)),
+                _ => Err(refused.into()),
+            },
+            false => Err(refused.into()),
+        }
     }
 
     /// Whether [`Idp::refresh`] has something to do: asked at every tick.

@@ -1,18 +1,30 @@
-//! Signing in with SAML 2.0: the Web Browser SSO profile (SAML profiles section 4.1), begun here or at the IdP.
+//! Signing in with SAML 2.0: the Web Browser SSO profile (SAML profiles section 4.1), begun here or at the IdP
+//! ([`unsolicited`]).
+
+#[cfg(test)]
+mod attacks;
+pub mod metadata;
+mod outcome;
+#[cfg(test)]
+pub(crate) mod tests;
+mod unsolicited;
+
+pub use outcome::last;
 
 use std::rc::Rc;
 
-use serde_json::{json, Value};
+use serde_json::Value;
+
+use outcome::{note, refused};
 
 use super::flow::{self, Extras, Flow};
-use super::{arrived, authenticated_well_enough, departed, page, return_to, start_login as start_over};
+use super::{arrived, authenticated_well_enough, departed};
 use crate::answer::Answer;
-use crate::config::{Account, Endpoint, IdpInitiated, MappingFrom, Origin, Provider, SamlBinding};
-use crate::directory::{self, Resolution};
-use crate::events::{self, Place};
+use crate::config::{Account, Endpoint, MappingFrom, Origin, Provider, SamlBinding};
+use crate::directory;
 use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Outcome, Ruling};
-use crate::host::{random_token, Level};
+use crate::host::random_token;
 use crate::identity::{mapped_value, Claims, Identity};
 use crate::pages;
 use crate::saml::authn_request::{AuthnRequest, Settings};
@@ -20,25 +32,16 @@ use crate::saml::idp::Facts;
 use crate::saml::response::{self, Claimed, Expected};
 use crate::saml::verified::Verified;
 use crate::saml::{bindings, Idp};
-use crate::session::{Opened, Tokens};
+use crate::session::Tokens;
 use crate::shared::{id_of, Inserted, SharedSet, WhenFull};
 use crate::task::{Ask, Task};
-use crate::world::{Site, Visitor};
+use crate::world::Site;
 
 /// The largest form: a message of 256 KB in base64, percent-encoded.
 pub const MAX_FORM: usize = 512 * 1024;
 
 /// Marks a form that went over a page of our own.
 const BOUNCED: &str = "sso_bounced";
-
-/// So many unsolicited responses within a minute begin a login in one browser. An IdP that answers these logins with
-/// unsolicited responses again would send people in circles, without anything to see.
-const MAX_RESTARTS: usize = 3;
-
-/// Unsolicited assertions that were used. With no room for one more it is refused: forgetting one would open
-/// it to a replay.
-const USED: SharedSet =
-    SharedSet { name: "sso.saml.used", buckets: 1024, capacity: 64, when_full: WhenFull::Refuse };
 
 /// Requests of ours that were answered by a verified response, for as long as their logins may last. The states of
 /// [`Flow::take`] can be pushed out of their record by anybody who begins logins and answers them with garbage; here
@@ -150,14 +153,7 @@ struct Form {
 impl Form {
     /// Each field counts once: with two, one could be checked and the other used.
     fn read(body: &[u8]) -> Result<Self, Fault> {
-        let field = |name: &str| {
-            let mut values = url::form_urlencoded::parse(body).filter(|(key, _)| key == name);
-            let first = values.next().map(|(_, value)| value.into_owned());
-            match values.next() {
-                Some(_) => Err(Fault::new(Code::CallbackInvalid, format!("{name} stands in the form twice"))),
-                None => Ok(first),
-            }
-        };
+        let field = |name| bindings::field(body, name).map_err(|why| Fault::new(Code::CallbackInvalid, why));
         let missing = || Fault::new(Code::CallbackInvalid, "the form has no SAMLResponse");
         let encoded = field("SAMLResponse")?.ok_or_else(missing)?;
         let message =
@@ -190,7 +186,7 @@ impl Form {
 async fn finish_login(ask: &Ask, asked: &Asked, form: Form, in_progress: bool) -> Result<Answer, Fault> {
     // What names a request, or comes with a login of ours, answers it or nothing.
     if form.claimed.in_response_to.is_none() && !in_progress {
-        return unsolicited(ask, asked, &form).await;
+        return unsolicited::answer(ask, asked, &form).await;
     }
     let (site, origin) = asked.site_and_origin()?;
     let config = &asked.world.config;
@@ -230,123 +226,13 @@ async fn solicited(
     arrived(ask, asked, site, flow, &identity, Tokens::default(), user)
 }
 
-/// A response that answers no request (SAML profiles section 4.1.5): anybody could have had it made for themselves and
-/// sent it with somebody else's browser, so what becomes of it is configured.
-async fn unsolicited(ask: &Ask, asked: &Asked, form: &Form) -> Result<Answer, Fault> {
-    let (site, origin) = asked.site_and_origin()?;
-    let nobody = || {
-        let issuer = form.claimed.issuer.as_deref().unwrap_or_default();
-        Fault::new(Code::AssertionInvalid, format!("no provider of this account has the issuer {issuer:?}"))
-    };
-    let issuer = form.claimed.issuer.as_deref().ok_or_else(nobody)?;
-    let (id, idp) = by_issuer(ask, &site, issuer).await.ok_or_else(nobody)?;
-    let target = page::own_endpoints_lead_home(
-        &site.account,
-        return_to::check(&form.relay_state, &origin).unwrap_or_else(|_| "/".into()),
-    );
-    match idp.config().idp_initiated {
-        IdpInitiated::Off => {
-            let detail = "an unsolicited response, and saml.idp_initiated is off";
-            let fault = Fault::new(Code::AssertionInvalid, detail);
-            Ok(refused(ask, asked, &site, id, &fault, &target))
-        }
-        // The assertion is dropped; the person's session at the IdP makes a login of our own silent.
-        IdpInitiated::Restart => {
-            let since = ask.now().saturating_sub(60_000);
-            let config = &asked.world.config;
-            if flow::restarts(config, &asked.head, &site.account.code, id, since) >= MAX_RESTARTS {
-                let detail =
-                    "the IdP answers requests of ours with unsolicited responses, without InResponseTo and \
-                              RelayState: let it answer requests, or set saml.idp_initiated to accept";
-                let fault = Fault::new(Code::AssertionInvalid, detail);
-                return Ok(refused(ask, asked, &site, id, &fault, &target));
-            }
-            start_over(ask, asked, id, target, Extras { restarted: true, ..Extras::default() }).await
-        }
-        IdpInitiated::Accept => match accept(ask, asked, &site, &origin, id, target.clone(), form).await {
-            Ok(answer) => Ok(answer),
-            Err(fault) => Ok(refused(ask, asked, &site, id, &fault, &target)),
-        },
-    }
-}
-
-/// `idp_initiated: accept`: fresh, once, and never in the place of somebody else's session.
-async fn accept(
-    ask: &Ask,
-    asked: &Asked,
-    site: &Site,
-    origin: &Origin,
-    id: &str,
-    target: String,
-    form: &Form,
-) -> Result<Answer, Fault> {
-    // A cross-site POST does not say who is signed in here: the bounce must have made it a same-site one.
-    if asked.head.is_cross_site(&site.account.origins) {
-        return Err(Fault::new(Code::RequestInvalid, "an unsolicited response from another site"));
-    }
-    let idp = idp(site, id)?;
-    let own = Own::at(origin, &site.account, idp);
-    // Nobody asked for a fresh sign-in; with force_authn it must be as fresh as the response itself.
-    let since = idp.config().force_authn.then(|| ask.now().saturating_sub(response::MAX_AGE));
-    let request = Request { in_response_to: None, authenticated_since: since };
-    let verified = verify(ask, idp, &own, &request, &form.message).await?;
-    let replay = id_of(&format!("{} {}", verified.issuer, verified.assertion_id));
-    match USED.insert(ask.host(), &replay, verified.valid_until, ask.now()) {
-        Inserted::New => {}
-        Inserted::Known => return Err(Fault::new(Code::AssertionInvalid, "the assertion was used already")),
-        Inserted::Full => {
-            let detail = "the record of used assertions is full: another one might be a replay";
-            return Err(Fault::new(Code::AssertionInvalid, detail));
-        }
-    }
-    let identity = identity(site, id, &verified);
-    let resolution = directory::resolve(ask, &site.account, &site.directory, &identity).await?;
-    if let Some(other) = signed_in(asked) {
-        let same = match &resolution {
-            Resolution::User(user) => {
-                Rc::ptr_eq(&other.account, &site.account) && user.username == other.session.user.username
-            }
-            Resolution::Invitation { .. } => false,
-        };
-        if !same {
-            let detail = format!(
-                "an unsolicited response does not replace the session of {:?}",
-                other.session.user.username
-            );
-            return Err(Fault::new(Code::IdentityConflict, detail));
-        }
-    }
-    note(ask, asked, site, id, &verified);
-    let flow = Flow {
-        provider: id.to_owned(),
-        state: String::new(),
-        nonce: String::new(),
-        verifier: String::new(),
-        return_to: target,
-        redirect_uri: String::new(),
-        started: ask.now(),
-        extras: Extras::default(),
-        replaces: None,
-    };
-    arrived(ask, asked, site, &flow, &identity, Tokens::default(), resolution)
-}
-
-/// Whoever is signed in with this browser, in any account: with `cookies.domain` their origins share one session.
-fn signed_in(asked: &Asked) -> Option<Rc<Opened>> {
-    let world = &asked.world;
-    match world.session(&world.sites, &asked.jar(), asked.now) {
-        Visitor::Known(opened) => Some(opened),
-        _ => None,
-    }
-}
-
 /// What a response must answer.
 struct Request<'a> {
     in_response_to: Option<&'a str>,
     authenticated_since: Option<u64>,
 }
 
-/// Verifies; for a key that we do not know, with newer metadata once more: the IdP may have rolled over.
+/// Verifies the response against what we know of the IdP and asked for.
 async fn verify(
     ask: &Ask,
     idp: &Idp,
@@ -369,17 +255,7 @@ async fn verify(
         };
         response::verify(&expected, message)
     };
-    let refused = match judge(&idp.facts(ask).await?) {
-        Ok(verified) => return Ok(verified),
-        Err(refused) => refused,
-    };
-    match refused.unknown_key {
-        true => match idp.newer(ask).await {
-            Ok(Some(newer)) => Ok(judge(&newer)?),
-            _ => Err(refused.into()),
-        },
-        false => Err(refused.into()),
-    }
+    idp.judged(ask, judge).await.map(|(verified, _)| verified)
 }
 
 /// The person, as attributes and NameID say. A name that does not last is no subject to link an account to.
@@ -431,39 +307,4 @@ pub async fn by_issuer<'a>(ask: &Ask, site: &'a Site, issuer: &str) -> Option<(&
 
 fn idp<'a>(site: &'a Site, id: &str) -> Result<&'a Rc<Idp>, Fault> {
     site.idps.get(id).ok_or_else(|| Fault::new(Code::StateUnknown, "the login's SAML provider is gone"))
-}
-
-/// What works but should not stay so, in the log; and when a sign-in worked last, for the administrators' check.
-fn note(ask: &Ask, asked: &Asked, site: &Site, provider: &str, verified: &Verified) {
-    let place = Place { provider: Some(provider), ..asked.place() };
-    for warning in &verified.warnings {
-        events::notice(ask.host(), place, Level::Warn, warning);
-    }
-    remember(ask, site, provider, None);
-}
-
-fn refused(ask: &Ask, asked: &Asked, site: &Site, provider: &str, fault: &Fault, return_to: &str) -> Answer {
-    let place = Place { provider: Some(provider), ..asked.place() };
-    events::login_outcome(ask.host(), place, fault.code.as_str());
-    remember(ask, site, provider, Some(fault));
-    asked.refuse_login(fault, return_to)
-}
-
-fn last_key(account: &Account, provider: &str) -> String {
-    // Neither holds a slash; both may hold dots.
-    format!("sso.saml.last.{}/{provider}", account.code)
-}
-
-/// How the last sign-in with this provider ended: one value for all workers.
-fn remember(ask: &Ask, site: &Site, provider: &str, fault: Option<&Fault>) {
-    let code = fault.map_or("ok", |fault| fault.code.as_str());
-    let detail: String = fault.map(|fault| fault.detail.chars().take(500).collect()).unwrap_or_default();
-    let line = json!([ask.now(), code, detail]).to_string();
-    ask.host().shared_set(&last_key(&site.account, provider), line.as_bytes(), None);
-}
-
-/// How the last sign-in with this provider ended: when, with which code, why. For administrators alone.
-pub fn last(ask: &Ask, account: &Account, provider: &str) -> Option<(u64, String, String)> {
-    let bytes = ask.host().shared_get(&last_key(account, provider)).0?;
-    serde_json::from_slice(&bytes).ok()
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::saml_tests::*;
+use super::tests::*;
 use crate::host::Host;
 use crate::saml::bindings::encode_post;
 use crate::saml::logout::Outgoing;
@@ -244,7 +244,7 @@ fn an_administrator_sees_the_last_sign_in_of_no_other_account() {
     let mut browser = Browser::new(&world, HOST);
     let login = begin(&mut browser);
     assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).status(), 302);
-    let last = |site: usize, id: &str| super::saml::last(&host.ask(), &world.sites[site].account, id);
+    let last = |site: usize, id: &str| super::last(&host.ask(), &world.sites[site].account, id);
     assert!(last(0, "partners.x").is_some());
     assert!(last(1, "x").is_none());
 }

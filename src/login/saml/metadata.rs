@@ -1,6 +1,6 @@
 //! Our SAML metadata (SAML metadata section 2.4.4): what an operator of the IdP imports instead of typing.
 
-use super::saml::Own;
+use super::Own;
 use crate::answer::Answer;
 use crate::fault::{Code, Fault};
 use crate::gate::Asked;
