@@ -90,8 +90,10 @@ pub(super) async fn create(
         return Ok(user);
     };
     let lock = Lock::key(&account.code, &mapped.value);
+    let lease = 4 * server.timeout + 1_000;
+    let patience = ask.now().saturating_add(lease);
     for _ in 0..LOOKS {
-        if let Some(held) = Lock::take(ask.host(), &lock, 4 * server.timeout + 1_000) {
+        if let Some(held) = Lock::take(ask.host(), &lock, lease) {
             // Between the lookup that found nobody and the lock, the login that held it may have created.
             let result = async {
                 if let Some(user) = resolve::existing(ask, account, cache, identity, mapped).await? {
@@ -136,6 +138,9 @@ pub(super) async fn create(
         if let Some(user) = resolve::existing(ask, account, cache, identity, mapped).await? {
             return Ok(user);
         }
+        if ask.now() >= patience {
+            break;
+        }
     }
     Err(unavailable(format!("another login is creating {username:?} and does not finish")))
 }
@@ -154,9 +159,9 @@ async fn free(ask: &Ask, account: &Account, cache: &Cache, username: &str) -> Re
     }
 }
 
-/// How often a login looks whether another one has created the user: for as long as a creation takes. It never
-/// creates beside the other, since not every directory refuses a second user of a name.
-const LOOKS: usize = 200;
+/// How often at the most a login looks whether another one has created the user, for as long as a creation may
+/// take. It never creates beside the other, since not every directory refuses a second user of a name.
+const LOOKS: usize = 5_000;
 /// How many users can be in the making at once; two of one bucket wait for each other.
 const BUCKETS: u64 = 256;
 

@@ -79,6 +79,17 @@ pub struct Flow {
     pub replaces: Option<String>,
 }
 
+/// How the provider sends the person back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returns {
+    /// By a navigation, which carries `Lax` cookies.
+    Navigation,
+    /// By a cross-site POST, which carries none of them: the cookie is `SameSite=None`.
+    Post,
+    /// By a cross-site POST, where also browsers have to sign in that know no `SameSite=None`.
+    PostWithTwin,
+}
+
 /// Its cookie's name: the beginning of the state tells logins apart.
 fn name(cookies: &Cookies, state: &str) -> String {
     let handle: String =
@@ -93,28 +104,29 @@ fn twin(own: &str) -> String {
 
 impl Flow {
     /// The `set-cookie` values that begin this login: its own, and the end of those that are too many.
-    /// `cross_site`: the answer comes as a cross-site POST, which carries no `Lax` cookie.
     pub fn begin(
         &self,
         host: &dyn Host,
         config: &Config,
         account: &str,
         head: &Head,
-        cross_site: bool,
+        returns: Returns,
     ) -> Result<Vec<String>, Fault> {
         let plain = serde_json::to_vec(self).map_err(|_| Fault::new(Code::NotReady, "a flow is no JSON"))?;
         let sealed = config.session.keys.seal(host, Purpose::Flow, account, &plain)?;
-        let same_site = match cross_site && config.cookies.secure {
-            true => SameSite::None,
-            false => SameSite::Lax,
+        let (same_site, twice) = match returns {
+            Returns::Post | Returns::PostWithTwin if config.cookies.secure => {
+                (SameSite::None, returns == Returns::PostWithTwin)
+            }
+            _ => (SameSite::Lax, false),
         };
         let attributes =
             cookie::Attributes { cookies: &config.cookies, same_site, max_age: Some(LIFETIME / 1000) };
         let own = name(&config.cookies, &self.state);
-        let copies = if same_site == SameSite::None { 2 } else { 1 };
+        let copies = if twice { 2 } else { 1 };
         let mut list = surplus(config, head, host.now(), copies, copies * (own.len() + sealed.len()));
         list.push(cookie::set(&own, &sealed, attributes));
-        if same_site == SameSite::None {
+        if twice {
             // For browsers that keep no such cookie: its twin comes with the bounce.
             let attributes = cookie::Attributes { same_site: SameSite::Lax, ..attributes };
             list.push(cookie::set(&twin(&own), &sealed, attributes));

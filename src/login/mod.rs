@@ -33,7 +33,7 @@ use crate::identity::Identity;
 use crate::session::{self, chunk_name, cookie, ended, Method, Origin, Session, Tokens};
 use crate::task::{Ask, Task};
 use crate::world::{Site, Visitor};
-use flow::{Extras, Flow};
+use flow::{Extras, Flow, Returns};
 
 /// Sends the person to a provider, to come back to `target`.
 pub fn begin(asked: Rc<Asked>, provider: &str, target: &str, extras: Extras) -> Ruling {
@@ -64,13 +64,12 @@ async fn start_login(
 }
 
 /// The person leaves for the provider: with the cookie of this login, without one that no longer counts.
-/// `cross_site`: the provider answers with a cross-site POST.
 fn departed(
     ask: &Ask,
     asked: &Asked,
     site: &Site,
     flow: Flow,
-    cross_site: bool,
+    returns: Returns,
     answer: Answer,
 ) -> Result<Answer, Fault> {
     let visitor = asked.visitor();
@@ -79,7 +78,7 @@ fn departed(
         _ => None,
     };
     let flow = Flow { replaces, ..flow };
-    let cookies = flow.begin(ask.host(), &asked.world.config, &site.account.code, &asked.head, cross_site)?;
+    let cookies = flow.begin(ask.host(), &asked.world.config, &site.account.code, &asked.head, returns)?;
     let mut answer = answer.with_code(Code::LoginRequired.as_str());
     if let Visitor::Stale = visitor {
         answer = asked.without_session(answer);

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::flow::{Extras, Flow};
+use super::flow::{Extras, Flow, Returns};
 use super::{arrived, authenticated_well_enough, departed, unusable};
 use crate::answer::Answer;
 use crate::config::{Account, Endpoint, MappingFrom, OAuth2, Oidc, Protocol, Provider, ResponseMode};
@@ -81,7 +81,8 @@ pub(super) async fn start_login(
         extras,
         replaces: None,
     };
-    departed(ask, asked, &site, flow, form_post, Answer::redirect(url.as_str()))
+    let returns = if form_post { Returns::Post } else { Returns::Navigation };
+    departed(ask, asked, &site, flow, returns, Answer::redirect(url.as_str()))
 }
 
 async fn finish_login(ask: &Ask, asked: &Asked, parameters: &[u8]) -> Result<Answer, Fault> {

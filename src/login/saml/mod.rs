@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use outcome::{note, refused};
 
-use super::flow::{self, Extras, Flow};
+use super::flow::{self, Extras, Flow, Returns};
 use super::{arrived, authenticated_well_enough, departed};
 use crate::answer::Answer;
 use crate::config::{Account, Endpoint, MappingFrom, Origin, Provider, SamlBinding};
@@ -115,7 +115,7 @@ pub(super) async fn start_login(
             pages::auto_submit(&asked.page_context(), &form)?
         }
     };
-    departed(ask, asked, &site, flow, true, answer)
+    departed(ask, asked, &site, flow, Returns::PostWithTwin, answer)
 }
 
 /// The person has to authenticate now: by configuration, for a rule with `max_age`, or as the link asks.
