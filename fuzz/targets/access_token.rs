@@ -83,7 +83,11 @@ fn claimed(header: &str, claims: &str) {
         );
     }
     let says = ["scope", "scp", "client_id", "cid", "appid", "typ", "token_use"];
-    assert!(kind.ends_with("at+jwt") || says.iter().any(|name| claims.get(name).is_some()), "{claims}");
+    let client_id = by_hand().client.client_id;
+    let for_us = claims["aud"] == client_id.as_str()
+        || claims["aud"].as_array().is_some_and(|list| list.iter().any(|aud| aud == client_id.as_str()));
+    let said = kind.ends_with("at+jwt") || says.iter().any(|name| claims.get(name).is_some());
+    assert!(said || !for_us, "{claims}");
     assert!(claims["iss"] == ISSUER || claims["iss"] == OTHER);
     assert_eq!(claims["iss"], accepted.issuer.as_str());
     assert_eq!(claims["sub"], accepted.subject.as_str());

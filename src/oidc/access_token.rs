@@ -66,14 +66,21 @@ pub async fn verify(
                 .map_err(refused)?
         }
     };
-    check(signed, issuer, audiences, ask.now() as f64 / 1000.0).map_err(refused)
+    let own = client.config().client.client_id.as_str();
+    check(signed, issuer, audiences, own, ask.now() as f64 / 1000.0).map_err(refused)
 }
 
 /// The checklist; the signature and `iss` are done.
-fn check(signed: Signed, issuer: String, ours: &[String], now: f64) -> Result<AccessToken, String> {
+fn check(
+    signed: Signed,
+    issuer: String,
+    ours: &[String],
+    client_id: &str,
+    now: f64,
+) -> Result<AccessToken, String> {
     let claims = &signed.claims;
-    is_access_token(&signed)?;
     let audiences = signed::audiences(claims)?;
+    is_access_token(&signed, audiences.contains(&client_id))?;
     if !audiences.iter().any(|aud| ours.iter().any(|own| own == aud)) {
         return Err(format!("aud holds none of bearer.audiences ({})", ours.join(", ")));
     }
@@ -99,8 +106,10 @@ fn check(signed: Signed, issuer: String, ours: &[String], now: f64) -> Result<Ac
 }
 
 /// Another kind of token, signed by the same key for the same client, must not pass for an access token (RFC
-/// 8725 section 3.11): above all not an ID token, which every relying party of the provider gets to see.
-fn is_access_token(signed: &Signed) -> Result<(), String> {
+/// 8725 section 3.11): above all not an ID token, which every relying party of the provider gets to see. An ID
+/// token is for its client (OpenID Connect Core section 2, `aud`): what is for an API alone, and has nothing
+/// that only ID tokens have, need not say what it is; what is `for_us`, the client, has to.
+fn is_access_token(signed: &Signed, for_us: bool) -> Result<(), String> {
     let claims = &signed.claims;
     let explicit = match signed.typ.as_deref() {
         // RFC 9068 section 2.1.
@@ -127,8 +136,8 @@ fn is_access_token(signed: &Signed) -> Result<(), String> {
     }
     // What providers put into access tokens and not into ID tokens.
     let granted = ["scope", "scp", "client_id", "cid", "appid"].iter().any(|name| claims.contains_key(*name));
-    match explicit || says || granted {
+    match !for_us || explicit || says || granted {
         true => Ok(()),
-        false => Err("neither typ nor a claim says that it is an access token and no ID token".into()),
+        false => Err("its aud is our client_id, and neither typ nor a claim says that it is an access token and no ID token".into()),
     }
 }

@@ -162,6 +162,12 @@ fn an_id_token_is_no_access_token_also_where_its_audience_is_one() {
     ] {
         assert_eq!(of(typ, more.clone()), Ok(()), "{typ:?} {more}");
     }
+    // For the API alone, not for the client: no ID token has such an audience.
+    for typ in [Some("JWT"), None] {
+        assert_eq!(of(typ, json!({"aud": "lakehouse-api"})), Ok(()), "{typ:?}");
+        assert_eq!(of(typ, json!({"aud": "lakehouse-api", "nonce": "n"})), Err(Code::TokenInvalid));
+        assert_eq!(of(typ, json!({"aud": ["lakehouse-api", "lakehouse"]})), Err(Code::TokenInvalid));
+    }
     for (typ, more) in [
         (Some("JWT"), json!({})),
         (None, json!({})),
