@@ -90,6 +90,11 @@ pub enum Returns {
     PostWithTwin,
 }
 
+/// True where a RelayState may be the handle of a login: 24 random bytes in base64url.
+pub fn is_handle(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+}
+
 /// Its cookie's name: the beginning of the state tells logins apart.
 fn name(cookies: &Cookies, state: &str) -> String {
     let handle: String =

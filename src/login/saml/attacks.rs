@@ -74,15 +74,15 @@ fn an_idp_that_cannot_answer_requests_does_not_send_people_in_circles() {
     let (host, _, mut browser) = filter(json!({ "idp_initiated": "restart" }));
     let mut codes = Vec::new();
     for _ in 0..5 {
-        let page = post(&mut browser, &Answer::unsolicited(Style::Both).write(), "");
-        codes.push(bounced(&mut browser, &page).code().to_owned());
+        let seen = post(&mut browser, &Answer::unsolicited(Style::Both).write(), "");
+        codes.push(seen.code().to_owned());
     }
     assert_eq!(codes.first().map(String::as_str), Some("login_required"));
     assert_eq!(codes.last().map(String::as_str), Some("assertion_invalid"), "{codes:?}");
     // Not for ever.
     host.advance(60_000);
-    let page = post(&mut browser, &Answer::unsolicited(Style::Both).write(), "");
-    assert_eq!(bounced(&mut browser, &page).code(), "login_required");
+    let seen = post(&mut browser, &Answer::unsolicited(Style::Both).write(), "");
+    assert_eq!(seen.code(), "login_required");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Signing in with SAML 2.0: the Web Browser SSO profile (SAML profiles section 4.1), begun here or at the IdP
-//! ([`unsolicited`]).
+//! (`unsolicited`).
 
 #[cfg(test)]
 mod attacks;
@@ -131,7 +131,8 @@ pub fn posted(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
         Err(fault) => return Ruling::Answer(asked.refuse_login(&fault, "/")),
     };
     let in_progress = flow::is_in_progress(&asked.world.config, &asked.head, &form.relay_state);
-    if !form.bounced && !in_progress && asked.head.is_person() {
+    let missing = !in_progress && form.needs_cookies(&asked);
+    if missing && !form.bounced && asked.head.is_person() {
         return Ruling::Answer(form.bounce(&asked).unwrap_or_else(|fault| asked.refuse(&fault)));
     }
     let ask = asked.world.ask();
@@ -161,6 +162,19 @@ impl Form {
         let claimed = response::claimed(&message)?;
         let relay_state = field("RelayState")?.unwrap_or_default();
         Ok(Self { message, claimed, relay_state, bounced: field(BOUNCED)?.is_some() })
+    }
+
+    /// False for an unsolicited response that signs nobody in by itself: the login that it begins, or its refusal,
+    /// is the same in every browser. (The logins that it has begun already have cookies that come along over HTTPS.)
+    fn needs_cookies(&self, asked: &Asked) -> bool {
+        let unasked = self.claimed.in_response_to.is_none() && !flow::is_handle(&self.relay_state);
+        let idps = asked.site.iter().flat_map(|site| site.idps.values());
+        let mut issued = idps.filter(|idp| idp.known_issuer() == self.claimed.issuer);
+        let accepted = |idp: &Rc<Idp>| idp.config().idp_initiated == crate::config::IdpInitiated::Accept;
+        !unasked
+            || !asked.world.config.cookies.secure
+            || issued.clone().next().is_none()
+            || issued.any(accepted)
     }
 
     fn bounce(&self, asked: &Asked) -> Result<Answer, Fault> {
