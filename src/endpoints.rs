@@ -10,7 +10,7 @@ use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Body, Ruling};
 use crate::request::Head;
 use crate::world::Visitor;
-use crate::{admin, login, logout, oidc};
+use crate::{admin, login, logout, oidc, saml};
 
 /// Answers a request to one of them.
 pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
@@ -23,11 +23,11 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
             login::finish(asked, query)
         }
         (Endpoint::OidcCallback, b"POST") => form(asked, oidc::callback::MAX_CALLBACK, login::form_post),
-        (Endpoint::SamlCallback, b"POST") => form(asked, login::saml::MAX_FORM, login::saml::posted),
+        (Endpoint::SamlCallback, b"POST") => form(asked, saml::bindings::MAX_FORM, login::saml::posted),
         (Endpoint::SamlMetadata, b"GET" | b"HEAD") => Ruling::Answer(login::saml::metadata::show(&asked)),
         (Endpoint::Session, b"GET" | b"HEAD") => Ruling::Answer(session(&asked)),
         (Endpoint::SamlLogout, b"GET") => logout::saml::redirected(asked),
-        (Endpoint::SamlLogout, b"POST") => form(asked, logout::saml::MAX_FORM, logout::saml::posted),
+        (Endpoint::SamlLogout, b"POST") => form(asked, saml::bindings::MAX_FORM, logout::saml::posted),
         (Endpoint::Logout, b"GET" | b"HEAD") => logout::asked_for(asked, None),
         (Endpoint::Logout, b"POST") => form(asked, 4096, |asked, body| logout::asked_for(asked, Some(body))),
         (Endpoint::LogoutComplete, b"GET" | b"HEAD") => Ruling::Answer(logout::complete(&asked)),

@@ -3,6 +3,7 @@
 //! The common case, a request with a valid session, is decided here synchronously. The order of the
 //! lines in [`rule`] is the order of the rules (SPEC section 4).
 
+use std::future::Future;
 use std::rc::Rc;
 
 use crate::answer::Answer;
@@ -13,11 +14,12 @@ use crate::fault::{Code, Fault};
 use crate::login::renew::Due;
 use crate::login::{self, flow, return_to};
 use crate::logout;
+use crate::oidc::signed::SKEW_MILLISECONDS;
 use crate::pages;
 use crate::request::{bare_authority, Head};
 use crate::session::{chunk_name, cookie, CookieEdit, Jar, Method, Opened};
 use crate::surface::{demand, Demand, Path};
-use crate::task::Task;
+use crate::task::{Ask, Task};
 use crate::world::{Site, Visitor, World};
 
 /// What becomes of a request.
@@ -32,6 +34,18 @@ pub enum Ruling {
     Wait(Box<dyn FnMut() -> Option<Ruling>>),
     /// The body decides: at most so many bytes of it are read.
     Body(usize, Box<dyn FnOnce(Body) -> Ruling>),
+}
+
+impl Ruling {
+    /// A flow decides about this request, which it shares.
+    pub fn flow<F>(asked: Rc<Asked>, flow: impl FnOnce(Ask, Rc<Asked>) -> F) -> Self
+    where
+        F: Future<Output = Result<Outcome, Fault>> + 'static,
+    {
+        let ask = asked.world.ask();
+        let future = flow(ask.clone(), asked.clone());
+        Ruling::Flow(Task::new(ask, future), asked)
+    }
 }
 
 /// How a flow ends.
@@ -474,9 +488,6 @@ pub fn sign_in_first(asked: Rc<Asked>, stale: bool) -> Ruling {
     Ruling::Answer(if stale { asked.refuse_stale(&fault) } else { asked.refuse(&fault) })
 }
 
-/// Clocks may differ by so many milliseconds.
-const SKEW: u64 = crate::oidc::signed::SKEW as u64 * 1000;
-
 /// A demand that a session does not meet.
 pub enum Unmet {
     /// A role is missing.
@@ -497,7 +508,8 @@ pub fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet>
         let authenticated =
             origin.auth_time.map_or(opened.session.opened, |seconds| seconds.saturating_mul(1000));
         // With the same allowance for clocks as the ID token's check: what passed there passes here.
-        let fresh = max_age.is_none_or(|age| now.saturating_sub(authenticated) <= age.saturating_add(SKEW));
+        let fresh = max_age
+            .is_none_or(|age| now.saturating_sub(authenticated) <= age.saturating_add(SKEW_MILLISECONDS));
         if !acr || !fresh {
             return Some(Unmet::Authentication(flow::Extras {
                 acr_values: acr_values.clone(),

@@ -23,7 +23,7 @@ use crate::login::renew::{self, Due};
 use crate::pages;
 use crate::request::Head;
 use crate::session::Opened;
-use crate::task::{Ask, Task};
+use crate::task::Ask;
 use crate::world::{Site, Visitor};
 
 /// Names that the overview shows, and rows of its table on one page; the JSON lists more at once.
@@ -40,12 +40,7 @@ pub fn show(asked: Rc<Asked>) -> Ruling {
             return ruling;
         }
     }
-    let ask = asked.world.ask();
-    let flow = {
-        let (ask, asked) = (ask.clone(), asked.clone());
-        async move { judged(&ask, &asked, opened).await }
-    };
-    Ruling::Flow(Task::new(ask, flow), asked)
+    Ruling::flow(asked, move |ask, asked| async move { judged(&ask, &asked, opened).await })
 }
 
 /// As on every protected path; coming back leads here.

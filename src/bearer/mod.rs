@@ -25,7 +25,7 @@ use crate::pages;
 use crate::request::Head;
 use crate::secret::Secret;
 use crate::session::{Method, Opened, Origin, Session, Tokens};
-use crate::task::{Ask, Task};
+use crate::task::Ask;
 use crate::world::{Site, World};
 
 /// While one request asks about a token again, others go on with what is known for so long.
@@ -140,22 +140,17 @@ pub fn verify(asked: Rc<Asked>, token: Secret, known: Option<Rc<Opened>>, pass: 
             opened.recheck.set(asked.now.saturating_add(ONE_ASKS).min(until));
         }
     }
-    let ask = asked.world.ask();
-    let flow = {
-        let (ask, asked) = (ask.clone(), asked.clone());
-        async move {
-            match identify(&ask, &asked, &token, known.as_ref()).await {
-                Ok(opened) => recheck::go_on(&ask, &asked, opened, Vec::new(), pass).await,
-                Err(fault) => {
-                    if let Some(opened) = known {
-                        opened.over.set(true);
-                    }
-                    Ok(Outcome::Answer(refuse(&asked, &fault)))
+    Ruling::flow(asked, move |ask, asked| async move {
+        match identify(&ask, &asked, &token, known.as_ref()).await {
+            Ok(opened) => recheck::go_on(&ask, &asked, opened, Vec::new(), pass).await,
+            Err(fault) => {
+                if let Some(opened) = known {
+                    opened.over.set(true);
                 }
+                Ok(Outcome::Answer(refuse(&asked, &fault)))
             }
         }
-    };
-    Ruling::Flow(Task::new(ask, flow), asked)
+    })
 }
 
 /// The refusal of a request with a token: for a program, whatever it says it accepts.
@@ -281,9 +276,7 @@ async fn identity(
                 if needed || unmapped {
                     mapped.clone_from(&userinfo);
                 }
-                for (name, value) in userinfo {
-                    known.entry(name).or_insert(value);
-                }
+                userinfo::add(&mut known, userinfo);
             }
             Err(fault) if fault.code == Code::IdTokenInvalid => {
                 return Err(Fault { code: Code::TokenInvalid, ..fault });

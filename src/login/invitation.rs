@@ -21,7 +21,7 @@ use crate::host::{random_token, Level};
 use crate::identity::Identity;
 use crate::pages;
 use crate::session::{cookie, Method, Purpose, Session, Tokens, CHUNK};
-use crate::task::{Ask, Task};
+use crate::task::Ask;
 use crate::world::Site;
 
 /// The end of the cookie's name.
@@ -122,14 +122,9 @@ pub fn show(asked: &Asked) -> Answer {
 pub fn decide(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
     match read(&asked, &body) {
         Ok(None) => Ruling::Answer(declined(&asked)),
-        Ok(Some((site, waiting))) => {
-            let ask = asked.world.ask();
-            let flow = {
-                let (ask, asked) = (ask.clone(), asked.clone());
-                async move { Ok(Outcome::Answer(accept(&ask, &asked, &site, waiting).await)) }
-            };
-            Ruling::Flow(Task::new(ask, flow), asked)
-        }
+        Ok(Some((site, waiting))) => Ruling::flow(asked, move |ask, asked| async move {
+            Ok(Outcome::Answer(accept(&ask, &asked, &site, waiting).await))
+        }),
         Err(fault) => Ruling::Answer(asked.refuse(&fault)),
     }
 }

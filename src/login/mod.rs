@@ -25,25 +25,25 @@ use std::rc::Rc;
 use crate::answer::Answer;
 use crate::config::{MappingFrom, Protocol};
 use crate::directory::Resolution;
-use crate::events::{self, Place};
+use crate::events;
 use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Outcome, Ruling};
 use crate::host::Level;
 use crate::identity::Identity;
 use crate::session::{self, chunk_name, cookie, ended, Method, Origin, Session, Tokens};
-use crate::task::{Ask, Task};
+use crate::task::Ask;
 use crate::world::{Site, Visitor};
 use flow::{Extras, Flow, Returns};
 
+/// Marks a form that went over a page of our own.
+const BOUNCED: &str = "sso_bounced";
+
 /// Sends the person to a provider, to come back to `target`.
 pub fn begin(asked: Rc<Asked>, provider: &str, target: &str, extras: Extras) -> Ruling {
-    let ask = asked.world.ask();
     let (provider, target) = (provider.to_owned(), target.to_owned());
-    let flow = {
-        let (ask, asked) = (ask.clone(), asked.clone());
-        async move { start_login(&ask, &asked, &provider, target, extras).await.map(Outcome::Answer) }
-    };
-    Ruling::Flow(Task::new(ask, flow), asked)
+    Ruling::flow(asked, move |ask, asked| async move {
+        start_login(&ask, &asked, &provider, target, extras).await.map(Outcome::Answer)
+    })
 }
 
 /// The same inside a flow: each protocol begins in its own way.
@@ -181,11 +181,7 @@ pub fn open_session(asked: &Asked, site: &Site, session: Session) -> Result<Vec<
         old.mark.end(host, old.session.ends(&world.config.session));
     }
     let session = &new.session;
-    let place = Place {
-        provider: Some(session.origin.provider.as_str()).filter(|p| !p.is_empty()),
-        user: Some(&session.user.username),
-        ..asked.place()
-    };
+    let place = session.place(asked.place());
     events::left_out(host, place, &sealed.left_out);
     events::login(host, place, session.method.as_str());
     let mut cookies = session::set_cookies(&world.config.cookies, &sealed.text);

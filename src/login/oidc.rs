@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::flow::{Extras, Flow, Returns};
-use super::{arrived, authenticated_well_enough, departed, unusable};
+use super::{arrived, authenticated_well_enough, departed, unusable, BOUNCED};
 use crate::answer::Answer;
 use crate::config::{Account, Endpoint, MappingFrom, OAuth2, Oidc, Protocol, Provider, ResponseMode};
 use crate::directory;
@@ -16,17 +16,14 @@ use crate::oidc::authorization::{Authorization, Pkce};
 use crate::oidc::{id_token, token, userinfo, Callback};
 use crate::secret::Secret;
 use crate::session::Tokens;
-use crate::task::{Ask, Task};
+use crate::task::Ask;
 use crate::world::Site;
 
 /// What came back from a provider: the query, or the form of a `form_post`.
 pub fn finish(asked: Rc<Asked>, parameters: Vec<u8>) -> Ruling {
-    let ask = asked.world.ask();
-    let flow = {
-        let (ask, asked) = (ask.clone(), asked.clone());
-        async move { finish_login(&ask, &asked, &parameters).await.map(Outcome::Answer) }
-    };
-    Ruling::Flow(Task::new(ask, flow), asked)
+    Ruling::flow(asked, move |ask, asked| async move {
+        finish_login(&ask, &asked, &parameters).await.map(Outcome::Answer)
+    })
 }
 
 /// Sends the person to the provider with an authorization request.
@@ -147,10 +144,7 @@ async fn openid(
         if site.account.mapping.from == MappingFrom::Userinfo {
             mapped = userinfo.clone();
         }
-        // What is signed wins over what is not.
-        for (name, value) in userinfo {
-            known.entry(name).or_insert(value);
-        }
+        userinfo::add(&mut known, userinfo);
     }
     let source = match site.account.mapping.from {
         MappingFrom::Userinfo => MappingFrom::Userinfo,
@@ -222,7 +216,6 @@ pub(super) fn kept(ask: &Ask, account: &Account, tokens: token::Tokens) -> Token
 /// A `form_post` is a cross-site POST, which carries no `Lax` cookie. Where `SameSite=None` is not to be had (plain
 /// HTTP) or the browser drops it, one bounce over a page of our own makes it a same-site POST.
 pub fn form_post(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
-    const BOUNCED: &str = "sso_bounced";
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().take(50).collect();
     let state = pairs.iter().find(|(name, _)| name == "state").map(|(_, value)| value.as_str());
     let bounced = pairs.iter().any(|(name, _)| name == BOUNCED);

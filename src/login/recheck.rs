@@ -10,7 +10,7 @@ use crate::fault::{Code, Fault};
 use crate::gate::{self, Asked, Outcome, Pass, Ruling, Unmet};
 use crate::session::{self, Opened, Session};
 use crate::surface::{demand, Demand, Path};
-use crate::task::{Ask, Task};
+use crate::task::Ask;
 use crate::world::{Site, World};
 
 /// While one request asks, others go on with what is known for this long (milliseconds): one look-up for
@@ -29,12 +29,7 @@ pub fn start(asked: Rc<Asked>, opened: Rc<Opened>, pass: Pass) -> Ruling {
     if asked.now < until {
         opened.recheck.set(asked.now.saturating_add(ONE_ASKS).min(until));
     }
-    let ask = asked.world.ask();
-    let flow = {
-        let (ask, asked) = (ask.clone(), asked.clone());
-        async move { recheck(&ask, &asked, &opened, pass).await }
-    };
-    Ruling::Flow(Task::new(ask, flow), asked)
+    Ruling::flow(asked, move |ask, asked| async move { recheck(&ask, &asked, &opened, pass).await })
 }
 
 /// What becomes of a request of this session: `Pass` with the session as it is now, or an answer.

@@ -8,7 +8,7 @@
 
 use std::rc::Rc;
 
-use super::renewal::{place, renew};
+use super::renewal::renew;
 use crate::background::Chore;
 use crate::events;
 use crate::fault::{Code, Fault};
@@ -155,7 +155,7 @@ fn over(asked: &Rc<Asked>, opened: &Opened, why: &str) -> Due {
     opened.over.set(true);
     events::notice(
         &*asked.world.host,
-        place(&opened.session, asked.place()),
+        opened.session.place(asked.place()),
         Level::Info,
         &format!("a session is over: {why}"),
     );

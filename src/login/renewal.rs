@@ -34,7 +34,7 @@ pub(super) async fn renew(ask: &Ask, world: &World, site: &Site, opened: &Rc<Ope
     let host = ask.host();
     let settings = &world.config.session;
     let old = &opened.session;
-    let place = place(old, Place { account: Some(&site.account.code), ..Place::default() });
+    let place = old.place(Place { account: Some(&site.account.code), ..Place::default() });
     let ends = old.ends(settings);
     let settle = |id: Id, state: State, keep: u64| {
         let now = host.now();
@@ -229,11 +229,8 @@ async fn openid(
     if wants_userinfo(&site.account, &known, metadata.userinfo_endpoint.is_some())
         && tokens.access_token.is_some()
     {
-        for (name, value) in
-            userinfo::fetch(ask, client, claims.subject(), tokens.access_token.as_ref()).await?
-        {
-            known.entry(name).or_insert(value);
-        }
+        let userinfo = userinfo::fetch(ask, client, claims.subject(), tokens.access_token.as_ref()).await?;
+        userinfo::add(&mut known, userinfo);
     }
     Ok(Some(known))
 }
@@ -251,10 +248,4 @@ async fn plain(
         true => Ok(Some(person.all)),
         false => Err(Fault::new(Code::IdTokenInvalid, "UserInfo: after a refresh it is another person")),
     }
-}
-
-/// Whose session it is, for the log.
-pub(super) fn place<'a>(session: &'a Session, place: Place<'a>) -> Place<'a> {
-    let provider = Some(session.origin.provider.as_str()).filter(|provider| !provider.is_empty());
-    Place { provider, user: Some(&session.user.username), ..place }
 }

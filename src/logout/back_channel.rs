@@ -13,7 +13,7 @@ use crate::jose::Jws;
 use crate::oidc::{logout_token, signed, Client};
 use crate::session::ended::{self, Party};
 use crate::shared::{id_of, Inserted, SharedSet, WhenFull};
-use crate::task::{Ask, Task};
+use crate::task::Ask;
 use crate::world::Site;
 
 /// The largest form.
@@ -23,23 +23,14 @@ pub const MAX_FORM: usize = 64 << 10;
 const USED: SharedSet =
     SharedSet { name: "sso.logout-tokens", buckets: 1024, capacity: 64, when_full: WhenFull::Evict };
 
-/// Sessions opened so long (milliseconds) after `iat` are none that the token is about, however late it
-/// comes or is sent again; before that, it may be the clocks.
-const SKEW: u64 = 60_000;
-
 /// A logout token was posted.
 pub fn received(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
-    let ask = asked.world.ask();
-    let flow = {
-        let (ask, asked) = (ask.clone(), asked.clone());
-        async move {
-            Ok(Outcome::Answer(match end(&ask, &asked, &body).await {
-                Ok(()) => Answer::new(200, "back_channel_logout"),
-                Err(fault) => refused(&asked, fault),
-            }))
-        }
-    };
-    Ruling::Flow(Task::new(ask, flow), asked)
+    Ruling::flow(asked, move |ask, asked| async move {
+        Ok(Outcome::Answer(match end(&ask, &asked, &body).await {
+            Ok(()) => Answer::new(200, "back_channel_logout"),
+            Err(fault) => refused(&asked, fault),
+        }))
+    })
 }
 
 async fn end(ask: &Ask, asked: &Asked, body: &[u8]) -> Result<(), Fault> {
@@ -62,7 +53,9 @@ async fn end(ask: &Ask, asked: &Asked, body: &[u8]) -> Result<(), Fault> {
     if USED.contains(host, &used, host.now()) {
         return Err(invalid("its jti was used already"));
     }
-    let opened_until = host.now().min(token.issued.saturating_add(SKEW));
+    // Sessions opened that long after `iat` are none that the token is about, however late it comes or is sent
+    // again; before that, it may be the clocks.
+    let opened_until = host.now().min(token.issued.saturating_add(signed::SKEW_MILLISECONDS));
     for (provider, _) in &addressees {
         let party = Party { account: &site.account.code, provider: &provider.id, issuer: &token.issuer };
         let noted = match (&token.sid, &token.subject) {

@@ -17,7 +17,7 @@ use crate::gate::{Asked, Outcome, Ruling};
 use crate::oidc::Metadata;
 use crate::pages;
 use crate::session::ended::{self, Party};
-use crate::task::{Ask, Task};
+use crate::task::Ask;
 use crate::world::Visitor;
 
 /// The largest form.
@@ -36,12 +36,9 @@ pub fn asked_for(asked: Rc<Asked>, body: Option<Vec<u8>>) -> Ruling {
             return Ruling::Answer(asked.refuse(&Fault::new(Code::RequestInvalid, why)));
         }
     };
-    let ask = asked.world.ask();
-    let flow = {
-        let (ask, asked) = (ask.clone(), asked.clone());
-        async move { end(&ask, &asked, iss.as_deref(), sid.as_deref()).await.map(Outcome::Answer) }
-    };
-    Ruling::Flow(Task::new(ask, flow), asked)
+    Ruling::flow(asked, move |ask, asked| async move {
+        end(&ask, &asked, iss.as_deref(), sid.as_deref()).await.map(Outcome::Answer)
+    })
 }
 
 /// True where a browser says that this is for a frame: no link can do that.

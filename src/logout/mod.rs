@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use crate::answer::Answer;
 use crate::config::{Endpoint, Protocol};
-use crate::events::{self, Place};
+use crate::events;
 use crate::fault::Fault;
 use crate::gate::{Asked, Outcome, Ruling};
 use crate::host::random_token;
@@ -22,7 +22,7 @@ use crate::oidc;
 use crate::pages;
 use crate::request::Head;
 use crate::session::{Opened, Purpose};
-use crate::task::{Ask, Task};
+use crate::task::Ask;
 use crate::world::{Visitor, World};
 
 /// Sign out, here and at the IdP. Another site must not do that to people: a request that comes from
@@ -38,12 +38,10 @@ pub fn asked_for(asked: Rc<Asked>, body: Option<Vec<u8>>) -> Ruling {
     if !confirmed && asked.head.is_cross_site(&origins) {
         return Ruling::Answer(confirm(&asked, &opened).unwrap_or_else(|fault| asked.refuse(&fault)));
     }
-    let ask = asked.world.ask();
-    let flow = {
-        let (ask, asked) = (ask.clone(), asked.clone());
-        async move { log_out(&ask, &asked, &opened).await.map(Outcome::Answer) }
-    };
-    Ruling::Flow(Task::new(ask, flow), asked)
+    Ruling::flow(
+        asked,
+        move |ask, asked| async move { log_out(&ask, &asked, &opened).await.map(Outcome::Answer) },
+    )
 }
 
 async fn log_out(ask: &Ask, asked: &Asked, opened: &Opened) -> Result<Answer, Fault> {
@@ -51,17 +49,12 @@ async fn log_out(ask: &Ask, asked: &Asked, opened: &Opened) -> Result<Answer, Fa
     let session = &opened.session;
     let until = session.ends(&asked.world.config.session);
     opened.mark.end(ask.host(), until);
-    let provider = Some(session.origin.provider.as_str()).filter(|provider| !provider.is_empty());
-    events::session_ended(
-        ask.host(),
-        Place { provider, user: Some(&session.user.username), ..asked.place() },
-        "logout",
-    );
+    events::session_ended(ask.host(), session.place(asked.place()), "logout");
     let complete = format!("{origin}{}", site.account.paths.registered(Endpoint::LogoutComplete));
-    let state = random_token::<16>(ask.host())?;
     if let Some(answer) = saml::request(ask, asked, &site, &origin, session).await? {
         return Ok(asked.without_session(answer));
     }
+    let state = random_token::<16>(ask.host())?;
     let at_idp = match site.provider(&session.origin.provider).map(|provider| &provider.protocol) {
         Some(Protocol::Oidc(oidc)) => {
             // An IdP that is down does not keep anybody from signing out here.

@@ -19,11 +19,8 @@ use crate::saml::refused::Refused;
 use crate::saml::signature::Trust;
 use crate::saml::Idp;
 use crate::session::{cookie, ended, Purpose, Session};
-use crate::task::{Ask, Task};
+use crate::task::Ask;
 use crate::world::{Site, Visitor};
-
-/// The largest form: a message of 256 KB in base64, percent-encoded.
-pub const MAX_FORM: usize = 512 * 1024;
 
 /// The longest RelayState that is sent back: it should have 80 bytes (SAML bindings section 3.4.3).
 const MAX_RELAY_STATE: usize = 1024;
@@ -135,12 +132,10 @@ impl Message {
 }
 
 fn receive(asked: Rc<Asked>, message: Message) -> Ruling {
-    let ask = asked.world.ask();
-    let flow = {
-        let (ask, asked) = (ask.clone(), asked.clone());
-        async move { answer(&ask, &asked, &message).await.map(Outcome::Answer) }
-    };
-    Ruling::Flow(Task::new(ask, flow), asked)
+    Ruling::flow(
+        asked,
+        move |ask, asked| async move { answer(&ask, &asked, &message).await.map(Outcome::Answer) },
+    )
 }
 
 async fn answer(ask: &Ask, asked: &Asked, message: &Message) -> Result<Answer, Fault> {

@@ -11,6 +11,8 @@ use crate::task::Ask;
 
 /// Clocks may differ by so many seconds.
 pub const SKEW: f64 = 60.0;
+/// The same in milliseconds.
+pub const SKEW_MILLISECONDS: u64 = SKEW as u64 * 1000;
 
 /// A token whose signature is the provider's.
 #[derive(Clone, Debug)]

@@ -18,6 +18,13 @@ use crate::task::{Ask, Reply, Request};
 /// A larger answer is not read.
 const MAX_ANSWER: usize = 256 << 10;
 
+/// Adds it to what a token says: what is signed wins over what is not.
+pub fn add(known: &mut Map<String, Value>, userinfo: Map<String, Value>) {
+    for (name, value) in userinfo {
+        known.entry(name).or_insert(value);
+    }
+}
+
 /// UserInfo of the person a token is about. `sub` must be there and equal, else another person's
 /// answer could be taken for theirs (section 5.3.2, token substitution).
 pub async fn fetch(

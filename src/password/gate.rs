@@ -14,7 +14,7 @@ use crate::login;
 use crate::request::{Head, Headers};
 use crate::session::{Method, Origin, Session, Tokens};
 use crate::surface::Path;
-use crate::task::{Ask, Task};
+use crate::task::Ask;
 
 /// What a request has to do with a password login.
 pub enum Match {
@@ -78,12 +78,9 @@ fn read_body(asked: Rc<Asked>, login: Rc<PasswordLogin>, pass: Pass) -> Ruling {
                     )
                 }
             };
-            let ask = asked.world.ask();
-            let flow = {
-                let (ask, asked) = (ask.clone(), asked.clone());
-                async move { Ok(password_login(&ask, &asked, &login, &bytes, pass).await) }
-            };
-            Ruling::Flow(Task::new(ask, flow), asked)
+            Ruling::flow(asked, move |ask, asked| async move {
+                Ok(password_login(&ask, &asked, &login, &bytes, pass).await)
+            })
         }),
     )
 }

@@ -14,6 +14,9 @@ use super::signature::{Problem, Trust};
 use super::xml::MAX_MESSAGE;
 use crate::fault::Fault;
 
+/// The largest form: a message of 256 KB in base64, percent-encoded.
+pub const MAX_FORM: usize = 512 * 1024;
+
 /// Which of the two a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]

@@ -23,6 +23,7 @@ const EARLY: u64 = 30_000;
 
 use crate::config::{Account, Config, Cookies, Directory, SessionSettings};
 use crate::directory::User;
+use crate::events::Place;
 use crate::fault::Fault;
 use crate::host::{random_token, Host};
 use crate::saml::name_id::NameId;
@@ -177,6 +178,12 @@ impl Session {
     pub fn is_before_cut(&self, account: &Account) -> bool {
         let user = account.not_before_users.get(&self.user.username).copied().unwrap_or(0);
         self.opened < account.not_before.max(user)
+    }
+
+    /// Whose session it is, for the log.
+    pub fn place<'a>(&'a self, place: Place<'a>) -> Place<'a> {
+        let provider = Some(self.origin.provider.as_str()).filter(|provider| !provider.is_empty());
+        Place { provider, user: Some(&self.user.username), ..place }
     }
 
     /// When the IdP last agreed.

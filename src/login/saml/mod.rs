@@ -18,7 +18,7 @@ use serde_json::Value;
 use outcome::{note, refused};
 
 use super::flow::{self, Extras, Flow, Returns};
-use super::{arrived, authenticated_well_enough, departed};
+use super::{arrived, authenticated_well_enough, departed, BOUNCED};
 use crate::answer::Answer;
 use crate::config::{Account, Endpoint, MappingFrom, Origin, Provider, SamlBinding};
 use crate::directory;
@@ -34,14 +34,8 @@ use crate::saml::verified::Verified;
 use crate::saml::{bindings, Idp};
 use crate::session::Tokens;
 use crate::shared::{id_of, Inserted, SharedSet, WhenFull};
-use crate::task::{Ask, Task};
+use crate::task::Ask;
 use crate::world::Site;
-
-/// The largest form: a message of 256 KB in base64, percent-encoded.
-pub const MAX_FORM: usize = 512 * 1024;
-
-/// Marks a form that went over a page of our own.
-const BOUNCED: &str = "sso_bounced";
 
 /// Requests of ours that were answered by a verified response, for as long as their logins may last. The states of
 /// [`Flow::take`] can be pushed out of their record by anybody who begins logins and answers them with garbage; here
@@ -135,12 +129,9 @@ pub fn posted(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
     if missing && !form.bounced && asked.head.is_person() {
         return Ruling::Answer(form.bounce(&asked).unwrap_or_else(|fault| asked.refuse(&fault)));
     }
-    let ask = asked.world.ask();
-    let flow = {
-        let (ask, asked) = (ask.clone(), asked.clone());
-        async move { finish_login(&ask, &asked, form, in_progress).await.map(Outcome::Answer) }
-    };
-    Ruling::Flow(Task::new(ask, flow), asked)
+    Ruling::flow(asked, move |ask, asked| async move {
+        finish_login(&ask, &asked, form, in_progress).await.map(Outcome::Answer)
+    })
 }
 
 /// The fields of the HTTP-POST binding (SAML bindings section 3.5.4).
