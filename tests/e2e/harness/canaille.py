@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 
-from . import jose
+from . import jose, process
 from .net import PROJECT, WORK, eventually, free_port
 from .provider import private_jwk
 
@@ -92,11 +92,4 @@ ENABLE_SERVER = true
         return {one["userName"]: one for one in self.ask("GET", "/Users")[1]["Resources"]}
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self._output.close()
+        process.end(self.process, self._output)

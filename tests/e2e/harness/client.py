@@ -233,8 +233,7 @@ def auto_form(reply: Reply):
     """Action and fields of a provider's form_post page; None for pages that are not for posting on."""
     if "html" not in (reply.get("content-type") or "") or b'method="post"' not in reply.body or reply.code:
         return None
-    form = _Form()
-    form.feed(reply.text)
+    form = form_of(reply)
     names = {name for name, _ in form.fields}
     if not names & {"code", "error", "SAMLResponse"}:
         return None

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 
+from . import process
 from .net import PROJECT, WORK, eventually, free_port
 
 WASM = pathlib.Path(os.environ.get("ENVOY_SSO_WASM") or PROJECT / "target/wasm32-wasip1/release/envoy_sso.wasm")
@@ -126,15 +127,8 @@ class Envoy:
 
     def stop(self) -> None:
         """Ends this Envoy and no other process."""
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
         if self.process:
-            self._output.close()
+            process.end(self.process, self._output)
 
     @property
     def alive(self) -> bool:

@@ -5,7 +5,8 @@ import subprocess
 import time
 import urllib.request
 
-from .client import Client, Reply, _Form
+from . import process
+from .client import Client, Reply, form_of
 from .net import PROJECT, WORK, eventually, free_port
 
 PYTHON = PROJECT / ".venv-nanoidp/bin/python"
@@ -41,8 +42,7 @@ class NanoIdp:
     def sign_in(self, client: Client, start: Reply, name: str, password: str) -> list[Reply]:
         """Through its form with a name and a password, as far as the browser comes."""
         hops = client.follow(start)
-        page = _Form()
-        page.feed(hops[-1].text)
+        page = form_of(hops[-1])
         fields = dict(page.fields)
         if "username" not in fields:
             return hops  # it knows the browser
@@ -50,11 +50,4 @@ class NanoIdp:
         return hops + client.follow(posted)
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self._output.close()
+        process.end(self.process, self._output)

@@ -8,7 +8,7 @@ import urllib.parse
 import urllib.request
 
 from . import client as client_module
-from . import jose
+from . import jose, process
 from .net import PROJECT, WORK, eventually, free_port
 
 HERE = PROJECT / "tests" / "e2e"
@@ -73,11 +73,4 @@ class OidcProvider:
         return hops
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self._output.close()
+        process.end(self.process, self._output)

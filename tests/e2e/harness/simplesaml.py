@@ -8,7 +8,8 @@ import subprocess
 import time
 import urllib.request
 
-from .client import Client, Reply, _Form
+from . import process
+from .client import Client, Reply, form_of
 from .net import WORK, eventually, free_port
 from .saml import Key, form
 
@@ -111,8 +112,7 @@ class SimpleSaml:
     def sign_in(self, client: Client, start: Reply, name: str = "ada", password: str = "lovelace") -> list[Reply]:
         """Through its form with a name and a password, as far as the browser comes."""
         hops = client.follow(start)
-        page = _Form()
-        page.feed(hops[-1].text)
+        page = form_of(hops[-1])
         fields = dict(page.fields)
         if "username" not in fields:
             return hops  # it knows the browser
@@ -121,12 +121,5 @@ class SimpleSaml:
         return hops + client.follow(posted)
 
     def stop(self) -> None:
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
         if self.process:
-            self._output.close()
+            process.end(self.process, self._output)
