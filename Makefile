@@ -39,13 +39,13 @@ e2e: wasm $(VENV) $(CANAILLE) $(NANOIDP) $(NODE_MODULES) need-chromium need-saml
 	cd tests/e2e && ../../$(PYTHON) -m pytest $(E2E)
 
 .PHONY: check
-check: need-cargo need-python3 wasm ## formatting, clippy on both targets, docs, rooms, imports, size, licences
+check: need-cargo need-python3 wasm ## formatting, clippy on both targets, docs, rooms, imports and exports, size, licences
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --lib --target wasm32-wasip1 -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 	python3 tests/check/rooms.py
-	python3 tests/check/wasm_imports.py $(WASM) tests/wasm_imports.txt $(WASM_LIMIT)
+	python3 tests/check/wasm.py $(WASM) tests/wasm_imports.txt tests/wasm_exports.txt $(WASM_LIMIT)
 	python3 tests/check/licences.py
 
 .PHONY: run

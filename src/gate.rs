@@ -16,9 +16,9 @@ use crate::login::{self, flow, return_to};
 use crate::logout;
 use crate::oidc::signed::SKEW_MILLISECONDS;
 use crate::pages;
-use crate::request::{bare_authority, Head};
-use crate::session::{chunk_name, cookie, CookieEdit, Jar, Method, Opened};
-use crate::surface::{demand, Demand, Path};
+use crate::request::{bare_authority, CookieEdit, Head, Jar, Path};
+use crate::session::{chunk_name, cookie, Method, Opened};
+use crate::surface::{demand, Demand};
 use crate::task::{Ask, Task};
 use crate::world::{Site, Visitor, World};
 
@@ -85,6 +85,7 @@ pub struct Pass {
 
 impl Pass {
     /// The request goes on as this session's.
+    #[inline]
     pub fn carry(&mut self, opened: Rc<Opened>, now: u64) {
         if now >= opened.token_expires {
             self.withheld.clone_from(&opened.account.forward.access_token);
@@ -141,7 +142,7 @@ impl Asked {
 
     /// The cookies.
     pub fn jar(&self) -> Jar<'_> {
-        self.head.jar(&self.world.config.cookies)
+        self.head.jar(&self.world.config.cookies.name)
     }
 
     /// Who the cookies say is there.
@@ -256,11 +257,12 @@ fn is_failed_login(code: Code) -> bool {
 }
 
 /// Rules on a request.
+#[inline]
 pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     let now = world.host.now();
     let sites = world.sites_at(head.authority());
     let path = Path::read(head.path());
-    let jar = head.jar(&world.config.cookies);
+    let jar = head.jar(&world.config.cookies.name);
     let choice = choose(world, sites, &head, &path, &jar, now);
     let (site, visitor, behind) = match choice {
         Choice::Site(site, visitor, behind) => (site, visitor, behind),
@@ -268,7 +270,7 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
         Choice::Ask => return ask_for_account(world, &head, now),
     };
     let account = &site.account;
-    let mut pass = Pass { remove: owned(head.forged(&account.forward)), ..Pass::default() };
+    let mut pass = Pass { remove: account.forward.reserved.among(head.headers()), ..Pass::default() };
     if !account.enabled {
         return Ruling::Pass(pass);
     }
@@ -356,6 +358,7 @@ enum Choice {
 
 /// The account: the one whose origin was asked for; where several share it the one that `u` names at
 /// the filter's own endpoints, else the session's.
+#[inline]
 fn choose(
     world: &World,
     sites: &[Rc<Site>],
@@ -406,6 +409,7 @@ fn choose(
 }
 
 /// What `u` says at one of the filter's own endpoints: nothing, an account, or one that is not here.
+#[inline]
 fn named(sites: &[Rc<Site>], head: &Head, path: &Path<'_>) -> Option<Option<Rc<Site>>> {
     let path = path.plain()?;
     let endpoint = |site: &&Rc<Site>| site.account.paths.endpoint(path).is_some();
@@ -497,6 +501,7 @@ pub enum Unmet {
 }
 
 /// The first demand that the session does not meet.
+#[inline]
 pub fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet> {
     if let Some(fault) = missing_role(demands, opened) {
         return Some(Unmet::Role(fault));
@@ -522,6 +527,7 @@ pub fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet>
 }
 
 /// The first demand for a role that the session does not meet.
+#[inline]
 fn missing_role(demands: &[&Admission], opened: &Opened) -> Option<Fault> {
     let missing = |demand: &&Admission| match demand {
         Admission::Users { roles, .. } if !roles.is_empty() => {
@@ -553,10 +559,6 @@ pub fn weak() -> Fault {
     Fault::new(Code::LoginRequired, "the session was authenticated too long ago or too weakly for this path")
 }
 
-fn owned(names: Vec<&str>) -> Vec<String> {
-    names.into_iter().map(str::to_owned).collect()
-}
-
 fn canonical_target(head: &Head, path: &Path<'_>) -> Vec<u8> {
     let mut target = path.canonical().as_bytes().to_vec();
     if let Some(query) = head.query() {
@@ -568,6 +570,7 @@ fn canonical_target(head: &Head, path: &Path<'_>) -> Vec<u8> {
 
 /// Basic credentials count on `programs` paths only: elsewhere they would be a password login that
 /// nothing ruled on.
+#[inline]
 fn strip_basic(head: &Head, pass: &mut Pass) {
     if head.has_basic() {
         pass.remove.push("authorization".into());

@@ -10,9 +10,9 @@ use crate::directory;
 use crate::fault::{Code, Fault};
 use crate::host::Host;
 use crate::oidc;
-use crate::request::bare_authority;
+use crate::request::{bare_authority, Found, Jar};
 use crate::saml;
-use crate::session::{ended, Found, Jar, Method, Opened, OpenedSessions, Purpose, Session};
+use crate::session::{ended, Method, Opened, OpenedSessions, Purpose, Session};
 use crate::task::Ask;
 
 /// One worker's filter.
@@ -95,6 +95,7 @@ impl World {
     }
 
     /// The accounts served at an authority, as a `Host` header or `:authority` has it.
+    #[inline]
     pub fn sites_at(&self, authority: &[u8]) -> &[Rc<Site>] {
         // Sorted, not hashed: a few comparisons, and nothing has to be UTF-8.
         let find = |authority: &[u8]| {
@@ -116,12 +117,14 @@ impl World {
     }
 
     /// The session that these cookies hold for one of these accounts, if it is valid now.
+    #[inline]
     pub fn session(&self, sites: &[Rc<Site>], jar: &Jar<'_>, now: u64) -> Visitor {
         self.session_and_age(sites, jar, now).0
     }
 
     /// The same, and whether the cookies hold an older state of it than is known here: then the browser has
     /// yet to get the newer one.
+    #[inline]
     pub fn session_and_age(&self, sites: &[Rc<Site>], jar: &Jar<'_>, now: u64) -> (Visitor, bool) {
         let sealed = match jar.session() {
             Found::Nothing => return (Visitor::Nobody, false),

@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 
 use envoy_sso::config::{Cookies, SameSite};
-use envoy_sso::session::{set_cookies, CookieEdit, Found, Jar, KeyRing, Purpose, Session};
+use envoy_sso::request::{CookieEdit, Found, Jar};
+use envoy_sso::session::{set_cookies, KeyRing, Purpose, Session};
 
 use super::host::Still;
 

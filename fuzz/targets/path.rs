@@ -1,7 +1,8 @@
 //! Which surface a path belongs to: whatever an application makes of it, no door opens that is closed.
 
 use envoy_sso::config::{AccessRule, Admission, Match};
-use envoy_sso::surface::{demand, Demand, Path};
+use envoy_sso::request::Path;
+use envoy_sso::surface::{demand, Demand};
 
 use super::applications::percent;
 

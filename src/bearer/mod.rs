@@ -42,6 +42,7 @@ pub enum Sent<'a> {
 }
 
 /// RFC 6750 section 2.1. Tokens in a query or a form do not count (section 2.2 and 2.3): they end in logs.
+#[inline]
 pub fn sent(head: &Head) -> Sent<'_> {
     let mut values = head.all("authorization");
     let Some(first) = values.next() else { return Sent::Nothing };
@@ -82,6 +83,7 @@ pub enum Bearing {
 }
 
 /// Looks a request's token up; decides without asking anybody.
+#[inline]
 pub fn look(world: &World, site: &Site, head: &Head, now: u64) -> Bearing {
     if site.account.bearer.is_none() {
         return Bearing::Nothing;

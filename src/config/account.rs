@@ -13,8 +13,8 @@ use super::provider::{self, Provider};
 use super::raw::{
     self, Allow, Attribute, EmailVerified, MappingFrom, PasswordMode, ProvisioningMode, Switch,
 };
+use crate::request::{Path, Reserved};
 use crate::secret::Secret;
-use crate::surface::Path;
 
 /// One customer or deployment.
 #[derive(Debug)]
@@ -251,9 +251,27 @@ pub struct Forward {
     pub headers: Vec<(String, String)>,
     /// The header that carries the access token, lower case.
     pub access_token: Option<String>,
+    /// What of it nobody else may set.
+    pub reserved: Reserved,
+}
+
+impl Forward {
+    /// Names in lower case.
+    pub fn new(prefix: String, headers: Vec<(String, String)>, access_token: Option<String>) -> Self {
+        // A token in `authorization` replaces what is there.
+        let token = access_token.as_deref().filter(|name| *name != "authorization");
+        let names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).chain(token).collect();
+        let reserved = Reserved::new(&prefix, &names);
+        Self { prefix, headers, access_token, reserved }
+    }
 }
 
 impl Account {
+    /// Its origins as browsers send them in `Origin`.
+    pub fn origin_texts(&self) -> Vec<String> {
+        self.origins.iter().map(ToString::to_string).collect()
+    }
+
     /// True where the user is an administrator.
     pub fn is_admin(&self, roles: &[String]) -> bool {
         roles.iter().any(|role| self.password.admin_roles.contains(role))
@@ -620,7 +638,7 @@ fn forward(at: &At<'_>, raw: Option<&raw::Forward>) -> Forward {
             check_header(&at.field("access_token"), name);
         }
     }
-    Forward { prefix, headers, access_token: raw.access_token.as_ref().map(|name| name.to_ascii_lowercase()) }
+    Forward::new(prefix, headers, raw.access_token.as_ref().map(|name| name.to_ascii_lowercase()))
 }
 
 /// Headers that mean something to proxies or frame the message: none of ours to set.

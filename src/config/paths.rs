@@ -71,7 +71,7 @@ impl Paths {
                 None => (value.clone(), None),
             };
             if !path.starts_with('/')
-                || crate::surface::Path::read(path.as_bytes()).plain() != Some(path.as_str())
+                || crate::request::Path::read(path.as_bytes()).plain() != Some(path.as_str())
             {
                 at.field(name).problem(format!(
                     "expected an absolute path in its plain form, such as {default:?}, found {written:?}"
@@ -86,6 +86,7 @@ impl Paths {
     }
 
     /// The endpoint that a plain path names. Whatever lies below the administrators' page is theirs.
+    #[inline]
     pub fn endpoint(&self, path: &str) -> Option<Endpoint> {
         if !path.starts_with(&self.beginning) {
             return None;

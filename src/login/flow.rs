@@ -150,7 +150,7 @@ impl Flow {
         let unknown = |why: &str| Fault::new(Code::StateUnknown, format!("state: {why}"));
         let own = name(&config.cookies, state);
         let twin = twin(&own);
-        let jar = head.jar(&config.cookies);
+        let jar = head.jar(&config.cookies.name);
         let mut sealed = jar.named(own.as_bytes()).chain(jar.named(twin.as_bytes()));
         let text = sealed.next().ok_or_else(|| unknown("this browser has no login with it in progress"))?;
         if sealed.any(|other| other != text) {
@@ -191,7 +191,7 @@ impl Flow {
 /// True where this browser sent any cookie of a login with this state, opened or not.
 pub fn is_in_progress(config: &Config, head: &Head, state: &str) -> bool {
     let own = name(&config.cookies, state);
-    let jar = head.jar(&config.cookies);
+    let jar = head.jar(&config.cookies.name);
     let found = jar.named(own.as_bytes()).chain(jar.named(twin(&own).as_bytes())).next().is_some();
     found
 }
@@ -199,7 +199,7 @@ pub fn is_in_progress(config: &Config, head: &Head, state: &str) -> bool {
 /// How many logins in progress an unsolicited response of this provider began anew in this browser since then.
 pub fn restarts(config: &Config, head: &Head, account: &str, provider: &str, since: u64) -> usize {
     let prefix = format!("{}-flow-", config.cookies.name);
-    let jar = head.jar(&config.cookies);
+    let jar = head.jar(&config.cookies.name);
     let flows = jar.beginning(prefix.as_bytes()).take(200).filter_map(|(_, value)| {
         let (code, plain) = config.session.keys.open(Purpose::Flow, std::str::from_utf8(value).ok()?)?;
         serde_json::from_slice::<Flow>(&plain).ok().filter(|_| code == account)
@@ -213,7 +213,7 @@ pub fn restarts(config: &Config, head: &Head, account: &str, provider: &str, sin
 /// Deletes flow cookies that are over, and the oldest until so many more with so many bytes have room.
 fn surplus(config: &Config, head: &Head, now: u64, more: usize, more_bytes: usize) -> Vec<String> {
     let prefix = format!("{}-flow-", config.cookies.name);
-    let jar = head.jar(&config.cookies);
+    let jar = head.jar(&config.cookies.name);
     let mut live: Vec<(u64, usize, &[u8])> = Vec::new();
     let mut over: Vec<&[u8]> = Vec::new();
     for (name, value) in jar.beginning(prefix.as_bytes()).take(200) {

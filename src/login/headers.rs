@@ -110,7 +110,7 @@ mod tests {
             ("\u{7f}", false, "%7F"),
         ] {
             assert_eq!(encode(text, list), wanted, "{text:?}");
-            assert_eq!(crate::surface::decode(wanted), text);
+            assert_eq!(crate::request::path::decode(wanted), text);
         }
     }
 

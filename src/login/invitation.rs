@@ -132,7 +132,7 @@ pub fn decide(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
 /// What is accepted; `None`: it is declined.
 fn read(asked: &Asked, body: &[u8]) -> Result<Option<(Rc<Site>, Waiting)>, Fault> {
     let (site, waiting) = take(asked)?;
-    if asked.head.is_cross_site(&site.account.origins) {
+    if asked.head.is_cross_site(&site.account.origin_texts()) {
         return Err(Fault::new(Code::RequestInvalid, "an invitation is answered on its own page only")
             .with_status(403));
     }

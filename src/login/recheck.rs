@@ -8,8 +8,9 @@ use crate::directory;
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
 use crate::gate::{self, Asked, Outcome, Pass, Ruling, Unmet};
+use crate::request::Path;
 use crate::session::{self, Opened, Session};
-use crate::surface::{demand, Demand, Path};
+use crate::surface::{demand, Demand};
 use crate::task::Ask;
 use crate::world::{Site, World};
 

@@ -54,7 +54,7 @@ fn begins_like_a_host(path: &str) -> bool {
         if matches!(text.as_bytes(), [b'/', b'/' | b'\\' | 0..=b' ', ..]) {
             return true;
         }
-        let decoded = crate::surface::decode(&text);
+        let decoded = crate::request::path::decode(&text);
         if decoded == text {
             return false;
         }

@@ -48,7 +48,7 @@ pub(super) fn take(host: &dyn Host, config: &Config, code: &str, head: &Head, st
 /// The account that this browser left with this state.
 pub(super) fn account(host: &dyn Host, config: &Config, head: &Head, state: &str) -> Option<String> {
     let own = name(&config.cookies);
-    let jar = head.jar(&config.cookies);
+    let jar = head.jar(&config.cookies.name);
     let mut sealed = jar.named(own.as_bytes());
     let text = std::str::from_utf8(sealed.next()?).ok()?;
     if sealed.next().is_some() {

@@ -34,7 +34,7 @@ pub fn asked_for(asked: Rc<Asked>, body: Option<Vec<u8>>) -> Ruling {
         _ => return Ruling::Answer(asked.without_session(Answer::redirect(&complete_path(&asked)))),
     };
     let confirmed = body.as_deref().is_some_and(|body| is_confirmed(&asked, &opened, body));
-    let origins = asked.site.as_ref().map(|site| site.account.origins.clone()).unwrap_or_default();
+    let origins = asked.site.as_ref().map(|site| site.account.origin_texts()).unwrap_or_default();
     if !confirmed && asked.head.is_cross_site(&origins) {
         return Ruling::Answer(confirm(&asked, &opened).unwrap_or_else(|fault| asked.refuse(&fault)));
     }

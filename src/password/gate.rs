@@ -11,9 +11,8 @@ use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Body, Outcome, Pass, Ruling};
 use crate::login;
-use crate::request::{Head, Headers};
+use crate::request::{Head, Headers, Path};
 use crate::session::{Method, Origin, Session, Tokens};
-use crate::surface::Path;
 use crate::task::Ask;
 
 /// What a request has to do with a password login.
@@ -60,7 +59,7 @@ fn reading(head: &Head) -> login_request::Head<'_> {
     login_request::Head {
         method: head.method(),
         query: head.query(),
-        headers: &head.headers,
+        headers: head.headers(),
         has_body: !head.ends,
     }
 }

@@ -15,8 +15,7 @@ use crate::fault::{Code, Fault};
 use crate::gate::{self, Asked, Body, Outcome, Pass, Ruling};
 use crate::host::Host;
 use crate::pages;
-use crate::request::Head;
-use crate::session::CookieEdit;
+use crate::request::{CookieEdit, Head};
 use crate::task::{self, Call, Failure, Reply, Step, Task};
 use crate::world::World;
 
@@ -97,6 +96,7 @@ impl Filter {
 }
 
 impl HttpContext for Filter {
+    #[inline]
     fn on_http_request_headers(&mut self, _count: usize, ends: bool) -> Action {
         let Some(world) = &self.world else {
             let fault = Fault::new(Code::NotReady, "the configuration was refused");
@@ -109,7 +109,14 @@ impl HttpContext for Filter {
         let headers = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
         let head = Rc::new(Head::new(headers, ends));
         let ruling = gate::rule(world, head.clone());
-        let next = self.apply(ruling, ends);
+        let next = match ruling {
+            // What nearly every request comes to.
+            Ruling::Pass(pass) => {
+                self.pass(pass);
+                return Action::Continue;
+            }
+            ruling => self.apply(ruling, ends),
+        };
         if let Stage::Body(..) = self.stage {
             self.waiting.enter(self.id, self.host.now().saturating_add(BODY_WAIT), head);
         }
@@ -147,6 +154,7 @@ impl HttpContext for Filter {
         }
     }
 
+    #[inline]
     fn on_http_response_headers(&mut self, _count: usize, _ends: bool) -> Action {
         self.wake_up();
         if let Stage::Passed { set_cookies, password } = &mut self.stage {
@@ -165,6 +173,7 @@ impl HttpContext for Filter {
 
 impl Filter {
     /// Takes on what became of the request while it was parked.
+    #[inline]
     fn wake_up(&mut self) {
         if let Stage::Parked = self.stage {
             if let Some(stage) = self.waiting.woken(self.id) {
@@ -293,6 +302,7 @@ impl Filter {
     }
 
     /// Changes the request as ruled. Each change is a host call, so there is none that is not needed.
+    #[inline]
     fn pass(&mut self, pass: Pass) {
         const REQUEST: MapType = MapType::HttpRequestHeaders;
         for name in &pass.remove {
@@ -326,6 +336,7 @@ impl Filter {
 }
 
 impl Drop for Filter {
+    #[inline]
     fn drop(&mut self) {
         match self.stage {
             Stage::Body(..) => self.waiting.leave(self.id),
@@ -335,6 +346,7 @@ impl Drop for Filter {
     }
 }
 
+#[inline]
 fn action(next: Next) -> Action {
     match next {
         Next::Pass => Action::Continue,

@@ -11,6 +11,7 @@ use proxy_wasm::traits::RootContext;
 use proxy_wasm::types::LogLevel;
 
 /// Hands Envoy the root context.
+#[inline]
 pub fn start() {
     proxy_wasm::set_log_level(LogLevel::Info);
     proxy_wasm::set_root_context(|_| -> Box<dyn RootContext> { Box::new(root::Root::default()) });

@@ -111,6 +111,7 @@ impl RootContext for Root {
         }
     }
 
+    #[inline]
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         Some(Box::new(self.filter(id)))
     }
@@ -149,6 +150,7 @@ impl Root {
         }
     }
 
+    #[inline]
     fn filter(&self, id: u32) -> Filter {
         Filter {
             id,

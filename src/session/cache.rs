@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::ended::Mark;
 use super::Session;
 use crate::config::Account;
+use crate::request::same;
 
 /// How many sessions one generation holds.
 const GENERATION: usize = 8192;
@@ -48,6 +49,7 @@ pub struct Opened {
 
 impl Opened {
     /// The newest state of this session that this worker knows, which it leads to at once from now on.
+    #[inline]
     pub fn latest(self: Rc<Self>) -> Rc<Self> {
         let Some(mut newest) = self.successor.borrow().clone() else { return self };
         let mut far = false;
@@ -78,6 +80,7 @@ struct Generations {
 struct Tag(u64);
 
 impl Hasher for Tag {
+    #[inline]
     fn write_u64(&mut self, key: u64) {
         self.0 = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
@@ -86,6 +89,7 @@ impl Hasher for Tag {
         bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
     }
 
+    #[inline]
     fn finish(&self) -> u64 {
         self.0.rotate_left(32)
     }
@@ -93,6 +97,7 @@ impl Hasher for Tag {
 
 impl OpenedSessions {
     /// The session of this envelope, if it was opened before.
+    #[inline]
     pub fn get(&self, sealed: &[u8]) -> Option<Rc<Opened>> {
         let key = key(sealed)?;
         let mut generations = self.0.borrow_mut();
@@ -113,6 +118,7 @@ impl OpenedSessions {
 }
 
 impl Generations {
+    #[inline]
     fn insert(&mut self, key: u64, opened: Rc<Opened>) {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
@@ -122,15 +128,7 @@ impl Generations {
 }
 
 /// The end of an envelope is its authentication tag: as good as a hash, and nobody can choose it.
+#[inline]
 fn key(sealed: &[u8]) -> Option<u64> {
     sealed.last_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))
-}
-
-/// Equality, eight bytes at a time: `memcmp` in wasm goes byte by byte.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    let ((a_words, a_end), (b_words, b_end)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let mut words = a_words.iter().zip(b_words);
-    a.len() == b.len()
-        && a_end == b_end
-        && words.all(|(a, b)| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b))
 }

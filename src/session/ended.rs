@@ -191,6 +191,7 @@ impl Mark {
     }
 
     /// True where it has ended. One look into shared data, until something ends.
+    #[inline]
     pub fn has_ended(&self, host: &dyn Host, now: u64) -> bool {
         // Nothing has ended on this Envoy yet: there is no value.
         let (Some(value), _) = host.shared_get(CHANGED) else { return false };

@@ -3,7 +3,6 @@
 pub mod cache;
 pub mod cookie;
 pub mod ended;
-mod jar;
 pub mod renewals;
 mod seal;
 #[cfg(test)]
@@ -12,8 +11,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use cache::{Opened, OpenedSessions};
-pub use jar::{CookieEdit, Found, Jar};
-pub use seal::{KeyRing, Purpose, CHUNK, MAX_CHUNKS};
+pub use seal::{KeyRing, Purpose, CHUNK};
 
 /// Content of this size fits into one cookie whatever the names: a failure to seal it has another reason.
 const MAX_CONTENT: usize = 2_000;

@@ -10,19 +10,16 @@ use base64::Engine;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
-use memchr::memchr;
 use sha2::Sha256;
 
 use crate::fault::{Code, Fault};
 use crate::host::{random, Host};
+use crate::request::MAX_CHUNKS;
 use crate::secret::Secret;
 
 /// The longest value of one cookie; with its name and attributes it stays under the 4096 bytes that
 /// browsers keep (RFC 6265 section 6.1).
 pub const CHUNK: usize = 3800;
-
-/// The most cookies one envelope is split over.
-pub const MAX_CHUNKS: usize = 4;
 
 const NONCE: usize = 24;
 const TAG: usize = 16;
@@ -145,17 +142,6 @@ impl KeyRing {
     pub fn is_old(&self, text: &str) -> bool {
         let id = text.split('.').nth(1);
         self.keys.first().map(|key| key.id.as_str()) != id
-    }
-}
-
-/// How many cookies the envelope that begins like this is split over. Every request asks, so nothing else
-/// is looked at: what is wrong with the rest shows when it is opened.
-pub fn chunks(beginning: &[u8]) -> Option<usize> {
-    let rest = beginning.strip_prefix(b"1.")?;
-    let key = memchr(b'.', rest)?;
-    match rest.get(key + 1..)? {
-        [digit @ b'1'..=b'9', b'.', ..] => Some(usize::from(digit - b'0')).filter(|n| *n <= MAX_CHUNKS),
-        _ => None,
     }
 }
 

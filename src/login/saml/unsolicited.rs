@@ -77,7 +77,7 @@ async fn accept(
     form: &Form,
 ) -> Result<Answer, Fault> {
     // A cross-site POST does not say who is signed in here: the bounce must have made it a same-site one.
-    if asked.head.is_cross_site(&site.account.origins) {
+    if asked.head.is_cross_site(&site.account.origin_texts()) {
         return Err(Fault::new(Code::RequestInvalid, "an unsolicited response from another site"));
     }
     let idp = idp(site, id)?;

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use super::seal::{self, MAX_CHUNKS};
+/// Cookies one session may need.
+pub const MAX_CHUNKS: usize = 4;
 
 /// The cookies of a request.
 #[derive(Debug, Default)]
@@ -43,6 +44,7 @@ pub enum CookieEdit {
 }
 
 /// One `name=value`; RFC 6265 section 4.2.1.
+#[inline]
 fn split(pair: &[u8]) -> (&[u8], Option<&[u8]>) {
     match memchr(b'=', pair).and_then(|at| pair.split_at_checked(at)) {
         Some((name, value)) => (name.trim_ascii_end(), value.get(1..).map(<[u8]>::trim_ascii)),
@@ -50,8 +52,21 @@ fn split(pair: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
+/// How many cookies the envelope that begins like this is split over. Every request asks, so nothing else
+/// is looked at: what is wrong with the rest shows when it is opened.
+#[inline]
+pub fn chunks(beginning: &[u8]) -> Option<usize> {
+    let rest = beginning.strip_prefix(b"1.")?;
+    let key = memchr(b'.', rest)?;
+    match rest.get(key + 1..)? {
+        [digit @ b'1'..=b'9', b'.', ..] => Some(usize::from(digit - b'0')).filter(|n| *n <= MAX_CHUNKS),
+        _ => None,
+    }
+}
+
 impl<'a> Jar<'a> {
     /// Reads them. `base` is the session cookie's name.
+    #[inline]
     pub fn read(base: &[u8], headers: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut jar = Self::default();
         for header in headers {
@@ -75,6 +90,7 @@ impl<'a> Jar<'a> {
     }
 
     /// Takes a cookie where it is ours.
+    #[inline]
     fn take(&mut self, base: &[u8], pair: &'a [u8]) -> bool {
         let (name, value) = split(pair);
         let rest = name.get(base.len()..).unwrap_or_default();
@@ -98,6 +114,7 @@ impl<'a> Jar<'a> {
         true
     }
 
+    #[inline]
     fn keep(&mut self, run: &[u8]) {
         let run = run.trim_ascii();
         let run = run.strip_suffix(b";").unwrap_or(run).trim_ascii();
@@ -111,6 +128,7 @@ impl<'a> Jar<'a> {
 
     /// Puts the session's envelope together. Two cookies of one name with different values: neither
     /// counts, since another host of the domain may have set one of them ("cookie tossing").
+    #[inline]
     pub fn session(&self) -> Found<'a> {
         let [first, rest @ ..] = &self.chunks;
         let Some(first) = *first else {
@@ -120,7 +138,7 @@ impl<'a> Jar<'a> {
             return Found::Broken;
         }
         // Only the first chunk says how many there are; those beyond are left over from a larger session.
-        let Some(count) = seal::chunks(first) else { return Found::Broken };
+        let Some(count) = chunks(first) else { return Found::Broken };
         if count == 1 {
             return Found::Sealed(Cow::Borrowed(first));
         }
@@ -148,6 +166,7 @@ impl<'a> Jar<'a> {
     }
 
     /// The header for the application: this filter's cookies are nothing to it.
+    #[inline]
     pub fn edit(self) -> CookieEdit {
         match (self.ours, self.rest.is_empty()) {
             (false, _) => CookieEdit::Keep,
@@ -203,5 +222,24 @@ mod tests {
         assert_eq!(jar.named(b"sso-flow-a").collect::<Vec<_>>(), [b"1", b"3"]);
         assert_eq!(jar.beginning(b"sso-flow-").count(), 3);
         assert_eq!(jar.session(), Found::Nothing);
+    }
+
+    #[test]
+    fn only_what_begins_like_an_envelope_says_how_many_cookies_there_are() {
+        for (text, wanted) in [
+            (&b"1.k.1.a.x"[..], Some(1)),
+            (b"1.k.4.a", Some(4)),
+            (b"1.key.2.", Some(2)),
+            (b"1.k.5.a.x", None),
+            (b"1.k.0.a.x", None),
+            (b"1.k.11.a.x", None),
+            (b"1.k.1", None),
+            (b"1.k", None),
+            (b"2.k.1.a.x", None),
+            (b"\xff\xff", None),
+            (b"", None),
+        ] {
+            assert_eq!(chunks(text), wanted, "{text:?}");
+        }
     }
 }

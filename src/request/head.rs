@@ -1,12 +1,6 @@
-//! A request's head, read once: what the gate decides on, and what it takes away.
+//! A request's head.
 
-use crate::config::{Cookies, Forward};
-use crate::session::Jar;
-
-/// Headers that some frameworks route by instead of the path or method the proxy saw (Symfony
-/// CVE-2018-14773, method override of many): removed from every request.
-const OVERRIDES: [&str; 5] =
-    ["x-original-url", "x-rewrite-url", "x-http-method-override", "x-http-method", "x-method-override"];
+use super::Jar;
 
 /// All headers of a request as the host hands them over; names in lower case, pseudo-headers first.
 pub type Headers = Vec<(String, Vec<u8>)>;
@@ -19,8 +13,7 @@ pub fn bare_authority(lower: &str) -> &str {
 /// The head of a request.
 #[derive(Debug, Default)]
 pub struct Head {
-    /// Everything.
-    pub headers: Headers,
+    headers: Headers,
     method: Option<usize>,
     path: Option<usize>,
     authority: Option<usize>,
@@ -33,43 +26,55 @@ pub struct Head {
 
 impl Head {
     /// Finds what every request needs, in one pass.
+    #[inline]
     pub fn new(headers: Headers, ends: bool) -> Self {
-        let mut head = Self { ends, ..Self::default() };
+        let (mut method, mut path, mut authority, mut request_id) = (None, None, None, None);
+        let (mut authorization, mut cookie) = (None, None);
         for (i, (name, _)) in headers.iter().enumerate() {
             match name.as_str() {
-                ":method" => head.method = Some(i),
-                ":path" => head.path = Some(i),
-                ":authority" => head.authority = Some(i),
-                "x-request-id" => head.request_id = Some(i),
-                "authorization" => head.authorization = head.authorization.or(Some(i)),
-                "cookie" => head.cookie = head.cookie.or(Some(i)),
+                ":method" => method = Some(i),
+                ":path" => path = Some(i),
+                ":authority" => authority = Some(i),
+                "x-request-id" => request_id = Some(i),
+                "authorization" => authorization = authorization.or(Some(i)),
+                "cookie" => cookie = cookie.or(Some(i)),
                 _ => {}
             }
         }
-        head.headers = headers;
-        head
+        Self { headers, method, path, authority, request_id, authorization, cookie, ends }
     }
 
+    /// Everything.
+    #[inline]
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    #[inline]
     fn at(&self, index: Option<usize>) -> &[u8] {
         index.and_then(|i| self.headers.get(i)).map_or(b"", |(_, value)| value)
     }
 
     /// The method as sent; methods are case-sensitive (RFC 9110 section 9.1).
+    #[inline]
     pub fn method(&self) -> &[u8] {
         self.at(self.method)
     }
 
     /// Path and query as sent.
+    #[inline]
     pub fn target(&self) -> &[u8] {
         self.at(self.path)
     }
 
     /// The path as sent.
+    #[inline]
     pub fn path(&self) -> &[u8] {
         self.target().split(|b| *b == b'?').next().unwrap_or_default()
     }
 
     /// The query as sent, without its `?`; `None` where there is none.
+    #[inline]
     pub fn query(&self) -> Option<&[u8]> {
         let target = self.target();
         let at = target.iter().position(|b| *b == b'?')?;
@@ -86,6 +91,7 @@ impl Head {
     }
 
     /// The authority as sent.
+    #[inline]
     pub fn authority(&self) -> &[u8] {
         self.at(self.authority)
     }
@@ -102,6 +108,7 @@ impl Head {
     }
 
     /// Every value of a header.
+    #[inline]
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
         self.headers.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_slice())
     }
@@ -114,13 +121,16 @@ impl Head {
     }
 
     /// The cookies; several `cookie` headers are one (RFC 9113 section 8.2.3).
-    pub fn jar(&self, cookies: &Cookies) -> Jar<'_> {
+    /// `base` is the session cookie's name.
+    #[inline]
+    pub fn jar(&self, base: &str) -> Jar<'_> {
         let from = self.cookie.and_then(|first| self.headers.get(first..)).unwrap_or_default();
         let values = from.iter().filter(|(name, _)| name == "cookie").map(|(_, value)| value.as_slice());
-        Jar::read(cookies.name.as_bytes(), values)
+        Jar::read(base.as_bytes(), values)
     }
 
     /// True where Basic credentials (RFC 7617) are sent.
+    #[inline]
     pub fn has_basic(&self) -> bool {
         let basic = |value: &[u8]| {
             value.trim_ascii_start().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic"))
@@ -148,44 +158,14 @@ impl Head {
 
     /// True where the request was made by a page of another site or origin, or cannot be told not to be.
     /// `Sec-Fetch-Site` and `Origin` are set by browsers and cannot be forged by a page; programs send
-    /// neither.
-    pub fn is_cross_site(&self, origins: &[crate::config::Origin]) -> bool {
+    /// neither. `origins`: our own.
+    pub fn is_cross_site(&self, origins: &[String]) -> bool {
         let mut fetch = self.all("sec-fetch-site");
         let foreign_site = fetch.any(|site| site != b"same-origin" && site != b"none");
-        let foreign_origin = self.all("origin").any(|origin| {
-            !std::str::from_utf8(origin)
-                .is_ok_and(|origin| origins.iter().any(|own| own.to_string() == origin))
-        });
+        let foreign_origin =
+            self.all("origin").any(|origin| !origins.iter().any(|own| own.as_bytes() == origin));
         foreign_site || foreign_origin
     }
-
-    /// The names of headers that nobody may send through: under the prefix, those the filter sets, and
-    /// the overrides. `_` and `.` count as `-`, since CGI, WSGI and others make them the same variable.
-    pub fn forged(&self, forward: &Forward) -> Vec<&str> {
-        let mut list = Vec::new();
-        for (name, _) in &self.headers {
-            if is_forged(name, forward) && !list.contains(&name.as_str()) {
-                list.push(name.as_str());
-            }
-        }
-        list
-    }
-}
-
-fn is_forged(name: &str, forward: &Forward) -> bool {
-    let alike =
-        |own: u8, byte: u8| own == byte.to_ascii_lowercase() || own == b'-' && matches!(byte, b'_' | b'.');
-    let same = |own: &str, name: &[u8]| {
-        own.len() == name.len() && own.bytes().zip(name).all(|(own, byte)| alike(own, *byte))
-    };
-    let name = name.as_bytes();
-    let Some(first) = name.first().filter(|first| **first != b':') else { return false };
-    // Cheap first: most headers differ from all of these in their first byte.
-    forward.prefix.bytes().next().is_none_or(|own| alike(own, *first))
-        && name.get(..forward.prefix.len()).is_some_and(|start| same(&forward.prefix, start))
-        || forward.headers.iter().any(|(own, _)| same(own, name))
-        || alike(b'x', *first) && OVERRIDES.iter().any(|own| same(own, name))
-        || forward.access_token.as_deref().is_some_and(|own| own != "authorization" && same(own, name))
 }
 
 #[cfg(test)]
@@ -194,53 +174,6 @@ mod tests {
 
     fn head(headers: &[(&str, &str)]) -> Head {
         Head::new(headers.iter().map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec())).collect(), true)
-    }
-
-    fn forward() -> Forward {
-        Forward {
-            prefix: "x-sso-".into(),
-            headers: vec![("x-department".into(), "department".into())],
-            access_token: Some("x-token".into()),
-        }
-    }
-
-    #[test]
-    fn the_whole_alias_class_of_our_headers_is_forged() {
-        for name in [
-            "x-sso-user",
-            "x-sso-",
-            "x-sso-anything",
-            "X-SSO-User",
-            "x_sso_user",
-            "x.sso.user",
-            "x-sso_user",
-            "x_sso-roles",
-            "x-department",
-            "X_Department",
-            "x.department",
-            "x-token",
-            "x_token",
-            "x-original-url",
-            "X_Rewrite_Url",
-            "x-http-method-override",
-            "x-http-method",
-            "x_method_override",
-        ] {
-            assert!(is_forged(name, &forward()), "{name}");
-        }
-        for name in [
-            "x-ssouser",
-            "x-sso",
-            "sso-user",
-            "x-departments",
-            "authorization",
-            ":path",
-            "cookie",
-            "x-forwarded-for",
-            "",
-        ] {
-            assert!(!is_forged(name, &forward()), "{name}");
-        }
     }
 
     #[test]
@@ -276,7 +209,7 @@ mod tests {
 
     #[test]
     fn other_sites_are_told_from_our_own() {
-        let origins = [crate::config::Origin { scheme: "https".into(), authority: "a.example".into() }];
+        let origins = ["https://a.example".to_owned()];
         let cross = |headers: &[(&str, &str)]| head(headers).is_cross_site(&origins);
         for headers in [
             &[][..],

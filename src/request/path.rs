@@ -1,0 +1,311 @@
+//! A request's path in its plain form, and what applications might make of it.
+//!
+//! Filter and application must read a path the same way (Oathkeeper CVE-2021-32701, Envoy
+//! CVE-2021-29492, Quarkus CVE-2023-4853): `//`, `/./`, `%2e`, `%2f`, `;x=y`, `\`, case, NUL. Here a path is brought
+//! into its plain form as Envoy's `normalize_path` and `merge_slashes` do; what is then still ambiguous
+//! never matches `anyone` or `programs`, and is judged by every rule with `roles` that it could mean.
+
+use std::borrow::Cow;
+
+/// A request's path, without its query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path<'a> {
+    canonical: Cow<'a, str>,
+    ambiguous: bool,
+}
+
+impl<'a> Path<'a> {
+    /// Reads the bytes of a path. A path that is not ASCII-printable is ambiguous as a whole.
+    #[inline]
+    pub fn read(bytes: &'a [u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) if plain(text) => Self { canonical: Cow::Borrowed(text), ambiguous: false },
+            _ => canonicalise(bytes),
+        }
+    }
+
+    /// The canonical path, unless it is ambiguous.
+    #[inline]
+    pub fn plain(&self) -> Option<&str> {
+        (!self.ambiguous).then_some(&*self.canonical)
+    }
+
+    /// The canonical path, ambiguous or not: what is forwarded where it differs from what was asked for.
+    #[inline]
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+
+    /// True where filter and application could read it differently.
+    #[inline]
+    pub fn is_ambiguous(&self) -> bool {
+        self.ambiguous
+    }
+}
+
+/// The common case, told without allocating: nothing to decode, merge, resolve or doubt.
+#[inline]
+fn plain(path: &str) -> bool {
+    let mut previous = 0u8;
+    let mut dots = false;
+    let suspicious = path.bytes().any(|byte| {
+        dots |= byte == b'.' && previous == b'/';
+        let bad = matches!(byte, b'%' | b'\\' | b';' | b'#' | b'?' | 0..=0x20 | 0x7f..)
+            || byte == b'/' && previous == b'/';
+        previous = byte;
+        bad
+    });
+    !suspicious && path.starts_with('/') && !(dots && path.split('/').any(|s| s == "." || s == ".."))
+}
+
+/// True for a path of which [`loosest`] and [`shortest`] make nothing else, a slash at the end aside; told
+/// without allocating, since every request asks where rules hold roles.
+#[inline]
+pub fn reads_one_way(bytes: &[u8]) -> bool {
+    let mut previous = 0u8;
+    let strange = bytes.iter().any(|&byte| {
+        let bad = matches!(byte, b'%' | b'\\' | b';' | b'#' | b'?' | b'A'..=b'Z' | 0..=0x20 | 0x7f..)
+            || byte == b'/' && matches!(previous, b'/' | b'.');
+        previous = byte;
+        bad
+    });
+    !strange && bytes.starts_with(b"/") && previous != b'.'
+}
+
+/// Decodes what RFC 3986 section 6.2.2.2 lets decode (unreserved characters), merges slashes and resolves
+/// dot segments, as Envoy does.
+fn canonicalise(bytes: &[u8]) -> Path<'static> {
+    let mut ambiguous = !bytes.starts_with(b"/");
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        match byte {
+            b'%' => match tail {
+                [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                    rest = after;
+                    let value = hex(*high) << 4 | hex(*low);
+                    if value.is_ascii_alphanumeric() || b"-._~".contains(&value) {
+                        decoded.push(value);
+                    } else {
+                        // An encoded slash, backslash, NUL or semicolon may be a separator to the
+                        // application, an encoded percent sign may be decoded once more.
+                        ambiguous |= value < 0x20 || value == 0x7f || b"/\\;".contains(&value);
+                        ambiguous |= value == b'%' && after.len() >= 2;
+                        decoded.extend([b'%', high.to_ascii_uppercase(), low.to_ascii_uppercase()]);
+                    }
+                }
+                _ => {
+                    ambiguous = true;
+                    decoded.push(b'%');
+                }
+            },
+            b'\\' | b'#' | b'?' | 0..=0x20 | 0x7f.. => {
+                ambiguous = true;
+                decoded.push(byte);
+            }
+            _ => decoded.push(byte),
+        }
+    }
+    let text = String::from_utf8_lossy(&decoded);
+    let mut segments: Vec<&str> = Vec::new();
+    let mut directory = false;
+    for segment in text.split('/').skip(1) {
+        // `..;x` is `..` to servers that know path parameters.
+        let bare = segment.split(';').next().unwrap_or_default();
+        ambiguous |= bare != segment && (bare.is_empty() || bare == "." || bare == "..");
+        directory = segment.is_empty() || segment == "." || segment == "..";
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            _ => segments.push(segment),
+        }
+    }
+    let mut canonical = String::with_capacity(text.len());
+    for segment in &segments {
+        canonical.push('/');
+        canonical.push_str(segment);
+    }
+    if directory || segments.is_empty() {
+        canonical.push('/');
+    }
+    Path { canonical: Cow::Owned(canonical), ambiguous }
+}
+
+fn hex(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        _ => digit.wrapping_sub(b'A').wrapping_add(10),
+    }
+}
+
+/// Decodes every percent-encoded byte once; what is then no UTF-8 becomes U+FFFD.
+pub fn decode(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        match (byte, tail) {
+            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                out.push(hex(*high) << 4 | hex(*low));
+                rest = after;
+            }
+            _ => out.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// What the application might make of a path at its most generous: decoded until nothing changes,
+/// backslashes as slashes, parameters and trailing dots dropped, lower case.
+pub fn loosest(bytes: &[u8]) -> String {
+    resolve(&decoded(bytes))
+}
+
+/// The same for an application that ends a path where its decoded form has a NUL, `?` or `#`: what comes
+/// after must not take away what stands before (`/admin/%00/../..`).
+pub fn shortest(bytes: &[u8]) -> String {
+    resolve(decoded(bytes).split(['\0', '?', '#']).next().unwrap_or_default())
+}
+
+/// Decoded until nothing changes, four times at the most.
+pub fn decoded(bytes: &[u8]) -> String {
+    let mut text = String::from_utf8_lossy(bytes).into_owned();
+    for _ in 0..4 {
+        let next = decode(&text);
+        if next == text {
+            break;
+        }
+        text = next;
+    }
+    text
+}
+
+fn resolve(text: &str) -> String {
+    let text = text.replace('\\', "/");
+    let mut segments: Vec<String> = Vec::new();
+    for segment in text.split('/') {
+        let segment = segment.split([';', '\0']).next().unwrap_or_default().trim();
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            _ => segments.push(segment.trim_end_matches(['.', ' ']).to_lowercase()),
+        }
+    }
+    let mut out = String::with_capacity(text.len());
+    for segment in segments {
+        out.push('/');
+        out.push_str(&segment);
+    }
+    out
+}
+
+/// What an application may split a path at, beside slashes, or cut it off at.
+const SEPARATORS: [char; 6] = ['/', '\\', ';', '\0', '?', '#'];
+
+/// True where an application may take segments out of a path: which ones depends on the order in which it
+/// decodes, drops parameters and resolves (`/;%2fx/admin`, `/x%2f../admin`), and orders are without number.
+pub fn hides(decoded: &str) -> bool {
+    decoded.contains("..") || decoded.contains(SEPARATORS.get(1..).unwrap_or_default())
+}
+
+/// Every name that a decoded path holds, in order, whatever it is split at.
+pub fn names(decoded: &str) -> Vec<String> {
+    let trimmed = |name: &str| name.trim().trim_end_matches(['.', ' ']).to_lowercase();
+    decoded.split(SEPARATORS).map(trimmed).filter(|name| !name.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(path: &str) -> (String, bool) {
+        let path = Path::read(path.as_bytes());
+        (path.canonical().to_owned(), path.is_ambiguous())
+    }
+
+    #[test]
+    fn plain_paths_stay_as_they_are_and_borrow() {
+        for path in ["/", "/a", "/a/", "/a.b/c..d/.e", "/a:b@c!$&'()*+,=~_-"] {
+            let read = Path::read(path.as_bytes());
+            assert_eq!(read.plain(), Some(path));
+            assert!(matches!(read.canonical, Cow::Borrowed(_)), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_envoy_normalises_is_normalised() {
+        for (path, wanted) in [
+            ("//a///b", "/a/b"),
+            ("/a/./b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/../../b", "/b"),
+            ("/a/%2e%2E/b", "/b"),
+            ("/%61dmin", "/admin"),
+            ("/a/..", "/"),
+            ("/a/b/.", "/a/b/"),
+            ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/a%20b", "/a%20b"),
+            ("/a;v=1/b", "/a;v=1/b"),
+        ] {
+            assert_eq!(canonical(path), (wanted.to_owned(), false), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_stays_ambiguous_is_said_to_be() {
+        for path in [
+            "/a%2fb",
+            "/a%5cb",
+            "/a\\b",
+            "/a%00b",
+            "/a/..;/b",
+            "/a/.;x/b",
+            "/a/;/b",
+            "/a%3bb",
+            "/a%252e%252e/b",
+            "/a%zz",
+            "/a%",
+            "/a b",
+            "/a\u{e9}",
+            "a",
+            "",
+            "*",
+            "/a#b",
+            "/a%0ab",
+            "/a%7fb",
+        ] {
+            assert!(canonical(path).1, "{path}");
+        }
+        assert!(Path::read(b"/a\xff").is_ambiguous());
+    }
+
+    #[test]
+    fn a_path_that_reads_one_way_reads_so_in_every_way() {
+        let alphabet = b"a/.A%2;\\ ?\0";
+        let mut one_way = 0;
+        for n in 0..alphabet.len().pow(4) {
+            let letter = |place: u32| alphabet[n / alphabet.len().pow(place) % alphabet.len()];
+            let path = [b'/', letter(0), letter(1), letter(2), letter(3)];
+            for path in (1..=path.len()).filter_map(|end| path.get(..end)).filter(|path| reads_one_way(path))
+            {
+                let text = std::str::from_utf8(path).unwrap();
+                let bare = text.trim_end_matches('/');
+                assert_eq!((loosest(path).as_str(), shortest(path).as_str()), (bare, bare), "{text:?}");
+                assert_eq!(Path::read(path).plain(), Some(text));
+                one_way += 1;
+            }
+        }
+        assert!(one_way > 100);
+        assert!(reads_one_way(b"/api/v1.2/.well-known/x-y_z~/"));
+        for path in ["", "a", "//", "/a//b", "/A", "/a.", "/a./b", "/..", "/./a", "/a b", "/\u{e9}", "/a%2fb"]
+        {
+            assert!(!reads_one_way(path.as_bytes()), "{path}");
+        }
+    }
+}

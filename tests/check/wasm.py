@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Compares a wasm module's imports and exports with those listed, and its size with the limit.
+
+An import is what the filter may ask of the proxy. A new one (a file system, a clock that a library pulls
+in) is a decision, not an accident: add it to tests/wasm_imports.txt, and say why in the commit.
+
+An export is what the proxy calls, for every request where it is a stream's callback. The SDK exports all there
+are: src/proxy/wasm/link leaves out those that the filter does not implement.
+"""
+
+import pathlib
+import sys
+
+
+def leb(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if not byte & 0x80:
+            return value, at
+
+
+def name(data: bytes, at: int) -> tuple[str, int]:
+    length, at = leb(data, at)
+    return data[at:at + length].decode(), at + length
+
+
+def sections(data: bytes):
+    """Number, beginning and end of each."""
+    at = 8
+    while at < len(data):
+        section = data[at]
+        size, at = leb(data, at + 1)
+        yield section, at, at + size
+        at += size
+
+
+def imports(data: bytes) -> list[str]:
+    found = []
+    for section, at, _ in sections(data):
+        if section == 2:
+            count, at = leb(data, at)
+            for _ in range(count):
+                module, at = name(data, at)
+                item, at = name(data, at)
+                kind = data[at]
+                at += 1
+                if kind == 0:  # a function: its type
+                    _, at = leb(data, at)
+                elif kind == 3:  # a global: type and mutability
+                    at += 2
+                else:  # a table has an element type before its limits
+                    at += 1 if kind == 1 else 0
+                    flags = data[at]
+                    _, at = leb(data, at + 1)
+                    if flags & 1:
+                        _, at = leb(data, at)
+                found.append(f"{module}.{item}")
+    return sorted(found)
+
+
+def exports(data: bytes) -> list[str]:
+    found = []
+    for section, at, _ in sections(data):
+        if section == 7:
+            count, at = leb(data, at)
+            for _ in range(count):
+                item, at = name(data, at)
+                _, at = leb(data, at + 1)  # after its kind
+                found.append(item)
+    return sorted(found)
+
+
+def main() -> int:
+    wasm, imports_file, exports_file = map(pathlib.Path, sys.argv[1:4])
+    limit = int(sys.argv[4])
+    data = wasm.read_bytes()
+    assert data[:8] == b"\0asm\1\0\0\0", "not a wasm module"
+    wrong = []
+    for found, file in ((imports(data), imports_file), (exports(data), exports_file)):
+        listed = {line.split("#")[0].strip() for line in file.read_text().splitlines()} - {""}
+        wrong += [f"not in {file}: {item}" for item in found if item not in listed]
+        wrong += [f"in {file} and not in the wasm: {item}" for item in sorted(listed - set(found))]
+    if len(data) >= limit:
+        wrong.append("too large")
+    print(f"{wasm.name}: {len(data):,} bytes (limit {limit:,}), {len(imports(data))} imports, {len(exports(data))} exports, {len(wrong)} wrong")
+    for line in wrong:
+        print(f"  {line}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
