@@ -1,10 +1,10 @@
 //! Sessions this worker has opened, so that the next request with the same cookie costs no decryption.
 //!
-//! Two generations: when the young one is full it becomes the old one, and what is used again moves
-//! back. Memory is bounded, and nothing is ever walked.
+//! Memory is bounded: when all places are taken, a new session gets the place of one that was not asked for since
+//! the hand of the clock came by it last. Nothing moves when it is asked for.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::hash_map::{Entry, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
@@ -13,8 +13,8 @@ use super::Session;
 use crate::config::Account;
 use crate::request::same;
 
-/// How many sessions one generation holds.
-const GENERATION: usize = 8192;
+/// How many sessions are kept: some 4 KB each, with the tokens of a usual provider.
+const PLACES: usize = 16_384;
 
 /// A session that was opened, with all that can be computed ahead.
 #[derive(Debug)]
@@ -66,13 +66,97 @@ impl Opened {
 }
 
 /// The sessions of one worker.
-#[derive(Debug, Default)]
-pub struct OpenedSessions(RefCell<Generations>);
+#[derive(Debug)]
+pub struct OpenedSessions(RefCell<Clock<Rc<Opened>>>);
 
-#[derive(Debug, Default)]
-struct Generations {
-    young: HashMap<u64, Rc<Opened>, BuildHasherDefault<Tag>>,
-    old: HashMap<u64, Rc<Opened>, BuildHasherDefault<Tag>>,
+impl Default for OpenedSessions {
+    fn default() -> Self {
+        Self(RefCell::new(Clock::of(PLACES)))
+    }
+}
+
+impl OpenedSessions {
+    /// The session of this envelope, if it was opened before.
+    #[inline]
+    pub fn get(&self, sealed: &[u8]) -> Option<Rc<Opened>> {
+        let sessions = self.0.borrow();
+        let opened = sessions.get(key(sealed)?)?;
+        same(&opened.sealed, sealed).then(|| opened.clone())
+    }
+
+    /// Keeps one.
+    pub fn put(&self, opened: Rc<Opened>) {
+        if let Some(key) = key(&opened.sealed) {
+            self.0.borrow_mut().put(key, opened);
+        }
+    }
+}
+
+/// The end of an envelope is its authentication tag: as good as a hash, and nobody can choose it.
+#[inline]
+fn key(sealed: &[u8]) -> Option<u64> {
+    sealed.last_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+/// A cache whose eviction is that of the clock algorithm (second chance).
+#[derive(Debug)]
+struct Clock<T> {
+    places: Vec<Place<T>>,
+    most: usize,
+    hand: usize,
+    by_key: HashMap<u64, usize, BuildHasherDefault<Tag>>,
+}
+
+#[derive(Debug)]
+struct Place<T> {
+    key: u64,
+    value: T,
+    asked_for: Cell<bool>,
+}
+
+impl<T> Clock<T> {
+    fn of(most: usize) -> Self {
+        Self { places: Vec::new(), most, hand: 0, by_key: HashMap::default() }
+    }
+
+    #[inline]
+    fn get(&self, key: u64) -> Option<&T> {
+        let place = self.places.get(*self.by_key.get(&key)?)?;
+        place.asked_for.set(true);
+        Some(&place.value)
+    }
+
+    fn put(&mut self, key: u64, value: T) {
+        let free = self.places.len() < self.most;
+        let at = match self.by_key.entry(key) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) if free => *new.insert(self.places.len()),
+            Entry::Vacant(_) => {
+                let at = self.next_to_go();
+                if let Some(old) = self.places.get(at) {
+                    self.by_key.remove(&old.key);
+                }
+                self.by_key.insert(key, at);
+                at
+            }
+        };
+        let place = Place { key, value, asked_for: Cell::new(false) };
+        match self.places.get_mut(at) {
+            Some(old) => *old = place,
+            None => self.places.push(place),
+        }
+    }
+
+    /// The first place, from where the hand stands, that nobody has asked for since it came by.
+    fn next_to_go(&mut self) -> usize {
+        loop {
+            let at = self.hand;
+            self.hand = (at + 1) % self.places.len().max(1);
+            if !self.places.get(at).is_some_and(|place| place.asked_for.take()) {
+                return at;
+            }
+        }
+    }
 }
 
 /// The key is as good as a hash; only its bits have to be spread.
@@ -95,40 +179,44 @@ impl Hasher for Tag {
     }
 }
 
-impl OpenedSessions {
-    /// The session of this envelope, if it was opened before.
-    #[inline]
-    pub fn get(&self, sealed: &[u8]) -> Option<Rc<Opened>> {
-        let key = key(sealed)?;
-        let mut generations = self.0.borrow_mut();
-        if let Some(opened) = generations.young.get(&key) {
-            return same(&opened.sealed, sealed).then(|| opened.clone());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_stays_and_there_are_never_more_than_places() {
+        let mut clock = Clock::of(4);
+        for key in 0..4 {
+            clock.put(key, key * 10);
         }
-        let opened = generations.old.remove(&key).filter(|opened| same(&opened.sealed, sealed))?;
-        generations.insert(key, opened.clone());
-        Some(opened)
+        assert_eq!((clock.get(1), clock.get(3), clock.get(9)), (Some(&10), Some(&30), None));
+        for key in 10..100 {
+            clock.put(key, 0);
+            assert_eq!((clock.get(1), clock.get(3)), (Some(&10), Some(&30)), "{key}");
+            assert!(clock.places.len() <= 4 && clock.by_key.len() <= 4);
+        }
+        assert_eq!((clock.get(0), clock.get(2), clock.get(99)), (None, None, Some(&0)));
     }
 
-    /// Keeps one.
-    pub fn put(&self, opened: Rc<Opened>) {
-        if let Some(key) = key(&opened.sealed) {
-            self.0.borrow_mut().insert(key, opened);
+    #[test]
+    fn where_all_are_asked_for_all_the_time_one_goes_all_the_same() {
+        let mut clock = Clock::of(3);
+        for key in 0..50 {
+            clock.put(key, key);
+            for key in 0..=key {
+                clock.get(key);
+            }
+            assert_eq!(clock.get(key), Some(&key));
         }
+        assert_eq!(clock.by_key.len(), 3);
     }
-}
 
-impl Generations {
-    #[inline]
-    fn insert(&mut self, key: u64, opened: Rc<Opened>) {
-        if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
+    #[test]
+    fn a_key_that_is_there_gets_the_new_value() {
+        let mut clock = Clock::of(2);
+        for (key, value) in [(1, "a"), (2, "b"), (1, "c")] {
+            clock.put(key, value);
         }
-        self.young.insert(key, opened);
+        assert_eq!((clock.get(1), clock.get(2), clock.places.len()), (Some(&"c"), Some(&"b"), 2));
     }
-}
-
-/// The end of an envelope is its authentication tag: as good as a hash, and nobody can choose it.
-#[inline]
-fn key(sealed: &[u8]) -> Option<u64> {
-    sealed.last_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))
 }

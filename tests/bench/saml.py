@@ -1,16 +1,13 @@
 """The bench's SAML provider: answers a request without a process of its own, signed by RSA-2048. Needs .venv."""
 
 import base64
-import site
 import sys
 import urllib.parse
 import zlib
-from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent.parent
-for packages in (TOP / ".venv").glob("lib/python3*/site-packages"):
-    site.addsitedir(str(packages))
-sys.path.insert(0, str(TOP / "tests/e2e"))
+import venv_packages
+
+sys.path.insert(0, str(venv_packages.TOP / "tests/e2e"))
 
 from harness.saml_forge import Answer, Key, Lock, Spec, parse  # noqa: E402
 
