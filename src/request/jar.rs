@@ -70,6 +70,7 @@ impl<'a> Jar<'a> {
     pub fn read(base: &[u8], headers: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut jar = Self::default();
         for header in headers {
+            jar.rest.reserve(header.len() + 2);
             let mut left = header;
             // What belongs to the application is copied in runs, up to the next cookie of ours.
             let mut run = header;

@@ -1,0 +1,173 @@
+//! A request that is more than passed on: what flows and refusals need to know of it.
+
+use std::rc::Rc;
+
+use crate::answer::Answer;
+use crate::config::{Endpoint, Origin, PasswordMode};
+use crate::events::{self, Place};
+use crate::fault::{Code, Fault};
+use crate::login::return_to;
+use crate::pages;
+use crate::request::{bare_authority, Head, Jar};
+use crate::session::{chunk_name, cookie};
+use crate::world::{Site, Visitor, World};
+
+/// A request that was asked, for flows and for refusals: head, account, origin.
+pub struct Asked {
+    /// The filter.
+    pub world: Rc<World>,
+    /// The account, where one was found.
+    pub site: Option<Rc<Site>>,
+    /// The request.
+    pub head: Rc<Head>,
+    /// The canonical path.
+    pub path: String,
+    /// Now, in milliseconds since 1970.
+    pub now: u64,
+}
+
+impl Asked {
+    /// The origin of the account that was asked; only configured ones are ever used in URLs.
+    pub fn origin(&self) -> Option<&Origin> {
+        let site = self.site.as_ref()?;
+        let authority = String::from_utf8_lossy(self.head.authority()).to_ascii_lowercase();
+        let origins = &site.account.origins;
+        origins
+            .iter()
+            .find(|o| o.authority == authority)
+            .or_else(|| origins.iter().find(|o| o.authority == bare_authority(&authority)))
+    }
+
+    /// Account and origin, which every flow needs.
+    pub fn site_and_origin(&self) -> Result<(Rc<Site>, Origin), Fault> {
+        match (&self.site, self.origin()) {
+            (Some(site), Some(origin)) => Ok((site.clone(), origin.clone())),
+            _ => Err(Fault::new(Code::AccountUnknown, "no account is served here")),
+        }
+    }
+
+    /// For the log.
+    pub fn place(&self) -> Place<'_> {
+        Place {
+            account: self.site.as_ref().map(|site| site.account.code.as_str()),
+            request_id: self.head.request_id(),
+            path: &self.path,
+            ..Place::default()
+        }
+    }
+
+    /// The cookies.
+    pub fn jar(&self) -> Jar<'_> {
+        self.head.jar(&self.world.config.cookies.name)
+    }
+
+    /// Who the cookies say is there.
+    pub fn visitor(&self) -> Visitor {
+        match &self.site {
+            Some(site) => self.world.session(std::slice::from_ref(site), &self.jar(), self.now),
+            None => Visitor::Nobody,
+        }
+    }
+
+    /// The URL of the sign-in page that comes back to this request, or to `/` after anything but a
+    /// navigation.
+    pub fn login_url(&self) -> Option<String> {
+        let site = self.site.as_ref()?;
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        if self.world.sites_at(self.head.authority()).len() > 1 {
+            query.append_pair("u", &site.account.code);
+        }
+        let own = site.account.paths.endpoint(&self.path).is_some();
+        if let (true, false, Some(origin)) = (self.head.is_navigation(), own, self.origin()) {
+            let target = String::from_utf8_lossy(self.head.target()).into_owned();
+            if let Ok(target) = return_to::check(&target, origin) {
+                query.append_pair("return_to", &target);
+            }
+        }
+        let query = query.finish();
+        let path = site.account.paths.path(Endpoint::Login);
+        Some(if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") })
+    }
+
+    /// What pages need to know about this request.
+    pub fn page_context(&self) -> pages::Context<'_> {
+        let pages = &self.world.config.pages;
+        let mut context = pages::Context::new(pages, self.head.request_id(), self.head.is_person());
+        context.login = self.login_url();
+        context.in_language(self.head.all("accept-language"))
+    }
+
+    /// The answer for a refusal, which is logged and counted here, once.
+    pub fn refuse(&self, fault: &Fault) -> Answer {
+        events::refusal(&*self.world.host, self.place(), fault);
+        let mut context = self.page_context();
+        if is_failed_login(fault.code) {
+            context.password_page = self.password_way();
+        }
+        // The Back button after signing in, or a second tab: the session is there already.
+        if matches!(fault.code, Code::StateUnknown | Code::CallbackInvalid) {
+            if let Visitor::Known(_) = self.visitor() {
+                context.continue_to = Some("/".into());
+            }
+        }
+        pages::refusal(fault, &context)
+    }
+
+    /// The refusal of a login that was to lead here: trying again leads there too.
+    pub fn refuse_login(&self, fault: &Fault, return_to: &str) -> Answer {
+        events::refusal(&*self.world.host, self.place(), fault);
+        let mut context = self.page_context();
+        if let Some(login) = &mut context.login {
+            let pair = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("return_to", return_to)
+                .finish();
+            login.push(if login.contains('?') { '&' } else { '?' });
+            login.push_str(&pair);
+        }
+        context.password_page = self.password_way();
+        if let Visitor::Known(_) = self.visitor() {
+            context.continue_to = Some("/".into());
+        }
+        pages::refusal(fault, &context)
+    }
+
+    /// Where a password still is a way in: the way back for an administrator whose IdP is broken.
+    fn password_way(&self) -> Option<String> {
+        let account = &self.site.as_ref()?.account;
+        let page = account.password.page.as_ref()?;
+        match account.password.mode {
+            PasswordMode::Enabled => Some(page.clone()),
+            PasswordMode::Admins => Some(format!("{}?show=all", account.paths.path(Endpoint::Login))),
+            PasswordMode::Disabled => None,
+        }
+    }
+
+    /// The same with the session's cookies deleted: they hold nothing that counts.
+    pub fn refuse_stale(&self, fault: &Fault) -> Answer {
+        self.without_session(self.refuse(fault))
+    }
+
+    /// Deletes every session cookie that was sent.
+    pub fn without_session(&self, mut answer: Answer) -> Answer {
+        let cookies = &self.world.config.cookies;
+        for n in self.jar().sent() {
+            answer = answer.with_cookie(&cookie::delete(&chunk_name(&cookies.name, n), cookies));
+        }
+        answer
+    }
+}
+
+/// Codes with which a login fails, as opposed to a request of somebody who is in.
+fn is_failed_login(code: Code) -> bool {
+    use Code::*;
+    !matches!(
+        code,
+        RoleMissing
+            | AccountUnknown
+            | MethodNotAllowed
+            | BodyTooLarge
+            | ContentTypeUnsupported
+            | RequestInvalid
+            | ReturnToRefused
+    )
+}

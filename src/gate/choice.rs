@@ -1,0 +1,145 @@
+//! Which account a request is for.
+
+use std::rc::Rc;
+
+use super::{Asked, Ruling};
+use crate::bearer;
+use crate::config::Endpoint;
+use crate::fault::{Code, Fault};
+use crate::login;
+use crate::logout;
+use crate::request::{Head, Jar, Path};
+use crate::surface::{demand, Demand};
+use crate::world::{Site, Visitor, World};
+
+/// The account, or that there is none.
+pub enum Choice {
+    /// This one, who is there, and whether the cookies are older than what is known of the session.
+    Site(Rc<Site>, Visitor, bool),
+    /// Nobody is served here.
+    None,
+    /// Several accounts are, and nothing says which.
+    Ask,
+}
+
+/// The account: the one whose origin was asked for; where several share it the one that `u` names at
+/// the filter's own endpoints, else the session's.
+#[inline]
+pub fn choose(
+    world: &World,
+    sites: &[Rc<Site>],
+    head: &Head,
+    path: &Path<'_>,
+    jar: &Jar<'_>,
+    now: u64,
+) -> Choice {
+    match sites {
+        [] => Choice::None,
+        [site] => {
+            let (visitor, behind) = match site.account.enabled {
+                true => world.session_and_age(sites, jar, now),
+                false => (Visitor::Nobody, false),
+            };
+            // A response made for `u=a` is nothing to `u=b`, also where `b` has an origin of its own.
+            match named(sites, head, path) {
+                Some(None) => Choice::None,
+                _ => Choice::Site(site.clone(), visitor, behind),
+            }
+        }
+        several => {
+            let (visitor, behind) = world.session_and_age(several, jar, now);
+            match named(several, head, path) {
+                Some(Some(site)) => {
+                    let visitor = match visitor {
+                        Visitor::Known(opened) if !Rc::ptr_eq(&opened.account, &site.account) => {
+                            Visitor::Nobody
+                        }
+                        other => other,
+                    };
+                    Choice::Site(site, visitor, behind)
+                }
+                Some(None) => Choice::None,
+                None => match (bearer::site_of(several, head), &visitor) {
+                    (Some(Some(site)), _) => Choice::Site(site.clone(), Visitor::Nobody, false),
+                    // A token that is for none of them: not even beside a session.
+                    (Some(None), _) => shared_by_all(several, path, head),
+                    (None, Visitor::Known(opened)) => {
+                        let site = several.iter().find(|site| Rc::ptr_eq(&site.account, &opened.account));
+                        site.cloned().map_or(Choice::Ask, |site| Choice::Site(site, visitor, behind))
+                    }
+                    _ => shared_by_all(several, path, head),
+                },
+            }
+        }
+    }
+}
+
+/// What `u` says at one of the filter's own endpoints: nothing, an account, or one that is not here.
+#[inline]
+fn named(sites: &[Rc<Site>], head: &Head, path: &Path<'_>) -> Option<Option<Rc<Site>>> {
+    let path = path.plain()?;
+    let endpoint = |site: &&Rc<Site>| site.account.paths.endpoint(path).is_some();
+    sites.iter().find(endpoint)?;
+    if let Some(query) = head.query() {
+        if url::form_urlencoded::parse(query).any(|(key, _)| key == "u") {
+            let code = head.param("u");
+            let site = sites.iter().find(|site| Some(&site.account.code) == code.as_ref());
+            return Some(site.cloned());
+        }
+    }
+    // A callback path that holds the code, or belongs to one account only.
+    let mut own = sites.iter().filter(endpoint);
+    let first = own.next();
+    if own.next().is_none() {
+        first.map(|site| Some(site.clone()))
+    } else {
+        None
+    }
+}
+
+/// Several accounts on one origin and no session: what all of them let pass, passes.
+fn shared_by_all(sites: &[Rc<Site>], path: &Path<'_>, head: &Head) -> Choice {
+    let open = |site: &Rc<Site>| {
+        !site.account.enabled
+            || matches!(demand(&site.account.access, path, head.path()), Demand::Anyone | Demand::Programs)
+    };
+    let login = |site: &&Rc<Site>| crate::password::login_at(&site.account, head, path).is_some();
+    match sites.first() {
+        Some(site) if sites.iter().all(open) && !sites.iter().any(|site| login(&site)) => {
+            Choice::Site(site.clone(), Visitor::Nobody, false)
+        }
+        _ => Choice::Ask,
+    }
+}
+
+/// The refusal where nobody is served.
+pub fn account_unknown(world: &Rc<World>, head: &Rc<Head>, now: u64) -> Ruling {
+    let host: String = String::from_utf8_lossy(head.authority()).chars().take(100).collect();
+    let fault = Fault::new(Code::AccountUnknown, format!("no account is served at {host:?}"));
+    let asked = Asked { world: world.clone(), site: None, head: head.clone(), path: String::new(), now };
+    Ruling::Answer(asked.refuse(&fault))
+}
+
+/// Several accounts are served here, and nothing says which.
+pub fn ask_for_account(world: &Rc<World>, head: &Rc<Head>, now: u64) -> Ruling {
+    let sites = world.sites_at(head.authority());
+    let path = Path::read(head.path()).canonical().to_owned();
+    let mut enabled = sites.iter().filter(|site| site.account.enabled);
+    let asked = |site: Option<&Rc<Site>>| {
+        let site = site.cloned();
+        Asked { world: world.clone(), site, head: head.clone(), path: path.clone(), now }
+    };
+    // Whoever has just signed out is of no account, and nobody is asked for one on the way out.
+    let is_out = |site: &&Rc<Site>| site.account.paths.endpoint(&path) == Some(Endpoint::LogoutComplete);
+    if let Some(site) = enabled.clone().find(is_out) {
+        let left = logout::left_from(world, head);
+        let left = enabled.find(|site| Some(&site.account.code) == left.as_ref());
+        return Ruling::Answer(logout::complete(&asked(left.or(Some(site)))));
+    }
+    let asked = asked(enabled.next());
+    if asked.head.is_navigation() {
+        return Ruling::Answer(login::page::ask_for_account(&asked));
+    }
+    let fault = Fault::new(Code::LoginRequired, "several accounts are served here and there is no session");
+    Ruling::Answer(asked.refuse(&fault))
+}

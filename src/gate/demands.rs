@@ -1,0 +1,78 @@
+//! What the rules on a path demand of a session.
+
+use std::rc::Rc;
+
+use super::{Asked, Ruling};
+use crate::config::Admission;
+use crate::fault::{Code, Fault};
+use crate::login::{self, flow};
+use crate::oidc::signed::SKEW_MILLISECONDS;
+use crate::session::{Method, Opened};
+
+/// A demand that a session does not meet.
+pub enum Unmet {
+    /// A role is missing.
+    Role(Fault),
+    /// The IdP has to authenticate the person again, or better.
+    Authentication(flow::Extras),
+}
+
+/// The first demand that the session does not meet.
+#[inline]
+pub fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet> {
+    if let Some(fault) = missing_role(demands, opened) {
+        return Some(Unmet::Role(fault));
+    }
+    for demand in demands {
+        let Admission::Users { acr_values, max_age, .. } = demand else { continue };
+        let origin = &opened.session.origin;
+        let acr = acr_values.is_empty() || origin.acr.as_ref().is_some_and(|acr| acr_values.contains(acr));
+        let authenticated =
+            origin.auth_time.map_or(opened.session.opened, |seconds| seconds.saturating_mul(1000));
+        // With the same allowance for clocks as the ID token's check: what passed there passes here.
+        let fresh = max_age
+            .is_none_or(|age| now.saturating_sub(authenticated) <= age.saturating_add(SKEW_MILLISECONDS));
+        if !acr || !fresh {
+            return Some(Unmet::Authentication(flow::Extras {
+                acr_values: acr_values.clone(),
+                max_age: max_age.map(|age| age / 1000),
+                ..flow::Extras::default()
+            }));
+        }
+    }
+    None
+}
+
+/// The first demand for a role that the session does not meet.
+#[inline]
+fn missing_role(demands: &[&Admission], opened: &Opened) -> Option<Fault> {
+    let missing = |demand: &&Admission| match demand {
+        Admission::Users { roles, .. } if !roles.is_empty() => {
+            let held = &opened.session.user.roles;
+            let detail =
+                || format!("{:?} has none of the roles {}", opened.session.user.username, roles.join(", "));
+            (!roles.iter().any(|role| held.contains(role))).then(|| Fault::new(Code::RoleMissing, detail()))
+        }
+        _ => None,
+    };
+    demands.iter().find_map(missing)
+}
+
+/// Sends the person to authenticate again, where that is possible.
+pub fn step_up(asked: Rc<Asked>, opened: &Opened, extras: flow::Extras) -> Ruling {
+    match step_up_target(&asked, opened) {
+        Some(target) => login::begin(asked, &opened.session.origin.provider, &target, extras),
+        None => Ruling::Answer(asked.refuse(&weak())),
+    }
+}
+
+/// Where a step-up comes back to, for a navigation of somebody whom a provider can authenticate again.
+pub fn step_up_target(asked: &Asked, opened: &Opened) -> Option<String> {
+    let person = opened.session.method == Method::Sso && asked.head.is_navigation();
+    person.then(|| String::from_utf8_lossy(asked.head.target()).into_owned())
+}
+
+/// The refusal where nobody can be sent to the IdP.
+pub fn weak() -> Fault {
+    Fault::new(Code::LoginRequired, "the session was authenticated too long ago or too weakly for this path")
+}
