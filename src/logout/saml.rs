@@ -239,7 +239,11 @@ fn leave(
         SamlBinding::Redirect => Ok(Answer::redirect(&message.redirect(to, relay_state, signer)?)),
         SamlBinding::Post => {
             let fields = message.post(relay_state, signer)?;
-            let form = pages::AutoSubmit { action: to.as_str().to_owned(), fields, ..Default::default() };
+            let action = to.as_str().to_owned();
+            // A provider may sign people out of all applications in frames of one page of its own. By then
+            // they are signed out here: there is nothing to click on that a page around it could abuse.
+            let framed_by = if message.is_response() { vec![action.clone()] } else { Vec::new() };
+            let form = pages::AutoSubmit { action, fields, framed_by, ..Default::default() };
             pages::auto_submit(&asked.page_context(), &form)
         }
     }

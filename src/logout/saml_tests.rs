@@ -74,6 +74,9 @@ fn response(seen: &Seen) -> (String, Option<String>) {
         }
         None => {
             assert!(seen.text().contains(&format!("action=\"{IDP}/slo\"")), "{}", seen.text());
+            // The provider may do this in a frame.
+            let policy = seen.policy();
+            assert!(policy.contains(&format!("frame-ancestors {IDP};")), "{policy}");
             (decode_post(&seen.field("SAMLResponse")).unwrap(), Some(seen.field("RelayState")))
         }
     }
@@ -192,7 +195,10 @@ fn signing_out_here_asks_the_idp_and_takes_its_answer() {
         let seen = browser.get("/sso/logout", &mut nobody);
         let request = match seen.location().split_once("/slo?") {
             Some((_, query)) => Redirected::parse(query).unwrap().message,
-            None => decode_post(&seen.field("SAMLRequest")).unwrap(),
+            None => {
+                assert!(seen.policy().contains("frame-ancestors 'none'"), "{}", seen.policy());
+                decode_post(&seen.field("SAMLRequest")).unwrap()
+            }
         };
         assert!(
             request.contains(">ada@acme.com</saml:NameID>")

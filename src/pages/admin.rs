@@ -137,7 +137,7 @@ pub fn admin(context: &Context<'_>, admin: &Admin) -> Answer {
         body,
         wide: true,
         forms: Forms::None,
-        submits: false,
+        submits: None,
     }
     .answer(context)
 }

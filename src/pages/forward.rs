@@ -16,6 +16,8 @@ pub struct AutoSubmit {
     pub fields: Vec<(String, String)>,
     /// Where its answer may send the browser on to, beside this origin and hosts over HTTPS.
     pub onward: Vec<String>,
+    /// Whose pages may frame it, by URL: an IdP's sign-out page, which loads every application in a frame.
+    pub framed_by: Vec<String>,
 }
 
 /// The page with the form. Without JavaScript its button does the same.
@@ -39,7 +41,7 @@ pub fn auto_submit(context: &Context<'_>, form: &AutoSubmit) -> Result<Answer, F
         body,
         wide: false,
         forms: Forms::Idp(&targets),
-        submits: true,
+        submits: Some(&form.framed_by),
     };
     Ok(page.answer(context))
 }

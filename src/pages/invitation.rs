@@ -66,7 +66,7 @@ pub fn invitation(context: &Context<'_>, invitation: &Invitation) -> Answer {
         body,
         wide: false,
         forms: Forms::Own,
-        submits: false,
+        submits: None,
     }
     .answer(context)
 }

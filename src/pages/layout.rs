@@ -29,8 +29,8 @@ pub(super) struct Page<'a> {
     /// Wide enough for tables.
     pub wide: bool,
     pub forms: Forms<'a>,
-    /// The page submits its own form.
-    pub submits: bool,
+    /// The page submits its own form, also in a frame of a page of these origins.
+    pub submits: Option<&'a [String]>,
 }
 
 /// Where the forms of a page may lead, redirects included: Chromium holds `form-action` against every
@@ -76,7 +76,7 @@ impl Page<'_> {
             .html(&self.body)
             .raw("</main>");
         contact(&mut html, context.pages, texts);
-        if self.submits {
+        if self.submits.is_some() {
             html.raw("<script>").raw(SUBMIT).raw("</script>");
         }
         html.raw("</body></html>\n");
@@ -95,14 +95,15 @@ impl Page<'_> {
     /// there. Stops injected markup that slipped through, and clickjacking.
     fn policy(&self, pages: &raw::Pages, style: &str) -> String {
         let mut policy = format!(
-            "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; style-src 'sha256-{}'",
+            "default-src 'none'; base-uri 'none'; frame-ancestors {}; style-src 'sha256-{}'",
+            framed_by(self.submits.unwrap_or_default()),
             digest(style)
         );
         if let Some(source) = pages.logo.as_deref().and_then(source) {
             policy.push_str("; img-src ");
             policy.push_str(&source);
         }
-        if self.submits {
+        if self.submits.is_some() {
             policy.push_str(&format!("; script-src 'sha256-{}'", digest(SUBMIT)));
         }
         match self.forms {
@@ -117,6 +118,16 @@ impl Page<'_> {
             }
         }
         policy
+    }
+}
+
+/// Who may frame a page: the origins of these URLs.
+pub(super) fn framed_by(urls: &[String]) -> String {
+    let origins: Vec<String> = urls.iter().filter_map(|url| source(url)).collect();
+    if origins.is_empty() {
+        "'none'".to_owned()
+    } else {
+        origins.join(" ")
     }
 }
 

@@ -125,7 +125,7 @@ fn page(fault: &Fault, context: &Context<'_>) -> Answer {
         body,
         wide: false,
         forms: Forms::None,
-        submits: false,
+        submits: None,
     }
     .answer(context)
 }

@@ -60,7 +60,7 @@ pub fn sign_in(context: &Context<'_>, offer: &SignIn) -> Answer {
         body,
         wide: false,
         forms: Forms::Idp(&offer.form_targets),
-        submits: false,
+        submits: None,
     }
     .answer(context)
 }

@@ -1,7 +1,7 @@
 //! The ways out: the question after a cross-site request, the page afterwards, the frame of an IdP.
 
-use super::escape::{safe_url, source, Html};
-use super::layout::{Forms, Page};
+use super::escape::{safe_url, Html};
+use super::layout::{framed_by, Forms, Page};
 use super::Context;
 use crate::answer::Answer;
 
@@ -45,7 +45,7 @@ pub fn confirm_logout(context: &Context<'_>, logout: &ConfirmLogout) -> Answer {
         body,
         wide: false,
         forms: Forms::Idp(&logout.form_targets),
-        submits: false,
+        submits: None,
     }
     .answer(context)
 }
@@ -65,7 +65,7 @@ pub fn signed_out(context: &Context<'_>) -> Answer {
         body,
         wide: false,
         forms: Forms::None,
-        submits: false,
+        submits: None,
     }
     .answer(context)
 }
@@ -87,7 +87,7 @@ pub fn still_signed_in(context: &Context<'_>, logout: &str) -> Answer {
         body,
         wide: false,
         forms: Forms::None,
-        submits: false,
+        submits: None,
     }
     .answer(context)
 }
@@ -96,8 +96,7 @@ pub fn still_signed_in(context: &Context<'_>, logout: &str) -> Answer {
 /// that may be framed, since it shows nothing to click, and only by these origins.
 pub fn front_channel_done(ancestors: &[String]) -> Answer {
     let body = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title></title></head><body></body></html>\n";
-    let ancestors: Vec<String> = ancestors.iter().filter_map(|url| source(url)).collect();
-    let ancestors = if ancestors.is_empty() { "'none'".to_owned() } else { ancestors.join(" ") };
+    let ancestors = framed_by(ancestors);
     let policy =
         format!("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}");
     Answer::html(200, "front_channel_logout", &policy, body.into())

@@ -382,6 +382,20 @@ fn the_policy_lets_forms_reach_what_they_must() {
     assert!(policy("https://idp.example/x").ends_with("form-action 'self' https:"));
     assert!(policy("http://localhost:9000/x").ends_with("form-action 'self' https: http://localhost:9000"));
     assert!(policy("/sso/saml/consume").ends_with("form-action 'self' https:"));
+    let framed = |urls: &[&str]| {
+        let framed_by = urls.iter().map(|url| (*url).to_owned()).collect();
+        let form = AutoSubmit { action: "/x".into(), framed_by, ..AutoSubmit::default() };
+        let answer = auto_submit(&context, &form).unwrap();
+        let policy = answer.header("content-security-policy").unwrap().to_owned();
+        let (_, rest) = policy.split_once("frame-ancestors ").unwrap();
+        rest.split(';').next().unwrap().to_owned()
+    };
+    assert_eq!(framed(&[]), "'none'");
+    assert_eq!(
+        framed(&["https://idp.example/slo?x", "https://other.example/"]),
+        "https://idp.example https://other.example"
+    );
+    assert_eq!(framed(&["javascript:alert(1)", "https://evil.example;script-src *"]), "'none'");
     assert_eq!(signed_out(&context).header("referrer-policy"), Some("no-referrer"));
     // A POST with `no-referrer` would carry `Origin: null`.
     let answer = invitation(&context, &Invitation { action: "/i".into(), ..Invitation::default() });

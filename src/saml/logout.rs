@@ -215,6 +215,11 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// True for a LogoutResponse.
+    pub fn is_response(&self) -> bool {
+        self.kind == Kind::Response
+    }
+
     /// A LogoutRequest for one person's session at the IdP.
     pub fn request(
         host: &dyn Host,

@@ -69,6 +69,11 @@ impl Seen {
         self.answer.as_ref().and_then(|answer| answer.header("location")).unwrap_or_default()
     }
 
+    /// The page's Content-Security-Policy.
+    pub fn policy(&self) -> &str {
+        self.answer.as_ref().and_then(|answer| answer.header("content-security-policy")).unwrap_or_default()
+    }
+
     /// The value of a hidden field on the page.
     pub fn field(&self, name: &str) -> String {
         let (text, at) = (self.text(), format!("name=\"{name}\" value=\""));

@@ -183,6 +183,7 @@ impl Form {
                 field(BOUNCED, "1"),
             ],
             onward,
+            ..pages::AutoSubmit::default()
         };
         pages::auto_submit(&asked.page_context(), &form)
     }
