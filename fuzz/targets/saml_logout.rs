@@ -30,6 +30,7 @@ fn read(text: &str) -> Option<LogoutRequest> {
     let certificates = certificates();
     let expected = Expected {
         trust: Trust { host: &host, certificates: &certificates },
+        decryption_key: None,
         issuer: IDP,
         slo_url: SLO,
         now: NOW * 1000,

@@ -211,6 +211,7 @@ async fn verify<T>(
         }
         read(&Expected {
             trust: Trust { host: ask.host(), certificates: &facts.certificates },
+            decryption_key: idp.decryption_key(),
             issuer: &facts.issuer,
             slo_url: &own.slo_url,
             now: ask.now(),

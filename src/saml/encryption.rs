@@ -1,4 +1,4 @@
-//! Encrypted assertions: XML Encryption for the SAML profile (SAML core section 2.3.4).
+//! Encrypted assertions and NameIDs: XML Encryption for the SAML profile (SAML core sections 2.3.4 and 2.2.4).
 //!
 //! One error for everything that can go wrong once the key is used: which step failed is an oracle (padding of
 //! RSA and CBC, Jager and Somorovsky 2011). RSAES-PKCS1-v1_5 is off. CBC, which cannot tell a changed ciphertext,
@@ -21,7 +21,7 @@ use crate::host::Host;
 
 /// The only words about a failure after the private key was used.
 const CANNOT_OPEN: &str =
-    "the encrypted assertion cannot be opened: it is damaged, or encrypted for another key than \
+    "what is encrypted cannot be opened: it is damaged, or encrypted for another key than \
      saml.decryption (compare the certificate that the IdP holds for us)";
 
 /// What opens it.
@@ -92,8 +92,8 @@ fn gcm<C: Aead>(cipher: &C, content: &[u8]) -> Option<Vec<u8>> {
     cipher.decrypt(aes_gcm::aead::Nonce::<C>::from_slice(iv), body).ok()
 }
 
-/// Opens an `EncryptedAssertion`: a document of its own, whose root only carries the namespaces that were in scope
-/// around it (an assertion encrypted in place inherits prefixes from outside) and whose one child is the assertion.
+/// Opens an `EncryptedAssertion` or `EncryptedID`: a document of its own, whose root only carries the namespaces that were in scope
+/// around it (an assertion encrypted in place inherits prefixes from outside) and whose one child is what was encrypted.
 pub fn open(opener: Opener<'_>, encrypted: Node<'_, '_>) -> Result<String, String> {
     let data = xml::one(encrypted, XENC, "EncryptedData")?;
     let cipher = Cipher::from_uri(method(data)?)?;
@@ -115,7 +115,7 @@ pub fn open(opener: Opener<'_>, encrypted: Node<'_, '_>) -> Result<String, Strin
         .find_map(|key| cipher.open(&key, &content))
         .map(Zeroizing::new)
         .ok_or(CANNOT_OPEN)?;
-    let assertion = std::str::from_utf8(&opened).map_err(|_| CANNOT_OPEN)?;
+    let inside = std::str::from_utf8(&opened).map_err(|_| CANNOT_OPEN)?;
 
     let mut around = String::from("<decrypted");
     for namespace in data.namespaces().filter(|ns| ns.name() != Some("xml")) {
@@ -124,8 +124,8 @@ pub fn open(opener: Opener<'_>, encrypted: Node<'_, '_>) -> Result<String, Strin
             None => around.push_str(&format!(" xmlns=\"{}\"", xml::escape(namespace.uri()))),
         }
     }
-    let assertion = assertion.trim_start_matches('\u{feff}');
-    Ok(format!("{around}>{assertion}</decrypted>"))
+    let inside = inside.trim_start_matches('\u{feff}');
+    Ok(format!("{around}>{inside}</decrypted>"))
 }
 
 fn method<'a>(node: Node<'a, '_>) -> Result<&'a str, String> {

@@ -7,6 +7,7 @@ use roxmltree::{Document, Node};
 use url::Url;
 
 use super::bindings::{self, Kind, Redirected};
+use super::key::PrivateKey;
 use super::name_id::NameId;
 use super::names::{DSIG, SAML, SAMLP, STATUS};
 use super::refused::Refused;
@@ -34,6 +35,8 @@ pub enum Received<'a> {
 pub struct Expected<'a> {
     /// The IdP's keys.
     pub trust: Trust<'a>,
+    /// What opens an `EncryptedID`.
+    pub decryption_key: Option<&'a PrivateKey>,
     /// The IdP's entity ID.
     pub issuer: &'a str,
     /// Our single logout endpoint in full, with its `?u=`.
@@ -81,10 +84,8 @@ pub fn claimed_issuer(text: &str) -> Result<String, Refused> {
 pub fn read_request(expected: &Expected<'_>, received: Received<'_>) -> Result<LogoutRequest, Refused> {
     read(expected, received, Kind::Request, |root, warnings| {
         let issued = time::parse(attribute(root, "IssueInstant")?).ok_or("IssueInstant is no time")?;
-        let name_id = match xml::at_most_one(root, SAML, "NameID")? {
-            Some(node) => NameId::read(node)?,
-            None => return Err("the LogoutRequest has no NameID (an encrypted one is not supported)".into()),
-        };
+        let name_id = NameId::of(expected.trust.host, expected.decryption_key, root)?;
+        let name_id = name_id.ok_or("the LogoutRequest has no NameID")?;
         let session_indexes: Vec<String> = xml::children(root, SAMLP, "SessionIndex")
             .map(|node| xml::text(node).map(str::to_owned))
             .collect::<Result<_, _>>()?;

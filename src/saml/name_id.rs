@@ -1,11 +1,14 @@
-//! `NameID` (SAML core section 2.2.3).
+//! `NameID` (SAML core section 2.2.3), plain or encrypted.
 
 use roxmltree::Node;
 use serde::{Deserialize, Serialize};
 
+use super::encryption::{self, Opener};
+use super::key::PrivateKey;
 use super::names::SAML;
 use super::xml;
 use crate::config::NameIdFormat;
+use crate::host::Host;
 
 /// Who the assertion is about, as the IdP names them. All four parts say which session a logout means.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -25,7 +28,27 @@ pub struct NameId {
 }
 
 impl NameId {
-    pub(super) fn read(node: Node<'_, '_>) -> Result<Self, String> {
+    /// The one in an element that a verified signature covers; `EncryptedID` (SAML core section 2.2.4) is opened with
+    /// our key.
+    pub(super) fn of(
+        host: &dyn Host,
+        decryption_key: Option<&PrivateKey>,
+        parent: Node<'_, '_>,
+    ) -> Result<Option<Self>, String> {
+        let plain = xml::at_most_one(parent, SAML, "NameID")?;
+        let Some(encrypted) = xml::at_most_one(parent, SAML, "EncryptedID")? else {
+            return plain.map(Self::read).transpose();
+        };
+        if plain.is_some() {
+            return Err("there are both a NameID and an EncryptedID".into());
+        }
+        let key = decryption_key.ok_or("the NameID is encrypted and saml.decryption is not set")?;
+        let opened = encryption::open(Opener { host, key, signed: true }, encrypted)?;
+        let inner = xml::parse(&opened).map_err(|_| "the decrypted NameID is not XML")?;
+        Self::read(xml::one(inner.root_element(), SAML, "NameID")?).map(Some)
+    }
+
+    fn read(node: Node<'_, '_>) -> Result<Self, String> {
         let value = xml::value(node)?;
         if value.trim().is_empty() || value.len() > 1024 {
             return Err("NameID is empty or longer than 1024 bytes".into());

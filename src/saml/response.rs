@@ -97,7 +97,7 @@ pub fn verify(expected: &Expected<'_>, text: &str) -> Result<Verified, Refused> 
     }
 
     // Who.
-    let name_id = xml::at_most_one(subject, SAML, "NameID")?.map(NameId::read).transpose()?;
+    let name_id = NameId::of(expected.host, expected.decryption_key, subject)?;
     let mut warnings: Vec<String> = signers.iter().filter_map(|c| c.date_warning(expected.now)).collect();
     warnings.dedup();
     let valid_until = match expected.in_response_to {

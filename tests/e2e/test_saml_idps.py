@@ -25,6 +25,7 @@ def world(make_world):
         ("unsigned", {"decryption": ours}, {"assertion.encryption": True, "saml20.sign.response": False}),
         ("signed", {"signing": ours, "binding": "post"}, {"validate.authnrequest": True}),
         ("logout", {"signing": ours}, {}),
+        ("named", {"signing": ours, "decryption": ours}, {"nameid.encryption": True}),
     ):
         account = SamlAccount(world, code, **simple.settings, **more)
         simple.add(account, sp, **theirs)
@@ -60,7 +61,7 @@ def comes_back(account, hops, target):
     assert hops[-1].url == account.url(target) and hops[-1].status == 200, hops
 
 
-@pytest.mark.parametrize("code", ["plain", "assertion", "encrypted", "signed"])
+@pytest.mark.parametrize("code", ["plain", "assertion", "encrypted", "signed", "named"])
 def test_simplesamlphp(world, client, code):
     account, client.here = world.accounts[code], world.simple.port
     target = "/reports?q=1&x=%C3%A9+a%2Fb"
@@ -104,13 +105,15 @@ def test_signing_out_here_signs_out_at_simplesamlphp(world, client):
     assert hops[-1].url.startswith(world.simple.url) and b'name="password"' in hops[-1].body, hops
 
 
-def test_signing_out_at_simplesamlphp_signs_out_here(world, client):
-    account, client.here = world.accounts["logout"], world.simple.port
+@pytest.mark.parametrize("code", ["logout", "named"])
+def test_signing_out_at_simplesamlphp_signs_out_here(world, client, code):
+    account, client.here = world.accounts[code], world.simple.port
     comes_back(account, world.simple.sign_in(client, client.browse(account.url("/reports"))), "/reports")
     there = f"{world.simple.url}/saml2/idp/SingleLogoutService.php?" + urllib.parse.urlencode(
         {"ReturnTo": f"{world.simple.url}/module.php/core/frontpage_welcome.php"})
     hops = client.follow(client.browse(there))
-    assert any(hop.url.startswith(account.slo) for hop in hops), hops
+    request = next(hop for hop in hops if (hop.location or "").startswith(account.slo))
+    assert ("EncryptedID" in message(request).text) == (code == "named")
     assert any("SAMLResponse" in hop.url for hop in hops), hops
     assert not session_cookies(client)
     signed_out(client, account)

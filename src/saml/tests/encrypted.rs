@@ -105,6 +105,11 @@ pub fn lock(lock: &Lock, plain: &str) -> String {
     )
 }
 
+/// An `EncryptedID`.
+pub fn lock_id(with: &Lock, plain: &str) -> String {
+    lock(with, plain).replace("EncryptedAssertion", "EncryptedID")
+}
+
 fn write(style: Style, with: &Lock) -> String {
     let answer = Answer::signed(style);
     answer.around(&lock(with, &answer.assertion()))
@@ -284,4 +289,36 @@ fn two_encrypted_assertions() {
         &answer.around(&format!("<samlp:Extensions>{one}</samlp:Extensions>")),
         "EncryptedAssertion in Extensions",
     );
+}
+
+/// Some IdPs encrypt the NameID in the place of the assertion (SAML core section 2.2.4).
+#[test]
+fn a_name_may_be_encrypted_by_itself() {
+    for style in [Style::Assertion, Style::Response, Style::Both] {
+        let with = |names: &dyn Fn(&str) -> String| {
+            let mut answer = Answer::signed(style);
+            answer.name_id = names(&answer.name_id);
+            answer
+        };
+        for cipher in ["aes256-gcm", "aes128-cbc"] {
+            let with_cipher = Lock { cipher, ..Lock::default() };
+            let answer = with(&|name| lock_id(&with_cipher, name));
+            let verified = accepted(&answer.write());
+            assert_eq!(verified.name_id.unwrap().value, "ada@acme.com");
+            let us = Us { key: None, ..Us::default() };
+            let refusal = us.read(&answer.write()).unwrap_err();
+            assert!(refusal.fault.detail.contains("saml.decryption is not set"), "{}", refusal.fault.detail);
+        }
+        let good = Lock::default();
+        let stranger = Lock { to: keys::STRANGER, ..Lock::default() };
+        refused(&with(&|name| lock_id(&stranger, name)).write(), "cannot be opened");
+        refused(&with(&|name| format!("{name}{}", lock_id(&good, name))).write(), "both");
+        let two = |name: &str| lock_id(&good, name) + &lock_id(&good, name).replace("_key", "_key2");
+        refused(&with(&two).write(), "EncryptedID");
+        refused(&with(&|name| lock_id(&good, &name.repeat(2))).write(), "NameID");
+        refused(&with(&|_| lock_id(&good, "<saml:NameID>ada<!---->x</saml:NameID>")).write(), "");
+        refused(&with(&|_| lock_id(&good, "ada@acme.com")).write(), "NameID");
+        refused(&with(&|name| lock_id(&good, &format!("<x>{name}</x>"))).write(), "NameID");
+        refused(&with(&|name| lock_id(&good, &lock_id(&good, name))).write(), "NameID");
+    }
 }

@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::encrypted::{lock_id, Lock};
 use super::idp::*;
 use super::keys;
 use crate::fault::Code;
@@ -18,7 +19,14 @@ use crate::testing::{TestHost, START};
 use super::forge::{sign, Spec};
 
 fn expected<'a>(host: &'a TestHost, certificates: &'a [Certificate], now: u64) -> Expected<'a> {
-    Expected { trust: Trust { host, certificates }, issuer: IDP, slo_url: SLO, now, clock_skew: 60_000 }
+    Expected {
+        trust: Trust { host, certificates },
+        decryption_key: None,
+        issuer: IDP,
+        slo_url: SLO,
+        now,
+        clock_skew: 60_000,
+    }
 }
 
 fn name() -> NameId {
@@ -100,13 +108,22 @@ fn a_request_of_the_idp() {
 }
 
 fn posted(inside: &str, attributes: &str) -> Result<LogoutRequest, Refused> {
+    posted_to(None, inside, attributes)
+}
+
+fn posted_to(
+    decryption_key: Option<&PrivateKey>,
+    inside: &str,
+    attributes: &str,
+) -> Result<LogoutRequest, Refused> {
     let host = TestHost::new();
     let text = format!(
         "<samlp:LogoutRequest xmlns:samlp=\"urn:oasis:names:tc:SAML:2.0:protocol\" xmlns:saml=\"urn:oasis:names:tc:SAML:2.0:assertion\" ID=\"_l\" Version=\"2.0\" Destination=\"{SLO}\" {attributes}>{}{inside}</samlp:LogoutRequest>",
         issuer(IDP)
     );
+    let certificates = [certificate(keys::IDP)];
     read_request(
-        &expected(&host, &[certificate(keys::IDP)], START),
+        &Expected { decryption_key, ..expected(&host, &certificates, START) },
         Received::Post(&sign(&text, &Spec::default())),
     )
 }
@@ -140,6 +157,24 @@ fn staleness_and_shape() {
         let refusal = posted(inside, attributes).unwrap_err();
         assert_eq!(refusal.fault.code, Code::RequestInvalid, "{inside}");
     }
+}
+
+#[test]
+fn an_encrypted_name_is_opened_with_our_key() {
+    let fresh = format!("IssueInstant=\"{}\"", at(0));
+    let ours = private(keys::SP_KEY);
+    let hidden = lock_id(&Lock::default(), "<saml:NameID Format=\"urn:f\">ada</saml:NameID>");
+    let read = posted_to(Some(&ours), &hidden, &fresh).unwrap();
+    assert_eq!((read.name_id.value.as_str(), read.name_id.format.as_deref()), ("ada", Some("urn:f")));
+    let why = |key: Option<&PrivateKey>, inside: &str| {
+        let refusal = posted_to(key, inside, &fresh).unwrap_err();
+        assert_eq!(refusal.fault.code, Code::RequestInvalid, "{inside}");
+        refusal.fault.detail
+    };
+    assert!(why(None, &hidden).contains("saml.decryption is not set"));
+    assert!(why(Some(&private(keys::STRANGER_KEY)), &hidden).contains("cannot be opened"));
+    assert!(why(Some(&ours), &format!("<saml:NameID>eve</saml:NameID>{hidden}")).contains("both"));
+    assert!(why(Some(&ours), "<saml:EncryptedID/>").contains("EncryptedData"));
 }
 
 #[test]
