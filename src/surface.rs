@@ -13,10 +13,30 @@ impl Match {
         }
     }
 
+    #[inline]
+    fn written(&self) -> &str {
+        let (Match::Path(own) | Match::Prefix(own)) = self;
+        own
+    }
+
+    /// Whether the path with a slash more at its end, or one less, falls under this rule.
+    #[inline]
+    fn by_a_slash(&self, path: &str) -> bool {
+        if let Some(shorter) = path.strip_suffix('/') {
+            return !shorter.is_empty() && self.exactly(shorter);
+        }
+        let longer = self.written().strip_suffix('/') == Some(path);
+        longer || matches!(self, Match::Prefix(_)) && self.exactly(path)
+    }
+
+    #[inline]
+    fn has_capitals(&self) -> bool {
+        self.written().bytes().any(|byte| byte.is_ascii_uppercase())
+    }
+
     /// Whether the loosest reading of a path falls under this rule.
     fn loosely(&self, loose: &str) -> bool {
-        let (Match::Path(own) | Match::Prefix(own)) = self;
-        let own = loosest(own.as_bytes());
+        let own = loosest(self.written().as_bytes());
         match self {
             Match::Path(_) => loose == own,
             // A prefix that ends within a segment matches within a segment.
@@ -30,7 +50,7 @@ impl Match {
     /// Whether some reading of a path with these names falls under this rule: applications take names away
     /// and never add one, so its own must be among them, in order.
     fn possibly(&self, held: &[String]) -> bool {
-        let (Match::Path(written) | Match::Prefix(written)) = self;
+        let written = self.written();
         let within = matches!(self, Match::Prefix(_)) && !written.ends_with('/');
         let own = names(&decoded(written.as_bytes()));
         let mut held = held.iter();
@@ -52,54 +72,76 @@ pub enum Demand<'r> {
     Users(Vec<&'r Admission>),
 }
 
-/// Rules on the path: the first match counts, without one it is users. A path that is not in its
-/// plain form, or that differs from its loosest reading, is also judged by every rule with demands
-/// of its own that this reading falls under; an ambiguous one from which an application may take segments,
-/// by every such rule whose names it holds.
+/// Rules on the path: the first match counts, without one it is users. `/admin` is `/admin/` to most
+/// applications: unless a rule names the path itself, what is demanded of the one is demanded of the other. A path
+/// that is not in its plain form, or that differs from its loosest reading, is also judged by every rule with
+/// demands of its own that this reading falls under; an ambiguous one from which an application may take segments,
+/// by every such rule whose names it holds. What is open stays so unless such a rule is the first for that reading.
+/// A rule with capitals is meant in any case.
 #[inline]
 pub fn demand<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8]) -> Demand<'r> {
     let first = rules.iter().find(|rule| rule.matches.exactly(path.canonical()));
-    let mut demands = Vec::new();
-    match first.map(|rule| &rule.admission) {
-        Some(Admission::Anyone) if !path.is_ambiguous() => return Demand::Anyone,
-        Some(Admission::Programs) if !path.is_ambiguous() => return Demand::Programs,
-        Some(users @ Admission::Users { .. }) => demands.push(users),
-        _ => {}
-    }
-    // `/admin` is `/admin/` to most applications.
-    let index = |matches: &Match| matches!(matches, Match::Prefix(own) if own.strip_suffix('/') == Some(path.canonical()));
-    if first.is_none() {
-        demands.extend(
-            rules
-                .iter()
-                .find(|rule| index(&rule.matches))
-                .map(|rule| &rule.admission)
-                .filter(|admission| matches!(admission, Admission::Users { .. })),
-        );
-    }
-    let demanding = |rule: &&AccessRule| {
-        matches!(&rule.admission, Admission::Users { roles, acr_values, max_age }
-            if !roles.is_empty() || !acr_values.is_empty() || max_age.is_some())
+    let named = first.is_some_and(|rule| rule.matches.written() == path.canonical());
+    let twin = rules.iter().find(|rule| rule.matches.by_a_slash(path.canonical()));
+    let twin = twin.filter(|rule| !named && matches!(rule.admission, Admission::Users { .. }));
+    let open = match first.map(|rule| &rule.admission) {
+        Some(Admission::Anyone) if !path.is_ambiguous() && twin.is_none() => Some(Demand::Anyone),
+        Some(Admission::Programs) if !path.is_ambiguous() && twin.is_none() => Some(Demand::Programs),
+        _ => None,
     };
     let one_way = path.canonical().as_bytes() == raw && reads_one_way(raw);
-    if !one_way && rules.iter().any(|rule| demanding(&rule)) {
-        let readings = [loosest(raw), shortest(raw)];
-        let plain = path.canonical().trim_end_matches('/');
-        if path.is_ambiguous() || readings.iter().any(|loose| loose != plain) {
-            let text = decoded(raw);
-            let names = (path.is_ambiguous() && hides(&text)).then(|| names(&text));
-            let meant = |rule: &&AccessRule| {
-                readings.iter().any(|loose| rule.matches.loosely(loose))
-                    || names.as_ref().is_some_and(|names| rule.matches.possibly(names))
-            };
-            for rule in rules.iter().filter(demanding).filter(meant) {
-                if !demands.contains(&&rule.admission) {
-                    demands.push(&rule.admission);
+    let other_readings =
+        rules.iter().any(|rule| is_demanding(rule) && (!one_way || rule.matches.has_capitals()));
+    let judges = match &open {
+        Some(_) if named => Vec::new(),
+        Some(_) if other_readings => first_of_other_readings(rules, raw),
+        None if other_readings => all_of_other_readings(rules, path, raw),
+        _ => Vec::new(),
+    };
+    match open {
+        Some(open) if judges.is_empty() => open,
+        Some(_) => Demand::Users(judges),
+        None => {
+            let mut demands: Vec<&Admission> = Vec::new();
+            let plainly = first.into_iter().chain(twin).map(|rule| &rule.admission);
+            for admission in plainly.chain(judges) {
+                if matches!(admission, Admission::Users { .. }) && !demands.contains(&admission) {
+                    demands.push(admission);
                 }
             }
+            Demand::Users(demands)
         }
     }
-    Demand::Users(demands)
+}
+
+/// True for a rule that demands more than a session.
+#[inline]
+fn is_demanding(rule: &AccessRule) -> bool {
+    matches!(&rule.admission, Admission::Users { roles, acr_values, max_age }
+        if !roles.is_empty() || !acr_values.is_empty() || max_age.is_some())
+}
+
+/// The demands of the rules that come first for what else an application might make of an open path.
+fn first_of_other_readings<'r>(rules: &'r [AccessRule], raw: &[u8]) -> Vec<&'r Admission> {
+    let first = |loose: &String| rules.iter().find(|rule| rule.matches.loosely(loose));
+    let readings = [loosest(raw), shortest(raw)];
+    let demanding = readings.iter().filter_map(first).filter(|rule| is_demanding(rule));
+    demanding.map(|rule| &rule.admission).collect()
+}
+
+/// The demands of all rules under which what else an application might make of a path falls.
+fn all_of_other_readings<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8]) -> Vec<&'r Admission> {
+    let readings = [loosest(raw), shortest(raw)];
+    let plain = path.canonical().trim_end_matches('/');
+    let strange = path.is_ambiguous() || readings.iter().any(|loose| loose != plain);
+    let text = decoded(raw);
+    let names = (path.is_ambiguous() && hides(&text)).then(|| names(&text));
+    let meant = |rule: &&AccessRule| {
+        let loosely = strange || rule.matches.has_capitals();
+        loosely && readings.iter().any(|loose| rule.matches.loosely(loose))
+            || names.as_ref().is_some_and(|names| rule.matches.possibly(names))
+    };
+    rules.iter().filter(|rule| is_demanding(rule)).filter(meant).map(|rule| &rule.admission).collect()
 }
 
 #[cfg(test)]
@@ -207,6 +249,80 @@ mod tests {
         }
         for path in ["/admin/public", "/administrator", "/x/admin/y", "/"] {
             assert_eq!(judged(path), 0, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_is_no_way_around_a_rule() {
+        let users = |roles: &[&str]| Admission::Users {
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            acr_values: Vec::new(),
+            max_age: None,
+        };
+        let rule = |matches: Match, admission: Admission| AccessRule { matches, admission };
+        let (path, prefix) = (|own: &str| Match::Path(own.into()), |own: &str| Match::Prefix(own.into()));
+        let with = |last: Admission| {
+            vec![
+                rule(path("/reports"), users(&["boss"])),
+                rule(path("/sums/"), users(&["boss"])),
+                rule(path("/open"), Admission::Anyone),
+                rule(path("/open/"), users(&["boss"])),
+                rule(prefix("/admin/"), users(&["boss"])),
+                rule(prefix("/Mixed/"), users(&["boss"])),
+                rule(prefix("/files/"), users(&[])),
+                rule(path("/shop/Pictures"), Admission::Anyone),
+                rule(prefix("/shop/assets/"), Admission::Anyone),
+                rule(prefix("/shop/"), users(&["boss"])),
+                rule(prefix("/"), last),
+            ]
+        };
+        let demanded = |rules: &[AccessRule], asked: &str| match demand(
+            rules,
+            &Path::read(asked.as_bytes()),
+            asked.as_bytes(),
+        ) {
+            Demand::Anyone => "anyone",
+            Demand::Programs => "programs",
+            Demand::Users(list) if list.contains(&&users(&["boss"])) => "boss",
+            Demand::Users(_) => "users",
+        };
+        for (last, elsewhere) in
+            [(Admission::Anyone, "anyone"), (Admission::Programs, "programs"), (users(&[]), "users")]
+        {
+            let rules = with(last);
+            for (asked, wanted) in [
+                ("/reports", "boss"),
+                ("/reports/", "boss"),
+                ("/reports/.", "boss"),
+                ("//reports//", "boss"),
+                ("/sums/", "boss"),
+                ("/sums", "boss"),
+                ("/admin", "boss"),
+                ("/admin/", "boss"),
+                ("/admin/x", "boss"),
+                ("/open", "anyone"),
+                ("/open/", "boss"),
+                ("/Mixed/x", "boss"),
+                ("/mixed/x", "boss"),
+                ("/MIXED", "boss"),
+                ("/mixed", "boss"),
+                ("/files", "users"),
+                ("/ADMIN/x", "boss"),
+                ("/shop/assets/Logo.PNG", "anyone"),
+                ("/shop/assets/", "anyone"),
+                ("/shop/assets", "boss"),
+                ("/shop/Pictures", "anyone"),
+                ("/shop/pictures", "boss"),
+                ("/Shop/x", "boss"),
+                ("/files/x", "users"),
+                ("/reports/x", elsewhere),
+                ("/administrator", elsewhere),
+                ("/x/", elsewhere),
+                ("/x", elsewhere),
+                ("/", elsewhere),
+            ] {
+                assert_eq!(demanded(&rules, asked), wanted, "{asked}, elsewhere {elsewhere}");
+            }
         }
     }
 }
