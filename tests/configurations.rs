@@ -225,6 +225,27 @@ fn what_cannot_work_with_a_saml_provider_is_refused_at_load() {
 }
 
 #[test]
+fn a_password_page_that_nobody_reaches_is_a_warning_at_load() {
+    let login = json!({ "path": "/api/login", "username": { "json": "/username" } });
+    for (page, access, mode, warned) in [
+        ("/login", json!([]), "enabled", true),
+        ("/login", json!([{ "path": "/login", "allow": "users" }]), "enabled", true),
+        ("/login", json!([{ "path": "/login", "allow": "anyone" }]), "enabled", false),
+        ("/login", json!([{ "prefix": "/log", "allow": "programs" }]), "enabled", false),
+        ("/login", json!([]), "disabled", false),
+        ("/api/login", json!([]), "enabled", false),
+    ] {
+        let mut document = good();
+        document["accounts"][0]["access"] = access.clone();
+        document["accounts"][0]["password"] = json!({ "mode": mode, "page": page, "logins": [login] });
+        let warnings = load(document.to_string().as_bytes(), &Secrets).unwrap().warnings;
+        let found: Vec<&str> = warnings.iter().map(|warning| warning.path.as_str()).collect();
+        let wanted = if warned { vec!["accounts[0].password.page"] } else { vec![] };
+        assert_eq!(found, wanted, "{page} {mode} {access}");
+    }
+}
+
+#[test]
 fn what_should_not_stay_so_with_a_saml_provider_is_a_warning_at_load() {
     let by_url = |url: &str| json!({ "metadata_url": url, "certificates": null });
     let certificate = Some(include_str!("fixtures/saml/sp.pem"));

@@ -15,6 +15,7 @@ use super::raw::{
 };
 use crate::request::{Path, Reserved};
 use crate::secret::Secret;
+use crate::surface::{demand, Demand};
 
 /// One customer or deployment.
 #[derive(Debug)]
@@ -349,6 +350,10 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
             .field("mode")
             .problem("needs a directory: without one the identity is the user");
     }
+    let access = access(&at.field("access"), &raw.access);
+    if enabled {
+        reachable(&at.field("password").field("page"), &password, &access);
+    }
     let (not_before, not_before_users) = not_before(at, raw);
     Account {
         paths: Paths::check(&at.field("paths"), &raw.paths, &code),
@@ -357,7 +362,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
         enabled,
         mapping,
         provisioning,
-        access: access(&at.field("access"), &raw.access),
+        access,
         bearer: raw.bearer.as_ref().map(|raw| bearer(&at.field("bearer"), raw, &providers)),
         forward: forward(&at.field("forward"), raw.forward.as_ref()),
         providers,
@@ -365,6 +370,20 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
         password,
         not_before,
         not_before_users,
+    }
+}
+
+/// A password page behind single sign-on is no way in.
+fn reachable(at: &At<'_>, password: &Password, access: &[AccessRule]) {
+    let Some(page) = password.page.as_ref().filter(|_| password.mode != PasswordMode::Disabled) else {
+        return;
+    };
+    let is_login = password.logins.iter().any(|login| login.path == *page);
+    let path = Path::read(page.as_bytes());
+    if !is_login && matches!(demand(access, &path, page.as_bytes()), Demand::Users(_)) {
+        at.warning(format!(
+            "leads to single sign-on: access needs {{ path: {page}, allow: anyone }} for people to reach it"
+        ));
     }
 }
 

@@ -224,7 +224,8 @@ raw! {
         pub client_id: String,
         /// Our secret. Absent: a public client, or private_key_jwt.
         pub client_secret: Option<Secret>,
-        /// How we authenticate at the token endpoint (default basic, unless discovery lists only others).
+        /// How we authenticate at the token endpoint (default: private_key_jwt with client_key, none without a
+        /// secret, else basic, or post where discovery lists client_secret_post and not client_secret_basic).
         pub client_auth: Option<ClientAuth>,
         /// The key for private_key_jwt.
         pub client_key: Option<ClientKey>,
@@ -267,7 +268,8 @@ raw! {
         pub client_id: String,
         /// Our secret. Absent: a public client.
         pub client_secret: Option<Secret>,
-        /// How we authenticate at the token endpoint (default basic).
+        /// How we authenticate at the token endpoint (default: private_key_jwt with client_key, none without a
+        /// secret, else basic).
         pub client_auth: Option<ClientAuth>,
         /// The key for private_key_jwt.
         pub client_key: Option<ClientKey>,
@@ -439,7 +441,7 @@ raw! {
         pub admin_roles: Vec<String>,
         /// Where the application takes passwords.
         pub logins: Vec<PasswordLogin>,
-        /// The application's own password page.
+        /// The application's own password page. Its path needs allow: anyone.
         pub page: Option<String>,
         /// How many failures a username has.
         pub attempts: Option<Attempts>,
