@@ -9,6 +9,7 @@ are: src/proxy/wasm/link leaves out those that the filter does not implement.
 """
 
 import pathlib
+import re
 import sys
 
 
@@ -84,6 +85,12 @@ def main() -> int:
         listed = {line.split("#")[0].strip() for line in file.read_text().splitlines()} - {""}
         wrong += [f"not in {file}: {item}" for item in found if item not in listed]
         wrong += [f"in {file} and not in the wasm: {item}" for item in sorted(listed - set(found))]
+    exported = {item.removeprefix("proxy_") for item in exports(data)}
+    for source in sorted(pathlib.Path("src/proxy").glob("*.rs")):
+        # HTTP callbacks are exported under the ABI's names: on_http_request_headers is on_request_headers.
+        for callback in re.findall(r"fn (on_\w+)", source.read_text()):
+            if not exported & {callback, callback.replace("on_http_", "on_")}:
+                wrong.append(f"{source} has {callback}, which src/proxy/wasm/link does not let be exported")
     if len(data) >= limit:
         wrong.append("too large")
     print(f"{wasm.name}: {len(data):,} bytes (limit {limit:,}), {len(imports(data))} imports, {len(exports(data))} exports, {len(wrong)} wrong")
