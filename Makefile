@@ -1,5 +1,5 @@
 # The verbs of this project. Everything they need is installed into the project's own folder: .venv,
-# tests/e2e/node_modules, target. Needed beforehand: Rust (rustup), Python 3 with venv, Node with npm;
+# .venv-canaille, .venv-nanoidp, node_modules, target. Needed beforehand: Rust (rustup), Python 3 with venv, Node with npm;
 # for the end-to-end tests Chromium and its driver, xmlsec1, and SimpleSAMLphp with PHP.
 
 SHELL := /bin/bash
@@ -72,7 +72,7 @@ fuzz: need-cargo ## every fuzz target for FUZZ_SECONDS each, 60 unless told (nee
 
 .PHONY: clean
 clean: ## removes what the verbs made
-	rm -rf target .venv .venv-canaille .venv-nanoidp .work tests/e2e/node_modules tests/e2e/.pytest_cache
+	rm -rf target .venv .venv-canaille .venv-nanoidp .work tests/e2e/node_modules tests/e2e/.pytest_cache envoy/demo/node_modules fuzz/target fuzz/corpus fuzz/artifacts
 	find tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What the verbs stand on.

@@ -13,7 +13,7 @@
 //!                                                    └─▶ admin            is the account ready?
 //!
 //!  background: documents and keys; sessions renewed at the IdP (login::renew), which requests wait for
-//!  oidc, saml: the protocols, pure      directory: the one account behind an identity
+//!  oidc, saml: the protocols, no Envoy      directory: the one account behind an identity
 //!  session: the sealed cookie           identity: claims to email, phone, roles
 //!  config: what operators write         pages: where a Fault becomes an answer
 //! ```

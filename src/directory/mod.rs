@@ -1,4 +1,4 @@
-//! Where users are looked up, and the one account behind an identity (SPEC section 5).
+//! Where users are looked up, and the one account behind an identity.
 //!
 //! What a directory returns is compared again here, whatever it was asked: real ones ignore filters. A
 //! directory that cannot be asked, or that answers something odd, is `directory_unavailable`: it never

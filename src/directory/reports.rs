@@ -1,4 +1,4 @@
-//! Completeness and readiness over a whole directory, page by page (SPEC sections 5 and 11, "Reports").
+//! Completeness and readiness over a whole directory, page by page.
 //!
 //! Memory does not grow with what a user weighs: the first reading keeps eight bytes a value, and names
 //! only for what goes into the report; a second reading, made only where values are shared, finds out by

@@ -1,4 +1,4 @@
-//! From an identity to the one user behind it: the table of SPEC section 5.
+//! From an identity to the one user behind it: the table of docs/directory.md.
 
 use super::scim::link;
 use super::{lookup, provision, seen, Cache, Origin, Record, User};

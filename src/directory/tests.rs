@@ -1,4 +1,4 @@
-//! The table of SPEC section 5, against a static list and a scripted SCIM server.
+//! The table of docs/directory.md, against a static list and a scripted SCIM server.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! One request in, one ruling out: pass it on, answer it, read its body first, or start a flow.
 //!
 //! The common case, a request with a valid session, is decided here synchronously. The order of the
-//! lines in [`rule`] is the order of the rules (SPEC section 4).
+//! lines in [`rule`] is the order of the rules.
 
 mod asked;
 mod choice;

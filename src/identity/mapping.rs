@@ -1,4 +1,4 @@
-//! From an identity to the one value that leads to a user (SPEC section 5 and 11, "Identity").
+//! From an identity to the one value that leads to a user.
 
 use serde_json::Value;
 

@@ -105,7 +105,7 @@ async fn password_login(
     }
 }
 
-/// The password rule (SPEC section 6): the username, who may, how often. Unknown users are refused like
+/// The password rule: the username, who may, how often. Unknown users are refused like
 /// ordinary ones.
 async fn rule(
     ask: &Ask,

@@ -1,4 +1,4 @@
-//! Who may still use a password (SPEC section 6): the username is read with certainty out of a login
+//! Who may still use a password: the username is read with certainty out of a login
 //! request, ruled on, and the request goes on byte for byte or not at all.
 
 pub mod alias;

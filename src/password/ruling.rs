@@ -1,4 +1,4 @@
-//! Who may use a password: the table of SPEC section 6.
+//! Who may use a password: the table of docs/directory.md.
 
 use super::Username;
 use crate::config::{Account, PasswordMode};

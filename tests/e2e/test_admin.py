@@ -1,4 +1,4 @@
-"""The administrators' pages (SPEC sections 3, 5 and 11) on a real Envoy."""
+"""The administrators' pages on a real Envoy."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""From identity to user (SPEC section 5), over a static list and over SCIM: who is found, who is refused, what a
+"""From identity to user, over a static list and over SCIM: who is found, who is refused, what a
 directory that misbehaves does, and what it is asked."""
 
 import json

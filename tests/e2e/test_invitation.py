@@ -1,4 +1,4 @@
-"""An invited person accepts or declines before a user is made of them (SPEC section 5), on a real directory."""
+"""An invited person accepts or declines before a user is made of them, on a real directory."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""The password rule (SPEC section 6): a login passes only when it is certain whom the application will authenticate.
+"""The password rule: a login passes only when it is certain whom the application will authenticate.
 
 Every refusal is proved twice, by its code and by an application that received not one byte; every one has a twin that
 passes.

@@ -38,7 +38,7 @@ def find_envoy() -> list[str]:
 
 def wasm_filter(configuration, environment: dict[str, str], *, wasm=WASM, struct=False, stop_iteration=True,
                 failure_policy="FAIL_RELOAD") -> dict:
-    """The HTTP filter as SPEC section 2 'Loading' has it. `configuration` is a dict, or text as it is."""
+    """The HTTP filter as docs/configuration.md has it. `configuration` is a dict, or text as it is."""
     if struct:
         plugin = {"@type": TYPE + "google.protobuf.Struct", "value": configuration}
     else:
