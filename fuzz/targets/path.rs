@@ -42,23 +42,30 @@ pub fn run(data: &[u8]) {
             "what is forwarded is read again"
         );
     }
-    let rules = rules();
-    let ruled = demand(&rules, &path, data);
-    match &ruled {
-        Demand::Anyone => {
-            assert!(!path.is_ambiguous());
-            assert!(canonical == HEALTH || canonical.starts_with(OPEN), "{canonical:?} is open");
+    // Also where all the rest is open.
+    let everywhere = AccessRule { matches: Match::Prefix("/".into()), admission: Admission::Anyone };
+    let open: Vec<AccessRule> = rules().into_iter().chain([everywhere]).collect();
+    for (rules, rest_is_open) in [(rules(), false), (open, true)] {
+        let ruled = demand(&rules, &path, data);
+        match &ruled {
+            Demand::Anyone => {
+                assert!(!path.is_ambiguous());
+                let by_rule = canonical == HEALTH || canonical.starts_with(OPEN);
+                assert!(by_rule || rest_is_open, "{canonical:?} is open");
+            }
+            Demand::Programs => {
+                assert!(!path.is_ambiguous() && canonical.starts_with(PROGRAMS), "{canonical:?}");
+            }
+            Demand::Users(_) => {}
         }
-        Demand::Programs => assert!(!path.is_ambiguous() && canonical.starts_with(PROGRAMS), "{canonical:?}"),
-        Demand::Users(_) => {}
-    }
-    let guarded = matches!(&ruled, Demand::Users(list) if !list.is_empty());
-    // Ambiguous paths are forwarded as they came, the others in their canonical form.
-    let forwarded = if path.is_ambiguous() { data } else { canonical.as_bytes() };
-    for router in ROUTERS {
-        let routed = router.read(forwarded);
-        if routed.starts_with(CLOSED) || routed == CLOSED.trim_end_matches('/') {
-            assert!(guarded, "{:?} is {routed:?} to {router:?}", String::from_utf8_lossy(data));
+        let guarded = matches!(&ruled, Demand::Users(list) if !list.is_empty());
+        // Ambiguous paths are forwarded as they came, the others in their canonical form.
+        let forwarded = if path.is_ambiguous() { data } else { canonical.as_bytes() };
+        for router in ROUTERS {
+            let routed = router.read(forwarded);
+            if routed.starts_with(CLOSED) || routed == CLOSED.trim_end_matches('/') {
+                assert!(guarded, "{:?} is {routed:?} to {router:?}", String::from_utf8_lossy(data));
+            }
         }
     }
 }
