@@ -1,10 +1,11 @@
 """The bench's identity provider: signs whoever asks in at once. Needs .venv.
 
-Its tokens say what Keycloak's say by default, since both filters pay for their length: an ID token and an
-access token of a little over a kilobyte each."""
+Its tokens are Keycloak's as it is delivered, since both filters pay for their length: an ID token and an access token
+of a little over a kilobyte each, and a refresh token of two thirds of that, which Keycloak always gives."""
 
 import base64
 import hashlib
+import hmac
 import json
 import secrets
 import threading
@@ -25,6 +26,7 @@ def compact(value):
     return b64(json.dumps(value, separators=(",", ":")).encode())
 
 
+SECRET = secrets.token_bytes(64)
 KID = b64(hashlib.sha256(b"bench").digest())  # a thumbprint, as long as most providers' key ids
 
 
@@ -89,13 +91,16 @@ def start(port):
 
         def do_POST(self):
             form = parse_qs(self.rfile.read(int(self.headers.get("content-length") or 0)).decode())
-            asked = codes.pop(form.get("code", [""])[0], None)
+            grant = form.get("code") or form.get("refresh_token") or [""]
+            asked = codes.pop(grant[0], None)
             if asked is None:
                 return self.answer({"error": "invalid_grant"}, 400)
-            now, client, session = int(time.time()), asked["client_id"], str(uuid.uuid4())
+            now, client = int(time.time()), asked["client_id"]
+            # The same person, signed in when she was, whenever tokens come anew.
+            who = asked.setdefault("who", {"sub": str(uuid.uuid4()), "auth_time": now, "sid": str(uuid.uuid4())})
             # What every token of one login says.
             both = {
-                "iss": issuer, "sub": str(uuid.uuid4()), "exp": now + 86400, "iat": now, "auth_time": now, "azp": client, "sid": session,
+                **who, "iss": issuer, "exp": now + 86400, "iat": now, "azp": client,
                 "acr": "1", "email": "ada@acme.example", "email_verified": True, "name": "Ada Lovelace",
                 "preferred_username": "ada", "given_name": "Ada", "family_name": "Lovelace",
             }
@@ -108,7 +113,14 @@ def start(port):
             claims = {**both, "jti": str(uuid.uuid4()), "aud": client, "typ": "ID", "at_hash": b64(half)}
             if "nonce" in asked:
                 claims["nonce"] = asked["nonce"]
-            self.answer({"access_token": access, "token_type": "Bearer", "expires_in": 86400, "id_token": key.sign(claims)})
+            # Keycloak signs those that only it reads by HS512.
+            refresh = compact({"alg": "HS512", "typ": "JWT", "kid": str(uuid.uuid4())}) + "." + compact({
+                "exp": now + 86400, "iat": now, "jti": str(uuid.uuid4()), "iss": issuer, "aud": issuer, "sub": who["sub"], "typ": "Refresh",
+                "azp": client, "sid": who["sid"], "scope": asked["scope"],
+            })
+            refresh += "." + b64(hmac.digest(SECRET, refresh.encode(), "sha512"))
+            codes[refresh] = asked
+            self.answer({"access_token": access, "token_type": "Bearer", "expires_in": 86400, "id_token": key.sign(claims), "refresh_token": refresh})
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Idp)
     server.daemon_threads = True
