@@ -49,8 +49,8 @@ class Key:
         return text + "." + b64(self.key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256()))
 
 
-def start(port):
-    """Serves on a thread; returns the server."""
+def start(port, groups=0):
+    """Serves on a thread; returns the server. `groups`: how many ids of groups each token of a login holds."""
     key, codes, issuer = Key(), {}, f"http://127.0.0.1:{port}"
 
     class Idp(BaseHTTPRequestHandler):
@@ -104,6 +104,8 @@ def start(port):
                 "acr": "1", "email": "ada@acme.example", "email_verified": True, "name": "Ada Lovelace",
                 "preferred_username": "ada", "given_name": "Ada", "family_name": "Lovelace",
             }
+            if groups:
+                both["groups"] = asked.setdefault("groups", [str(uuid.uuid4()) for _ in range(groups)])
             access = key.sign({
                 **both, "jti": str(uuid.uuid4()), "aud": "account", "typ": "Bearer", "scope": asked["scope"],
                 "realm_access": {"roles": ["default-roles-acme", "offline_access", "uma_authorization"]},
