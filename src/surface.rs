@@ -89,9 +89,11 @@ pub fn demand<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8]) -> Deman
         Some(Admission::Programs) if !path.is_ambiguous() && twin.is_none() => Some(Demand::Programs),
         _ => None,
     };
-    let one_way = path.canonical().as_bytes() == raw && reads_one_way(raw);
+    let one_way = || path.canonical().as_bytes() == raw && reads_one_way(raw);
+    let mut demanding = rules.iter().filter(|rule| is_demanding(rule)).peekable();
+    // The path is looked at again only where a rule could care.
     let other_readings =
-        rules.iter().any(|rule| is_demanding(rule) && (!one_way || rule.matches.has_capitals()));
+        demanding.peek().is_some() && (!one_way() || demanding.any(|rule| rule.matches.has_capitals()));
     let judges = match &open {
         Some(_) if named => Vec::new(),
         Some(_) if other_readings => first_of_other_readings(rules, raw),

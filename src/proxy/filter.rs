@@ -109,14 +109,7 @@ impl HttpContext for Filter {
         let headers = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
         let head = Rc::new(Head::new(headers, ends));
         let ruling = gate::rule(world, head.clone());
-        let next = match ruling {
-            // What nearly every request comes to.
-            Ruling::Pass(pass) => {
-                self.pass(pass);
-                return Action::Continue;
-            }
-            ruling => self.apply(ruling, ends),
-        };
+        let next = self.apply(ruling, ends);
         if let Stage::Body(..) = self.stage {
             self.waiting.enter(self.id, self.host.now().saturating_add(BODY_WAIT), head);
         }
@@ -197,6 +190,7 @@ impl Filter {
     }
 
     /// Carries out a ruling.
+    #[inline]
     fn apply(&mut self, ruling: Ruling, ends: bool) -> Next {
         match ruling {
             Ruling::Wait(news) => self.park(news),

@@ -29,50 +29,43 @@ def name(data: bytes, at: int) -> tuple[str, int]:
     return data[at:at + length].decode(), at + length
 
 
-def sections(data: bytes):
-    """Number, beginning and end of each."""
-    at = 8
+def entries(data: bytes, wanted: int, read) -> list[str]:
+    """What `read` makes of every entry in the sections of that number, sorted."""
+    found, at = [], 8
     while at < len(data):
         section = data[at]
         size, at = leb(data, at + 1)
-        yield section, at, at + size
-        at += size
-
-
-def imports(data: bytes) -> list[str]:
-    found = []
-    for section, at, _ in sections(data):
-        if section == 2:
-            count, at = leb(data, at)
+        if section == wanted:
+            count, entry = leb(data, at)
             for _ in range(count):
-                module, at = name(data, at)
-                item, at = name(data, at)
-                kind = data[at]
-                at += 1
-                if kind == 0:  # a function: its type
-                    _, at = leb(data, at)
-                elif kind == 3:  # a global: type and mutability
-                    at += 2
-                else:  # a table has an element type before its limits
-                    at += 1 if kind == 1 else 0
-                    flags = data[at]
-                    _, at = leb(data, at + 1)
-                    if flags & 1:
-                        _, at = leb(data, at)
-                found.append(f"{module}.{item}")
-    return sorted(found)
-
-
-def exports(data: bytes) -> list[str]:
-    found = []
-    for section, at, _ in sections(data):
-        if section == 7:
-            count, at = leb(data, at)
-            for _ in range(count):
-                item, at = name(data, at)
-                _, at = leb(data, at + 1)  # after its kind
+                item, entry = read(data, entry)
                 found.append(item)
+        at += size
     return sorted(found)
+
+
+def an_import(data: bytes, at: int) -> tuple[str, int]:
+    module, at = name(data, at)
+    item, at = name(data, at)
+    kind = data[at]
+    at += 1
+    if kind == 0:  # a function: its type
+        _, at = leb(data, at)
+    elif kind == 3:  # a global: type and mutability
+        at += 2
+    else:  # a table has an element type before its limits
+        at += 1 if kind == 1 else 0
+        flags = data[at]
+        _, at = leb(data, at + 1)
+        if flags & 1:
+            _, at = leb(data, at)
+    return f"{module}.{item}", at
+
+
+def an_export(data: bytes, at: int) -> tuple[str, int]:
+    item, at = name(data, at)
+    _, at = leb(data, at + 1)  # after its kind
+    return item, at
 
 
 def main() -> int:
@@ -80,12 +73,13 @@ def main() -> int:
     limit = int(sys.argv[4])
     data = wasm.read_bytes()
     assert data[:8] == b"\0asm\1\0\0\0", "not a wasm module"
+    imports, exports = entries(data, 2, an_import), entries(data, 7, an_export)
     wrong = []
-    for found, file in ((imports(data), imports_file), (exports(data), exports_file)):
+    for found, file in ((imports, imports_file), (exports, exports_file)):
         listed = {line.split("#")[0].strip() for line in file.read_text().splitlines()} - {""}
         wrong += [f"not in {file}: {item}" for item in found if item not in listed]
         wrong += [f"in {file} and not in the wasm: {item}" for item in sorted(listed - set(found))]
-    exported = {item.removeprefix("proxy_") for item in exports(data)}
+    exported = {item.removeprefix("proxy_") for item in exports}
     for source in sorted(pathlib.Path("src/proxy").glob("*.rs")):
         # HTTP callbacks are exported under the ABI's names: on_http_request_headers is on_request_headers.
         for callback in re.findall(r"fn (on_\w+)", source.read_text()):
@@ -93,7 +87,7 @@ def main() -> int:
                 wrong.append(f"{source} has {callback}, which src/proxy/wasm/link does not let be exported")
     if len(data) >= limit:
         wrong.append("too large")
-    print(f"{wasm.name}: {len(data):,} bytes (limit {limit:,}), {len(imports(data))} imports, {len(exports(data))} exports, {len(wrong)} wrong")
+    print(f"{wasm.name}: {len(data):,} bytes (limit {limit:,}), {len(imports)} imports, {len(exports)} exports, {len(wrong)} wrong")
     for line in wrong:
         print(f"  {line}")
     return 1 if wrong else 0
