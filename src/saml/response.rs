@@ -189,7 +189,9 @@ fn status(response: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), Refused
 }
 
 /// SAML core section 2.7.3: the attributes of all statements, whatever their order and place (Google puts them before
-/// the AuthnStatement), those of one name together (Keycloak sends one element a role).
+/// the AuthnStatement), those of one name together (Keycloak sends one element a role). A value that is XML itself is
+/// left out, as nothing here is mapped from one: Shibboleth's `eduPersonTargetedID` holds a NameID, and is released
+/// beside what the person is found by.
 fn attributes(assertion: Node<'_, '_>) -> Result<Vec<Attribute>, Refused> {
     let mut found: Vec<Attribute> = Vec::new();
     let mut count = 0;
@@ -197,6 +199,7 @@ fn attributes(assertion: Node<'_, '_>) -> Result<Vec<Attribute>, Refused> {
         for node in xml::children(statement, SAML, "Attribute") {
             let name = attribute(node, "Name")?;
             let values: Vec<String> = xml::children(node, SAML, "AttributeValue")
+                .filter(|value| value.first_element_child().is_none())
                 .map(|value| xml::value(value).map(str::to_owned))
                 .collect::<Result<_, _>>()
                 .map_err(|why| format!("attribute {:?}: {why}", clip(name)))?;

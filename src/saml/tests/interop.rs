@@ -130,6 +130,31 @@ fn keycloak_names_its_key_and_repeats_attributes() {
 }
 
 #[test]
+fn shibboleth_releases_attributes_whose_values_are_xml() {
+    let value = |value: &str| format!("<saml:AttributeValue>{value}</saml:AttributeValue>");
+    let targeted = format!(
+        "<saml:NameID Format=\"urn:oasis:names:tc:SAML:2.0:nameid-format:persistent\" NameQualifier=\"https://idp.example\" \
+         SPNameQualifier=\"{ENTITY}\">x7Kq</saml:NameID>"
+    );
+    for style in SIGNED {
+        let mut answer = Answer::signed(style);
+        answer.attributes.push_str(&format!(
+            "<saml:AttributeStatement><saml:Attribute Name=\"urn:oid:1.3.6.1.4.1.5923.1.1.1.10\" \
+             FriendlyName=\"eduPersonTargetedID\">{}</saml:Attribute><saml:Attribute Name=\"Role\">{}{}{}\
+             </saml:Attribute></saml:AttributeStatement>",
+            value(&targeted),
+            value("editor"),
+            // No text that is only a part of the value becomes one.
+            value("admin<b xmlns=''/>"),
+            value("<b xmlns=''>admin</b>"),
+        ));
+        let verified = accepted(&answer.write());
+        assert_eq!(verified.values("urn:oid:1.3.6.1.4.1.5923.1.1.1.10"), Vec::<String>::new());
+        assert_eq!(verified.values("Role"), ["editor"]);
+    }
+}
+
+#[test]
 fn pretty_printed_and_shibboleth_prefixes() {
     // saml2p and saml2 for prefixes, indented, with a comment between elements.
     let text = super::forge::unsigned(&Answer::signed(Style::Response).write());
