@@ -86,6 +86,21 @@ fn each_contradiction_is_named_with_its_path() {
             json!([{ "prefix": "/a%2e", "allow": "anyone" }]),
             "accounts[0].access[0].prefix: ",
         ),
+        (
+            "/accounts/0/access",
+            json!([{ "prefix": "/a/", "allow": "anyone", "roles": ["x"] }]),
+            "accounts[0].access[0]: ",
+        ),
+        (
+            "/accounts/0/access",
+            json!([{ "prefix": "/a/", "allow": "users", "acr_values": ["mfa", "two words"] }]),
+            "accounts[0].access[0].acr_values: ",
+        ),
+        (
+            "/accounts/0/access",
+            json!([{ "prefix": "/a/", "allow": "users", "acr_values": ["m\"fa"] }]),
+            "accounts[0].access[0].acr_values: ",
+        ),
         ("/accounts/0/bearer", json!({ "audiences": [] }), "accounts[0].bearer.audiences: "),
         (
             "/accounts/0/bearer",

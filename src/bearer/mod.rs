@@ -5,10 +5,13 @@
 //! refused, whatever cookies came with it. A token that held is remembered until it expires, so that it costs
 //! no more than a session, and is asked about in the directory again after `recheck`.
 
+mod challenge;
 #[cfg(test)]
 mod tests;
 
 use std::rc::Rc;
+
+pub use challenge::insufficient;
 
 use crate::answer::Answer;
 use crate::config::{Account, Bearer, MappingFrom};
@@ -155,10 +158,15 @@ pub fn verify(asked: Rc<Asked>, token: Secret, known: Option<Rc<Opened>>, pass: 
     })
 }
 
-/// The refusal of a request with a token: for a program, whatever it says it accepts.
+/// The refusal of a token.
 pub fn refuse(asked: &Asked, fault: &Fault) -> Answer {
-    events::refusal(&*asked.world.host, asked.place(), fault);
     events::bearer(&*asked.world.host, asked.place(), fault.code.as_str());
+    refusal(asked, fault)
+}
+
+/// The refusal of a request with a token: for a program, whatever it says it accepts.
+fn refusal(asked: &Asked, fault: &Fault) -> Answer {
+    events::refusal(&*asked.world.host, asked.place(), fault);
     let mut context = asked.page_context();
     context.html = false;
     pages::refusal(fault, &context)

@@ -34,7 +34,8 @@ fn configuration() -> Value {
                 { "prefix": "/api/", "allow": "programs" }, { "path": "/healthz", "allow": "anyone" },
                 { "prefix": "/admin/", "allow": "users", "roles": ["boss"] },
                 { "prefix": "/owners/", "allow": "users", "roles": ["owner"] },
-                { "prefix": "/fresh/", "allow": "users", "max_age": "1m" }
+                { "prefix": "/fresh/", "allow": "users", "max_age": "1m" },
+                { "prefix": "/strong/", "allow": "users", "acr_values": ["mfa", "urn:x:hardware"] }
             ],
             "forward": { "headers": { "x-department": "/department" } },
             "bearer": { "audiences": ["lakehouse-api"], "providers": ["corp"] }
@@ -115,6 +116,40 @@ fn a_token_is_the_same_user_with_the_same_headers_and_roles_as_a_session() {
     );
     let mut browser = Browser::new(&world, "app.example").with("authorization", &bearer(&token));
     assert_eq!(browser.get("/fresh/", &mut nobody).status(), 401);
+}
+
+#[test]
+fn a_token_that_is_not_enough_is_told_what_would_be() {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    let plain = bearer(&token(json!({})));
+    let strong = bearer(&token(json!({ "acr": "mfa", "groups": ["admins"] })));
+    for known in [false, true] {
+        for (path, token, status, challenge) in [
+            ("/admin/", &plain, 0, ""),
+            ("/owners/", &plain, 403, "error=\"insufficient_scope\""),
+            ("/strong/", &strong, 0, ""),
+            (
+                "/strong/",
+                &plain,
+                401,
+                "error=\"insufficient_user_authentication\", acr_values=\"mfa urn:x:hardware\"",
+            ),
+        ] {
+            let mut browser = Browser::new(&world, "app.example").with("authorization", token);
+            let seen = browser.get(path, &mut nobody);
+            assert_eq!(seen.status(), status, "{path} known {known}");
+            let Some(answer) = seen.answer else { continue };
+            assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+            let wanted = format!("Bearer realm=\"sso\", {challenge}");
+            assert_eq!(answer.header("www-authenticate"), Some(wanted.as_str()), "{path} known {known}");
+        }
+    }
+    host.advance(121_000);
+    let answer = ask(&world, "/fresh/", &plain).answer.unwrap();
+    let wanted = "Bearer realm=\"sso\", error=\"insufficient_user_authentication\", max_age=\"60\"";
+    assert_eq!(answer.header("www-authenticate"), Some(wanted));
+    assert_eq!(host.counted("sso_bearer_tokens.account.acme.outcome.ok"), 2, "and none of them was refused");
 }
 
 #[test]

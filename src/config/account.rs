@@ -592,6 +592,10 @@ fn access(at: &At<'_>, raw: &[raw::AccessRule]) -> Vec<AccessRule> {
         if allow != Allow::Users && users_only {
             at.problem("roles, acr_values and max_age go with allow: users only");
         }
+        for acr in rule.acr_values.iter().filter(|acr| !is_acr(acr)) {
+            at.field("acr_values")
+                .problem(format!("{acr:?} is no acr: visible ASCII without spaces and quotes"));
+        }
         let admission = match allow {
             Allow::Anyone => Admission::Anyone,
             Allow::Programs => Admission::Programs,
@@ -607,6 +611,11 @@ fn access(at: &At<'_>, raw: &[raw::AccessRule]) -> Vec<AccessRule> {
         rules.push(AccessRule { matches, admission });
     }
     rules
+}
+
+/// The list goes to IdPs separated by spaces, and to programs between quotes.
+fn is_acr(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
 }
 
 fn bearer(at: &At<'_>, raw: &raw::Bearer, providers: &[Rc<Provider>]) -> Bearer {

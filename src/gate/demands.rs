@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use super::{Asked, Ruling};
+use crate::answer::Answer;
+use crate::bearer;
 use crate::config::Admission;
 use crate::fault::{Code, Fault};
 use crate::login::{self, flow};
@@ -15,6 +17,17 @@ pub enum Unmet {
     Role(Fault),
     /// The IdP has to authenticate the person again, or better.
     Authentication(flow::Extras),
+}
+
+impl Unmet {
+    /// It as a refusal, where nobody can be sent to the IdP.
+    pub fn fault(&self) -> Fault {
+        let weak = "the session was authenticated too long ago or too weakly for this path";
+        match self {
+            Unmet::Role(fault) => fault.clone(),
+            Unmet::Authentication(_) => Fault::new(Code::LoginRequired, weak),
+        }
+    }
 }
 
 /// The first demand that the session does not meet.
@@ -58,11 +71,13 @@ fn missing_role(demands: &[&Admission], opened: &Opened) -> Option<Fault> {
     demands.iter().find_map(missing)
 }
 
-/// Sends the person to authenticate again, where that is possible.
-pub fn step_up(asked: Rc<Asked>, opened: &Opened, extras: flow::Extras) -> Ruling {
-    match step_up_target(&asked, opened) {
-        Some(target) => login::begin(asked, &opened.session.origin.provider, &target, extras),
-        None => Ruling::Answer(asked.refuse(&weak())),
+/// Sends the person to authenticate again, where that helps and is possible.
+pub fn answer(asked: Rc<Asked>, opened: &Opened, unmet: Unmet) -> Ruling {
+    match (step_up_target(&asked, opened), unmet) {
+        (Some(target), Unmet::Authentication(extras)) => {
+            login::begin(asked, &opened.session.origin.provider, &target, extras)
+        }
+        (_, unmet) => Ruling::Answer(refuse(&asked, opened, &unmet)),
     }
 }
 
@@ -72,7 +87,10 @@ pub fn step_up_target(asked: &Asked, opened: &Opened) -> Option<String> {
     person.then(|| String::from_utf8_lossy(asked.head.target()).into_owned())
 }
 
-/// The refusal where nobody can be sent to the IdP.
-pub fn weak() -> Fault {
-    Fault::new(Code::LoginRequired, "the session was authenticated too long ago or too weakly for this path")
+/// The refusal where nobody is sent to the IdP.
+pub fn refuse(asked: &Asked, opened: &Opened, unmet: &Unmet) -> Answer {
+    match opened.session.method {
+        Method::Bearer => bearer::insufficient(asked, unmet),
+        Method::Sso | Method::Password => asked.refuse(&unmet.fault()),
+    }
 }

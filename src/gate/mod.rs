@@ -11,7 +11,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 pub use asked::Asked;
-pub use demands::{step_up_target, unmet, weak, Unmet};
+pub use demands::{refuse, step_up_target, unmet, Unmet};
 
 use crate::answer::Answer;
 use crate::bearer::{self, Bearing};
@@ -176,10 +176,7 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     }
     if let Some(unmet) = unmet(&wanted, &opened, now) {
         let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
-        return match unmet {
-            Unmet::Role(fault) => Ruling::Answer(asked.refuse(&fault)),
-            Unmet::Authentication(extras) => demands::step_up(asked, &opened, extras),
-        };
+        return demands::answer(asked, &opened, unmet);
     }
     if now >= opened.reseal {
         pass.set_cookies = login::recheck::slide(world, &opened, now);

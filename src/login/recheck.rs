@@ -102,12 +102,11 @@ pub async fn go_on(
             pass.carry(opened, ask.now());
             return Ok(Outcome::Pass(pass));
         }
-        Some(Unmet::Role(fault)) => asked.refuse(&fault),
-        Some(Unmet::Authentication(extras)) => match gate::step_up_target(asked, &opened) {
-            Some(target) => {
+        Some(unmet) => match (gate::step_up_target(asked, &opened), unmet) {
+            (Some(target), Unmet::Authentication(extras)) => {
                 super::start_login(ask, asked, &opened.session.origin.provider, target, extras).await?
             }
-            None => asked.refuse(&gate::weak()),
+            (_, unmet) => gate::refuse(asked, &opened, &unmet),
         },
     };
     Ok(Outcome::Answer(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie))))

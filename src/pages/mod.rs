@@ -23,7 +23,7 @@ pub use escape::safe_url;
 pub use forward::{auto_submit, AutoSubmit};
 pub use invitation::{invitation, Invitation};
 pub use language::is_language;
-pub use refusal::{refusal, refusal_with, Hints};
+pub use refusal::{refusal, refusal_with, Hints, CHALLENGE};
 pub use sign_in::{sign_in, SignIn};
 pub use sign_out::{confirm_logout, front_channel_done, signed_out, still_signed_in, ConfirmLogout};
 pub use texts::{is_text, TEXTS};

@@ -34,7 +34,7 @@ pub fn refusal_with(fault: &Fault, context: &Context<'_>, hints: Hints<'_>) -> A
     let status = fault.status();
     let answer = if context.html { page(fault, context) } else { problem(fault, context) };
     match status {
-        401 => answer.with_header("www-authenticate", challenge(fault.code)),
+        401 => answer.with_header("www-authenticate", &challenge(fault.code)),
         405 => answer.with_header("allow", hints.allow),
         429 => answer.with_header("retry-after", &hints.retry_after.unwrap_or(300).to_string()),
         503 => answer.with_header("retry-after", &hints.retry_after.unwrap_or(10).to_string()),
@@ -42,16 +42,20 @@ pub fn refusal_with(fault: &Fault, context: &Context<'_>, hints: Hints<'_>) -> A
     }
 }
 
+/// How every challenge begins (RFC 6750 section 3).
+pub const CHALLENGE: &str = "Bearer realm=\"sso\"";
+
 /// RFC 6750 section 3: without credentials no `error`; with refused ones `invalid_token`.
-fn challenge(code: Code) -> &'static str {
-    match code {
+fn challenge(code: Code) -> String {
+    let more = match code {
         Code::TokenInvalid => {
-            "Bearer realm=\"sso\", error=\"invalid_token\", error_description=\"The access token is malformed, \
-             expired, or not meant for this application\""
+            ", error=\"invalid_token\", error_description=\"The access token is malformed, expired, or not meant \
+             for this application\""
         }
-        Code::SessionExpired => "Bearer realm=\"sso\", error=\"invalid_token\"",
-        _ => "Bearer realm=\"sso\"",
-    }
+        Code::SessionExpired => ", error=\"invalid_token\"",
+        _ => "",
+    };
+    format!("{CHALLENGE}{more}")
 }
 
 /// RFC 9457.

@@ -1,0 +1,30 @@
+//! What a program is told whose token holds and is not enough.
+
+use crate::answer::Answer;
+use crate::gate::{Asked, Unmet};
+use crate::pages;
+
+/// The refusal of a request whose token does not meet what the path demands: the program learns what kind of
+/// token to ask the provider for.
+pub fn insufficient(asked: &Asked, unmet: &Unmet) -> Answer {
+    super::refusal(asked, &unmet.fault()).set_header("www-authenticate", &challenge(unmet))
+}
+
+/// RFC 6750 section 3.1 and RFC 9470 section 3. Roles are no scopes, so that none is named.
+fn challenge(unmet: &Unmet) -> String {
+    let extras = match unmet {
+        Unmet::Role(_) => {
+            return format!("{}, error=\"insufficient_scope\"", pages::CHALLENGE);
+        }
+        Unmet::Authentication(extras) => extras,
+    };
+    let mut text = format!("{}, error=\"insufficient_user_authentication\"", pages::CHALLENGE);
+    if !extras.acr_values.is_empty() {
+        // No quote and no space is in any of them: the configuration is refused otherwise.
+        text.push_str(&format!(", acr_values=\"{}\"", extras.acr_values.join(" ")));
+    }
+    if let Some(seconds) = extras.max_age {
+        text.push_str(&format!(", max_age=\"{seconds}\""));
+    }
+    text
+}
