@@ -1,0 +1,224 @@
+//! Accounts, checked: here what they are made of, and what of it contradicts itself; each part in a file of its own.
+
+mod access;
+mod bearer;
+mod directory;
+mod forward;
+mod mapping;
+mod password;
+mod provisioning;
+
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
+
+use url::Url;
+
+pub use access::{AccessRule, Admission, Match};
+pub use bearer::Bearer;
+pub use directory::{Directory, Scim, StaticUser};
+pub use forward::Forward;
+pub use mapping::Mapping;
+pub use password::{AttemptLimit, Password, PasswordLogin, Success, UsernameField};
+pub use provisioning::{Invitation, Provisioning};
+
+use super::env::Environment;
+use super::paths::Paths;
+use super::problems::At;
+use super::provider::{self, Provider};
+use super::raw::{self, PasswordMode, ProvisioningMode, Switch};
+use crate::request::Path;
+
+/// One customer or deployment.
+#[derive(Debug)]
+pub struct Account {
+    /// The `u` of the callback URLs.
+    pub code: String,
+    /// Where it is served.
+    pub origins: Vec<Origin>,
+    /// Single sign-on is on.
+    pub enabled: bool,
+    /// The filter's own endpoints.
+    pub paths: Paths,
+    /// Where people may come from.
+    pub providers: Vec<Rc<Provider>>,
+    /// How an identity becomes a user.
+    pub mapping: Mapping,
+    /// Where users are looked up.
+    pub directory: Directory,
+    /// What happens when nobody matches.
+    pub provisioning: Provisioning,
+    /// Who may still use a password.
+    pub password: Password,
+    /// Who may ask for what; the first match counts.
+    pub access: Vec<AccessRule>,
+    /// Bearer tokens.
+    pub bearer: Option<Bearer>,
+    /// What the application is told.
+    pub forward: Forward,
+    /// Sessions opened before (milliseconds since 1970) are over.
+    pub not_before: u64,
+    /// The same by username.
+    pub not_before_users: BTreeMap<String, u64>,
+}
+
+/// Scheme and authority, as browsers write them: no default port, lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// `host` or `host:port`.
+    pub authority: String,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
+    }
+}
+
+impl Account {
+    /// Its origins as browsers send them in `Origin`.
+    pub fn origin_texts(&self) -> Vec<String> {
+        self.origins.iter().map(ToString::to_string).collect()
+    }
+
+    /// True where the user is an administrator.
+    pub fn is_admin(&self, roles: &[String]) -> bool {
+        roles.iter().any(|role| self.password.admin_roles.contains(role))
+    }
+
+    /// The provider of that id.
+    pub fn provider(&self, id: &str) -> Option<&Rc<Provider>> {
+        self.providers.iter().find(|provider| provider.id == id)
+    }
+}
+
+/// Checks one account.
+pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Environment) -> Account {
+    if code.is_empty()
+        || code.len() > 64
+        || !code.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    {
+        at.field("code").problem("expected 1 to 64 letters, digits, '-', '_' and '.'");
+    }
+    if raw.origins.is_empty() {
+        at.field("origins")
+            .problem("is missing: where the account is served, such as https://app.example.com");
+    }
+    let origins = raw
+        .origins
+        .iter()
+        .enumerate()
+        .filter_map(|(i, text)| origin(&at.field("origins").index(i), text))
+        .collect();
+    let enabled = raw.sso == Some(Switch::Enabled);
+    let providers = providers(&at.field("identity_providers"), &raw.identity_providers, env);
+    if enabled && raw.identity_providers.is_empty() {
+        at.field("identity_providers")
+            .problem("is empty: single sign-on is enabled, so at least one is needed");
+    }
+    let directory = directory::check(&at.field("directory"), raw.directory.as_ref(), env);
+    let mapping = mapping::check(&at.field("mapping"), raw.mapping.as_ref());
+    let password = password::check(&at.field("password"), raw.password.as_ref());
+    if password.mode == PasswordMode::Admins && enabled {
+        // Without roles to look up nobody could be told from an administrator.
+        if matches!(directory, Directory::None) {
+            at.field("password")
+                .field("mode")
+                .problem("admins needs a directory that knows the administrators");
+        }
+        if password.admin_roles.is_empty() {
+            at.field("password")
+                .field("admin_roles")
+                .problem("is empty: mode admins needs at least one role");
+        }
+    }
+    let provisioning = provisioning::check(&at.field("provisioning"), raw.provisioning.as_ref());
+    if provisioning.mode != ProvisioningMode::Off && matches!(directory, Directory::None) {
+        at.field("provisioning")
+            .field("mode")
+            .problem("needs a directory: without one the identity is the user");
+    }
+    let access = access::check(&at.field("access"), &raw.access);
+    if enabled {
+        password::reachable(&at.field("password").field("page"), &password, &access);
+    }
+    let (not_before, not_before_users) = not_before(at, raw);
+    Account {
+        paths: Paths::check(&at.field("paths"), &raw.paths, &code),
+        code,
+        origins,
+        enabled,
+        mapping,
+        provisioning,
+        access,
+        bearer: raw.bearer.as_ref().map(|raw| bearer::check(&at.field("bearer"), raw, &providers)),
+        forward: forward::check(&at.field("forward"), raw.forward.as_ref()),
+        providers,
+        directory,
+        password,
+        not_before,
+        not_before_users,
+    }
+}
+
+fn providers(at: &At<'_>, raw: &[raw::IdentityProvider], env: &dyn Environment) -> Vec<Rc<Provider>> {
+    let (mut ids, mut issuers) = (HashSet::new(), HashSet::new());
+    raw
+        .iter()
+        .enumerate()
+        .filter_map(|(i, raw)| {
+            let at = at.index(i);
+            if !ids.insert(raw.id.as_str()) {
+                at.field("id").problem(format!("{:?} is another provider's already", raw.id));
+            }
+            if let Some(issuer) = raw.saml.as_ref().and_then(|saml| saml.issuer.as_ref()) {
+                if !issuers.insert(issuer) {
+                    at.field("saml").field("issuer").warning(
+                        "is another provider's too: sign-ins that begin at the IdP and its logout messages count as \
+                         the first one's",
+                    );
+                }
+            }
+            provider::check(&at, raw, env).map(Rc::new)
+        })
+        .collect()
+}
+
+fn origin(at: &At<'_>, text: &str) -> Option<Origin> {
+    let url = Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    });
+    let Some(url) = url else {
+        at.problem(format!("expected an origin such as https://app.example.com, found {text:?}"));
+        return None;
+    };
+    Some(Origin { scheme: url.scheme().to_owned(), authority: crate::task::authority(&url) })
+}
+
+fn plain_path(at: &At<'_>, path: &str) {
+    if !path.starts_with('/') || Path::read(path.as_bytes()).plain() != Some(path) {
+        at.problem(format!("expected an absolute path in its plain form, without query, found {path:?}"));
+    }
+}
+
+fn not_before(at: &At<'_>, raw: &raw::Account) -> (u64, BTreeMap<String, u64>) {
+    let read = |at: &At<'_>, text: &str| {
+        crate::identity::time::parse_rfc3339(text).unwrap_or_else(|| {
+            at.problem(format!("expected a time such as 2026-11-22T10:00:00Z, found {text:?}"));
+            0
+        })
+    };
+    let all = raw.not_before.as_deref().map_or(0, |text| read(&at.field("not_before"), text));
+    let users = raw
+        .not_before_users
+        .iter()
+        .map(|(user, text)| (user.clone(), read(&at.field("not_before_users").field(user), text)))
+        .collect();
+    (all, users)
+}

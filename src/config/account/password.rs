@@ -1,0 +1,140 @@
+//! Who may still use a password, and where the application takes one.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use super::access::AccessRule;
+use super::plain_path;
+use crate::config::duration;
+use crate::config::problems::At;
+use crate::config::raw::{self, PasswordMode};
+use crate::request::Path;
+use crate::surface::{demand, Demand};
+
+/// The password rule.
+#[derive(Clone, Debug)]
+pub struct Password {
+    /// enabled, admins, disabled.
+    pub mode: PasswordMode,
+    /// The roles that make an administrator.
+    pub admin_roles: Vec<String>,
+    /// Where the application takes passwords.
+    pub logins: Vec<Rc<PasswordLogin>>,
+    /// Its own password page.
+    pub page: Option<String>,
+    /// Failures a username has.
+    pub attempts: AttemptLimit,
+}
+
+/// A request that carries a password.
+#[derive(Clone, Debug)]
+pub struct PasswordLogin {
+    /// Exact path.
+    pub path: String,
+    /// Where the username is.
+    pub username: UsernameField,
+    /// What an accepted password looks like.
+    pub success: Success,
+}
+
+/// Where the username is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UsernameField {
+    /// A JSON Pointer (RFC 6901).
+    Json(String),
+    /// A form field's name.
+    Form(String),
+}
+
+/// What an accepted password looks like.
+#[derive(Clone, Debug, Default)]
+pub struct Success {
+    /// Empty: any 2xx.
+    pub status: Vec<u16>,
+    /// A cookie that is set to something.
+    pub cookie: Option<String>,
+    /// Where it redirects to; a trailing `*` matches the rest.
+    pub redirect: Option<String>,
+}
+
+/// Failures a username has in a window.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct AttemptLimit {
+    pub limit: u32,
+    /// Milliseconds.
+    pub window: u64,
+}
+
+/// Checks it.
+pub(super) fn check(at: &At<'_>, raw: Option<&raw::Password>) -> Password {
+    let default = raw::Password::default();
+    let raw = raw.unwrap_or(&default);
+    let mut paths = HashSet::new();
+    let mut logins = Vec::new();
+    for (i, login) in raw.logins.iter().enumerate() {
+        let at = at.field("logins").index(i);
+        plain_path(&at.field("path"), &login.path);
+        if !paths.insert(login.path.as_str()) {
+            at.field("path").problem(format!("{:?} is another login's already", login.path));
+        }
+        let username = match (&login.username.json, &login.username.form) {
+            (Some(pointer), None) if pointer.starts_with('/') => UsernameField::Json(pointer.clone()),
+            (None, Some(field)) if !field.is_empty() => UsernameField::Form(field.clone()),
+            (Some(_), None) => {
+                at.field("username").field("json").problem("expected a JSON Pointer such as /username");
+                continue;
+            }
+            _ => {
+                at.field("username").problem("expected exactly one of json and form");
+                continue;
+            }
+        };
+        let raw = login.success.clone().unwrap_or_default();
+        for (i, status) in raw.status.iter().enumerate() {
+            if !(200..=599).contains(status) {
+                at.field("success").field("status").index(i).problem("expected an HTTP status");
+            }
+        }
+        let success = Success { status: raw.status, cookie: raw.cookie, redirect: raw.redirect };
+        logins.push(Rc::new(PasswordLogin { path: login.path.clone(), username, success }));
+    }
+    if let Some(page) = &raw.page {
+        plain_path(&at.field("page"), page);
+    }
+    let attempts = raw.attempts.clone().unwrap_or_default();
+    let limit = attempts.limit.unwrap_or(10);
+    if !(1..=1000).contains(&limit) {
+        at.field("attempts").field("limit").problem("expected a number from 1 to 1000");
+    }
+    Password {
+        mode: raw.mode.unwrap_or_default(),
+        admin_roles: raw.admin_roles.clone(),
+        logins,
+        page: raw.page.clone(),
+        attempts: AttemptLimit {
+            limit,
+            window: duration::field(
+                &at.field("attempts"),
+                "window",
+                &attempts.window,
+                300_000,
+                (1_000, 86_400_000),
+            ),
+        },
+    }
+}
+
+/// A password page behind single sign-on is no way in.
+pub(super) fn reachable(at: &At<'_>, password: &Password, access: &[AccessRule]) {
+    let Some(page) = password.page.as_ref().filter(|_| password.mode != PasswordMode::Disabled) else {
+        return;
+    };
+    let is_login = password.logins.iter().any(|login| login.path == *page);
+    let path = Path::read(page.as_bytes());
+    if !is_login && matches!(demand(access, &path, page.as_bytes()), Demand::Users(_)) {
+        at.warning(format!(
+            "leads to single sign-on: access needs {{ path: {page}, allow: anyone }} for people to reach it"
+        ));
+    }
+}

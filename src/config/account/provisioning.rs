@@ -1,0 +1,50 @@
+//! What happens when nobody in the directory matches.
+
+use crate::config::problems::At;
+use crate::config::raw::{self, ProvisioningMode};
+
+/// What happens when nobody matches.
+#[derive(Clone, Debug)]
+pub struct Provisioning {
+    /// off, invited, automatic.
+    pub mode: ProvisioningMode,
+    /// Lower case; `*` says all.
+    pub email_domains: Vec<String>,
+    /// Roles of a user created automatically.
+    pub roles: Vec<String>,
+    /// Who may accept.
+    pub invitations: Vec<Invitation>,
+}
+
+/// One invitation.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Invitation {
+    pub email: String,
+    pub roles: Vec<String>,
+}
+
+/// Checks it.
+pub(super) fn check(at: &At<'_>, raw: Option<&raw::Provisioning>) -> Provisioning {
+    let default = raw::Provisioning::default();
+    let raw = raw.unwrap_or(&default);
+    let mode = raw.mode.unwrap_or_default();
+    if mode == ProvisioningMode::Automatic && raw.email_domains.is_empty() {
+        at.field("email_domains").problem("is empty: automatic needs the domains let in; [\"*\"] says all");
+    }
+    for (i, invitation) in raw.invitations.iter().enumerate() {
+        if !invitation.email.contains('@') {
+            at.field("invitations").index(i).field("email").problem("expected an email address");
+        }
+    }
+    Provisioning {
+        mode,
+        email_domains: raw.email_domains.iter().map(|d| d.trim().to_ascii_lowercase()).collect(),
+        roles: raw.roles.clone(),
+        invitations: raw
+            .invitations
+            .iter()
+            .map(|i| Invitation { email: i.email.clone(), roles: i.roles.clone() })
+            .collect(),
+    }
+}

@@ -1,0 +1,69 @@
+//! Who we are at a provider's token endpoint.
+
+use crate::config::env::{self, Environment};
+use crate::config::problems::At;
+use crate::config::raw::{self, ClientAuth};
+use crate::secret::Secret;
+
+/// Who we are at a provider's token endpoint.
+#[derive(Clone, Debug)]
+pub struct ClientCredentials {
+    /// Our client identifier.
+    pub client_id: String,
+    /// Our secret.
+    pub secret: Option<Secret>,
+    /// How we authenticate; `None`: what discovery suggests, else basic with a secret, none without.
+    pub auth: Option<ClientAuth>,
+    /// The key for private_key_jwt.
+    pub key: Option<ClientKey>,
+}
+
+/// The key that signs client assertions.
+#[derive(Clone, Debug)]
+pub struct ClientKey {
+    /// PKCS#8 PEM.
+    pub private_key: Secret,
+    /// `kid` of the assertion.
+    pub kid: Option<String>,
+    /// `RS256`, `PS256`, `ES256` or `EdDSA`.
+    pub alg: String,
+    /// `x5t` of the assertion.
+    pub x5t: Option<String>,
+}
+
+/// Checks it.
+pub(super) fn credentials(
+    at: &At<'_>,
+    client_id: &str,
+    secret: &Option<raw::Secret>,
+    auth: Option<ClientAuth>,
+    key: &Option<raw::ClientKey>,
+    env: &dyn Environment,
+) -> ClientCredentials {
+    if client_id.is_empty() {
+        at.field("client_id").problem("is missing: the client identifier registered at the provider");
+    }
+    match auth {
+        Some(ClientAuth::Basic | ClientAuth::Post) if secret.is_none() => {
+            at.field("client_auth").problem("basic and post need a client_secret");
+        }
+        Some(ClientAuth::PrivateKeyJwt) if key.is_none() => {
+            at.field("client_auth").problem("private_key_jwt needs a client_key");
+        }
+        _ => {}
+    }
+    let secret = secret.as_ref().and_then(|raw| env::secret(&at.field("client_secret"), raw, env));
+    let key = key.as_ref().and_then(|raw| {
+        let at = at.field("client_key");
+        let alg = raw.alg.clone().unwrap_or_else(|| "RS256".into());
+        if !["RS256", "PS256", "ES256", "EdDSA"].contains(&alg.as_str()) {
+            at.field("alg").problem(format!("expected RS256, PS256, ES256 or EdDSA, found {alg:?}"));
+        }
+        let private_key = env::secret(&at.field("private_key"), &raw.private_key, env)?;
+        if let Err(why) = crate::oidc::check_signing_key(&alg, &private_key) {
+            at.field("private_key").problem(why);
+        }
+        Some(ClientKey { private_key, kid: raw.kid.clone(), alg, x5t: raw.x5t.clone() })
+    });
+    ClientCredentials { client_id: client_id.to_owned(), secret, auth, key }
+}

@@ -1,0 +1,64 @@
+//! Identity providers, checked: each protocol in a file of its own.
+
+mod client;
+mod oauth2;
+mod oidc;
+mod parameters;
+mod saml;
+pub(super) mod urls;
+
+pub use client::{ClientCredentials, ClientKey};
+pub use oauth2::OAuth2;
+pub use oidc::{Endpoints, Oidc};
+pub use saml::{Saml, SamlKey};
+pub use urls::LogoutUrl;
+
+use super::duration;
+use super::env::Environment;
+use super::problems::At;
+use super::raw;
+
+/// An identity provider of one account.
+#[derive(Debug)]
+pub struct Provider {
+    /// Its name in URLs, logs and headers.
+    pub id: String,
+    /// Its name for people.
+    pub title: String,
+    /// Email domains whose people come from here, lower case.
+    pub email_domains: Vec<String>,
+    /// How it speaks.
+    pub protocol: Protocol,
+}
+
+/// How a provider speaks.
+#[derive(Debug)]
+#[allow(missing_docs)]
+pub enum Protocol {
+    Oidc(Box<Oidc>),
+    OAuth2(Box<OAuth2>),
+    Saml(Box<Saml>),
+}
+
+/// Checks one provider; `None` after a problem that leaves nothing to work with.
+pub(super) fn check(at: &At<'_>, raw: &raw::IdentityProvider, env: &dyn Environment) -> Option<Provider> {
+    if raw.id.is_empty() || !raw.id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+        at.field("id").problem("expected a name of letters, digits, '-', '_' and '.'");
+    }
+    let email_domains = raw.email_domains.iter().map(|d| d.trim().to_ascii_lowercase()).collect();
+    let protocol = match (&raw.oidc, &raw.oauth2, &raw.saml) {
+        (Some(raw), None, None) => Protocol::Oidc(Box::new(oidc::check(&at.field("oidc"), raw, env)?)),
+        (None, Some(raw), None) => Protocol::OAuth2(Box::new(oauth2::check(&at.field("oauth2"), raw, env)?)),
+        (None, None, Some(raw)) => Protocol::Saml(Box::new(saml::check(&at.field("saml"), raw, env))),
+        _ => {
+            at.problem("expected exactly one of oidc, oauth2 and saml");
+            return None;
+        }
+    };
+    let title = raw.title.clone().unwrap_or_else(|| raw.id.clone());
+    Some(Provider { id: raw.id.clone(), title, email_domains, protocol })
+}
+
+fn timeout(at: &At<'_>, value: &Option<String>) -> u64 {
+    duration::field(at, "timeout", value, 5_000, (50, 60_000))
+}

@@ -1,0 +1,57 @@
+//! URLs of providers.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use crate::config::problems::At;
+
+/// A provider's own sign-out URL, with placeholders in its parameters.
+#[derive(Clone, Debug)]
+pub struct LogoutUrl {
+    /// The URL.
+    pub url: Url,
+    /// Its parameters: `{client_id}`, `{post_logout_redirect_uri}`, `{id_token_hint}`, `{state}`.
+    pub params: BTreeMap<String, String>,
+}
+
+/// Checks the provider's own sign-out URL.
+pub(super) fn logout(
+    at: &At<'_>,
+    url_text: &Option<String>,
+    params: &BTreeMap<String, String>,
+) -> Option<LogoutUrl> {
+    if url_text.is_none() && !params.is_empty() {
+        at.field("logout_params").problem("has no effect without logout_url");
+    }
+    Some(LogoutUrl { url: url(at, "logout_url", url_text)?, params: params.clone() })
+}
+
+/// A URL that must be there.
+pub fn required_url(at: &At<'_>, name: &str, text: &str) -> Option<Url> {
+    if text.is_empty() {
+        at.field(name).problem("is missing: an absolute http or https URL");
+        return None;
+    }
+    url(at, name, &Some(text.to_owned()))
+}
+
+/// An absolute http or https URL without userinfo and fragment.
+pub fn url(at: &At<'_>, name: &str, text: &Option<String>) -> Option<Url> {
+    let text = text.as_ref()?;
+    match Url::parse(text) {
+        Ok(url)
+            if matches!(url.scheme(), "http" | "https")
+                && url.host_str().is_some()
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.fragment().is_none() =>
+        {
+            Some(url)
+        }
+        _ => {
+            at.field(name).problem(format!("expected an absolute http or https URL, found {text:?}"));
+            None
+        }
+    }
+}
