@@ -20,7 +20,7 @@ use crate::events;
 use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Outcome, Pass, Ruling};
 use crate::host::Level;
-use crate::identity::Identity;
+use crate::identity::{Identity, Linking};
 use crate::login::{headers, recheck, wants_userinfo};
 use crate::oidc::access_token::{self, AccessToken};
 use crate::oidc::{self, userinfo};
@@ -279,26 +279,33 @@ async fn identity(
     let mut known = verified.all.clone();
     let mut mapped = verified.all.clone();
     let needed = account.mapping.from == MappingFrom::Userinfo;
+    if needed && verified.subject.is_none() {
+        let why = "access token: sub is missing, so that UserInfo could be another person's";
+        return Err(Fault::new(Code::TokenInvalid, why));
+    }
     let unmapped = crate::json::pointer(&known, &account.mapping.claim).is_none();
-    if needed || has_endpoint && (unmapped || wants_userinfo(account, &known, has_endpoint)) {
-        match userinfo::fetch(ask, client, &verified.subject, Some(token)).await {
+    let wanted = needed || has_endpoint && (unmapped || wants_userinfo(account, &known, has_endpoint));
+    if let Some(subject) = verified.subject.as_ref().filter(|_| wanted) {
+        match userinfo::fetch(ask, client, subject, Some(token)).await {
             Ok(userinfo) => {
                 if needed || unmapped {
                     mapped.clone_from(&userinfo);
                 }
                 userinfo::add(&mut known, userinfo);
             }
-            Err(fault) if fault.code == Code::IdTokenInvalid => {
-                return Err(Fault { code: Code::TokenInvalid, ..fault });
-            }
-            Err(fault) if fault.code == Code::IdpInvalidAnswer && !needed => {}
-            Err(fault) => return Err(fault),
+            Err(refusal) => match refusal.fault.code {
+                Code::IdTokenInvalid => return Err(Fault { code: Code::TokenInvalid, ..refusal.fault }),
+                Code::IdpInvalidAnswer if !needed => {}
+                _ => return Err(refusal.fault),
+            },
         }
     }
     let source = match account.mapping.from {
         MappingFrom::Userinfo => MappingFrom::Userinfo,
         _ => MappingFrom::IdToken,
     };
-    let (issuer, subject) = (verified.issuer.as_str(), verified.subject.as_str());
-    Ok(Identity::verified(source, provider, issuer, subject, known, mapped))
+    let subject = verified.subject.clone().unwrap_or_default();
+    let mut identity = Identity::verified(source, provider, verified.issuer.as_str(), subject, known, mapped);
+    identity.linking = if verified.is_login_subject { Linking::Compared } else { Linking::Unknown };
+    Ok(identity)
 }

@@ -4,7 +4,7 @@ use super::scim::link;
 use super::{lookup, provision, seen, Cache, Origin, Record, User};
 use crate::config::{Account, Directory, ProvisioningMode};
 use crate::fault::{Code, Fault};
-use crate::identity::{claim, email, mapped_value, mapping, roles, Identity, Mapped};
+use crate::identity::{claim, email, mapped_value, mapping, roles, Identity, Linking, Mapped};
 use crate::task::Ask;
 
 /// What an identity leads to.
@@ -61,8 +61,9 @@ pub(super) async fn existing(
     let Some(record) = one(account, mapped, found)? else { return Ok(None) };
     check(account, identity, &record)?;
     if let Directory::Scim(server) = &account.directory {
-        if record.external_id.as_deref().unwrap_or_default().is_empty() {
-            link::link(ask, server, &record, &identity.link()).await;
+        let unlinked = record.external_id.as_deref().unwrap_or_default().is_empty();
+        if let Some(link) = identity.link().filter(|_| unlinked) {
+            link::link(ask, server, &record, &link).await;
         }
         cache.forget(account, &record.username);
     }
@@ -110,7 +111,7 @@ pub(super) fn check(account: &Account, identity: &Identity, record: &Record) -> 
         .as_deref()
         .and_then(|link| link.strip_prefix(identity.issuer.as_str())?.strip_prefix('|'));
     match linked {
-        Some(subject) if subject != identity.subject => {
+        Some(subject) if subject != identity.subject && identity.linking != Linking::Unknown => {
             let detail = format!(
                 "{:?} is linked to subject {subject:?} of {}, not to {:?}",
                 record.username, identity.issuer, identity.subject

@@ -17,6 +17,17 @@ pub use mapping::{mapped_value, usable_email, Mapped};
 /// Claims, UserInfo members or SAML attributes by name.
 pub type Claims = serde_json::Map<String, Value>;
 
+/// What issuer and subject have to do with the link that a directory keeps in `externalId`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linking {
+    /// They are those of a login: written where there is no link, and compared with one.
+    Written,
+    /// They are the same as a login's would be: compared, and never written.
+    Compared,
+    /// The provider names the person otherwise here than at a login.
+    Unknown,
+}
+
 /// A verified person. Only a verifier makes one: leaving out the verification does not compile.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -44,6 +55,8 @@ pub struct Identity {
     pub not_after: Option<u64>,
     /// The SAML NameID as it came, for single logout.
     pub name_id: Option<NameId>,
+    /// What `issuer` and `subject` have to do with the directory's link.
+    pub linking: Linking,
     #[allow(dead_code)] // its type is what matters
     proof: Proof,
 }
@@ -74,6 +87,7 @@ impl Identity {
             sid: None,
             not_after: None,
             name_id: None,
+            linking: Linking::Written,
             proof: Proof,
         }
     }
@@ -124,9 +138,9 @@ impl Identity {
         })
     }
 
-    /// `issuer|subject`, as it stands in a directory's `externalId`.
-    pub fn link(&self) -> String {
-        format!("{}|{}", self.issuer, self.subject)
+    /// `issuer|subject`, to be written into a directory's `externalId`.
+    pub fn link(&self) -> Option<String> {
+        (self.linking == Linking::Written).then(|| format!("{}|{}", self.issuer, self.subject))
     }
 }
 

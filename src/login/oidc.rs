@@ -10,7 +10,7 @@ use crate::directory;
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Outcome, Ruling};
-use crate::host::random_token;
+use crate::host::{random_token, Level};
 use crate::identity::Identity;
 use crate::oidc::authorization::{Authorization, Pkce};
 use crate::oidc::{id_token, token, userinfo, Callback};
@@ -140,11 +140,22 @@ async fn openid(
     let mut known = claims.all().clone();
     let mut mapped = claims.all().clone();
     if wants_userinfo(&site.account, &known, metadata.userinfo_endpoint.is_some()) {
-        let userinfo = userinfo::fetch(ask, client, claims.subject(), tokens.access_token.as_ref()).await?;
+        let (subject, token) = (claims.subject(), tokens.access_token.as_ref());
         if site.account.mapping.from == MappingFrom::Userinfo {
-            mapped = userinfo.clone();
+            mapped = userinfo::fetch(ask, client, subject, token).await?;
+            userinfo::add(&mut known, mapped.clone());
+        } else if let Some(userinfo) = userinfo::more(ask, client, subject, token).await? {
+            userinfo::add(&mut known, userinfo);
+        } else {
+            let place = Place {
+                account: Some(&site.account.code),
+                provider: Some(&flow.provider),
+                ..Place::default()
+            };
+            let why =
+                "UserInfo does not take the access token: roles and headers come from the ID token alone";
+            events::notice(ask.host(), place, Level::Warn, why);
         }
-        userinfo::add(&mut known, userinfo);
     }
     let source = match site.account.mapping.from {
         MappingFrom::Userinfo => MappingFrom::Userinfo,

@@ -380,13 +380,29 @@ fn the_new_id_token_is_the_old_persons() {
         json!({ "aud": ["app", "other"] }),
         json!({ "azp": "other" }),
         json!({ "nonce": "another" }),
-        json!({ "auth_time": START / 1000 + 500 }),
+        json!({ "auth_time": START / 1000 - 500 }),
         json!({ "exp": START / 1000 }),
         json!({ "iat": START / 1000 + 10_000 }),
         json!({ "at_hash": "wrong" }),
     ] {
         assert_eq!(good(change.clone()), Err("id_token_invalid".into()), "{change}");
     }
+}
+
+#[test]
+fn who_authenticated_anew_for_another_application_signs_in_again_and_sees_no_error() {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    let mut idp = Idp::new(&host);
+    let mut ada = sign_in(&world, &mut idp);
+    host.advance(2 * DUE);
+    idp.claims["auth_time"] = json!(START / 1000 + 60);
+    let mut program = copy(&ada, &world).with("accept", "application/json");
+    assert_eq!(get(&mut program, &mut idp).code(), "session_expired");
+    let seen = get(&mut ada, &mut idp);
+    assert_eq!((seen.status(), seen.code(), seen.pass.is_none()), (302, "login_required", true));
+    assert_eq!(idp.refreshes, 1);
+    assert_eq!(host.counted("sso_sessions_ended.reason.authenticated_anew"), 1);
 }
 
 #[test]

@@ -3,9 +3,11 @@
 
 use std::rc::Rc;
 
+use serde_json::Value;
+
 use super::oidc::{kept, wants_userinfo};
 use super::{headers, recheck};
-use crate::config::{Directory, OAuth2, Protocol};
+use crate::config::{Directory, MappingFrom, OAuth2, Protocol};
 use crate::directory;
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
@@ -40,25 +42,40 @@ pub(super) async fn renew(ask: &Ask, world: &World, site: &Site, opened: &Rc<Ope
         let now = host.now();
         renewals::settle(host, id, &state, now, now.saturating_add(keep));
     };
+    let spend = || {
+        if let Some(token) = &old.tokens.refresh_token {
+            renewals::spend(host, token, ends);
+        }
+    };
     let (next, fault) = match ask_both(ask, world, site, old).await {
         Said::State { next, fault } => (*next, fault),
+        Said::Ended(error) => {
+            spend();
+            let detail = format!("token endpoint: {error}, the refresh token is no longer good");
+            events::renewal(host, place, "refused", Some(&Fault::new(Code::SessionExpired, detail)));
+            events::session_ended(host, place, error);
+            settle(id, State::Refused(0), RACE);
+            return;
+        }
+        Said::Anew => {
+            // Section 12.2 has `auth_time` stay; Keycloak's moves whenever any application asks for the password
+            // again. Signing in again, most often unseen, is what both can live with.
+            spend();
+            let detail =
+                "the person authenticated anew at the provider: auth_time is later than at the login";
+            events::renewal(host, place, "refused", Some(&Fault::new(Code::SessionExpired, detail)));
+            opened.mark.end(host, ends);
+            events::session_ended(host, place, "authenticated_anew");
+            settle(id, State::Ended(None), ENDED);
+            return;
+        }
         Said::Refused(fault) => {
-            if let Some(token) = &old.tokens.refresh_token {
-                renewals::spend(host, token, ends);
-            }
+            // It is not the person's: nothing of it counts, at once.
+            spend();
             events::renewal(host, place, "refused", Some(&fault));
-            match fault.code {
-                // It is not the person's: nothing of it counts, at once.
-                Code::IdTokenInvalid => {
-                    opened.mark.end(host, ends);
-                    events::session_ended(host, place, "id_token_invalid");
-                    settle(id, State::Ended(Some(Code::IdTokenInvalid)), ENDED);
-                }
-                _ => {
-                    events::session_ended(host, place, "invalid_grant");
-                    settle(id, State::Refused(0), RACE);
-                }
-            }
+            opened.mark.end(host, ends);
+            events::session_ended(host, place, "id_token_invalid");
+            settle(id, State::Ended(Some(Code::IdTokenInvalid)), ENDED);
             return;
         }
         Said::Inactive => {
@@ -71,8 +88,8 @@ pub(super) async fn renew(ask: &Ask, world: &World, site: &Site, opened: &Rc<Ope
     events::renewal(host, place, if fault.is_none() { "ok" } else { "failed" }, fault.as_ref());
     let failed = fault.map(|fault| State::Failed(Some(fault.code), 0));
     let rotated = next.tokens.refresh_token != old.tokens.refresh_token;
-    if let (true, Some(token)) = (rotated, &old.tokens.refresh_token) {
-        renewals::spend(host, token, ends);
+    if rotated {
+        spend();
     }
     if next == *old {
         settle(id, failed.unwrap_or(State::Failed(None, 0)), BACK_OFF);
@@ -103,7 +120,11 @@ pub(super) async fn renew(ask: &Ask, world: &World, site: &Site, opened: &Rc<Ope
 enum Said {
     /// The session as it is now, and what could not be asked.
     State { next: Box<Session>, fault: Option<Fault> },
-    /// The IdP does not know it any longer, or brought another person's token.
+    /// The IdP does not know it any longer, or wants to see the person: its `error`.
+    Ended(&'static str),
+    /// The person authenticated anew at the IdP, for another application.
+    Anew,
+    /// The IdP brought another person's token, or one that does not hold.
     Refused(Fault),
     /// The user may no longer sign in.
     Inactive,
@@ -117,10 +138,8 @@ async fn ask_both(ask: &Ask, world: &World, site: &Site, old: &Session) -> Said 
     let mut asked_idp = false;
     if ask.now() >= old.renewal_due(settings, account) {
         match ask_idp(ask, site, old).await {
-            Ok(Answered::Ended) => {
-                let detail = "token endpoint: invalid_grant, the refresh token is no longer good";
-                return Said::Refused(Fault::new(Code::SessionExpired, detail));
-            }
+            Ok(Answered::Ended(error)) => return Said::Ended(error),
+            Ok(Answered::Anew) => return Said::Anew,
             Ok(Answered::Fresh { tokens, claims }) => {
                 next.tokens = tokens;
                 next.renewed = Some(ask.now());
@@ -163,8 +182,10 @@ enum Answered {
     /// New tokens came, but what they say could not be verified now (its keys or UserInfo are down): the old
     /// refresh token is used up all the same.
     Unverified { refresh_token: Option<Secret>, fault: Fault },
-    /// `invalid_grant`.
-    Ended,
+    /// Nothing: `invalid_grant`, or another `error` that only a login mends.
+    Ended(&'static str),
+    /// An ID token of a later authentication.
+    Anew,
 }
 
 async fn ask_idp(ask: &Ask, site: &Site, old: &Session) -> Result<Answered, Fault> {
@@ -183,7 +204,7 @@ async fn ask_idp(ask: &Ask, site: &Site, old: &Session) -> Result<Answered, Faul
     };
     let tokens = match refreshed {
         Refreshed::Tokens(tokens) => tokens,
-        Refreshed::Ended => return Ok(Answered::Ended),
+        Refreshed::Ended(error) => return Ok(Answered::Ended(error)),
     };
     let said = match &provider.protocol {
         Protocol::Oidc(_) => openid(ask, site, old, &tokens).await,
@@ -193,6 +214,7 @@ async fn ask_idp(ask: &Ask, site: &Site, old: &Session) -> Result<Answered, Faul
     // RFC 6749 section 6: without a new refresh token the old one stays; so does the ID token.
     let refresh_token = tokens.refresh_token.clone().or_else(|| old.tokens.refresh_token.clone());
     match said {
+        Ok(Some(claims)) if authenticated_later(old, &claims) => Ok(Answered::Anew),
         Ok(claims) => {
             let fresh = kept(ask, &site.account, tokens);
             let id_token = fresh.id_token.or_else(|| old.tokens.id_token.clone());
@@ -206,6 +228,11 @@ async fn ask_idp(ask: &Ask, site: &Site, old: &Session) -> Result<Answered, Faul
         Err(fault) if fault.code == Code::IdTokenInvalid => Err(fault),
         Err(fault) => Ok(Answered::Unverified { refresh_token, fault }),
     }
+}
+
+fn authenticated_later(old: &Session, claims: &Claims) -> bool {
+    let at = claims.get("auth_time").and_then(Value::as_f64);
+    at.zip(old.origin.auth_time).is_some_and(|(at, first)| at as u64 > first)
 }
 
 /// OpenID Connect Core section 12.2; UserInfo where something is missing, as at login.
@@ -229,8 +256,12 @@ async fn openid(
     if wants_userinfo(&site.account, &known, metadata.userinfo_endpoint.is_some())
         && tokens.access_token.is_some()
     {
-        let userinfo = userinfo::fetch(ask, client, claims.subject(), tokens.access_token.as_ref()).await?;
-        userinfo::add(&mut known, userinfo);
+        let (subject, token) = (claims.subject(), tokens.access_token.as_ref());
+        let userinfo = match site.account.mapping.from {
+            MappingFrom::Userinfo => Some(userinfo::fetch(ask, client, subject, token).await?),
+            _ => userinfo::more(ask, client, subject, token).await?,
+        };
+        userinfo::add(&mut known, userinfo.unwrap_or_default());
     }
     Ok(Some(known))
 }

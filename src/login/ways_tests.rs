@@ -62,6 +62,7 @@ fn idp(nonce: &str, more: Value) -> impl FnMut(&Call) -> Reply {
                 "id_token_signing_alg_values_supported": ["RS256", "ES256"],
                 "pushed_authorization_request_endpoint": format!("{issuer}/par"),
                 "require_pushed_authorization_requests": more.get("par").is_some(),
+                "userinfo_endpoint": format!("{issuer}/userinfo"),
             })),
             "/par" => match more.get("par") {
                 Some(Value::String(failure)) if failure == "timeout" => Reply::Failed(Failure::Timeout),
@@ -85,7 +86,14 @@ fn idp(nonce: &str, more: Value) -> impl FnMut(&Call) -> Reply {
                 let id_token = token_of(&json!({ "alg": "ES256", "kid": "p256" }), &claims.to_string());
                 testing::json(&json!({ "access_token": "at", "token_type": "Bearer", "id_token": id_token }))
             }
-            "/userinfo" => testing::json(&json!({ "sub": "ada", "email": "ada@acme.com" })),
+            "/userinfo" => match more.get("userinfo") {
+                Some(failure) => testing::status(
+                    failure.as_u64().unwrap_or_default() as u16,
+                    "application/json",
+                    r#"{"error":"invalid_token"}"#,
+                ),
+                None => testing::json(&json!({ "sub": "ada", "email": "ada@acme.com", "groups": ["staff"] })),
+            },
             other => panic!("nobody asks for {other:?}"),
         }
     }
@@ -234,6 +242,39 @@ fn signed_in(world: &Rc<World>, claims: Value) -> Browser {
     let back = come_back(&mut browser, "one", &seen, claims);
     assert_eq!(back.location(), "/reports", "{}", back.text());
     browser
+}
+
+#[test]
+fn userinfo_that_only_adds_may_refuse_the_token() {
+    for (from, answered, wanted) in [
+        ("id_token", None, Ok("member")),
+        // The access token is for another resource: whom the ID token names gets in, without what UserInfo adds.
+        ("id_token", Some(401), Ok("")),
+        ("id_token", Some(403), Ok("")),
+        ("id_token", Some(400), Err("idp_invalid_answer")),
+        ("id_token", Some(500), Err("idp_unavailable")),
+        ("userinfo", None, Ok("member")),
+        ("userinfo", Some(401), Err("idp_invalid_answer")),
+    ] {
+        let mut config = configuration();
+        config["accounts"][0]["mapping"] =
+            json!({ "from": from, "roles_claim": "groups", "role_map": { "staff": "member" } });
+        let host = TestHost::new();
+        let world = world(&host, &config);
+        let (mut browser, seen) = start(&world, "one", "/reports");
+        let more = answered.map_or(json!({}), |status| json!({ "userinfo": status }));
+        let back = come_back(&mut browser, "one", &seen, more);
+        let got = match back.location() {
+            "/reports" => {
+                let opened = browser.get("/reports", &mut plainly()).pass.unwrap().opened.unwrap();
+                Ok(opened.session.user.roles.join(","))
+            }
+            _ => Err(back.code().to_owned()),
+        };
+        assert_eq!(got, wanted.map(str::to_owned).map_err(str::to_owned), "{from} {answered:?}");
+        let logged = host.logs().iter().any(|(_, line)| line.contains("UserInfo does not take"));
+        assert_eq!(logged, got == Ok(String::new()), "{from} {answered:?}");
+    }
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub struct Refusal {
     pub fault: Fault,
     /// `error` of RFC 6749 section 5.2, cleaned.
     pub error: Option<String>,
+    /// The answer's status; 0 where none came, or where it says nothing.
+    pub status: u16,
 }
 
 impl From<Refusal> for Fault {
@@ -23,7 +25,7 @@ impl From<Refusal> for Fault {
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
-        Self { fault, error: None }
+        Self { fault, error: None, status: 0 }
     }
 }
 
@@ -53,7 +55,8 @@ pub fn success(what: &str, reply: Reply) -> Result<Answer, Refusal> {
     };
     let error = oauth_error(&answer.body);
     let said = error.as_ref().map(|e| format!(", error {e}")).unwrap_or_default();
-    Err(Refusal { fault: Fault::new(code, format!("{what}: status {}{said}", answer.status)), error })
+    let fault = Fault::new(code, format!("{what}: status {}{said}", answer.status));
+    Err(Refusal { fault, error, status: answer.status })
 }
 
 /// The body of a success, if it may be what was asked for.

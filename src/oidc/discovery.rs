@@ -43,6 +43,9 @@ pub struct Metadata {
     pub frontchannel_logout_supported: bool,
     /// `access_token_issuer` of ADFS: the issuer of access tokens, and only of them.
     pub access_token_issuer: Option<String>,
+    /// Every client gets another `sub` for one person (OpenID Connect Core section 8.1): `subject_types_supported`
+    /// names nothing else.
+    pub pairwise: bool,
 }
 
 impl Metadata {
@@ -92,6 +95,7 @@ impl Metadata {
                 .get("access_token_issuer")
                 .and_then(Value::as_str)
                 .map(str::to_owned),
+            pairwise: names(&document, "subject_types_supported").is_some_and(|types| types == ["pairwise"]),
             issuer,
         })
     }
@@ -118,6 +122,7 @@ impl Metadata {
             backchannel_logout_supported: false,
             frontchannel_logout_supported: false,
             access_token_issuer: None,
+            pairwise: false,
         })
     }
 

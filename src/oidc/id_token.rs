@@ -139,10 +139,11 @@ fn check(
                     return Err("nonce is not the one of the login".into());
                 }
             }
-            // Some providers write fractions, which a session does not keep.
+            // Some providers write fractions, which a session does not keep. What a later one means is the
+            // renewal's to say.
             if let (Some(at), Some(first)) = (auth_time, first_time) {
-                if at.trunc() != first.trunc() {
-                    return Err("auth_time is not the one of the login".into());
+                if at.trunc() < first.trunc() {
+                    return Err("auth_time is earlier than at the login".into());
                 }
             }
         }
@@ -194,12 +195,17 @@ pub(super) fn times(claims: &Map<String, Value>, now: f64) -> Result<f64, String
 
 /// Section 2: at most 255 ASCII characters, and not empty. Control characters have no business there.
 pub(super) fn subject(claims: &Map<String, Value>) -> Result<&str, String> {
-    match signed::string(claims, "sub")? {
-        None => Err("sub is missing".into()),
-        Some("") => Err("sub is empty".into()),
-        Some(sub) if sub.len() > 255 => Err("sub is longer than 255 characters".into()),
+    name_of(claims, "sub")
+}
+
+/// The same of a claim that stands for `sub`.
+pub(super) fn name_of<'a>(claims: &'a Map<String, Value>, claim: &str) -> Result<&'a str, String> {
+    match signed::string(claims, claim)? {
+        None => Err(format!("{claim} is missing")),
+        Some("") => Err(format!("{claim} is empty")),
+        Some(sub) if sub.len() > 255 => Err(format!("{claim} is longer than 255 characters")),
         Some(sub) if !sub.bytes().all(|b| (0x20..0x7f).contains(&b)) => {
-            Err("sub holds something that is not printable ASCII".into())
+            Err(format!("{claim} holds something that is not printable ASCII"))
         }
         Some(sub) => Ok(sub),
     }

@@ -80,8 +80,8 @@ pub struct Tokens {
 pub enum Refreshed {
     /// New tokens; without a refresh token among them the old one stays (RFC 6749 section 6).
     Tokens(Tokens),
-    /// `invalid_grant`: the provider has ended this; the session ends too.
-    Ended,
+    /// The provider has ended this, or wants to see the person: the session ends too. What it says.
+    Ended(&'static str),
 }
 
 /// Exchanges the code (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
@@ -110,6 +110,10 @@ pub async fn exchange(
     Ok(tokens)
 }
 
+/// The refresh token is no longer good (RFC 6749 section 5.2), or nothing but a login helps (OpenID Connect Core
+/// section 3.1.2.6; Entra's conditional access).
+const ENDED: [&str; 4] = ["invalid_grant", "interaction_required", "login_required", "consent_required"];
+
 /// Uses a refresh token (RFC 6749 section 6, OpenID Connect Core section 12). Only once, whatever the
 /// outcome: providers that rotate take a second use for theft.
 pub async fn refresh(ask: &Ask, endpoint: &Endpoint<'_>, refresh_token: &Secret) -> Result<Refreshed, Fault> {
@@ -119,8 +123,10 @@ pub async fn refresh(ask: &Ask, endpoint: &Endpoint<'_>, refresh_token: &Secret)
             Err(Fault::new(Code::IdpInvalidAnswer, "token endpoint: a refresh brought no token"))
         }
         Ok(tokens) => Ok(Refreshed::Tokens(tokens)),
-        Err(refusal) if refusal.error.as_deref() == Some("invalid_grant") => Ok(Refreshed::Ended),
-        Err(refusal) => Err(refusal.fault),
+        Err(refusal) => match ENDED.into_iter().find(|error| refusal.error.as_deref() == Some(error)) {
+            Some(error) => Ok(Refreshed::Ended(error)),
+            None => Err(refusal.fault),
+        },
     }
 }
 
@@ -141,7 +147,8 @@ fn read(reply: Reply) -> Result<Tokens, Refusal> {
     // GitHub reports errors with status 200.
     if let Some(error) = map.get("error").and_then(Value::as_str) {
         let error = answer::clean(error, 60);
-        return Err(Refusal { fault: invalid(format!("status 200, error {error}")), error: Some(error) });
+        let fault = invalid(format!("status 200, error {error}"));
+        return Err(Refusal { fault, error: Some(error), status: 200 });
     }
     let secret = |name: &str| Ok::<_, Refusal>(text(&map, name).map_err(invalid)?.map(Secret::new));
     let tokens = Tokens {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::answer;
+use super::answer::{self, Refusal};
 use super::id_token;
 use super::provider::Client;
 use super::signed;
@@ -25,6 +25,21 @@ pub fn add(known: &mut Map<String, Value>, userinfo: Map<String, Value>) {
     }
 }
 
+/// UserInfo where it only adds to what a token says: nothing where the provider does not take the access token there,
+/// which is for another resource then (ADFS with `resource`, Entra with the scope of an API).
+pub async fn more(
+    ask: &Ask,
+    client: &Client,
+    subject: &str,
+    access_token: Option<&Secret>,
+) -> Result<Option<Map<String, Value>>, Fault> {
+    match fetch(ask, client, subject, access_token).await {
+        Ok(userinfo) => Ok(Some(userinfo)),
+        Err(Refusal { status: 401 | 403, .. }) => Ok(None),
+        Err(refusal) => Err(refusal.fault),
+    }
+}
+
 /// UserInfo of the person a token is about. `sub` must be there and equal, else another person's
 /// answer could be taken for theirs (section 5.3.2, token substitution).
 pub async fn fetch(
@@ -32,7 +47,7 @@ pub async fn fetch(
     client: &Client,
     subject: &str,
     access_token: Option<&Secret>,
-) -> Result<Map<String, Value>, Fault> {
+) -> Result<Map<String, Value>, Refusal> {
     let metadata = client.metadata(ask).await?;
     let missing = |what: &str| Fault::new(Code::IdpInvalidAnswer, format!("UserInfo: {what}"));
     let endpoint =
@@ -41,7 +56,7 @@ pub async fn fetch(
     let oidc = client.config();
     let reply = ask.call(request(endpoint, &oidc.userinfo_params, token, oidc.timeout)).await;
     let answer = answer::success("UserInfo", reply)?;
-    let refused = |why: String| Fault::new(Code::IdTokenInvalid, format!("UserInfo: {why}"));
+    let refused = |why: String| Refusal::from(Fault::new(Code::IdTokenInvalid, format!("UserInfo: {why}")));
     let map = if answer.media_type().as_deref() == Some("application/jwt") {
         let text = std::str::from_utf8(&answer.body).map_err(|_| missing("not UTF-8"))?;
         let jwt = signed::open(ask, client, &metadata, text.trim(), Code::IdTokenInvalid).await?;

@@ -22,7 +22,7 @@ pub struct New<'a> {
     /// As they are configured.
     pub roles: &'a [String],
     /// `externalId`.
-    pub link: String,
+    pub link: Option<String>,
 }
 
 /// What came of it.
@@ -44,13 +44,15 @@ pub async fn post(ask: &Ask, server: &Scim, new: &New<'_>) -> Result<Created, Fa
     let mut body = json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
         "userName": new.username,
-        "externalId": new.link,
         "displayName": name,
         "name": { "formatted": name, "familyName": family },
         "emails": [{ "value": new.address }],
         "active": true,
     });
     if let Some(user) = body.as_object_mut() {
+        if let Some(link) = &new.link {
+            user.insert("externalId".into(), json!(link));
+        }
         if new.mapped.attribute == Attribute::Phone {
             user.insert("phoneNumbers".into(), json!([{ "value": new.mapped.value }]));
         }

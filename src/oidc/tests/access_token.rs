@@ -28,12 +28,26 @@ fn with(change: &Value) -> Value {
     claims
 }
 
+fn with_metadata(change: Value) -> Value {
+    let mut document = metadata();
+    document["access_token_issuer"] = json!(ADFS);
+    document.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    document
+}
+
 fn verify(header: &Value, claims: &str, other: Option<&'static str>) -> Result<AccessToken, Fault> {
+    verify_at(with_metadata(json!({})), header, claims, other)
+}
+
+fn verify_at(
+    document: Value,
+    header: &Value,
+    claims: &str,
+    other: Option<&'static str>,
+) -> Result<AccessToken, Fault> {
     let (host, token) = (TestHost::new(), token_of(header, claims));
     let (ask, client) = (host.ask(), client(|_| ()));
     let inner = ask.clone();
-    let mut document = metadata();
-    document["access_token_issuer"] = json!(ADFS);
     let flow = async move {
         let audiences = ["lakehouse-api".to_owned(), "api://lakehouse".to_owned(), "lakehouse".to_owned()];
         access_token::verify(&inner, &client, &token, &audiences, other).await
@@ -66,17 +80,54 @@ fn what_providers_issue_passes() {
         json!({"iat": NOW as f64 - 0.5}),
         json!({"auth_time": NOW - 10, "acr": "mfa", "jti": "1"}),
         json!({"iss": ADFS}),
+        // ADFS as it is: no `sub`, and a date.
+        json!({"iss": ADFS, "sub": null, "auth_time": "2020-03-24T07:30:55.566Z", "appid": "script"}),
+        json!({"auth_time": "yesterday"}),
+        // Keycloak before 25, whose ID tokens' typ is ID.
+        json!({"typ": "Bearer", "nonce": "n"}),
     ] {
         let result = claims(change.clone());
         assert!(result.is_ok(), "{change}: {result:?}");
     }
     let token = claims(json!({"auth_time": 7, "acr": "mfa"})).unwrap();
-    assert_eq!((token.issuer.as_str(), token.subject.as_str(), token.issued), (ISSUER, "ada", NOW * 1000));
+    assert_eq!(
+        (token.issuer.as_str(), token.subject.as_deref(), token.issued),
+        (ISSUER, Some("ada"), NOW * 1000)
+    );
     assert_eq!(
         (token.expires, token.auth_time, token.acr.as_deref()),
         ((NOW + 360) * 1000, Some(7), Some("mfa"))
     );
-    assert_eq!(claims(json!({"iss": ADFS})).unwrap().issuer, ADFS);
+    let adfs = claims(json!({"iss": ADFS, "sub": null, "auth_time": "2020-03-24T07:30:55.566Z"})).unwrap();
+    assert_eq!((adfs.issuer.as_str(), adfs.subject, adfs.auth_time), (ADFS, None, Some(1_585_035_055)));
+    assert_eq!(claims(json!({"auth_time": "yesterday"})).unwrap().auth_time, None);
+}
+
+#[test]
+fn the_subject_is_the_one_of_the_login_where_that_is_known() {
+    let subject = |change: Value, pairwise: bool| {
+        let document = with_metadata(
+            json!({"subject_types_supported": if pairwise { ["pairwise"] } else { ["public"] }}),
+        );
+        let token = verify_at(document, &header(), &with(&change).to_string(), None).unwrap();
+        (token.subject, token.is_login_subject)
+    };
+    let name = |name: &str| Some(name.to_owned());
+    for (change, pairwise, wanted) in [
+        (json!({}), false, (name("ada"), true)),
+        // Entra: another client's token has another sub for the same person.
+        (json!({}), true, (name("ada"), false)),
+        (json!({"client_id": "lakehouse"}), true, (name("ada"), true)),
+        (json!({"appid": "lakehouse"}), true, (name("ada"), true)),
+        (json!({"aud": ["lakehouse-api", "lakehouse"]}), true, (name("ada"), true)),
+        // Okta: sub is the login name.
+        (json!({"sub": "ada@acme.com", "cid": "cli", "uid": "00u1"}), false, (name("00u1"), true)),
+        (json!({"uid": "00u1"}), false, (name("ada"), true)),
+        (json!({"cid": "cli", "uid": 7}), false, (name("ada"), true)),
+        (json!({"iss": ADFS, "sub": null}), false, (None, false)),
+    ] {
+        assert_eq!(subject(change.clone(), pairwise), wanted, "{change} {pairwise}");
+    }
 }
 
 #[test]
@@ -146,7 +197,8 @@ fn an_id_token_is_no_access_token_also_where_its_audience_is_one() {
             Some(typ) => header["typ"] = json!(typ),
             None => drop(header.as_object_mut().unwrap().remove("typ")),
         }
-        verify(&header, &claims.to_string(), None).map(|_| ()).map_err(|fault| fault.code)
+        let document = if claims["adfs"].is_null() { metadata() } else { with_metadata(json!({})) };
+        verify_at(document, &header, &claims.to_string(), None).map(|_| ()).map_err(|fault| fault.code)
     };
     for (typ, more) in [
         (Some("at+jwt"), json!({})),
@@ -168,6 +220,10 @@ fn an_id_token_is_no_access_token_also_where_its_audience_is_one() {
         assert_eq!(of(typ, json!({"aud": "lakehouse-api", "nonce": "n"})), Err(Code::TokenInvalid));
         assert_eq!(of(typ, json!({"aud": ["lakehouse-api", "lakehouse"]})), Err(Code::TokenInvalid));
     }
+    // ADFS, whose ID tokens have these too, and another issuer.
+    let claims = json!({"adfs": true, "appid": "lakehouse", "scp": "openid"});
+    assert_eq!(of(Some("JWT"), claims.clone()), Err(Code::TokenInvalid));
+    assert_eq!(of(Some("at+jwt"), claims), Ok(()));
     for (typ, more) in [
         (Some("JWT"), json!({})),
         (None, json!({})),

@@ -359,8 +359,17 @@ fn a_refresh_tells_an_ended_grant_from_a_failure() {
     // No ID token and no new refresh token is fine.
     let answer = json!({"access_token": "at", "token_type": "Bearer"});
     assert!(matches!(run(testing::json(&answer)), Ok(Refreshed::Tokens(t)) if t.refresh_token.is_none()));
-    let ended = status(400, "application/json", r#"{"error":"invalid_grant"}"#);
-    assert!(matches!(run(ended), Ok(Refreshed::Ended)));
+    // Auth0 answers 403.
+    for (code, error) in [
+        (400, "invalid_grant"),
+        (403, "invalid_grant"),
+        (400, "interaction_required"),
+        (400, "login_required"),
+        (400, "consent_required"),
+    ] {
+        let ended = status(code, "application/json", json!({ "error": error }).to_string());
+        assert!(matches!(run(ended), Ok(Refreshed::Ended(said)) if said == error), "{error}");
+    }
     assert_eq!(
         run(status(400, "application/json", r#"{"error":"invalid_client"}"#)).unwrap_err().code,
         Code::IdpInvalidAnswer
@@ -384,7 +393,7 @@ fn userinfo_is_about_the_same_person() {
         let flow = async move {
             let moment = Moment::Login { nonce: "n", max_age: None };
             let claims = verify(&inner, &client, &token(&claims), None, moment).await?;
-            userinfo::fetch(&inner, &client, claims.subject(), Some(&secret("at"))).await
+            Ok(userinfo::fetch(&inner, &client, claims.subject(), Some(&secret("at"))).await?)
         };
         let (result, calls) = drive(&ask, flow, [discovered(), keys(), reply]);
         assert_eq!(header(&calls[2], ":path"), Some("/userinfo?schema=a+b"));
