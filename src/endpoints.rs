@@ -7,8 +7,11 @@ use serde_json::json;
 use crate::answer::Answer;
 use crate::config::Endpoint;
 use crate::fault::{Code, Fault};
-use crate::gate::{Asked, Body, Ruling};
+use crate::gate::{Asked, Body, Outcome, Pass, Ruling};
+use crate::login::recheck;
+use crate::login::renew::{self, Due};
 use crate::request::Head;
+use crate::session::Opened;
 use crate::world::Visitor;
 use crate::{admin, login, logout, oidc, saml};
 
@@ -25,10 +28,12 @@ pub fn answer(asked: Rc<Asked>, endpoint: Endpoint) -> Ruling {
         (Endpoint::OidcCallback, b"POST") => form(asked, oidc::callback::MAX_CALLBACK, login::form_post),
         (Endpoint::SamlCallback, b"POST") => form(asked, saml::bindings::MAX_FORM, login::saml::posted),
         (Endpoint::SamlMetadata, b"GET" | b"HEAD") => Ruling::Answer(login::saml::metadata::show(&asked)),
-        (Endpoint::Session, b"GET" | b"HEAD") => Ruling::Answer(session(&asked)),
+        (Endpoint::Session, b"GET" | b"HEAD") => session(asked),
         (Endpoint::SamlLogout, b"GET") => logout::saml::redirected(asked),
         (Endpoint::SamlLogout, b"POST") => form(asked, saml::bindings::MAX_FORM, logout::saml::posted),
         (Endpoint::Logout, b"GET" | b"HEAD") => logout::asked_for(asked, None),
+        // A program's POST without anything in it.
+        (Endpoint::Logout, b"POST") if asked.head.ends => logout::asked_for(asked, Some(Vec::new())),
         (Endpoint::Logout, b"POST") => form(asked, 4096, |asked, body| logout::asked_for(asked, Some(body))),
         (Endpoint::LogoutComplete, b"GET" | b"HEAD") => Ruling::Answer(logout::complete(&asked)),
         (Endpoint::BackchannelLogout, b"POST") => {
@@ -88,25 +93,52 @@ fn is_form(head: &Head) -> bool {
     plain && kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-/// Who is signed in.
-fn session(asked: &Asked) -> Answer {
-    match asked.visitor() {
-        Visitor::Known(opened) => {
-            let session = &opened.session;
-            let user = &session.user;
-            Answer::json(
-                200,
-                &json!({
-                    "user": user.username, "email": user.email, "name": user.name, "roles": user.roles,
-                    "account": opened.account.code, "method": session.method.as_str(),
-                    "idp": Some(&session.origin.provider).filter(|idp| !idp.is_empty()),
-                    "signed_in_at": session.opened / 1000, "expires_at": opened.expires / 1000,
-                }),
-            )
-        }
+/// Who is signed in: asked again where that is due, as on every path of the application.
+fn session(asked: Rc<Asked>) -> Ruling {
+    let opened = match asked.visitor() {
+        Visitor::Known(opened) => opened,
         Visitor::Stale => {
-            asked.refuse_stale(&Fault::new(Code::SessionExpired, "the session cookie holds no valid session"))
+            let fault = Fault::new(Code::SessionExpired, "the session cookie holds no valid session");
+            return Ruling::Answer(asked.refuse_stale(&fault));
         }
-        Visitor::Nobody => asked.refuse(&Fault::new(Code::LoginRequired, "no session")),
+        Visitor::Nobody => {
+            return Ruling::Answer(asked.refuse(&Fault::new(Code::LoginRequired, "no session")))
+        }
+    };
+    let needed = asked.site.as_ref().is_some_and(|site| recheck::is_needed(site, &opened));
+    if !needed || asked.now < opened.recheck.get() {
+        return Ruling::Answer(who(&opened));
     }
+    if opened.session.is_renewable() {
+        return match renew::due(&asked, &opened) {
+            Due::Ruled(ruling) => ruling,
+            Due::GoOn => Ruling::Answer(who(&opened)),
+        };
+    }
+    recheck::one_asks(&asked, &opened);
+    Ruling::flow(asked, move |ask, asked| async move {
+        Ok(match recheck::recheck(&ask, &asked, &opened, Pass::default()).await? {
+            Outcome::Pass(pass) => {
+                let answer = who(&pass.opened.unwrap_or(opened));
+                Outcome::Answer(
+                    pass.set_cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)),
+                )
+            }
+            answer => answer,
+        })
+    })
+}
+
+fn who(opened: &Opened) -> Answer {
+    let session = &opened.session;
+    let user = &session.user;
+    Answer::json(
+        200,
+        &json!({
+            "user": user.username, "email": user.email, "name": user.name, "roles": user.roles,
+            "account": opened.account.code, "method": session.method.as_str(),
+            "idp": Some(&session.origin.provider).filter(|idp| !idp.is_empty()),
+            "signed_in_at": session.opened / 1000, "expires_at": opened.expires / 1000,
+        }),
+    )
 }

@@ -31,9 +31,6 @@ use crate::session::{Method, Opened, Origin, Session, Tokens};
 use crate::task::Ask;
 use crate::world::{Site, World};
 
-/// While one request asks about a token again, others go on with what is known for so long.
-const ONE_ASKS: u64 = 5_000;
-
 /// What the `authorization` header says about a bearer token.
 pub enum Sent<'a> {
     /// There is none, or another scheme's.
@@ -140,10 +137,7 @@ fn could_issue(site: &Site, bearer: &Bearer, id: &str, iss: &str) -> bool {
 /// Verifies a token, or asks the directory about its user again, then lets the request pass.
 pub fn verify(asked: Rc<Asked>, token: Secret, known: Option<Rc<Opened>>, pass: Pass) -> Ruling {
     if let Some(opened) = &known {
-        let until = opened.session.graced_until(&asked.world.config.session, &opened.account);
-        if asked.now < until {
-            opened.recheck.set(asked.now.saturating_add(ONE_ASKS).min(until));
-        }
+        recheck::one_asks(&asked, opened);
     }
     Ruling::flow(asked, move |ask, asked| async move {
         match identify(&ask, &asked, &token, known.as_ref()).await {

@@ -98,7 +98,8 @@ raw! {
         pub name: Option<String>,
         /// Send them over HTTPS only (default true). False is for development on plain HTTP.
         pub secure: Option<bool>,
-        /// SameSite of the session cookie (default lax).
+        /// SameSite of the session cookie (default lax). With strict a login ends on a page of the filter's own that goes
+        /// on by itself, and a link from elsewhere, which arrives without the cookie, over the provider.
         pub same_site: Option<SameSite>,
         /// The Domain attribute; absent, which is safer: this host only.
         pub domain: Option<String>,
@@ -495,7 +496,8 @@ raw! {
         pub roles: Vec<String>,
         /// users: the IdP must say it authenticated this way (`acr`).
         pub acr_values: Vec<String>,
-        /// users: the person must have authenticated at the IdP no longer ago than this, and a minute for clocks.
+        /// users: the person must have authenticated at the IdP no longer ago than this, and a minute for clocks. A session
+        /// or token of an OpenID provider that does not say when (`auth_time`) does not count.
         pub max_age: Option<String>,
     }
 

@@ -6,6 +6,7 @@ use crate::answer::Answer;
 use crate::config::{Endpoint, Origin, PasswordMode};
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
+use crate::host::Level;
 use crate::login::return_to;
 use crate::pages;
 use crate::request::{bare_authority, Head, Jar};
@@ -78,15 +79,28 @@ impl Asked {
             query.append_pair("u", &site.account.code);
         }
         let own = site.account.paths.endpoint(&self.path).is_some();
-        if let (true, false, Some(origin)) = (self.head.is_navigation(), own, self.origin()) {
-            let target = String::from_utf8_lossy(self.head.target()).into_owned();
-            if let Ok(target) = return_to::check(&target, origin) {
-                query.append_pair("return_to", &target);
-            }
+        if let (true, false, Ok(target)) = (self.head.is_navigation(), own, self.target()) {
+            query.append_pair("return_to", &target);
         }
         let query = query.finish();
         let path = site.account.paths.path(Endpoint::Login);
         Some(if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") })
+    }
+
+    /// Path and query that were asked for, to come back to. `return_to_refused` where they cannot be kept: they are
+    /// too long, or lead elsewhere.
+    pub fn target(&self) -> Result<String, Fault> {
+        let (_, origin) = self.site_and_origin()?;
+        return_to::check(&return_to::sent(&self.head), &origin)
+    }
+
+    /// The same with the first page in its place, which the log tells of.
+    pub fn target_or_home(&self) -> String {
+        self.target().unwrap_or_else(|fault| {
+            let reason = format!("the login leads to /: {}", fault.detail);
+            events::notice(&*self.world.host, self.place(), Level::Info, &reason);
+            "/".into()
+        })
     }
 
     /// What pages need to know about this request.

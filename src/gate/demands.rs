@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Asked, Ruling};
 use crate::answer::Answer;
 use crate::bearer;
-use crate::config::Admission;
+use crate::config::{Admission, Protocol};
 use crate::fault::{Code, Fault};
 use crate::login::{self, flow};
 use crate::oidc::signed::SKEW_MILLISECONDS;
@@ -40,11 +40,11 @@ pub fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet>
         let Admission::Users { acr_values, max_age, .. } = demand else { continue };
         let origin = &opened.session.origin;
         let acr = acr_values.is_empty() || origin.acr.as_ref().is_some_and(|acr| acr_values.contains(acr));
-        let authenticated =
-            origin.auth_time.map_or(opened.session.opened, |seconds| seconds.saturating_mul(1000));
         // With the same allowance for clocks as the ID token's check: what passed there passes here.
-        let fresh = max_age
-            .is_none_or(|age| now.saturating_sub(authenticated) <= age.saturating_add(SKEW_MILLISECONDS));
+        let fresh = max_age.is_none_or(|age| {
+            authenticated(opened)
+                .is_some_and(|at| now.saturating_sub(at) <= age.saturating_add(SKEW_MILLISECONDS))
+        });
         if !acr || !fresh {
             return Some(Unmet::Authentication(flow::Extras {
                 acr_values: acr_values.clone(),
@@ -54,6 +54,22 @@ pub fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet>
         }
     }
     None
+}
+
+/// When the person proved who they are, in milliseconds since 1970. A session that an OpenID provider opened without
+/// saying so may have cost nobody a password for weeks; asked with `max_age`, it has to say (OpenID Connect Core section
+/// 2, `auth_time`). Others cannot be asked: there the login counts.
+fn authenticated(opened: &Opened) -> Option<u64> {
+    let session = &opened.session;
+    let says = || {
+        let provider = opened.account.provider(&session.origin.provider);
+        provider.is_some_and(|provider| matches!(provider.protocol, Protocol::Oidc(_)))
+    };
+    match session.origin.auth_time {
+        Some(seconds) => Some(seconds.saturating_mul(1000)),
+        None if says() => None,
+        None => Some(session.opened),
+    }
 }
 
 /// The first demand for a role that the session does not meet.
@@ -84,7 +100,7 @@ pub fn answer(asked: Rc<Asked>, opened: &Opened, unmet: Unmet) -> Ruling {
 /// Where a step-up comes back to, for a navigation of somebody whom a provider can authenticate again.
 pub fn step_up_target(asked: &Asked, opened: &Opened) -> Option<String> {
     let person = opened.session.method == Method::Sso && asked.head.is_navigation();
-    person.then(|| String::from_utf8_lossy(asked.head.target()).into_owned())
+    person.then(|| asked.target_or_home())
 }
 
 /// The refusal where nobody is sent to the IdP.

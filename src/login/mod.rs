@@ -23,13 +23,14 @@ pub use oidc::{finish, form_post};
 use std::rc::Rc;
 
 use crate::answer::Answer;
-use crate::config::{MappingFrom, Protocol};
+use crate::config::{MappingFrom, Protocol, SameSite};
 use crate::directory::Resolution;
 use crate::events;
 use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Outcome, Ruling};
 use crate::host::Level;
 use crate::identity::Identity;
+use crate::pages;
 use crate::session::{self, chunk_name, cookie, ended, Method, Origin, Session, Tokens};
 use crate::task::Ask;
 use crate::world::{Site, Visitor};
@@ -160,7 +161,12 @@ pub fn opened(asked: &Asked, site: &Site, session: Session, flow: &Flow) -> Resu
     if let Some(id) = &flow.replaces {
         ended::by_id(&*asked.world.host, &asked.world.config.session, id);
     }
-    let answer = Answer::redirect(&flow.return_to);
+    let answer = match asked.world.config.cookies.same_site {
+        // The redirects began at the provider's page: a browser would not send along what was set on the way, and the
+        // login would begin anew for ever. From a page of our own it does.
+        SameSite::Strict => pages::go_on(&asked.page_context(), &flow.return_to),
+        SameSite::Lax | SameSite::None => Answer::redirect(&flow.return_to),
+    };
     Ok(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
 }
 

@@ -13,11 +13,7 @@ use crate::pages::{self, SignIn};
 /// there is a choice.
 pub fn first(asked: Rc<Asked>, stale: bool) -> Ruling {
     let Some(site) = asked.site.clone() else { return Ruling::Answer(asked.refuse(&nobody_here())) };
-    let target = String::from_utf8_lossy(asked.head.target()).into_owned();
-    let target = asked
-        .origin()
-        .and_then(|origin| return_to::check(&target, origin).ok())
-        .unwrap_or_else(|| "/".into());
+    let target = asked.target_or_home();
     if let Some(only) = only_way(&site.account) {
         let id = only.id.clone();
         return begin(asked, &id, &target, flow::Extras::default());
@@ -205,8 +201,7 @@ fn page(asked: &Asked, message: Option<String>) -> Answer {
 pub fn ask_for_account(asked: &Asked) -> Answer {
     let Some(site) = &asked.site else { return asked.refuse(&nobody_here()) };
     let mut fields = Vec::new();
-    let target = String::from_utf8_lossy(asked.head.target()).into_owned();
-    if let Some(target) = asked.origin().and_then(|origin| return_to::check(&target, origin).ok()) {
+    if let Ok(target) = asked.target() {
         fields.push(("return_to".to_owned(), own_endpoints_lead_home(&site.account, target)));
     }
     let offer = SignIn {

@@ -14,8 +14,7 @@ use crate::surface::{demand, Demand};
 use crate::task::Ask;
 use crate::world::{Site, World};
 
-/// While one request asks, others go on with what is known for this long (milliseconds): one look-up for
-/// one session, whatever arrives beside it.
+/// Milliseconds: one look-up for one session, whatever arrives beside it.
 const ONE_ASKS: u64 = 5_000;
 
 /// True where there is anybody to ask.
@@ -25,12 +24,16 @@ pub fn is_needed(site: &Site, opened: &Opened) -> bool {
 
 /// Asks the directory, then lets the request pass with what it says.
 pub fn start(asked: Rc<Asked>, opened: Rc<Opened>, pass: Pass) -> Ruling {
-    // Past the grace nobody goes on unchecked, not even beside one who asks.
+    one_asks(&asked, &opened);
+    Ruling::flow(asked, move |ask, asked| async move { recheck(&ask, &asked, &opened, pass).await })
+}
+
+/// While this request asks, others go on with what is known; past the grace nobody does, not even beside one who asks.
+pub fn one_asks(asked: &Asked, opened: &Opened) {
     let until = opened.session.graced_until(&asked.world.config.session, &opened.account);
     if asked.now < until {
         opened.recheck.set(asked.now.saturating_add(ONE_ASKS).min(until));
     }
-    Ruling::flow(asked, move |ask, asked| async move { recheck(&ask, &asked, &opened, pass).await })
 }
 
 /// What becomes of a request of this session: `Pass` with the session as it is now, or an answer.

@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::config::Origin;
 use crate::fault::{Code, Fault};
+use crate::request::Head;
 
 /// The longest target that is kept: it travels in a sealed cookie.
 pub const MAX: usize = 2000;
@@ -45,6 +46,22 @@ pub fn check(text: &str, origin: &Origin) -> Result<String, Fault> {
         return Err(refused("is too long once it is escaped"));
     }
     Ok(target)
+}
+
+/// Path and query of a request, as text. Browsers send `\` and other bytes of a query as they are (WHATWG URL);
+/// there, where they lead nowhere, they are escaped.
+pub fn sent(head: &Head) -> String {
+    let mut text = String::from_utf8_lossy(head.path()).into_owned();
+    if let Some(query) = head.query() {
+        text.push('?');
+        for byte in query {
+            match byte {
+                b'!'..=b'~' if *byte != b'\\' => text.push(char::from(*byte)),
+                _ => text.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    text
 }
 
 /// `//host`, `/\host`, and what becomes one of them after decoding as often as anybody might.
@@ -87,6 +104,24 @@ mod tests {
         }
         let longest = format!("/{}", "\u{e9}".repeat((MAX - 1) / 6));
         assert!(check(&longest, &origin()).is_ok_and(|target| target.len() > MAX - 6));
+    }
+
+    #[test]
+    fn what_was_asked_for_is_kept_as_browsers_send_it() {
+        for (target, wanted) in [
+            (&b"/reports?q=1"[..], Some("/reports?q=1")),
+            (b"/reports?p=C:\\temp&x=1", Some("/reports?p=C:%5Ctemp&x=1")),
+            (b"/reports?q=\xc3\xab\xff", Some("/reports?q=%C3%AB%FF")),
+            (b"/reports?q=//evil.com", Some("/reports?q=//evil.com")),
+            (b"/rep\\orts?q=1", None),
+            (b"//evil.com/..;/strong/x", None),
+            (b"/\\evil.com?q=1", None),
+            (b"https://evil.com/?q=1", None),
+        ] {
+            let headers = vec![(":path".to_owned(), target.to_vec())];
+            let kept = check(&sent(&Head::new(headers, true)), &origin()).ok();
+            assert_eq!(kept.as_deref(), wanted, "{target:?}");
+        }
     }
 
     #[test]

@@ -245,6 +245,52 @@ fn signed_in(world: &Rc<World>, claims: Value) -> Browser {
 }
 
 #[test]
+fn with_a_strict_cookie_a_page_of_our_own_goes_on() {
+    for (same_site, status) in [("strict", 200), ("lax", 302)] {
+        let mut config = configuration();
+        config["cookies"] = json!({ "same_site": same_site });
+        let world = world(&TestHost::new(), &config);
+        let (mut browser, seen) = start(&world, "one", "/reports?q=1&r=%22%3E");
+        let back = come_back(&mut browser, "one", &seen, json!({}));
+        assert_eq!(back.status(), status, "{same_site}");
+        let answer = back.answer.unwrap();
+        let refresh = answer.header("refresh");
+        assert_eq!(refresh, (same_site == "strict").then_some("0; url=/reports?q=1&r=%22%3E"));
+        let page = String::from_utf8(answer.body.clone()).unwrap();
+        assert_eq!(page.contains("href=\"/reports?q=1&amp;r=%22%3E\""), same_site == "strict");
+        assert!(browser.get("/reports", &mut plainly()).pass.is_some());
+    }
+}
+
+#[test]
+fn what_leads_to_another_host_is_not_come_back_to() {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    for (target, wanted) in [
+        ("/strong/x?p=C:\\temp", "/strong/x?p=C:%5Ctemp"),
+        ("//evil.com/..;/strong/x", "/"),
+        ("//evil.com/%2e%2e/strong/x", "/"),
+        ("/fresh/x?y=1", "/fresh/x?y=1"),
+    ] {
+        // Whoever is signed in and has to authenticate better, and whoever is nobody.
+        for mut browser in [signed_in(&world, json!({})), Browser::new(&world, "one.app")] {
+            let seen = browser.get(target, &mut plainly());
+            assert!(
+                seen.location().starts_with("https://corp.example/authorize?"),
+                "{target}: {}",
+                seen.code()
+            );
+            let back = come_back(&mut browser, "one", &seen, json!({ "acr": "mfa", "auth_time": NOW }));
+            assert_eq!((back.status(), back.location()), (302, wanted), "{target}");
+        }
+    }
+    let long = format!("/reports?q={}", "x".repeat(2_000));
+    let (mut browser, seen) = start(&world, "one", &long);
+    assert_eq!(come_back(&mut browser, "one", &seen, json!({})).location(), "/");
+    assert!(host.logs().iter().any(|(_, line)| line.contains("the login leads to /: return_to is too long")));
+}
+
+#[test]
 fn userinfo_that_only_adds_may_refuse_the_token() {
     for (from, answered, wanted) in [
         ("id_token", None, Ok("member")),
@@ -335,6 +381,22 @@ fn a_path_asks_for_a_fresh_authentication() {
     let back = come_back(&mut browser, "one", &step, json!({ "auth_time": NOW + 1360 - 359 }));
     assert_eq!((back.status(), back.location()), (302, "/fresh/x"), "{}", back.text());
     assert!(fresh(&mut browser).pass.is_some());
+}
+
+#[test]
+fn a_login_that_does_not_say_when_is_not_fresh_unless_nobody_can_be_asked() {
+    let world = world(&TestHost::new(), &configuration());
+    let mut browser = signed_in(&world, json!({}));
+    let step = browser.get("/fresh/x", &mut plainly());
+    assert_eq!(query(step.location(), "max_age").as_deref(), Some("300"));
+    let back = come_back(&mut browser, "one", &step, json!({ "auth_time": NOW }));
+    assert_eq!(back.location(), "/fresh/x");
+    assert!(browser.get("/fresh/x", &mut plainly()).pass.is_some());
+    // Plain OAuth 2.0 has no auth_time at all.
+    let mut browser = Browser::new(&world, "two.app");
+    let seen = browser.get("/sso/login?idp=plain&return_to=%2Ffresh%2Fx", &mut plainly());
+    assert_eq!(come_back(&mut browser, "two", &seen, json!({})).location(), "/fresh/x");
+    assert!(browser.get("/fresh/x", &mut plainly()).pass.is_some());
 }
 
 #[test]

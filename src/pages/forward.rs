@@ -1,4 +1,4 @@
-//! A form that submits itself: SAML HTTP-POST to the IdP (SAML Bindings section 3.5), and the bounce of a
+//! Pages that lead on by themselves: a form that submits itself, SAML HTTP-POST to the IdP (SAML Bindings section 3.5), and the bounce of a
 //! cross-site post through this origin, which brings the `SameSite=Lax` cookies along.
 
 use super::escape::{safe_url, Html};
@@ -18,6 +18,24 @@ pub struct AutoSubmit {
     pub onward: Vec<String>,
     /// Whose pages may frame it, by URL: an IdP's sign-out page, which loads every application in a frame.
     pub framed_by: Vec<String>,
+}
+
+/// A page that goes on to a path of this origin by itself.
+pub fn go_on(context: &Context<'_>, target: &str) -> Answer {
+    let texts = context.texts();
+    let mut body = Html::new();
+    body.element("<p>", texts.get("forward.what"), "</p>");
+    body.link("go", target, texts.get("action.continue"));
+    let page = Page {
+        status: 200,
+        code: "continue",
+        title: texts.get("forward.title"),
+        body,
+        wide: false,
+        forms: Forms::None,
+        submits: None,
+    };
+    page.answer(context).with_header("refresh", &format!("0; url={target}"))
 }
 
 /// The page with the form. Without JavaScript its button does the same.

@@ -20,7 +20,7 @@ mod texts;
 
 pub use admin::{admin, Admin, Check, Completeness, Incomplete, Readiness};
 pub use escape::safe_url;
-pub use forward::{auto_submit, AutoSubmit};
+pub use forward::{auto_submit, go_on, AutoSubmit};
 pub use invitation::{invitation, Invitation};
 pub use language::is_language;
 pub use refusal::{refusal, refusal_with, Hints, CHALLENGE};

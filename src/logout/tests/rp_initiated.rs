@@ -122,6 +122,19 @@ fn a_provider_that_is_down_keeps_nobody_in() {
 }
 
 #[test]
+fn a_post_without_a_body_signs_out_too() {
+    let world = world(&TestHost::new(), &configuration());
+    for site in ["same-origin", "cross-site"] {
+        let mut ada = signed_in(&world, "acme", "corp", ADA);
+        let mut program = ada.clone_headers(&[("sec-fetch-site", site), ("accept", "*/*")]);
+        program.cookies = ada.cookies.clone();
+        let seen = program.send("POST", "/sso/logout", None, &mut documents());
+        assert_eq!(seen.status() == 302, site == "same-origin");
+        assert_eq!(is_in(&mut ada), site == "cross-site");
+    }
+}
+
+#[test]
 fn another_site_is_asked_about_first() {
     let world = world(&TestHost::new(), &configuration());
     let mut ada = signed_in(&world, "acme", "corp", ADA);
