@@ -657,6 +657,42 @@ fn two_replicas_share_sessions_and_only_a_race_costs_one() {
 }
 
 #[test]
+fn fifty_requests_over_two_replicas_at_the_moment_of_renewal_are_one_refresh() {
+    let (here, there) = (TestHost::new(), TestHost::new());
+    let worlds = [world(&here, &configuration()), world(&there, &configuration())];
+    let mut idp = Idp::new(&here);
+    let both = |advance: u64| [&here, &there].map(|host| host.advance(advance));
+    let mut ada = sign_in(&worlds[0], &mut idp);
+    for renewals in 1..=10 {
+        // The session is in use until it is due.
+        both(RECHECK);
+        for n in 0..50 {
+            let mut at = copy(&ada, &worlds[n % 2]);
+            assert!(told(&get(&mut at, &mut idp), "x-sso-user").is_some());
+        }
+        assert_eq!(idp.refreshes, renewals - 1, "both replicas have drawn a delay");
+        for n in 0.. {
+            both(100);
+            let mut at = copy(&ada, &worlds[n % 2]);
+            assert!(told(&get(&mut at, &mut idp), "x-sso-user").is_some());
+            ada = at;
+            if idp.refreshes == renewals {
+                break;
+            }
+        }
+        for world in &worlds {
+            both(5_000);
+            assert!(told(&get(&mut copy(&ada, world), &mut idp), "x-sso-user").is_some());
+        }
+        assert_eq!(
+            (idp.refreshes, idp.good.is_some()),
+            (renewals, true),
+            "one refresh, and the family is whole"
+        );
+    }
+}
+
+#[test]
 fn replicas_draw_lots_for_sessions_in_use() {
     let host = TestHost::new();
     let world = world(&host, &configuration());
