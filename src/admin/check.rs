@@ -11,6 +11,7 @@ use crate::login;
 use crate::oidc::discovery::{MAX_METADATA, TENANT};
 use crate::oidc::{answer, KeySet, Metadata};
 use crate::pages::Check;
+use crate::saml::idp::single_logout;
 use crate::saml::metadata::{Theirs, MAX_METADATA as MAX_SAML_METADATA};
 use crate::task::{Ask, Request};
 use crate::world::Site;
@@ -73,7 +74,8 @@ pub fn redirect_uris(account: &Account) -> Vec<(String, String)> {
         let endpoints = match &provider.protocol {
             Protocol::Oidc(_) => openid,
             Protocol::OAuth2(_) => openid.get(..2).unwrap_or_default(),
-            Protocol::Saml(_) => saml,
+            Protocol::Saml(own) if single_logout(own) => saml,
+            Protocol::Saml(_) => saml.get(..2).unwrap_or_default(),
         };
         for origin in &account.origins {
             for (name, endpoint) in endpoints {

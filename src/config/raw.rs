@@ -316,7 +316,7 @@ raw! {
         pub metadata_url: Option<String>,
         /// Our entity ID (default: the URL of our metadata).
         pub entity_id: Option<String>,
-        /// Single logout; absent: none.
+        /// Single logout; absent: by metadata_url where signing is set, else none.
         pub slo_url: Option<String>,
         /// The binding of the AuthnRequest (default redirect).
         pub binding: Option<SamlBinding>,

@@ -222,7 +222,9 @@ async fn verify<T>(
 }
 
 fn no_single_logout() -> Fault {
-    Fault::new(Code::RequestInvalid, "single logout is not configured for this provider: saml.slo_url")
+    let why = "there is no single logout with this provider: set saml.slo_url, or saml.signing where its metadata has \
+               the endpoint";
+    Fault::new(Code::RequestInvalid, why)
 }
 
 /// The browser takes a message of ours to the IdP.

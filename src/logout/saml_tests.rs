@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::{json, Value};
 use url::Url;
 
-use crate::login::saml::tests::{answer, begin, filter, nobody, post, user, HOST};
+use crate::login::saml::tests::{answer, begin, begun, filter, metadata, nobody, post, user, HOST};
 use crate::saml::bindings::{decode_post, Redirected};
 use crate::saml::key::PrivateKey;
 use crate::saml::logout::Outgoing;
@@ -14,7 +14,7 @@ use crate::saml::sign::Signer;
 use crate::saml::tests::idp::{private, IDP, SLO};
 use crate::saml::tests::keys;
 use crate::testing::browser::{Browser, Seen};
-use crate::testing::TestHost;
+use crate::testing::{status, TestHost};
 use crate::world::World;
 
 const OURS: &str = "/sso/saml/logout?u=acme";
@@ -238,4 +238,39 @@ fn without_slo_url_there_is_no_single_logout() {
     assert_eq!(user(&mut browser).as_deref(), Some("ada"));
     assert_eq!(browser.get("/sso/logout", &mut nobody).location(), "/sso/logout-complete");
     assert_eq!(user(&mut browser), None);
+}
+
+/// An endpoint in their metadata is no wish for single logout: most IdPs meet an unsigned message with an error page of
+/// their own, where the sign-out would end.
+#[test]
+fn their_metadata_brings_single_logout_only_where_messages_are_signed() {
+    let key = private(keys::IDP_KEY);
+    let endpoint = "Service Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect\" Location=";
+    let published = metadata(&[keys::IDP])
+        .replace("<md:SingleSignOn", &format!("<md:SingleLogout{endpoint}\"{IDP}/slo\"/><md:SingleSignOn"));
+    for signing in [settings()["signing"].clone(), Value::Null] {
+        let signed = !signing.is_null();
+        let (host, world, mut browser) = filter(json!({
+            "metadata_url": format!("{IDP}/metadata"), "sso_url": null, "issuer": null, "certificates": null,
+            "signing": signing,
+        }));
+        let mut serve = |_: &_| status(200, "application/xml", published.as_str());
+        let login = begun(&browser.get("/", &mut serve));
+        assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).status(), 302);
+        let ours = browser.get("/sso/saml/metadata?u=acme", &mut nobody).text();
+        assert_eq!(ours.contains("SingleLogoutService"), signed, "{ours}");
+        let account = &world.sites[0].account;
+        let registered = crate::admin::redirect_uris(account);
+        assert_eq!(registered.iter().any(|(_, uri)| uri.ends_with(OURS)), signed, "{registered:?}");
+
+        let other = from_idp(&host, &name("bob@acme.com"), None);
+        let seen = send(&mut Browser::new(&world, HOST), &host, false, Some(&key), &other);
+        assert_eq!(seen.status(), if signed { 302 } else { 400 }, "{}", seen.text());
+        let seen = browser.get("/sso/logout", &mut nobody);
+        match signed {
+            true => assert!(seen.location().starts_with(&format!("{IDP}/slo?")), "{}", seen.location()),
+            false => assert_eq!(seen.location(), "/sso/logout-complete"),
+        }
+        assert_eq!(user(&mut browser), None);
+    }
 }

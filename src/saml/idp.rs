@@ -16,6 +16,12 @@ use crate::task::Ask;
 /// Metadata is fetched again after a day; a new key does not wait for it, see [`Idp::newer`].
 const LIFETIME: u64 = 24 * 60 * 60 * 1000;
 
+/// Whether there can be single logout with this provider. An endpoint in its metadata is no wish of the operator's: where
+/// our messages are not signed, most IdPs answer them with an error page, where the person's sign-out ends.
+pub fn single_logout(saml: &Saml) -> bool {
+    saml.slo_url.is_some() || (saml.metadata_url.is_some() && saml.signing.is_some())
+}
+
 /// One per VM and configured provider.
 #[derive(Debug)]
 pub struct Idp {
@@ -215,8 +221,10 @@ impl Idp {
             saml.slo_url.as_ref().map(|url| Logout { requests: url.clone(), responses: url.clone() });
         let (by_redirect, by_post) = match (by_hand, theirs) {
             (Some(logout), _) => (Some(logout.clone()), Some(logout)),
-            (None, Some(theirs)) => (theirs.slo_redirect.clone(), theirs.slo_post.clone()),
-            (None, None) => (None, None),
+            (None, Some(theirs)) if single_logout(saml) => {
+                (theirs.slo_redirect.clone(), theirs.slo_post.clone())
+            }
+            _ => (None, None),
         };
         let mut slo: Vec<(SamlBinding, Logout)> = Vec::new();
         slo.extend(by_redirect.map(|logout| (redirect, logout)));

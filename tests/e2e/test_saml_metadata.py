@@ -30,7 +30,7 @@ def world(make_world):
         account.settings["metadata_url"] = account.saml.entity
     checked = SamlAccount(world, "checked", {
         "directory": {"static": {"users": [{"username": "ada", "email": "ada@acme.com", "roles": ["account_admin"]}]}},
-        "password": {"mode": "disabled", "admin_roles": ["account_admin"]}}, sso_url=None, issuer=None, certificates=None)
+        "password": {"mode": "disabled", "admin_roles": ["account_admin"]}}, signing=ours, sso_url=None, issuer=None, certificates=None)
     checked.settings["metadata_url"] = checked.saml.entity
     checked.saml.key = Key("expired", days=-1)
     checked.saml.published = [checked.saml.key]
@@ -76,6 +76,17 @@ def test_ours_without_keys_and_logout(world):
     role = read(account.client().get(account.entity)).find("md:SPSSODescriptor", NAMES)
     assert role.get("AuthnRequestsSigned") == "false"
     assert role.findall("md:KeyDescriptor", NAMES) == [] == role.findall("md:SingleLogoutService", NAMES)
+
+
+def test_ours_without_signing_has_no_logout_though_theirs_has(world):
+    for code, offered in (("url", False), ("checked", True)):
+        account = world.accounts[code]
+        role = read(account.client().get(account.entity)).find("md:SPSSODescriptor", NAMES)
+        assert bool(role.findall("md:SingleLogoutService", NAMES)) == offered, code
+        client = account.signed_in()
+        there = client.browse(account.url("/sso/logout")).location
+        assert there.startswith(account.saml.slo) if offered else there.endswith("/sso/logout-complete"), there
+        signed_out(client, account)
 
 
 @pytest.mark.parametrize("code", ["full", "bare", "paths"])

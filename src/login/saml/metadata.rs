@@ -4,6 +4,7 @@ use super::Own;
 use crate::answer::Answer;
 use crate::fault::{Code, Fault};
 use crate::gate::Asked;
+use crate::saml::idp::single_logout;
 use crate::saml::metadata::Ours;
 
 /// The document for the account's SAML provider; `idp` says which one where there are several.
@@ -27,7 +28,7 @@ fn document(asked: &Asked) -> Result<Answer, Fault> {
     let ours = Ours {
         entity_id: &own.entity_id,
         acs_url: &own.acs_url,
-        slo_url: (saml.slo_url.is_some() || saml.metadata_url.is_some()).then_some(own.slo_url.as_str()),
+        slo_url: single_logout(saml).then_some(own.slo_url.as_str()),
         signing: idp.signing_certificate(),
         signs_requests: saml.signing.is_some(),
         encryption: idp.encryption_certificate(),
