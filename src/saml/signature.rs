@@ -17,6 +17,9 @@ use super::names::{DSIG, ENVELOPED, EXC_C14N};
 use super::xml;
 use crate::host::Host;
 
+/// At the end of the URI of exclusive canonicalisation.
+const WITH_COMMENTS: &str = "WithComments";
+
 /// Whose signatures count.
 #[derive(Clone, Copy)]
 pub struct Trust<'a> {
@@ -122,6 +125,13 @@ impl<'a, 'i: 'a> Shape<'a, 'i> {
         if enveloped.attribute("Algorithm") != Some(ENVELOPED) || !elements(enveloped).is_empty() {
             return Err("its first transform must be enveloped-signature".into());
         }
+        // Comments in what is signed are never written, whatever the transform: a reference to `#id` selects none (XML
+        // Signature section 4.4.3.3). `SignedInfo` itself is canonicalised as it stands.
+        let with_comments =
+            canonicalization.attribute("Algorithm").is_some_and(|uri| uri.ends_with(WITH_COMMENTS));
+        if with_comments && signed_info.descendants().any(|node| node.is_comment()) {
+            return Err("its SignedInfo holds a comment".into());
+        }
         // A parameter such as HMACOutputLength has shortened signatures to one bit (CVE-2009-0217).
         let bare = |node: Node<'a, 'i>| -> Result<&'a str, String> {
             match elements(node).is_empty() {
@@ -142,12 +152,15 @@ impl<'a, 'i: 'a> Shape<'a, 'i> {
     }
 }
 
-/// A canonicalisation that must be exclusive and without comments; its `PrefixList`.
+/// A canonicalisation that must be exclusive; its `PrefixList`. That with comments (SAML core section 5.4.3, FusionAuth's
+/// default) is the same where there are none to write: [`Shape::read`] sees to that.
 fn exclusive_c14n<'a, 'i: 'a>(node: Node<'a, 'i>) -> Result<Vec<&'a str>, String> {
     let algorithm = xml::attribute(node, "Algorithm")?;
-    if algorithm != EXC_C14N {
+    if !matches!(algorithm.strip_prefix(EXC_C14N), Some("" | WITH_COMMENTS)) {
         let algorithm = xml::clip(algorithm);
-        return Err(format!("{algorithm:?} is not exclusive canonicalisation ({EXC_C14N})"));
+        return Err(format!(
+            "{algorithm:?} is not exclusive canonicalisation: set the IdP's canonicalization method to {EXC_C14N}"
+        ));
     }
     let inside = elements(node);
     let list = match inside.as_slice() {

@@ -213,7 +213,7 @@ def test_references_and_transforms_are_exactly_the_profile(acme, style):
         specs |= {f"transforms {transforms}": {"transforms": transforms} for transforms in (
             "", enveloped, exclusive, exclusive + enveloped, enveloped + exclusive * 2, enveloped + xpath + exclusive,
             enveloped + filter2 + exclusive, xslt + exclusive, enveloped + method("Transform", plain),
-            enveloped + method("Transform", EXC_C14N + "WithComments"), enveloped + method("Transform", EXC_C14N, "<x/>"))}
+            enveloped + method("Transform", EXC_C14N + "WithoutComments"), enveloped + method("Transform", EXC_C14N, "<x/>"))}
         specs |= {how: {"canonicalization": how} for how in (
             method("CanonicalizationMethod", plain), method("CanonicalizationMethod", EXC_C14N, "<x/>"))}
         specs |= {"two references": {"more": second}, "an Object": {"key_info": idp.key_info + "<ds:Object/>"}}

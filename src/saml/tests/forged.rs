@@ -176,13 +176,7 @@ fn references_and_transforms_are_exactly_the_profile() {
             )),
             "exclusive",
         ),
-        (
-            transforms(format!(
-                "{enveloped}{}",
-                transform("http://www.w3.org/2001/10/xml-exc-c14n#WithComments")
-            )),
-            "exclusive",
-        ),
+        (transforms(format!("{enveloped}{}", transform(&format!("{EXC_C14N}WithCommentsToo")))), "exclusive"),
         (transforms(format!("{enveloped}{}", method("Transform", EXC_C14N, "<x/>"))), "unknown parameters"),
         (canonicalization("http://www.w3.org/TR/2001/REC-xml-c14n-20010315", ""), "exclusive"),
         (canonicalization(EXC_C14N, "<x/>"), "unknown parameters"),

@@ -129,6 +129,30 @@ fn keycloak_names_its_key_and_repeats_attributes() {
     accepted(&answer.write());
 }
 
+/// SAML core section 5.4.3 allows exclusive canonicalisation with comments. A reference to `#id` selects none, so what is
+/// signed is the same; in SignedInfo a comment would count.
+#[test]
+fn fusionauth_canonicalises_with_comments() {
+    let with = format!("{EXC_C14N}WithComments");
+    let spec = Spec {
+        canonicalization: method("CanonicalizationMethod", &with, ""),
+        transforms: method("Transform", ENVELOPED, "") + &method("Transform", &with, ""),
+        ..Spec::default()
+    };
+    for style in SIGNED {
+        let good = Answer { style, spec: spec.clone(), ..Answer::default() }.write();
+        accepted(&good);
+        accepted(&good.replace("<saml:Subject>", "<!-- c --><saml:Subject>"));
+        refused(&good.replacen("<ds:Reference ", "<!-- c --><ds:Reference ", 1), "holds a comment");
+        refused(&good.replacen("<ds:Transforms>", "<ds:Transforms><!---->", 1), "holds a comment");
+        refused(&good.replace("ada@acme.com", "ada@acme.com<!---->.evil.com"), "");
+        refused(&good.replace("ada@acme.com", "eve@acme.com"), "digest");
+        // Without the comments of SignedInfo in its canonical form there is nothing to refuse in one.
+        let plain = Answer::signed(style).write();
+        accepted(&plain.replacen("<ds:Reference ", "<!-- c --><ds:Reference ", 1));
+    }
+}
+
 #[test]
 fn shibboleth_releases_attributes_whose_values_are_xml() {
     let value = |value: &str| format!("<saml:AttributeValue>{value}</saml:AttributeValue>");
