@@ -189,30 +189,37 @@ fn status(response: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), Refused
 }
 
 /// SAML core section 2.7.3: the attributes of all statements, whatever their order and place (Google puts them before
-/// the AuthnStatement), those of one name together (Keycloak sends one element a role). A value that is XML itself is
-/// left out, as nothing here is mapped from one: Shibboleth's `eduPersonTargetedID` holds a NameID, and is released
-/// beside what the person is found by.
+/// the AuthnStatement), those of one name together (Keycloak sends one element a role). A value that is XML and nothing
+/// else is left out and noted: Shibboleth's `eduPersonTargetedID` holds a NameID, and is released beside what the person
+/// is found by. Text beside an element or a comment is a refusal: what is its value would be a matter of opinion.
 fn attributes(assertion: Node<'_, '_>) -> Result<Vec<Attribute>, Refused> {
     let mut found: Vec<Attribute> = Vec::new();
     let mut count = 0;
     for statement in xml::children(assertion, SAML, "AttributeStatement") {
         for node in xml::children(statement, SAML, "Attribute") {
             let name = attribute(node, "Name")?;
-            let values: Vec<String> = xml::children(node, SAML, "AttributeValue")
-                .filter(|value| value.first_element_child().is_none())
+            let (inner, texts): (Vec<_>, Vec<_>) =
+                xml::children(node, SAML, "AttributeValue").partition(|value| xml::is_xml(*value));
+            let values: Vec<String> = texts
+                .into_iter()
                 .map(|value| xml::value(value).map(str::to_owned))
                 .collect::<Result<_, _>>()
                 .map_err(|why| format!("attribute {:?}: {why}", clip(name)))?;
-            count += values.len() + 1;
+            let holds_xml = !inner.is_empty();
+            count += values.len() + inner.len() + 1;
             if count > 5_000 {
                 return Err("the assertion has more than 5000 attribute values".into());
             }
             match found.iter_mut().find(|a| a.name == name) {
-                Some(earlier) => earlier.values.extend(values),
+                Some(earlier) => {
+                    earlier.values.extend(values);
+                    earlier.holds_xml |= holds_xml;
+                }
                 None => found.push(Attribute {
                     name: name.into(),
                     friendly_name: node.attribute("FriendlyName").map(str::to_owned),
                     values,
+                    holds_xml,
                 }),
             }
         }

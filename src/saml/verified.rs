@@ -46,6 +46,8 @@ pub struct Attribute {
     pub friendly_name: Option<String>,
     /// Its values; an empty element is an empty value.
     pub values: Vec<String>,
+    /// Whether there were values beside these that are XML.
+    pub holds_xml: bool,
 }
 
 impl Verified {
@@ -54,16 +56,20 @@ impl Verified {
         if claim == "NameID" {
             return self.name_id.iter().map(|id| id.value.as_str()).collect();
         }
-        let of = |matches: &dyn Fn(&Attribute) -> bool| -> Vec<&str> {
-            self.attributes
-                .iter()
-                .filter(|a| matches(a))
-                .flat_map(|a| a.values.iter().map(String::as_str))
-                .collect()
+        self.named(claim).into_iter().flat_map(|a| a.values.iter().map(String::as_str)).collect()
+    }
+
+    /// Whether that attribute has values that are XML, which are none of [`Verified::values`].
+    pub fn holds_xml(&self, claim: &str) -> bool {
+        claim != "NameID" && self.named(claim).iter().any(|a| a.holds_xml)
+    }
+
+    fn named(&self, claim: &str) -> Vec<&Attribute> {
+        let by_name = self.attributes.iter().any(|a| a.name == claim);
+        let is = |a: &&Attribute| match by_name {
+            true => a.name == claim,
+            false => a.friendly_name.as_deref() == Some(claim),
         };
-        if self.attributes.iter().any(|a| a.name == claim) {
-            return of(&|a| a.name == claim);
-        }
-        of(&|a| a.friendly_name.as_deref() == Some(claim))
+        self.attributes.iter().filter(is).collect()
     }
 }

@@ -123,6 +123,14 @@ fn whole<'a>(node: Node<'a, '_>) -> Result<&'a str, String> {
     Ok(value)
 }
 
+/// Whether the element holds elements and, but for white space, nothing else.
+pub fn is_xml(node: Node<'_, '_>) -> bool {
+    let white = |child: Node<'_, '_>| {
+        child.is_text() && child.text().unwrap_or_default().trim_matches(WHITE).is_empty()
+    };
+    node.first_element_child().is_some() && node.children().all(|child| child.is_element() || white(child))
+}
+
 const LINE: [char; 2] = ['\r', '\n'];
 
 pub(super) const WHITE: &[char] = &[' ', '\t', '\r', '\n'];

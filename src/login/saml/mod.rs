@@ -225,7 +225,7 @@ async fn solicited(
     if ANSWERED.insert(ask.host(), &id_of(&flow.nonce), until, ask.now()) == Inserted::Known {
         return Err(Fault::new(Code::AssertionInvalid, "the request was answered already"));
     }
-    let identity = identity(site, &flow.provider, &verified);
+    let identity = identity(site, &flow.provider, &verified)?;
     authenticated_well_enough(&identity, flow)?;
     let user = directory::resolve(ask, &site.account, &site.directory, &identity).await?;
     note(ask, asked, site, &flow.provider, &verified);
@@ -264,8 +264,20 @@ async fn verify(
     idp.judged(ask, judge).await.map(|(verified, _)| verified)
 }
 
-/// The person, as attributes and NameID say. A name that does not last is no subject to link an account to.
-fn identity(site: &Site, provider: &str, verified: &Verified) -> Identity {
+/// The person, as attributes and NameID say. A name that does not last is no subject to link an account to. Where a value
+/// of an attribute that counts was left out, the others do not count alone.
+fn identity(site: &Site, provider: &str, verified: &Verified) -> Result<Identity, Fault> {
+    let mapping = &site.account.mapping;
+    // A JSON Pointer begins with the attribute's name (RFC 6901).
+    let first =
+        |claim: &str| Some(claim.strip_prefix('/')?.split('/').next()?.replace("~1", "/").replace("~0", "~"));
+    let left_out =
+        |claim: &str| verified.holds_xml(claim) || first(claim).is_some_and(|name| verified.holds_xml(&name));
+    let mut counts = [Some(&mapping.claim), mapping.roles_claim.as_ref()].into_iter().flatten();
+    if let Some(claim) = counts.find(|claim| left_out(claim)) {
+        let detail = format!("attribute {claim:?}: a value is XML, expected text");
+        return Err(Fault::new(Code::AssertionInvalid, detail));
+    }
     let mut claims = Claims::new();
     let names = verified.attributes.iter().flat_map(|attribute| {
         [Some(attribute.name.as_str()), attribute.friendly_name.as_deref()].into_iter().flatten()
@@ -283,7 +295,7 @@ fn identity(site: &Site, provider: &str, verified: &Verified) -> Identity {
         Identity::verified(MappingFrom::Saml, provider, issuer, subject, claims.clone(), claims);
     if lasting.is_none() {
         // As it is compared: a link must not break on an IdP that writes an address in other letters.
-        let mapped = mapped_value(&site.account.mapping, &identity);
+        let mapped = mapped_value(mapping, &identity);
         identity.subject = mapped.map(|mapped| mapped.value).unwrap_or_default();
     }
     identity.auth_time = Some(verified.authn_instant / 1000);
@@ -291,7 +303,7 @@ fn identity(site: &Site, provider: &str, verified: &Verified) -> Identity {
     identity.sid = verified.session_index.clone();
     identity.not_after = verified.session_not_on_or_after;
     identity.name_id = verified.name_id.clone();
-    identity
+    Ok(identity)
 }
 
 /// The account's provider of that issuer, the first in the configuration; metadata that is not there yet is fetched.

@@ -352,6 +352,40 @@ fn a_name_that_does_not_last_links_no_account_but_names_the_session() {
     );
 }
 
+/// What is left out of an attribute must not decide who somebody is, or what they may.
+#[test]
+fn xml_in_an_attribute_that_counts_is_refused() {
+    let targeted = "<saml:AttributeValue><saml:NameID>x7Kq</saml:NameID></saml:AttributeValue>";
+    for (claim, roles, code) in [
+        ("email", Value::Null, "redirect"),
+        ("/email/0", Value::Null, "redirect"),
+        ("NameID", Value::Null, "redirect"),
+        ("email", json!("groups"), "redirect"),
+        ("email", json!("targeted"), "assertion_invalid"),
+        ("email", json!("urn:oid:1"), "assertion_invalid"),
+        ("email", json!("/targeted/0"), "assertion_invalid"),
+        ("urn:oid:1", Value::Null, "assertion_invalid"),
+        ("targeted", Value::Null, "assertion_invalid"),
+    ] {
+        let mut configuration = configuration(json!({}));
+        configuration["accounts"][0]["mapping"] = json!({ "claim": claim });
+        if !roles.is_null() {
+            configuration["accounts"][0]["mapping"]["roles_claim"] = roles.clone();
+        }
+        let host = TestHost::new();
+        let mut browser = Browser::new(&world(&host, &configuration), HOST);
+        let login = begin(&mut browser);
+        let mut answer = answer(&login.id);
+        // Beside a value that would do.
+        answer.attributes.push_str(&format!(
+            "<saml:AttributeStatement><saml:Attribute Name=\"urn:oid:1\" FriendlyName=\"targeted\">{targeted}\
+             <saml:AttributeValue>ada@acme.com</saml:AttributeValue></saml:Attribute></saml:AttributeStatement>"
+        ));
+        let seen = post(&mut browser, &answer.write(), &login.relay_state);
+        assert_eq!(seen.code(), code, "{claim} {roles}: {}", seen.text());
+    }
+}
+
 #[test]
 fn the_identity_providers_session_bounds_ours() {
     let (host, _, mut browser) = filter(json!({}));

@@ -95,7 +95,7 @@ async fn accept(
             return Err(Fault::new(Code::AssertionInvalid, detail));
         }
     }
-    let identity = identity(site, id, &verified);
+    let identity = identity(site, id, &verified)?;
     let resolution = directory::resolve(ask, &site.account, &site.directory, &identity).await?;
     if let Some(other) = signed_in(asked) {
         let same = match &resolution {

@@ -164,17 +164,33 @@ fn shibboleth_releases_attributes_whose_values_are_xml() {
         let mut answer = Answer::signed(style);
         answer.attributes.push_str(&format!(
             "<saml:AttributeStatement><saml:Attribute Name=\"urn:oid:1.3.6.1.4.1.5923.1.1.1.10\" \
-             FriendlyName=\"eduPersonTargetedID\">{}</saml:Attribute><saml:Attribute Name=\"Role\">{}{}{}\
+             FriendlyName=\"eduPersonTargetedID\">{}</saml:Attribute><saml:Attribute Name=\"Role\">{}{}\
              </saml:Attribute></saml:AttributeStatement>",
-            value(&targeted),
+            value(&format!("\n  {targeted}\n")),
             value("editor"),
-            // No text that is only a part of the value becomes one.
-            value("admin<b xmlns=''/>"),
-            value("<b xmlns=''>admin</b>"),
+            // In a piece of the attribute of its own.
+            format!("</saml:Attribute><saml:Attribute Name=\"Role\">{}", value("<b xmlns=''>admin</b>")),
         ));
         let verified = accepted(&answer.write());
-        assert_eq!(verified.values("urn:oid:1.3.6.1.4.1.5923.1.1.1.10"), Vec::<String>::new());
+        for left_out in ["urn:oid:1.3.6.1.4.1.5923.1.1.1.10", "eduPersonTargetedID"] {
+            assert_eq!(verified.values(left_out), Vec::<String>::new());
+            assert!(verified.holds_xml(left_out));
+        }
         assert_eq!(verified.values("Role"), ["editor"]);
+        assert!(verified.holds_xml("Role") && !verified.holds_xml("email") && !verified.holds_xml("none"));
+        // Text and something beside it: what its value is would be a matter of opinion.
+        for mixed in [
+            "admin<b xmlns=''/>",
+            "<b xmlns=''/>admin",
+            "<b xmlns=''/><!---->",
+            "admin<!---->x",
+            "<!---->admin",
+        ] {
+            let mut answer = Answer::signed(style);
+            let role = format!("<saml:Attribute Name=\"Role\">{}</saml:Attribute>", value(mixed));
+            answer.attributes.push_str(&format!("<saml:AttributeStatement>{role}</saml:AttributeStatement>"));
+            refused(&answer.write(), "attribute \"Role\"");
+        }
     }
 }
 
