@@ -71,8 +71,10 @@ impl Expected<'_> {
             (None, Some(_)) => {
                 Err(format!("the {name} has no InResponseTo, and a login of ours is under way").into())
             }
-            (Some(_), None) => {
-                Err(format!("the {name} answers a request, but no login of ours is under way").into())
+            (Some(theirs), None) => {
+                let theirs = clip(theirs);
+                Err(format!("InResponseTo of the {name} is {theirs:?}, but no login of ours is under way")
+                    .into())
             }
         }
     }

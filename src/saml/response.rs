@@ -20,7 +20,7 @@ use crate::fault::Code;
 pub struct Claimed {
     /// Who it says it is from.
     pub issuer: Option<String>,
-    /// The request it says it answers; anywhere in it.
+    /// The request it says it answers; anywhere in it. An empty one names none (pysaml2 writes it so).
     pub in_response_to: Option<String>,
 }
 
@@ -29,7 +29,9 @@ pub fn claimed(text: &str) -> Result<Claimed, Refused> {
     let document = xml::parse(text)?;
     let response = message(&document)?;
     let issuer = xml::at_most_one(response, SAML, "Issuer")?.map(xml::text).transpose()?.map(str::to_owned);
-    let in_response_to = document.descendants().find_map(|n| n.attribute("InResponseTo")).map(str::to_owned);
+    let names_one =
+        |n: Node<'_, '_>| n.attribute("InResponseTo").filter(|id| !id.is_empty()).map(str::to_owned);
+    let in_response_to = document.descendants().find_map(names_one);
     Ok(Claimed { issuer, in_response_to })
 }
 

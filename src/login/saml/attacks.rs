@@ -382,3 +382,61 @@ fn the_check_says_that_the_idp_wants_signed_requests() {
         assert_eq!(report.contains("WantAuthnRequestsSigned"), warned, "{report}");
     }
 }
+
+/// Whose login is not under way here learns nothing; the operator learns what the response says of itself.
+#[test]
+fn an_answer_without_its_login_says_which_it_was_to_the_operator() {
+    let (host, world, mut browser) = filter(json!({}));
+    let last = || super::last(&host.ask(), &world.sites[0].account, "partners");
+    let login = begin(&mut browser);
+    let mut foreign = answer(&login.id);
+    foreign.response_issuer = issuer("https://foreign.example");
+    for (answer, known) in [(foreign, false), (answer(&login.id), true)] {
+        let mut other = Browser::new(&world, HOST);
+        let page = post(&mut other, &answer.write(), &login.relay_state);
+        let seen = bounced(&mut other, &page);
+        assert_eq!((seen.status(), seen.code()), (400, "state_unknown"));
+        assert!(!seen.text().contains(&login.id), "{}", seen.text());
+        assert_eq!(last().is_some(), known);
+    }
+    let (_, code, why) = last().unwrap();
+    assert_eq!(code, "state_unknown");
+    for part in [IDP, login.id.as_str(), "another host name"] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    assert_eq!(host.counted("sso_logins.account.acme.idp.partners.outcome.state_unknown"), 1);
+    assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).code(), "redirect");
+    assert_eq!(last().unwrap().1, "ok");
+}
+
+/// pysaml2 writes `InResponseTo=""` where it answers no request (SAML core section 3.2.2: it must be absent). That begins
+/// a login of our own like any unsolicited response, and signs nobody in.
+#[test]
+fn an_empty_in_response_to_names_no_request() {
+    let written = |id: &str| {
+        let message = answer(id).write();
+        assert_eq!(message.matches(&format!("InResponseTo=\"{id}\"")).count(), 2);
+        message
+    };
+    for (mode, empty, absent) in [
+        ("off", "assertion_invalid", "assertion_invalid"),
+        ("restart", "login_required", "login_required"),
+        ("accept", "assertion_invalid", "redirect"),
+    ] {
+        for (message, code) in [
+            (written(""), empty),
+            (Answer::unsolicited(Style::Both).write(), absent),
+            (written("id-other"), "state_unknown"),
+        ] {
+            let (_, _, mut browser) = filter(json!({ "idp_initiated": mode }));
+            let seen = post(&mut browser, &message, "/reports");
+            let seen = if seen.code() == "continue" { bounced(&mut browser, &seen) } else { seen };
+            assert_eq!(seen.code(), code, "{mode}: {}", seen.text());
+        }
+        // With a login of ours under way it is no answer to that.
+        let (_, _, mut browser) = filter(json!({ "idp_initiated": mode }));
+        let login = begin(&mut browser);
+        assert_eq!(post(&mut browser, &written(""), &login.relay_state).code(), "assertion_invalid");
+        assert_eq!(user(&mut browser), None);
+    }
+}

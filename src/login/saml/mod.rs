@@ -31,6 +31,7 @@ use crate::saml::authn_request::{AuthnRequest, Settings};
 use crate::saml::idp::Facts;
 use crate::saml::response::{self, Claimed, Expected};
 use crate::saml::verified::Verified;
+use crate::saml::xml::clip;
 use crate::saml::{bindings, Idp};
 use crate::session::Tokens;
 use crate::shared::{id_of, Inserted, SharedSet, WhenFull};
@@ -196,13 +197,39 @@ async fn finish_login(ask: &Ask, asked: &Asked, form: Form, in_progress: bool) -
     }
     let (site, origin) = asked.site_and_origin()?;
     let config = &asked.world.config;
-    let (flow, forget) = Flow::take(ask.host(), config, &site.account.code, &asked.head, &form.relay_state)?;
+    let taken = Flow::take(ask.host(), config, &site.account.code, &asked.head, &form.relay_state);
+    let (flow, forget) = match taken {
+        Ok(taken) => taken,
+        Err(fault) => return no_login(ask, asked, &site, &form.claimed, fault),
+    };
     // The flow is used up: whatever comes of it, its cookie goes.
     let answer = match solicited(ask, asked, &site, &origin, &flow, &form.message).await {
         Ok(answer) => answer,
         Err(fault) => refused(ask, asked, &site, &flow.provider, &fault, &flow.return_to),
     };
     Ok(forget.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
+}
+
+/// The refusal of an answer whose login is not under way in this browser. Nothing of it is verified: what it says of itself
+/// is for the operator, whom a browser without cookies tells nothing.
+fn no_login(
+    ask: &Ask,
+    asked: &Asked,
+    site: &Site,
+    claimed: &Claimed,
+    mut fault: Fault,
+) -> Result<Answer, Fault> {
+    let said = |claim: &Option<String>| clip(claim.as_deref().unwrap_or_default());
+    let (issuer, request) = (said(&claimed.issuer), said(&claimed.in_response_to));
+    fault.detail.push_str(&format!(
+        "; the response says that it is from {issuer:?} and answers {request:?}: was the login begun at another host name?"
+    ));
+    let issued = |idp: &Rc<Idp>| claimed.issuer.is_some() && idp.known_issuer() == claimed.issuer;
+    let known = site.account.providers.iter().find(|own| site.idps.get(&own.id).is_some_and(issued));
+    match known {
+        Some(provider) => Ok(refused(ask, asked, site, &provider.id, &fault, "/")),
+        None => Err(fault),
+    }
 }
 
 /// The answer to an AuthnRequest of ours, in the browser that was sent with it.
