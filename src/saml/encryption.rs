@@ -100,7 +100,8 @@ pub fn open(opener: Opener<'_>, encrypted: Node<'_, '_>) -> Result<String, Strin
     if matches!(cipher, Cipher::Aes128Cbc | Cipher::Aes256Cbc) && !opener.signed {
         return Err(
             "the assertion is encrypted with AES-CBC and the Response around it is not signed: let the IdP \
-                    sign the Response too (SimpleSAMLphp: saml20.sign.response), or encrypt with AES-GCM"
+                    sign the Response too (SimpleSAMLphp: saml20.sign.response; ADFS: SamlResponseSignature MessageAndAssertion; \
+                    Entra: Sign SAML response and assertion; OneLogin: Both), or encrypt with AES-GCM"
                 .into(),
         );
     }

@@ -132,7 +132,12 @@ fn opens_what_idps_encrypt() {
             if cipher.ends_with("gcm") {
                 accepted(&write(Style::Assertion, &with));
             } else {
-                refused(&write(Style::Assertion, &with), "saml20.sign.response");
+                let why = refused(&write(Style::Assertion, &with), "saml20.sign.response").fault.detail;
+                for setting in
+                    ["SamlResponseSignature MessageAndAssertion", "Sign SAML response and assertion", "Both"]
+                {
+                    assert!(why.contains(setting), "{setting}: {why}");
+                }
             }
         }
     }
