@@ -13,6 +13,7 @@ use sha1::Sha1;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::gate;
 use super::key::PrivateKey;
 use super::names::{DSIG, SAML, XENC, XENC11};
 use super::signature::base64;
@@ -119,13 +120,16 @@ pub fn open(opener: Opener<'_>, encrypted: Node<'_, '_>) -> Result<String, Strin
     let inside = std::str::from_utf8(&opened).map_err(|_| CANNOT_OPEN)?;
 
     let mut around = String::from("<decrypted");
-    for namespace in data.namespaces().filter(|ns| ns.name() != Some("xml")) {
+    // XML Encryption section 4.2: what was encrypted replaces EncryptedData, whose own declarations go with it.
+    for namespace in encrypted.namespaces().filter(|ns| ns.name() != Some("xml")) {
         match namespace.name() {
             Some(prefix) => around.push_str(&format!(" xmlns:{prefix}=\"{}\"", xml::escape(namespace.uri()))),
             None => around.push_str(&format!(" xmlns=\"{}\"", xml::escape(namespace.uri()))),
         }
     }
-    let inside = inside.trim_start_matches('\u{feff}');
+    // Some IdPs encrypt a document, declaration and all.
+    let inside = gate::without_declaration(inside.trim_start_matches('\u{feff}'))
+        .map_err(|why| format!("the decrypted content: {why}"))?;
     Ok(format!("{around}>{inside}</decrypted>"))
 }
 

@@ -20,6 +20,13 @@ pub(super) fn pass(text: &str) -> Result<(), String> {
     Gate { text, at: 0 }.pass()
 }
 
+/// What follows the XML declaration at the beginning, if there is one, which has to say what one of a message has to.
+pub(super) fn without_declaration(text: &str) -> Result<&str, String> {
+    let mut gate = Gate { text, at: 0 };
+    gate.declaration()?;
+    Ok(gate.rest())
+}
+
 struct Gate<'a> {
     text: &'a str,
     at: usize,

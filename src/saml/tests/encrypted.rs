@@ -243,6 +243,8 @@ fn one_error_for_every_damage() {
     assert!(details.iter().all(|d| d.contains("cannot be opened") || d.contains("decrypted")), "{details:?}");
 }
 
+const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>";
+
 #[test]
 fn the_content_is_one_assertion() {
     let answer = Answer::signed(Style::Assertion);
@@ -257,6 +259,17 @@ fn the_content_is_one_assertion() {
         format!("{a}</decrypted><decrypted>"),
         format!("<x>{a}</x>"),
         format!("<!DOCTYPE x>{a}"),
+        format!("{DECLARATION}<!DOCTYPE x>{a}"),
+        format!("{DECLARATION}{DECLARATION}{a}"),
+        format!("{DECLARATION}<?php x?>{a}"),
+        format!("{DECLARATION}</decrypted>{a}<decrypted>"),
+        format!("{DECLARATION}"),
+        format!("<?php x?>{a}"),
+        format!("<?xml-stylesheet href='x'?>{a}"),
+        format!("{a}{DECLARATION}"),
+        a.replace("<saml:Subject>", &format!("{DECLARATION}<saml:Subject>")),
+        format!("{}{a}", DECLARATION.replace("utf-8", "iso-8859-1")),
+        format!("{}{a}", DECLARATION.replace("?>", "")),
         lock(&Lock::default(), &a),
         a.replace("<saml:Subject>", "<saml:Advice><saml:Assertion/></saml:Advice><saml:Subject>"),
     ] {
@@ -268,6 +281,10 @@ fn the_content_is_one_assertion() {
     refused(&twin.around(&lock(&Lock::default(), &twin.assertion())), "identifier");
     accepted(&answer.around(&lock(&Lock::default(), &a)));
     accepted(&answer.around(&lock(&Lock::default(), &format!("\n {a}\n"))));
+    // A document by itself, as some IdPs encrypt it.
+    for head in [DECLARATION, "\u{feff}", &format!("\u{feff}{DECLARATION}\r\n"), "<?xml version='1.0'?>"] {
+        accepted(&answer.around(&lock(&Lock::default(), &format!("{head}{a}"))));
+    }
 }
 
 /// Encrypted in place, the assertion may use prefixes that are declared around it.
@@ -281,6 +298,41 @@ fn prefixes_from_outside_are_inherited() {
     accepted(&answer.around(&lock(&Lock::default(), &bare)));
     // One that is declared nowhere stays an error.
     refused(&answer.around(&lock(&Lock::default(), &bare.replace("saml:", "other:"))), "decrypted");
+}
+
+/// What was encrypted replaces `EncryptedData` (XML Encryption section 4.2): the namespaces around that are in scope, its
+/// own are not.
+#[test]
+fn the_encrypted_datas_own_namespaces_are_not_inherited() {
+    let mut answer = Answer::signed(Style::Assertion);
+    answer.response = format!("xmlns=\"{SAML}\" {}", answer.response);
+    // Everything in the default namespace, but for the Issuer that our forging hand looks for.
+    let prefixed = format!("<saml:Issuer xmlns:saml=\"{SAML}\">");
+    let text = unsigned(&answer.assertion()).replace("<saml:", "<").replace("</saml:", "</");
+    let text = text.replace("xmlns:saml", "xmlns").replace("<Issuer>", &prefixed);
+    let signed = super::forge::sign(&text.replace("</Issuer>", "</saml:Issuer>"), &answer.spec);
+    let inherits = signed.replacen(&format!(" xmlns=\"{SAML}\""), "", 1);
+    assert!(inherits.starts_with("<Assertion ID="), "{inherits}");
+    let declared = format!(" xmlns:xenc=\"{XENC}\"");
+    let default = |plain: &str| {
+        let locked = lock(&Lock::default(), plain).replace(&declared, "").replace("xenc:", "");
+        locked.replace("<EncryptedData ", &format!("<EncryptedData xmlns=\"{XENC}\" "))
+    };
+    for plain in [&signed, &inherits] {
+        accepted(&answer.around(&lock(&Lock::default(), plain)));
+        accepted(&answer.around(&default(plain)));
+        refused(&answer.around(&default(&plain.replace("ada@acme.com", "eve@acme.com"))), "digest");
+    }
+    // Nor does a prefix that only EncryptedData declares mean anything in what replaces it.
+    let other = Answer::signed(Style::Response);
+    let bare = other.assertion().replacen(&format!(" xmlns:saml=\"{SAML}\""), "", 1).replace("saml:", "own:");
+    for (at, means) in [("xenc:EncryptedData ", false), ("saml:EncryptedAssertion ", true)] {
+        let locked = lock(&Lock::default(), &bare).replacen(at, &format!("{at}xmlns:own=\"{SAML}\" "), 1);
+        match means {
+            true => drop(accepted(&other.around(&locked))),
+            false => drop(refused(&other.around(&locked), "decrypted")),
+        }
+    }
 }
 
 #[test]
