@@ -263,7 +263,7 @@ fn the_content_is_one_assertion() {
         format!("{DECLARATION}{DECLARATION}{a}"),
         format!("{DECLARATION}<?php x?>{a}"),
         format!("{DECLARATION}</decrypted>{a}<decrypted>"),
-        format!("{DECLARATION}"),
+        DECLARATION.into(),
         format!("<?php x?>{a}"),
         format!("<?xml-stylesheet href='x'?>{a}"),
         format!("{a}{DECLARATION}"),

@@ -160,6 +160,8 @@ fn shibboleth_releases_attributes_whose_values_are_xml() {
         "<saml:NameID Format=\"urn:oasis:names:tc:SAML:2.0:nameid-format:persistent\" NameQualifier=\"https://idp.example\" \
          SPNameQualifier=\"{ENTITY}\">x7Kq</saml:NameID>"
     );
+    let in_a_piece_of_its_own =
+        format!("</saml:Attribute><saml:Attribute Name=\"Role\">{}", value("<b xmlns=''>admin</b>"));
     for style in SIGNED {
         let mut answer = Answer::signed(style);
         answer.attributes.push_str(&format!(
@@ -168,8 +170,7 @@ fn shibboleth_releases_attributes_whose_values_are_xml() {
              </saml:Attribute></saml:AttributeStatement>",
             value(&format!("\n  {targeted}\n")),
             value("editor"),
-            // In a piece of the attribute of its own.
-            format!("</saml:Attribute><saml:Attribute Name=\"Role\">{}", value("<b xmlns=''>admin</b>")),
+            in_a_piece_of_its_own,
         ));
         let verified = accepted(&answer.write());
         for left_out in ["urn:oid:1.3.6.1.4.1.5923.1.1.1.10", "eduPersonTargetedID"] {
