@@ -6,6 +6,8 @@
 mod asked;
 mod choice;
 mod demands;
+#[cfg(test)]
+mod shared_origin_tests;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -112,6 +114,10 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
         Choice::None => return choice::account_unknown(world, &head, now),
         Choice::Ask => return choice::ask_for_account(world, &head, now),
     };
+    if sites.len() > 1 && crate::password::is_of_another(sites, &site, &head, &path) {
+        let path = path.canonical().to_owned();
+        return crate::password::refuse_of_another(&asked(world, &site, &head, path, now));
+    }
     let account = &site.account;
     let mut pass = Pass { remove: account.forward.reserved.among(head.headers()), ..Pass::default() };
     if !account.enabled {

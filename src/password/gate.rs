@@ -14,6 +14,7 @@ use crate::login;
 use crate::request::{Head, Headers, Path};
 use crate::session::{Method, Origin, Session, Tokens};
 use crate::task::Ask;
+use crate::world::Site;
 
 /// What a request has to do with a password login.
 pub enum Match {
@@ -34,6 +35,29 @@ pub fn login_at(account: &Account, head: &Head, path: &Path<'_>) -> Option<Match
         login.path == path.canonical() || alias_of_login(head.path(), &login.path)
     };
     (!safe && logins.iter().any(|login| alias(&login))).then_some(Match::Alias)
+}
+
+/// True where accounts share an origin and this is a login of one that was not chosen, and not of the chosen one:
+/// its own rule would not be asked, whoever else is signed in. Pages that carry no password are not meant.
+pub fn is_of_another(sites: &[Rc<Site>], chosen: &Rc<Site>, head: &Head, path: &Path<'_>) -> bool {
+    let carries = |site: &Rc<Site>| match login_at(&site.account, head, path) {
+        Some(Match::Exact(login)) => {
+            let ruling = login_request::head(&login, &site.account.origins, &reading(head));
+            !matches!(ruling, Ok(HeadRuling::PassUnread))
+        }
+        Some(Match::Alias) => true,
+        None => false,
+    };
+    let account = &chosen.account;
+    let own = || path.plain().is_some_and(|path| account.paths.endpoint(path).is_some());
+    let ruled_on = account.enabled && (own() || login_at(account, head, path).is_some());
+    !ruled_on && sites.iter().any(|site| !Rc::ptr_eq(site, chosen) && carries(site))
+}
+
+/// Refuses such a login.
+pub fn refuse_of_another(asked: &Asked) -> Ruling {
+    let detail = "a password login of another account than the one this request is for";
+    refuse(asked, &Fault::new(Code::RequestInvalid, detail))
 }
 
 /// Rules on it.

@@ -14,7 +14,7 @@ pub mod success;
 mod tests;
 
 pub use alias::alias_of_login;
-pub use gate::{gate, login_at, Match, Watch};
+pub use gate::{gate, is_of_another, login_at, refuse_of_another, Match, Watch};
 pub use login_request::{head, username, Head, HeadRuling, Username, MAX_BODY};
 pub use ruling::{rule, session_stands, Ruling};
 pub use success::accepted;

@@ -1,0 +1,147 @@
+//! Password logins at an origin that accounts share.
+
+use std::rc::Rc;
+
+use serde_json::{json, Value};
+
+use crate::directory::{self, User};
+use crate::jose::test_keys::{token_of, JWKS};
+use crate::session::{chunk_name, Method, Origin, Session, Tokens};
+use crate::task::{Call, Reply};
+use crate::testing::browser::{world, Browser, Seen, KEY};
+use crate::testing::{TestHost, START};
+use crate::world::World;
+
+const NOW: u64 = START / 1000;
+
+fn account(code: &str, password: Value) -> Value {
+    let keys: Value = serde_json::from_str(JWKS).unwrap();
+    json!({
+        "code": code, "origins": ["https://app.example"], "sso": "enabled",
+        "identity_providers": [{ "id": "corp", "oidc": {
+            "issuer": "https://idp.example", "authorization_endpoint": "https://idp.example/authorize",
+            "token_endpoint": "https://idp.example/token", "jwks": keys, "client_id": "app"
+        } }],
+        "directory": { "static": { "users": [
+            { "username": "root", "email": "root@acme.com", "roles": ["admin"] },
+            { "username": "ada", "email": "ada@acme.com" }
+        ] } },
+        "password": password,
+        "access": [{ "path": "/open", "allow": "anyone" }, { "prefix": "/api/", "allow": "programs" }],
+        "bearer": { "audiences": [code], "providers": ["corp"] },
+    })
+}
+
+fn logins() -> Value {
+    json!({ "mode": "admins", "admin_roles": ["admin"], "logins": [
+        { "path": "/login", "username": { "form": "username" } },
+        { "path": "/open", "username": { "form": "username" } },
+        { "path": "/api/login", "username": { "form": "username" } }
+    ] })
+}
+
+/// `a` has password logins, `b` has none.
+fn configuration() -> Value {
+    json!({
+        "session": { "keys": [{ "id": "k1", "value": KEY }] },
+        "clusters": { "*": "idp" },
+        "accounts": [account("a", logins()), account("b", json!({}))],
+    })
+}
+
+fn nobody(call: &Call) -> Reply {
+    panic!("nobody is asked: {call:?}")
+}
+
+/// A browser with a session of this account.
+fn signed_in(host: &Rc<TestHost>, world: &Rc<World>, code: &str) -> Browser {
+    let site = world.sites.iter().find(|site| site.account.code == code).unwrap();
+    let user = User::without_record("ada".into(), directory::Origin::Identity, Vec::new(), Vec::new());
+    let origin =
+        Origin { provider: "corp".into(), issuer: "https://idp.example".into(), ..Origin::default() };
+    let session = Session::open(&**host, user, Method::Sso, origin, Tokens::default()).unwrap();
+    let sealed = session.seal(&**host, &world.config, &site.account).unwrap();
+    let mut browser = Browser::new(world, "app.example");
+    browser.cookies.push((chunk_name(&world.config.cookies.name, 0), sealed.text));
+    browser
+}
+
+/// A program with a token for this account.
+fn program(world: &Rc<World>, code: &str) -> Browser {
+    let claims = json!({
+        "iss": "https://idp.example", "sub": "1", "aud": code, "iat": NOW, "exp": NOW + 3600,
+        "client_id": "cli", "email": "ada@acme.com",
+    });
+    let token = token_of(&json!({"alg": "ES256", "kid": "p256", "typ": "at+jwt"}), &claims.to_string());
+    Browser::new(world, "app.example").with("authorization", &format!("Bearer {token}"))
+}
+
+fn post(browser: &mut Browser, path: &str, username: &str) -> Seen {
+    browser.post(path, &[("username", username), ("password", "x")], &mut nobody)
+}
+
+fn told(seen: &Seen) -> (u16, &str, bool) {
+    (seen.status(), seen.code(), seen.pass.is_some())
+}
+
+#[test]
+fn a_login_of_one_account_is_not_open_to_whoever_is_signed_in_to_another() {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    let refused = (400, "request_invalid", false);
+    for path in ["/login", "/LOGIN", "/login/", "/login;a=b", "/x/../login", "/open", "/api/login"] {
+        let mut others = [signed_in(&host, &world, "b"), program(&world, "b")];
+        for (n, other) in others.iter_mut().enumerate() {
+            for username in ["root", "ada"] {
+                assert_eq!(told(&post(other, path, username)), refused, "{path} {n} {username}");
+            }
+            for method in ["PUT", "post", "GET"] {
+                let seen = other.send(method, path, Some(b"username=root".to_vec()), &mut nobody);
+                let is_a_page = method == "GET" && !["/login", "/open", "/api/login"].contains(&path);
+                assert!(is_a_page || told(&seen) == refused, "{method} {path} {n}: {:?}", told(&seen));
+            }
+        }
+        let seen = post(&mut Browser::new(&world, "app.example"), path, "root");
+        assert_eq!(told(&seen), (401, "login_required", false), "{path}");
+    }
+    let rulings = host.counted("sso_password_rulings.account.b.outcome.request_invalid");
+    assert!(rulings > 0, "counted as a ruling of the account that was chosen");
+    // Under its own rule, beside what is no login, and without the other account.
+    let mut own = signed_in(&host, &world, "a");
+    assert_eq!(told(&post(&mut own, "/login", "ada")), (403, "password_not_allowed", false));
+    assert_eq!(told(&post(&mut own, "/login", "root")), (0, "", true));
+    let mut other = signed_in(&host, &world, "b");
+    assert_eq!(told(&post(&mut other, "/reports", "root")), (0, "", true));
+    assert_eq!(told(&post(&mut program(&world, "b"), "/reports", "root")), (0, "", true));
+    assert_eq!(told(&other.get("/login", &mut nobody)), (0, "", true), "the page, which carries no password");
+    assert_eq!(told(&other.get("/login?username=root", &mut nobody)), refused, "which carries one");
+    let mut config = configuration();
+    config["accounts"] = json!([account("b", json!({}))]);
+    let alone = crate::testing::browser::world(&host, &config);
+    assert_eq!(told(&post(&mut signed_in(&host, &alone, "b"), "/login", "root")), (0, "", true));
+}
+
+#[test]
+fn a_login_of_an_account_without_single_sign_on_is_not_open_to_another_either() {
+    let host = TestHost::new();
+    let mut config = configuration();
+    config["accounts"][0]["sso"] = json!("disabled");
+    let world = world(&host, &config);
+    let mut other = signed_in(&host, &world, "b");
+    assert_eq!(told(&post(&mut other, "/login", "root")), (400, "request_invalid", false));
+    assert_eq!(told(&post(&mut other, "/reports", "root")), (0, "", true));
+    assert_eq!(told(&post(&mut program(&world, "b"), "/login", "root")), (400, "request_invalid", false));
+}
+
+#[test]
+fn each_account_rules_on_a_login_that_both_have() {
+    let host = TestHost::new();
+    let mut config = configuration();
+    let mut disabled = logins();
+    disabled["mode"] = json!("disabled");
+    config["accounts"][1]["password"] = disabled;
+    let world = world(&host, &config);
+    let seen = post(&mut signed_in(&host, &world, "b"), "/login", "root");
+    assert_eq!(told(&seen), (403, "password_disabled", false));
+    assert_eq!(told(&post(&mut signed_in(&host, &world, "a"), "/login", "root")), (0, "", true));
+}
