@@ -1,12 +1,10 @@
 //! Finding records, in whatever directory an account has.
 
-use unicode_normalization::UnicodeNormalization;
-
 use super::scim::{self, Wanted};
 use super::{Cache, Record};
 use crate::config::{Account, Directory};
 use crate::fault::Fault;
-use crate::identity::Mapped;
+use crate::identity::{self, Mapped};
 use crate::task::Ask;
 
 /// Everybody whom the mapped value leads to, inactive users too: uniqueness counts them.
@@ -61,11 +59,6 @@ fn only(found: Vec<Record>, username: &str) -> Option<Record> {
 }
 
 /// A name as the most careless application compares it.
-pub(super) fn folded(name: &str) -> String {
-    name.nfkc()
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .collect::<String>()
-        .trim()
-        .to_owned()
+pub fn folded(name: &str) -> String {
+    identity::folded(name).trim().to_owned()
 }

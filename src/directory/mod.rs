@@ -18,7 +18,7 @@ mod static_list;
 pub(crate) mod tests;
 
 pub use cache::Cache;
-pub use lookup::by_username;
+pub use lookup::{by_username, folded};
 pub use provision::accept_invitation;
 pub use recheck::recheck;
 pub use record::{Origin, Record, User};

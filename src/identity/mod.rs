@@ -8,6 +8,7 @@ pub mod time;
 
 use serde::Deserialize;
 use serde_json::{json, Value};
+use unicode_normalization::UnicodeNormalization;
 
 use crate::config::{Mapping, MappingFrom};
 use crate::saml::name_id::NameId;
@@ -167,6 +168,12 @@ fn needed(claims: &Claims, mapping: &Mapping) -> Claims {
 /// to. Names first: claims such as `https://app.example.com/email` hold slashes themselves.
 pub fn claim<'a>(claims: &'a Claims, claim: &str) -> Option<&'a Value> {
     crate::json::pointer(claims, claim)
+}
+
+/// A text as the most careless comparison reads it: without compatibility forms and case. By way of the upper case,
+/// where `ı` and `i` are one.
+pub(crate) fn folded(text: &str) -> String {
+    text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 /// Characters that are not seen: zero-width, direction marks, soft hyphen, byte order mark. Two names

@@ -1,7 +1,5 @@
 //! Paths that some application would route to a password login although they are not written like it.
 
-use unicode_normalization::UnicodeNormalization;
-
 /// True where `raw_path` (the query may follow) is another way to write `login_path`: case, doubled or
 /// trailing slashes, `;parameters`, escapes, dot segments, backslashes, trailing dots or spaces, an
 /// extension, or path info behind a script. A POST there would reach the login without a ruling, so it is
@@ -50,9 +48,8 @@ fn same(path: &[String], login: &[String]) -> bool {
 
 /// The segments as the most lenient router compares them.
 fn segments(path: &str) -> Vec<String> {
-    let folded: String = path.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
     let mut out: Vec<String> = Vec::new();
-    for segment in folded.split(['/', '\\']) {
+    for segment in crate::identity::folded(path).split(['/', '\\']) {
         let bare = segment.split(';').next().unwrap_or_default();
         let bare: String =
             bare.chars().filter(|c| !crate::identity::invisible(*c) && !c.is_whitespace()).collect();

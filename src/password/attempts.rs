@@ -9,6 +9,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::config::AttemptLimit;
+use crate::directory;
 use crate::fault::{Code, Fault};
 use crate::host::{self, Host};
 
@@ -67,21 +68,13 @@ pub fn begin(host: &dyn Host, account: &str, username: &str, limit: AttemptLimit
     ))
 }
 
-/// True where the next attempt would be refused; counts nothing.
-pub fn locked(host: &dyn Host, account: &str, username: &str, limit: AttemptLimit) -> Result<bool, Fault> {
-    let (key, name) = place(host, account, username)?;
-    let mut entries = read(&host.shared_get(&key).0.unwrap_or_default());
-    prune(&mut entries, host.now(), limit.window);
-    Ok(entries.iter().any(|entry| entry.name == name && entry.times.len() >= limit.limit.max(1) as usize))
-}
-
 impl Attempt {
     /// The application accepted the password: the name starts anew.
     pub fn succeeded(self, host: &dyn Host) {
         self.change(host, |times, _| times.clear());
     }
 
-    /// The request never reached the application: it was no guess.
+    /// Nobody judged the password: it was no guess.
     pub fn withdrawn(self, host: &dyn Host) {
         self.change(host, |times, at| {
             if let Some(own) = times.iter().rposition(|time| *time == at) {
@@ -106,13 +99,14 @@ impl Attempt {
     }
 }
 
-/// The bucket of a name, and its hash under a key that this process made up.
+/// The bucket of a name, however it is spelled, and its hash under a key that this process made up.
 fn place(host: &dyn Host, account: &str, username: &str) -> Result<(String, [u8; 16]), Fault> {
     let mut digest = Sha256::new();
     digest.update(process_key(host)?);
     digest.update((account.len() as u64).to_be_bytes());
     digest.update(account.as_bytes());
-    digest.update(username.as_bytes());
+    // To many applications `ROOT` is `root`: each spelling would be as many guesses more.
+    digest.update(directory::folded(username).as_bytes());
     let mut name = [0; 16];
     for (to, from) in name.iter_mut().zip(digest.finalize()) {
         *to = from;

@@ -8,6 +8,8 @@ mod gate;
 mod json;
 pub mod login_request;
 mod names;
+#[cfg(test)]
+mod outage_tests;
 pub mod ruling;
 pub mod success;
 #[cfg(test)]

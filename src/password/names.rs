@@ -4,8 +4,6 @@
 //! `user[name]` as nesting, Spring reads `user.name` so; .NET compares without case. Whoever sends the field twice,
 //! once for the filter and once for the application, would be ruled on under the wrong name.
 
-use unicode_normalization::UnicodeNormalization;
-
 /// The username field as a path of names: `["user", "name"]` of the pointer `/user/name` and of the form
 /// field `user[name]`.
 pub fn path(name: &str) -> Vec<String> {
@@ -24,11 +22,7 @@ pub fn collide(a: &[String], b: &[String]) -> bool {
 
 /// A name without case, compatibility forms and everything that is neither letter nor digit.
 fn squash(name: &str) -> String {
-    name.nfkc()
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .filter(|c| c.is_alphanumeric())
-        .collect()
+    crate::identity::folded(name).chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
 /// True where a name has something in it that only an attempt to be read in two ways would have.

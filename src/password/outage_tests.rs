@@ -1,0 +1,64 @@
+//! Password logins by whole requests, up to what the application answers.
+
+use serde_json::{json, Value};
+
+use crate::task::{Call, Reply};
+use crate::testing::browser::{world, Browser, KEY};
+use crate::testing::TestHost;
+
+fn configuration() -> Value {
+    json!({
+        "session": { "keys": [{ "id": "k1", "value": KEY }] },
+        "clusters": { "*": "idp" },
+        "accounts": [{
+            "code": "acme", "origins": ["https://app.example"], "sso": "enabled",
+            "identity_providers": [{ "id": "corp", "oidc": {
+                "issuer": "https://idp.example", "authorization_endpoint": "https://idp.example/authorize",
+                "token_endpoint": "https://idp.example/token", "jwks": { "keys": [] }, "client_id": "app"
+            } }],
+            "password": {
+                "mode": "enabled", "attempts": { "limit": 3 },
+                "logins": [{ "path": "/login", "username": { "form": "username" } }]
+            }
+        }]
+    })
+}
+
+fn nobody(call: &Call) -> Reply {
+    panic!("nobody is asked: {call:?}")
+}
+
+/// The answers a name gets that the application answers so: 0 where the login passed.
+fn tried(answers: &[(&str, u16)]) -> Vec<u16> {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    let mut browser = Browser::new(&world, "app.example");
+    let mut try_one = |(name, status): &(&str, u16)| {
+        let mut seen = browser.post("/login", &[("username", name), ("password", "x")], &mut nobody);
+        if let Some(watch) = seen.pass.as_mut().and_then(|pass| pass.password.take()) {
+            let status = status.to_string().into_bytes();
+            assert!(watch.answered(&vec![(":status".to_owned(), status)]).is_empty(), "no session");
+        }
+        seen.status()
+    };
+    answers.iter().map(&mut try_one).collect()
+}
+
+#[test]
+fn an_outage_of_the_application_locks_nobody_out_and_a_wrong_password_does() {
+    for status in [500, 502, 503, 504, 599] {
+        assert_eq!(tried(&[("ada", status); 5]), [0; 5], "{status}");
+    }
+    for status in [301, 302, 400, 401, 403, 404, 429] {
+        assert_eq!(tried(&[("ada", status); 5]), [0, 0, 0, 429, 429], "{status}");
+    }
+    // What failed before and after an outage counts together.
+    let mixed = [("ada", 401), ("ada", 401), ("ada", 503), ("ada", 401), ("ada", 503), ("bob", 503)];
+    assert_eq!(tried(&mixed), [0, 0, 0, 0, 429, 0]);
+}
+
+#[test]
+fn guesses_at_one_name_in_several_spellings_are_guesses_at_one_name() {
+    let spelled = [("root", 401), ("ROOT", 401), ("Root", 401), ("rOOT", 401), ("root", 401), ("ruth", 401)];
+    assert_eq!(tried(&spelled), [0, 0, 0, 429, 429, 0]);
+}
