@@ -138,6 +138,14 @@ pub fn renewal(host: &dyn Host, place: Place<'_>, outcome: &str, fault: Option<&
     }
 }
 
+/// The directory did not take the link of a record, whose id this is.
+pub fn link_failed(host: &dyn Host, place: Place<'_>, id: &str, reason: &str) {
+    let mut line = place.line("directory_link_failed");
+    line.insert("id".into(), limited(id).into());
+    line.insert("reason".into(), limited(reason).into());
+    write(host, Level::Warn, line);
+}
+
 /// A configuration was loaded, or refused with everything that is wrong with it.
 pub fn configuration(host: &dyn Host, accounts: usize, problems: &[String], warnings: &[String]) {
     let (level, outcome) = match (problems.is_empty(), warnings.is_empty()) {

@@ -110,8 +110,8 @@ async fn report(ask: &Ask, asked: &Asked, site: &Site) -> Result<Answer, Fault> 
     };
     let report = match asked.path.strip_prefix(root).unwrap_or_default() {
         "" | "/" => return overview(ask, asked, site, &mut progress).await,
-        "/completeness" => reports::completeness(ask, account, &site.directory, &mut progress).await?,
-        "/readiness" => reports::readiness(ask, account, &site.directory, &mut progress).await?,
+        "/completeness" => reports::completeness(ask, account, &mut progress).await?,
+        "/readiness" => reports::readiness(ask, account, &mut progress).await?,
         "/check" => {
             let checks = check::run(ask, asked, site).await;
             let list: Vec<Value> =

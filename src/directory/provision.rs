@@ -17,13 +17,10 @@ pub(super) fn invitation(
 ) -> Result<(String, Vec<String>), Fault> {
     let address = usable_email(&account.mapping, identity)
         .ok_or_else(|| resolve::unknown(account, mapped, "and there is no email to be invited by"))?;
-    account
-        .provisioning
-        .invitations
-        .iter()
-        .find(|invited| email::normalise(&invited.email).as_deref() == Some(address.as_str()))
-        .map(|invited| (address, invited.roles.clone()))
-        .ok_or_else(|| resolve::unknown(account, mapped, "and is not invited"))
+    match invited(account, &address) {
+        Some(roles) => Ok((address, roles.to_vec())),
+        None => Err(resolve::unknown(account, mapped, "and is not invited")),
+    }
 }
 
 /// The address and roles of an automatic account, where its domain is let in.
@@ -34,15 +31,28 @@ pub(super) fn automatic(
 ) -> Result<(String, Vec<String>), Fault> {
     let address = usable_email(&account.mapping, identity)
         .ok_or_else(|| resolve::unknown(account, mapped, "and there is no email to create an account by"))?;
-    let domain = email::domain(&address);
-    if !account.provisioning.email_domains.iter().any(|allowed| allowed == "*" || allowed == domain) {
-        return Err(resolve::unknown(
-            account,
-            mapped,
-            "and the email's domain is not one of provisioning.email_domains",
-        ));
+    match let_in(account, &address) {
+        Some(roles) => Ok((address, roles.to_vec())),
+        None => {
+            let why = "and the email's domain is not one of provisioning.email_domains";
+            Err(resolve::unknown(account, mapped, why))
+        }
     }
-    Ok((address, account.provisioning.roles.clone()))
+}
+
+/// The roles of whoever is invited by this normalised address.
+pub(super) fn invited<'a>(account: &'a Account, address: &str) -> Option<&'a [String]> {
+    let mut invitations = account.provisioning.invitations.iter();
+    let invited = invitations.find(|one| email::normalise(&one.email).as_deref() == Some(address))?;
+    Some(&invited.roles)
+}
+
+/// The roles of whoever has this normalised address, where its domain is let in.
+pub(super) fn let_in<'a>(account: &'a Account, address: &str) -> Option<&'a [String]> {
+    let rules = &account.provisioning;
+    let domain = email::domain(address);
+    let open = rules.email_domains.iter().any(|allowed| allowed == "*" || allowed == domain);
+    open.then_some(&rules.roles)
 }
 
 /// Creates the user of an invitation that was accepted. Everything is asked again: the invitation may be
@@ -86,7 +96,7 @@ pub(super) async fn create(
         user.email = Some(address.to_owned());
         user.phone = (mapped.attribute == Attribute::Phone).then(|| mapped.value.clone());
         user.name = resolve::name(identity);
-        seen::mark(ask.host(), &account.code, &user.username);
+        seen::mark(ask.host(), account, &user.username, &user.claim_roles);
         return Ok(user);
     };
     let lock = Lock::key(&account.code, &mapped.value);

@@ -1,6 +1,6 @@
 //! A session's user, asked about again after `recheck`.
 
-use super::{lookup, Cache, Origin, Record, User};
+use super::{lookup, provision, Cache, Origin, Record, User};
 use crate::config::{Account, Directory, PasswordMode, ProvisioningMode};
 use crate::fault::Fault;
 use crate::identity::{email, roles};
@@ -70,18 +70,10 @@ fn without_record(account: &Account, user: &User, name_free: bool, claim_roles: 
 /// The roles of a user made for this session, where provisioning would still make it.
 fn still_provisioned(account: &Account, user: &User) -> Option<Vec<String>> {
     let address = email::normalise(user.email.as_deref()?)?;
-    let rules = &account.provisioning;
-    match rules.mode {
+    let roles = match account.provisioning.mode {
         ProvisioningMode::Off => None,
-        ProvisioningMode::Invited => rules
-            .invitations
-            .iter()
-            .find(|invited| email::normalise(&invited.email).as_deref() == Some(address.as_str()))
-            .map(|invited| invited.roles.clone()),
-        ProvisioningMode::Automatic => rules
-            .email_domains
-            .iter()
-            .any(|allowed| allowed == "*" || allowed == email::domain(&address))
-            .then(|| rules.roles.clone()),
-    }
+        ProvisioningMode::Invited => provision::invited(account, &address),
+        ProvisioningMode::Automatic => provision::let_in(account, &address),
+    };
+    roles.map(<[String]>::to_vec)
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde_json::{json, Value};
 use url::Url;
 
-use super::{scim, seen, unavailable, Cache, Record};
+use super::{scim, seen, unavailable, Record};
 use crate::config::{Account, Directory, Protocol};
 use crate::fault::Fault;
 use crate::identity::mapping;
@@ -38,7 +38,6 @@ pub struct Progress {
 pub async fn completeness(
     ask: &Ask,
     account: &Account,
-    _cache: &Cache,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Value, Fault> {
     Ok(survey(ask, account, progress).await?.completeness())
@@ -49,7 +48,6 @@ pub async fn completeness(
 pub async fn readiness(
     ask: &Ask,
     account: &Account,
-    _cache: &Cache,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Value, Fault> {
     Ok(survey(ask, account, progress).await?.readiness(account))
@@ -115,14 +113,12 @@ impl Survey {
             return;
         }
         let linked = record.external_id.as_deref().is_some_and(|link| is_link(account, link));
-        if !linked && !seen::seen(ask.host(), &account.code, &record.username) {
+        if !linked && !seen::seen(ask.host(), account, &record.username) {
             self.never_count += 1;
             if self.never.len() < MAX_LISTED {
                 self.never.push(record.username.clone());
             }
-        } else if account.is_admin(&record.all_roles(&account.mapping))
-            && self.administrators.len() < MAX_LISTED
-        {
+        } else if is_administrator(ask, account, record) && self.administrators.len() < MAX_LISTED {
             self.administrators.push(record.username.clone());
         }
     }
@@ -191,6 +187,12 @@ impl Survey {
     }
 }
 
+/// By the directory's roles, or by those that the identity brought.
+fn is_administrator(ask: &Ask, account: &Account, record: &Record) -> bool {
+    account.is_admin(&record.all_roles(&account.mapping))
+        || seen::administrator(ask.host(), account, &record.username)
+}
+
 /// `issuer|subject`: an issuer is an absolute URI (OpenID Connect Core section 2), or what a SAML provider
 /// of this account is configured with.
 fn is_link(account: &Account, link: &str) -> bool {
@@ -211,7 +213,7 @@ fn is_link(account: &Account, link: &str) -> bool {
 async fn survey(ask: &Ask, account: &Account, progress: &mut dyn FnMut(Progress)) -> Result<Survey, Fault> {
     let mut survey = Survey::default();
     let mut hashes: Vec<u64> = Vec::new();
-    let mut reader = Reader::new(account);
+    let mut reader = Reader::new();
     while let Some(records) = reader.next(ask, account).await? {
         for record in &records {
             survey.users += 1;
@@ -231,7 +233,7 @@ async fn survey(ask: &Ask, account: &Account, progress: &mut dyn FnMut(Progress)
     if shared.is_empty() {
         return Ok(survey);
     }
-    let mut reader = Reader::new(account);
+    let mut reader = Reader::new();
     let mut read = 0;
     while let Some(records) = reader.next(ask, account).await? {
         for record in &records {
@@ -271,7 +273,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(_account: &Account) -> Self {
+    fn new() -> Self {
         Self { pages: scim::Pages::new(COUNT, MAX_USERS), ids: HashSet::new(), at: 0 }
     }
 

@@ -63,7 +63,7 @@ pub(super) async fn existing(
     if let Directory::Scim(server) = &account.directory {
         let unlinked = record.external_id.as_deref().unwrap_or_default().is_empty();
         if let Some(link) = identity.link().filter(|_| unlinked) {
-            link::link(ask, server, &record, &link).await;
+            link::link(ask, account, server, &record, &link).await;
         }
         cache.forget(account, &record.username);
     }
@@ -72,8 +72,9 @@ pub(super) async fn existing(
 
 /// The user of a record that passed every check.
 pub(super) fn signed_in(ask: &Ask, account: &Account, identity: &Identity, record: &Record) -> User {
-    seen::mark(ask.host(), &account.code, &record.username);
-    let mut user = User::of(record, &account.mapping, roles::from_claims(&account.mapping, &identity.claims));
+    let claim_roles = roles::from_claims(&account.mapping, &identity.claims);
+    seen::mark(ask.host(), account, &record.username, &claim_roles);
+    let mut user = User::of(record, &account.mapping, claim_roles);
     if user.name.is_none() {
         user.name = name(identity);
     }

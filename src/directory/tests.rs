@@ -186,6 +186,9 @@ fn a_failed_link_is_logged_and_the_person_is_in() {
         });
         assert_eq!(name(result), Ok("ada".into()));
         assert_eq!(host.logs().len(), 1);
+        let line: Value = serde_json::from_str(&host.logs()[0].1).unwrap();
+        let said = ["event", "account", "user", "id"].map(|name| line[name].as_str().unwrap().to_owned());
+        assert_eq!(said, ["directory_link_failed", "acme", "ada", "1"]);
         assert!(!host.logs()[0].1.contains("scim-token"));
     }
 }
@@ -233,6 +236,8 @@ fn an_odd_answer_never_signs_anyone_in() {
         json("null".into()),
         json(record("")[..40].into()),
         json(record("") + "x"),
+        json(record(&format!(r#","x":{}1{}"#, "[".repeat(40), "]".repeat(40)))),
+        json(record(r#","name":{"formatted":"a","formatted":"b"}"#)),
         json(record(r#","userName":"eve""#)),
         json(record(r#","active":"perhaps""#)),
         json(record(r#","emails":7"#)),
@@ -532,10 +537,9 @@ fn report(account: Account, ready: bool, respond: impl FnMut(&Call) -> Reply) ->
     let inner = ask.clone();
     let flow = async move {
         let mut progress = |_| {};
-        let cache = Cache::new();
         match ready {
-            true => reports::readiness(&inner, &account, &cache, &mut progress).await,
-            false => reports::completeness(&inner, &account, &cache, &mut progress).await,
+            true => reports::readiness(&inner, &account, &mut progress).await,
+            false => reports::completeness(&inner, &account, &mut progress).await,
         }
     };
     drive_with(&ask, flow, respond).0.unwrap()
@@ -599,4 +603,55 @@ fn readiness_asks_who_has_signed_in() {
         (&json!(false), &json!(["ada"]), &json!([]))
     );
     assert_eq!(not["reasons"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn readiness_sees_an_administrator_by_the_word_of_the_provider() {
+    let host = TestHost::new();
+    let person = |groups: &[&str]| {
+        let mut identity = ada();
+        identity.claims.insert("groups".into(), json!(groups));
+        identity
+    };
+    let admins = |mut account: Account| {
+        account.mapping.roles_claim = Some("groups".into());
+        account.mapping.role_map = BTreeMap::from([
+            ("admins".to_owned(), "account_admin".to_owned()),
+            ("staff".to_owned(), "reader".to_owned()),
+        ]);
+        account
+    };
+    let record =
+        || json!({"id": "1", "userName": "ada", "emails": ["ada@acme.com"], "externalId": ada().link()});
+    let by = |account: Account, identity: Option<Identity>| {
+        let ask = host.ask();
+        let inner = ask.clone();
+        let flow = async move {
+            if let Some(identity) = &identity {
+                resolve(&inner, &account, &Cache::new(), identity).await?;
+            }
+            reports::readiness(&inner, &account, &mut |_| {}).await
+        };
+        let found = drive_with(&ask, flow, |_| list(&[record()])).0.unwrap();
+        (found["ready"] == true, found["administrators_signed_in"].clone())
+    };
+    let listed = || Directory::Static(vec![user("ada", Some("ada@acme.com"), true)]);
+    for directory in [scim, listed] {
+        let account = || admins(account(directory()));
+        let (nobody, ada) = ((false, json!([])), (true, json!(["ada"])));
+        assert_eq!(by(account(), Some(person(&[]))), nobody);
+        assert_eq!(by(account(), Some(person(&["staff"]))), nobody, "another role");
+        assert_eq!(by(account(), Some(person(&["admins"]))), ada);
+        assert_eq!(by(account(), None), ada, "known from then on");
+        let mut other = account();
+        other.password.admin_roles = vec!["boss".into()];
+        assert_eq!(by(other, None), nobody, "another role makes administrators now");
+        let mut unmapped = account();
+        unmapped.mapping.role_map.clear();
+        assert_eq!(by(unmapped, None), nobody, "the provider's word makes nobody one now");
+        let mut elsewhere = account();
+        elsewhere.code = "other".into();
+        assert_eq!(by(elsewhere, None).1, json!([]), "another account's");
+        assert_eq!(by(account(), Some(person(&["staff"]))), nobody, "and no longer, once it says so");
+    }
 }

@@ -3,15 +3,15 @@
 use serde_json::json;
 
 use super::request;
-use crate::config::Scim;
+use crate::config::{Account, Scim};
 use crate::directory::Record;
-use crate::host::Level;
+use crate::events::{self, Place};
 use crate::task::{Ask, Reply};
 
 /// Writes the link (RFC 7644 section 3.5.2). A write that fails is logged and nothing more: the person is
 /// who the mapping says, with or without it. `If-Match` keeps two logins from overwriting each other where
 /// the server has versions (RFC 7644 section 3.14).
-pub async fn link(ask: &Ask, server: &Scim, record: &Record, link: &str) {
+pub async fn link(ask: &Ask, account: &Account, server: &Scim, record: &Record, link: &str) {
     let Some(id) = &record.id else { return };
     let body = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
@@ -26,8 +26,6 @@ pub async fn link(ask: &Ask, server: &Scim, record: &Record, link: &str) {
         Reply::Answer(answer) => format!("status {}", answer.status),
         Reply::Failed(failure) => format!("{failure:?}"),
     };
-    let line = json!({
-        "event": "directory_link_failed", "user": record.username, "id": id, "reason": why,
-    });
-    ask.host().log(Level::Warn, &line.to_string());
+    let place = Place { account: Some(&account.code), user: Some(&record.username), ..Place::default() };
+    events::link_failed(ask.host(), place, id, &why);
 }

@@ -1,10 +1,11 @@
 //! Answers of a SCIM server: strict about what a ruling rests on, tolerant of everything else.
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::request::MAX_ANSWER;
 use crate::directory::{unavailable, Record};
 use crate::fault::Fault;
+use crate::json;
 use crate::task::Answer;
 
 /// One page of users.
@@ -48,14 +49,7 @@ pub fn one(answer: &Answer) -> Result<Record, Fault> {
 }
 
 fn object(body: &[u8]) -> Result<Map<String, Value>, Fault> {
-    let odd = || unavailable("the directory's answer is not a JSON object in UTF-8 with each member once");
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = Unique.deserialize(&mut reader).map_err(|_| odd())?;
-    reader.end().map_err(|_| odd())?;
-    match value {
-        Value::Object(object) => Ok(object),
-        _ => Err(odd()),
-    }
+    json::parse_object(body, MAX_ANSWER).map_err(|why| unavailable(format!("the directory's answer: {why}")))
 }
 
 /// A member in any case: SCIM attribute names are case-insensitive (RFC 7643 section 2.1).
@@ -147,57 +141,4 @@ fn values(user: &Map<String, Value>, name: &str, keys: &[&str]) -> Result<Vec<St
     }
     primary.append(&mut rest);
     Ok(primary)
-}
-
-/// JSON in which no object has a member twice: readers differ in which one they take.
-struct Unique;
-
-impl<'de> DeserializeSeed<'de> for Unique {
-    type Value = Value;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Unique {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("JSON")
-    }
-    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
-        Ok(v.into())
-    }
-    fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-    fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-    fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
-        Ok(v.into())
-    }
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = seq.next_element_seed(Unique)? {
-            list.push(item);
-        }
-        Ok(Value::Array(list))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(key) = access.next_key::<String>()? {
-            let value = access.next_value_seed(Unique)?;
-            if object.insert(key, value).is_some() {
-                return Err(A::Error::custom("a member twice"));
-            }
-        }
-        Ok(Value::Object(object))
-    }
 }

@@ -7,7 +7,7 @@ use crate::identity::phone::country_code_len;
 use crate::task::Request;
 
 /// The largest answer that is read: a page of users, or the whole list of a small server that does not page.
-const MAX_ANSWER: usize = 4 << 20;
+pub(super) const MAX_ANSWER: usize = 4 << 20;
 
 /// `GET /Users`, filtered or not. `count` is optional (RFC 7644 section 3.4.2.4): a lookup leaves it out,
 /// for servers that stumble over it.
