@@ -216,7 +216,7 @@ async fn identify(
     };
     let session = Session::open(ask.host(), user, Method::Bearer, origin, tokens)?;
     let session = Session {
-        headers: headers::from_claims(account, &identity.claims).0,
+        headers: headers::from_claims(ask.host(), asked.place(), account, &identity.claims),
         // `not_before` ends tokens that were issued earlier, too.
         opened: verified.issued,
         ..session
@@ -224,6 +224,7 @@ async fn identify(
     let refused = || Fault::new(Code::TokenInvalid, "not_before ends tokens issued as long ago as this one");
     let opened = world.admit(account, session, token.expose().as_bytes().into()).ok_or_else(refused)?;
     let opened = Rc::new(Opened { expires: verified.expires, reseal: u64::MAX, ..opened });
+    headers::note_left_out(ask.host(), asked.place(), account, &opened.session);
     world.bearers.put(opened.clone());
     events::bearer(ask.host(), asked.place(), "ok");
     Ok(opened)

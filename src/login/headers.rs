@@ -3,6 +3,8 @@
 use serde_json::Value;
 
 use crate::config::Account;
+use crate::events::{self, Place};
+use crate::host::{Host, Level};
 use crate::identity::Claims;
 use crate::session::Session;
 
@@ -10,24 +12,16 @@ use crate::session::Session;
 pub const MAX: usize = 4096;
 
 /// Name and value of every header for this session. Values are percent-encoded outside printable ASCII,
-/// and `%` itself too, so that decoding gives back what was there.
+/// and `%` itself too, so that decoding gives back what was there. One that is too long is left out whole, roles
+/// too: none of them, rather than some.
 pub fn for_application(account: &Account, session: &Session) -> Vec<(String, Vec<u8>)> {
     let forward = &account.forward;
-    let user = &session.user;
-    let roles: Vec<String> = user.roles.iter().map(|role| encode(role, true)).collect();
     let mut headers = Vec::with_capacity(8);
-    let mut add = |name: &str, value: String| {
+    for (name, value) in of_the_person(account, session) {
         if !value.is_empty() && value.len() <= MAX {
             headers.push((format!("{}{name}", forward.prefix), value.into_bytes()));
         }
-    };
-    add("user", encode(&user.username, false));
-    add("email", encode(user.email.as_deref().unwrap_or_default(), false));
-    add("name", encode(user.name.as_deref().unwrap_or_default(), false));
-    add("roles", roles.join(","));
-    add("account", account.code.clone());
-    add("idp", encode(&session.origin.provider, false));
-    add("method", session.method.as_str().to_owned());
+    }
     for (name, value) in &session.headers {
         // Only what the configuration of today asks for.
         if forward.headers.iter().any(|(own, _)| own == name) && value.len() <= MAX {
@@ -40,18 +34,51 @@ pub fn for_application(account: &Account, session: &Session) -> Vec<(String, Vec
     headers
 }
 
-/// The values of `forward.headers` in these claims, encoded, to be kept in the session; and the headers
-/// whose claim is too long for one.
-pub fn from_claims(account: &Account, claims: &Claims) -> (Vec<(String, String)>, Vec<String>) {
-    let (mut kept, mut too_long) = (Vec::new(), Vec::new());
+fn of_the_person(account: &Account, session: &Session) -> [(&'static str, String); 7] {
+    let user = &session.user;
+    let roles: Vec<String> = user.roles.iter().map(|role| encode(role, true)).collect();
+    [
+        ("user", encode(&user.username, false)),
+        ("email", encode(user.email.as_deref().unwrap_or_default(), false)),
+        ("name", encode(user.name.as_deref().unwrap_or_default(), false)),
+        ("roles", roles.join(",")),
+        ("account", account.code.clone()),
+        ("idp", encode(&session.origin.provider, false)),
+        ("method", session.method.as_str().to_owned()),
+    ]
+}
+
+/// Notes which headers of a new session the application will not get, for their length.
+pub fn note_left_out(host: &dyn Host, place: Place<'_>, account: &Account, session: &Session) {
+    for (name, value) in of_the_person(account, session) {
+        if value.len() > MAX {
+            note(host, place, &format!("{}{name}", account.forward.prefix), value.len());
+        }
+    }
+}
+
+/// The values of `forward.headers` in these claims, encoded, to be kept in the session. One whose claim is too
+/// long for a header is left out and noted.
+pub fn from_claims(
+    host: &dyn Host,
+    place: Place<'_>,
+    account: &Account,
+    claims: &Claims,
+) -> Vec<(String, String)> {
+    let mut kept = Vec::new();
     for (name, claim) in &account.forward.headers {
         match crate::json::pointer(claims, claim).and_then(text) {
             Some(value) if value.len() <= MAX => kept.push((name.clone(), value)),
-            Some(_) => too_long.push(name.clone()),
+            Some(value) => note(host, place, name, value.len()),
             None => {}
         }
     }
-    (kept, too_long)
+    kept
+}
+
+fn note(host: &dyn Host, place: Place<'_>, name: &str, size: usize) {
+    let reason = format!("{name} is not forwarded: it would be {size} bytes, and {MAX} is the most");
+    events::notice(host, place, Level::Warn, &reason);
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -95,6 +122,9 @@ fn encode(text: &str, in_list: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jose::test_keys::{token_of, JWKS};
+    use crate::testing::browser::{world, Browser, KEY};
+    use crate::testing::{TestHost, START};
     use serde_json::json;
 
     #[test]
@@ -121,5 +151,81 @@ mod tests {
         assert_eq!(text(&json!(7)).as_deref(), Some("7"));
         assert_eq!(text(&json!({"a": 1})), None);
         assert_eq!(text(&json!(null)), None);
+    }
+
+    /// What an account with these roles in its directory forwards, and what the log says, after a login by
+    /// password and after a request with a token whose claim is this long.
+    fn told(roles: usize, claim: usize) -> [(Vec<String>, Vec<String>); 2] {
+        let keys: Value = serde_json::from_str(JWKS).unwrap();
+        let roles: Vec<String> = (0..roles).map(|n| format!("role{n:036}")).collect();
+        let configuration = json!({
+            "session": { "keys": [{ "id": "k1", "value": KEY }] },
+            "clusters": { "*": "idp" },
+            "accounts": [{
+                "code": "acme", "origins": ["https://app.example"], "sso": "enabled",
+                "identity_providers": [{ "id": "corp", "oidc": {
+                    "issuer": "https://idp.example", "authorization_endpoint": "https://idp.example/authorize",
+                    "token_endpoint": "https://idp.example/token", "jwks": keys, "client_id": "app"
+                } }],
+                "directory": { "static": { "users": [{ "username": "ada", "email": "ada@acme.com", "roles": roles }] } },
+                "password": { "mode": "enabled", "logins": [{ "path": "/login", "username": { "form": "username" } }] },
+                "forward": { "headers": { "x-department": "department" } },
+                "bearer": { "audiences": ["api"], "providers": ["corp"] }
+            }]
+        });
+        let now = START / 1000;
+        let claims = json!({
+            "iss": "https://idp.example", "sub": "1", "aud": "api", "iat": now, "exp": now + 3600,
+            "client_id": "cli", "email": "ada@acme.com", "department": "d".repeat(claim),
+        });
+        let token = token_of(&json!({"alg": "ES256", "kid": "p256", "typ": "at+jwt"}), &claims.to_string());
+        ["/login", "/reports"].map(|path| {
+            let host = TestHost::new();
+            let world = world(&host, &configuration);
+            let mut browser = Browser::new(&world, "app.example");
+            let nobody = &mut |call: &_| panic!("nobody is asked: {call:?}");
+            if path == "/login" {
+                let mut pass = browser.post(path, &[("username", "ada")], nobody).pass.unwrap();
+                let cookies =
+                    pass.password.take().unwrap().answered(&vec![(":status".into(), b"200".to_vec())]);
+                for pair in cookies.iter().filter_map(|line| line.split(';').next()?.split_once('=')) {
+                    browser.cookies.push((pair.0.to_owned(), pair.1.to_owned()));
+                }
+            } else {
+                browser = browser.with("authorization", &format!("Bearer {token}"));
+            }
+            let opened = browser.get("/reports", nobody).pass.unwrap().opened.unwrap();
+            let noted = |(_, line): &(Level, String)| {
+                let line: Value = serde_json::from_str(line).unwrap();
+                let reason = line["reason"].as_str().filter(|_| line["event"] == "notice")?;
+                Some(reason.to_owned())
+            };
+            let logs = host.logs();
+            (
+                opened.headers.iter().map(|(name, _)| name.clone()).collect(),
+                logs.iter().filter_map(noted).collect(),
+            )
+        })
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_header_is_left_out_whole_and_noted() {
+        let note = |name: &str, size: usize| {
+            format!("{name} is not forwarded: it would be {size} bytes, and 4096 is the most")
+        };
+        let has = |headers: &[String], name: &str| headers.iter().any(|own| own == name);
+        // 99 roles of forty letters and the commas between them are 4058 bytes.
+        for (headers, notes) in told(99, 4096) {
+            assert!(has(&headers, "x-sso-roles") && has(&headers, "x-sso-user"));
+            assert_eq!(notes, [""; 0]);
+        }
+        let [password, bearer] = told(100, 4097);
+        for (headers, _) in [&password, &bearer] {
+            assert!(!has(headers, "x-sso-roles") && !has(headers, "x-department"));
+            assert!(has(headers, "x-sso-user") && has(headers, "x-sso-email"));
+        }
+        assert_eq!(password.1, [note("x-sso-roles", 4099)]);
+        assert_eq!(bearer.1, [note("x-department", 4097), note("x-sso-roles", 4099)]);
+        assert!(has(&told(1, 4096)[1].0, "x-department"));
     }
 }

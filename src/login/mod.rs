@@ -28,7 +28,6 @@ use crate::directory::Resolution;
 use crate::events;
 use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Outcome, Ruling};
-use crate::host::Level;
 use crate::identity::Identity;
 use crate::pages;
 use crate::session::{self, chunk_name, cookie, ended, Method, Origin, Session, Tokens};
@@ -130,14 +129,9 @@ fn arrived(
     }
 }
 
-/// The values of `forward.headers`; what is too long for a header is left out and noted.
+/// The values of `forward.headers`.
 fn forwarded(ask: &Ask, asked: &Asked, site: &Site, identity: &Identity) -> Vec<(String, String)> {
-    let (forwarded, too_long) = headers::from_claims(&site.account, &identity.claims);
-    for name in too_long {
-        let reason = format!("{name} is not forwarded: its claim is longer than {} bytes", headers::MAX);
-        events::notice(ask.host(), asked.place(), Level::Warn, &reason);
-    }
-    forwarded
+    headers::from_claims(ask.host(), asked.place(), &site.account, &identity.claims)
 }
 
 /// What the session keeps of the provider's word.
@@ -189,6 +183,7 @@ pub fn open_session(asked: &Asked, site: &Site, session: Session) -> Result<Vec<
     let session = &new.session;
     let place = session.place(asked.place());
     events::left_out(host, place, &sealed.left_out);
+    headers::note_left_out(host, place, &site.account, session);
     events::login(host, place, session.method.as_str());
     let mut cookies = session::set_cookies(&world.config.cookies, &sealed.text);
     let written = cookies.len();

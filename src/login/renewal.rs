@@ -133,6 +133,7 @@ enum Said {
 async fn ask_both(ask: &Ask, world: &World, site: &Site, old: &Session) -> Said {
     let settings = &world.config.session;
     let account = &site.account;
+    let place = old.place(Place { account: Some(&account.code), ..Place::default() });
     let mut next = old.clone();
     let mut fault = None;
     let mut asked_idp = false;
@@ -145,7 +146,7 @@ async fn ask_both(ask: &Ask, world: &World, site: &Site, old: &Session) -> Said 
                 next.renewed = Some(ask.now());
                 if let Some(claims) = claims {
                     next.user = next.user.with_claims(&account.mapping, &claims);
-                    next.headers = headers::from_claims(account, &claims).0;
+                    next.headers = headers::from_claims(ask.host(), place, account, &claims);
                 }
                 asked_idp = true;
             }
