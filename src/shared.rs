@@ -40,18 +40,13 @@ pub struct SharedSet {
     pub when_full: WhenFull,
 }
 
-/// An id, as a hash: 8 bytes of it choose the bucket and are compared with 8 more.
+/// An id and its time: 4 bytes of the id choose the bucket, all 16 are compared.
 const ENTRY: usize = 16 + 8;
 
 impl SharedSet {
     /// True where the id is in the set and has not expired.
     pub fn contains(&self, host: &dyn Host, id: &[u8; 16], now: u64) -> bool {
-        self.holds(host, &self.key(id), id, now)
-    }
-
-    /// The same for a key that was made before.
-    pub fn holds(&self, host: &dyn Host, key: &str, id: &[u8; 16], now: u64) -> bool {
-        let (Some(bytes), _) = host.shared_get(key) else { return false };
+        let (Some(bytes), _) = host.shared_get(&self.key(id)) else { return false };
         let found = entries(&bytes).any(|(other, until)| other == id && until > now);
         found
     }

@@ -89,7 +89,6 @@ fn configuration(at: &At<'_>, raw: &raw::Configuration, env: &dyn Environment) -
         cookies,
         clusters: Rc::new(Clusters::check(&at.field("clusters"), &raw.clusters)),
         accounts,
-        by_authority,
         pages: pages(&at.field("pages"), &raw.pages),
         warnings: Vec::new(),
     }

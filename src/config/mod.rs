@@ -18,7 +18,6 @@ mod provider;
 pub mod raw;
 pub mod schema;
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 pub use account::{
@@ -53,8 +52,6 @@ pub struct Config {
     pub clusters: Rc<Clusters>,
     /// Every account, in the order written.
     pub accounts: Vec<Rc<Account>>,
-    /// Accounts by the authority they are served at (`host` or `host:port`, lower case).
-    pub by_authority: HashMap<String, Vec<Rc<Account>>>,
     /// How the filter's own pages look.
     pub pages: raw::Pages,
     /// What works but should not stay so, for the log and `envoy-sso check`.

@@ -71,8 +71,6 @@ pub struct Tokens {
     pub refresh_token: Option<Secret>,
     /// Seconds the access token lives.
     pub expires_in: Option<u64>,
-    /// What was granted, where it differs from what was asked.
-    pub scope: Option<String>,
 }
 
 /// What a refresh brought.
@@ -156,7 +154,6 @@ fn read(reply: Reply) -> Result<Tokens, Refusal> {
         id_token: secret("id_token")?,
         refresh_token: secret("refresh_token")?,
         expires_in: expires_in(&map).map_err(invalid)?,
-        scope: text(&map, "scope").ok().flatten(),
     };
     let bearer = text(&map, "token_type").map_err(invalid)?;
     // RFC 6749 section 7.1: a token of a type that is not understood must not be used.

@@ -115,9 +115,7 @@ pub fn verify(expected: &Expected<'_>, text: &str) -> Result<Verified, Refused> 
         authn_instant: session.instant,
         session_not_on_or_after: session.not_on_or_after,
         authn_context: session.context,
-        in_response_to: expected.in_response_to.map(str::to_owned),
         assertion_id: attribute(assertion, "ID")?.to_owned(),
-        response_id: attribute(response, "ID")?.to_owned(),
         valid_until: valid_until.saturating_add(expected.clock_skew),
         warnings,
     })

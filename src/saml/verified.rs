@@ -25,12 +25,8 @@ pub struct Verified {
     pub session_not_on_or_after: Option<u64>,
     /// How the person signed in.
     pub authn_context: Option<String>,
-    /// The request it answers; `None` for an unsolicited one.
-    pub in_response_to: Option<String>,
     /// For the replay record, together with the issuer.
     pub assertion_id: String,
-    /// For the replay record, together with the issuer.
-    pub response_id: String,
     /// When a replay would be refused anyway, in milliseconds: how long the record must last.
     pub valid_until: u64,
     /// What works but should not stay so, for the log.

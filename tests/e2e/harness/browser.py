@@ -65,9 +65,6 @@ class Browser:
         except Exception:
             raise AssertionError(f"{what} did not come; at {self.url}: {self.text[:1500]}") from None
 
-    def wait_for_url(self, beginning: str) -> None:
-        self.wait(lambda b: b.url.startswith(beginning), beginning)
-
     def fill(self, name: str, value: str) -> None:
         field = self.wait(lambda b: b.driver.find_element(By.NAME, name), f"field {name}")
         field.clear()
