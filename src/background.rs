@@ -1,5 +1,5 @@
-//! Work that no request waits for: documents and keys are fetched before they are needed and refreshed
-//! beside the old ones.
+//! Work beside the requests: documents and keys are fetched before they are needed and refreshed beside the old
+//! ones, which no request waits for; and errands, such as renewing a session, which requests leave here and wait for.
 
 use std::future::Future;
 use std::rc::Rc;

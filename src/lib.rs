@@ -22,6 +22,13 @@
 //! - [`task`] lets a flow wait for answers without touching Envoy; [`proxy`] is the only room that does.
 //! - [`fault`] is every refusal: a public code, a private reason. [`events`] logs and counts it once.
 //! - [`host`] is what the filter needs from outside: time, randomness, shared data; tests bring their own.
+//! - [`world`] is one worker's filter: the configuration, and all that is kept between requests.
+//! - [`request`] reads head, cookies and path; [`endpoints`] answers the filter's own paths, [`surface`] says what
+//!   `access` demands on all others; [`answer`] is what the filter answers, before [`proxy`] sends it.
+//! - [`background`] fetches documents and keys before they are needed, and does what requests wait for together.
+//! - [`shared`] is a bounded set that all workers share: what has ended, what was used.
+//! - [`jose`] verifies signatures of tokens and signs; [`json`] reads JSON from outside strictly; [`secret`] is text
+//!   that shows nowhere.
 #![forbid(unsafe_code)]
 
 pub mod admin;

@@ -1,5 +1,7 @@
 //! `application/x-www-form-urlencoded`, read strictly and written as the WHATWG URL standard has it.
 
+use crate::request::form::decode;
+
 /// Reads names and values in order. Refused: a broken percent escape, text that is not UTF-8.
 pub fn parse(bytes: &[u8]) -> Result<Vec<(String, String)>, String> {
     bytes
@@ -21,21 +23,4 @@ pub fn write(pairs: &[(String, String)]) -> String {
 /// One value, as RFC 6749 section 2.3.1 wants client id and secret before they are joined.
 pub fn encode(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-fn decode(bytes: &[u8]) -> Result<String, String> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut bytes = bytes.iter().copied();
-    let hex = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
-    while let Some(b) = bytes.next() {
-        out.push(match b {
-            b'+' => b' ',
-            b'%' => match (hex(bytes.next()), hex(bytes.next())) {
-                (Some(high), Some(low)) => high << 4 | low,
-                _ => return Err("a broken percent escape".into()),
-            },
-            b => b,
-        });
-    }
-    String::from_utf8(out).map_err(|_| "not UTF-8".into())
 }

@@ -1,6 +1,7 @@
 //! `application/x-www-form-urlencoded`, as an allow-grammar (WHATWG URL section 5.1).
 
 use super::names;
+use crate::request::form::{decode, unescape};
 
 /// The most fields of a login form. PHP and qs ignore fields beyond 1000.
 const MAX_FIELDS: usize = 200;
@@ -38,28 +39,6 @@ pub fn read(body: &[u8], field: &str) -> Result<String, String> {
         }
     }
     found.ok_or_else(|| format!("no field {field}"))
-}
-
-fn decode(text: &[u8]) -> Result<String, String> {
-    let bytes = unescape(text).ok_or("an escape that is none")?;
-    String::from_utf8(bytes).map_err(|_| "text that is not UTF-8".into())
-}
-
-/// `+` and `%XX`; `None` where a `%` escapes nothing.
-fn unescape(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.iter();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || char::from(*bytes.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
-            byte => *byte,
-        });
-    }
-    Some(out)
 }
 
 /// True where a query string names the field, in any way that some parser reads, escaped twice included.

@@ -1,6 +1,7 @@
 //! A request as it comes in, read once: headers, cookies, path. Nothing is decided here.
 
 mod bytes;
+pub mod form;
 mod head;
 mod jar;
 pub mod path;

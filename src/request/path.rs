@@ -3,7 +3,8 @@
 //! Filter and application must read a path the same way (Oathkeeper CVE-2021-32701, Envoy
 //! CVE-2021-29492, Quarkus CVE-2023-4853): `//`, `/./`, `%2e`, `%2f`, `;x=y`, `\`, case, NUL. Here a path is brought
 //! into its plain form as Envoy's `normalize_path` and `merge_slashes` do; what is then still ambiguous
-//! never matches `anyone` or `programs`, and is judged by every rule with `roles` that it could mean.
+//! never matches `anyone` or `programs`, and is judged by every rule with demands of its own (`roles`, `acr_values`,
+//! `max_age`) that it could mean.
 
 use std::borrow::Cow;
 

@@ -215,7 +215,6 @@ mod tests {
             (">x<", ">&e;<", "not well-formed"),
             ("UTF-8", "ISO-8859-1", "encoding"),
             ("1.0", "1.1", "version"),
-            ("xmlns='' ", "xmlns='x' ", ""),
             ("'urn:a'", "'a'", "absolute"),
             ("'urn:a'", "''", "absolute"),
             ("'urn:a'", "'../a'", "absolute"),
@@ -223,7 +222,6 @@ mod tests {
             ("xmlns:a=", "xmlns:xml=", "declared"),
             ("xmlns:a='urn:a'", "xmlns:a='urn:a' xmlns='urn:s'", "twice"),
             ("a:b=", "a:xmlns=", "not allowed"),
-            ("a:b='>'", "id='1'", ""),
             ("<d ", "<d id='1' ", "identifier"),
             ("<d ", "<d xml:id='1' ", "identifier"),
             ("</r>", "</r><r/>", "not well-formed"),
@@ -232,9 +230,6 @@ mod tests {
             (">x<", ">\u{1}<", "not well-formed"),
         ] {
             let bad = GOOD.replacen(from, to, 1);
-            if why.is_empty() {
-                continue;
-            }
             assert_ne!(bad, GOOD, "{from}");
             let error = parse(&bad).map(|_| ()).unwrap_err();
             assert!(error.contains(why), "{to}: {error}");

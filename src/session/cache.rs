@@ -25,7 +25,7 @@ pub struct Opened {
     pub session: Session,
     /// Its account.
     pub account: Rc<Account>,
-    /// Its key among the ended ones, as it stands in shared data.
+    /// By what it ends early.
     pub mark: Mark,
     /// Headers for the application: name and value.
     pub headers: Vec<(String, Vec<u8>)>,

@@ -145,7 +145,7 @@ impl Which<'_> {
     }
 }
 
-/// By what a session ends early; made once when it is opened, so that a request asks without allocating.
+/// By what a session ends early; made once when it is opened, so that a request computes no hash.
 #[derive(Debug)]
 pub struct Mark {
     id: [u8; 16],

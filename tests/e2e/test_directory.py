@@ -539,8 +539,19 @@ def test_a_deactivated_user_is_out(later):
 def test_a_user_who_is_gone_is_out(later, code, change):
     account, directory = later.accounts[code], later.dirs[code]
     client = account.signed_in("/who")
+    copy = account.client()
+    copy.cookies = dict(client.cookies)
     change(directory)
-    eventually(lambda: client.get(account.url("/who")).status != 200, what="the end of the session")
+
+    def out():
+        reply = client.get(account.url("/who"))
+        return reply if reply.status != 200 else None
+
+    refused(eventually(out, what="the end of the session"), "user_inactive", "session_expired")
+    mark = later.app.mark()
+    for who in (client, copy):
+        refused(who.get(account.url("/who")), "login_required", "session_expired", "user_inactive")
+    later.app.nothing_since(mark)
 
 
 def test_changed_roles_apply(later):
