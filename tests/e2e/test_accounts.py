@@ -11,6 +11,7 @@ from harness.expect import flow_cookies, refused, session_cookies, signed_in, si
 
 SHARED = "https://shared.app.test"
 PASSWORD = {"mode": "enabled", "logins": [{"path": "/login", "username": {"form": "username"}}]}
+OF_A_ALONE = {"path": "/a/login", "username": {"form": "username"}}
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +19,9 @@ def world(make_world):
     world = make_world("accounts")
     for code in ("a", "b", "c"):
         account = world.account(code, {"origins": [SHARED], "password": PASSWORD | ({"mode": "disabled"} if code == "c" else {})})
-        account.config["access"].append({"path": "/login", "allow": "anyone"})
+        account.config["access"] += [{"path": "/login", "allow": "anyone"}, {"path": "/a/login", "allow": "anyone"}]
         account.origin = SHARED
+    world.accounts["a"].config["password"] = PASSWORD | {"logins": [*PASSWORD["logins"], OF_A_ALONE]}
     # `a` and `b` know different people by the same address.
     world.accounts["a"].config["directory"] = {"static": {"users": [{"username": "ada-of-a", "email": "ada@acme.com", "roles": ["owner"]}]}}
     world.accounts["b"].config["directory"] = {"static": {"users": [{"username": "ada-of-b", "email": "ada@acme.com", "roles": []}]}}
@@ -188,6 +190,22 @@ def test_a_password_at_an_origin_of_several(world, path):
     assert client.post(SHARED + "/login", **send).status == 200
     seen = client.get(f"{SHARED}/who").seen()
     assert (seen["x-sso-method"], seen["x-sso-account"], seen["x-sso-user"]) == (["password"], ["a"], ["ada-of-a"])
+
+
+@pytest.mark.parametrize("code", ["b", "c"])
+def test_a_password_login_of_one_account_with_a_session_of_another(world, code):
+    """Its rule is not that of whoever is signed in: nothing passes."""
+    send = dict(body={"username": "ada-of-a", "password": "x"}, headers={"origin": SHARED})
+    client, _ = into(world, code)
+    mark = world.app.mark()
+    for path in ("/a/login", "/A/Login", "/a/login/", "/a/login;x=y"):
+        refused(client.post(SHARED + path, **send), "request_invalid", status=400)
+    world.app.nothing_since(mark)
+    assert client.get(f"{SHARED}/a/login").status == 200, "the page, which carries no password"
+    assert client.get(f"{SHARED}/who").seen()["x-sso-account"] == [code]
+    into(world, "a", client)
+    assert client.post(f"{SHARED}/a/login", **send).status == 200
+    assert client.get(f"{SHARED}/who").seen()["x-sso-method"] == ["password"]
 
 
 def test_logging_out_of_one_leaves_the_other(world):
