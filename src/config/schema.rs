@@ -35,7 +35,11 @@ impl<'s> Walk<'s> {
                 *value = Value::String("off".into());
             }
             if !value.as_str().is_some_and(|word| words.contains(&word)) {
-                at.problem(format!("expected one of {}, found {}", words.join(", "), found(value)));
+                let found = match &*value {
+                    Value::String(text) if text.len() <= 24 => format!("{text:?}"),
+                    other => found(other),
+                };
+                at.problem(format!("expected one of {}, found {found}", words.join(", ")));
                 *value = if nullable { Value::Null } else { words.first().copied().into() };
             }
             return;
@@ -52,27 +56,38 @@ impl<'s> Walk<'s> {
             _ if types.is_empty() || types.contains(&kind(value)) => {}
             Value::Number(n) if types.contains(&"integer") && n.as_u64().is_some() => {}
             _ => {
-                at.problem(format!("expected {}, found {}", expected(&types), found(value)));
+                let expected = match is_secret(schema) {
+                    true => "an object with env (the variable that holds it) or value".into(),
+                    false => expected(&types),
+                };
+                at.problem(format!("expected {expected}, found {}", found(value)));
                 *value = if nullable { Value::Null } else { neutral(&types) };
             }
         }
     }
 
-    fn object(&self, map: &mut Map<String, Value>, schema: &'s Value, at: &At<'_>) {
+    fn object(&self, map: &mut Map<String, Value>, schema: &'s Value, own: &At<'_>) {
         let properties = schema.get("properties").and_then(Value::as_object);
         let others = schema.get("additionalProperties");
         let mut unknown = Vec::new();
         for (name, value) in map.iter_mut() {
-            let at = at.field(name);
+            let at = own.field(name);
             match (properties.and_then(|p| p.get(name)), others) {
                 (Some(schema), _) => self.value(value, schema, &at),
                 (None, Some(Value::Bool(false))) => {
                     let known: Vec<&str> =
                         properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
-                    at.problem(match closest(name, &known) {
-                        Some(near) => format!("unknown field; did you mean {near}?"),
-                        None => format!("unknown field; expected one of {}", known.join(", ")),
-                    });
+                    match closest(name, &known) {
+                        Some(near) => at.problem(format!("unknown field; did you mean {near}?")),
+                        // `{ hunter2 }` is a field of that name in YAML.
+                        None if is_secret(schema) => {
+                            own.problem(format!(
+                                "holds an unknown field; expected one of {}",
+                                known.join(", ")
+                            ));
+                        }
+                        None => at.problem(format!("unknown field; expected one of {}", known.join(", "))),
+                    }
                     unknown.push(name.clone());
                 }
                 (None, Some(schema @ Value::Object(_))) => self.value(value, schema, &at),
@@ -155,11 +170,15 @@ fn expected(types: &[&str]) -> String {
     named.collect::<Vec<_>>().join(" or ")
 }
 
-/// What stands there, without the value itself where it may be a secret.
+/// Where `env` names the variable that holds a secret.
+fn is_secret(schema: &Value) -> bool {
+    schema.get("properties").is_some_and(|properties| properties.get("env").is_some())
+}
+
+/// What stands there, without the text itself: it may be a secret.
 fn found(value: &Value) -> String {
     match value {
-        Value::String(text) if text.len() <= 24 => format!("{text:?}"),
-        Value::String(_) => "a long string".into(),
+        Value::String(_) => "a string".into(),
         Value::Array(_) => "a list".into(),
         Value::Object(_) => "an object".into(),
         Value::Number(_) => "a number".into(),
@@ -303,5 +322,22 @@ mod tests {
     fn a_wrong_value_that_may_be_a_secret_is_not_shown() {
         let found = problems(json!({ "accounts": [{ "sso": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0" }] }));
         assert!(!found.concat().contains("c2Vjc"), "{found:?}");
+        let oidc = |secret: Value| json!({ "accounts": [{ "identity_providers": [{ "oidc": { "client_secret": secret } }] }] });
+        for (document, says) in [
+            (oidc(json!("hunter2")), "client_secret: expected an object with env"),
+            (oidc(json!(["hunter2"])), "client_secret: expected an object with env"),
+            (
+                oidc(json!({ "hunter2": null })),
+                "client_secret: holds an unknown field; expected one of env, value",
+            ),
+            (oidc(json!({ "vaule": "hunter2" })), "client_secret.vaule: unknown field; did you mean value?"),
+            (oidc(json!({ "env": ["hunter2"] })), "client_secret.env: expected a string, found a list"),
+            (json!({ "session": { "keys": ["hunter2"] } }), "session.keys[0]: expected an object with env"),
+            (json!({ "session": { "keys": "hunter2" } }), "session.keys: expected a list, found a string"),
+        ] {
+            let found = problems(document).concat();
+            assert!(found.contains(says), "{says}: {found}");
+            assert!(!found.contains("hunter2"), "{found}");
+        }
     }
 }

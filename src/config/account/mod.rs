@@ -195,7 +195,7 @@ fn origin(at: &At<'_>, text: &str) -> Option<Origin> {
             && url.password().is_none()
     });
     let Some(url) = url else {
-        at.problem(format!("expected an origin such as https://app.example.com, found {text:?}"));
+        at.problem(provider::urls::not_a("an origin such as https://app.example.com", text));
         return None;
     };
     Some(Origin { scheme: url.scheme().to_owned(), authority: crate::task::authority(&url) })

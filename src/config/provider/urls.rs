@@ -50,8 +50,16 @@ pub fn url(at: &At<'_>, name: &str, text: &Option<String>) -> Option<Url> {
             Some(url)
         }
         _ => {
-            at.field(name).problem(format!("expected an absolute http or https URL, found {text:?}"));
+            at.field(name).problem(not_a("an absolute http or https URL without fragment", text));
             None
         }
+    }
+}
+
+/// What is wrong with a URL, without the password that may stand in it.
+pub fn not_a(expected: &str, text: &str) -> String {
+    match text.contains('@') {
+        true => format!("expected {expected}, and no user and password in it"),
+        false => format!("expected {expected}, found {text:?}"),
     }
 }
