@@ -128,6 +128,33 @@ fn each_contradiction_is_named_with_its_path() {
     ] {
         check(pointer, value, path);
     }
+    for name in ["x-sso-roles", "X-SSO-Roles", "x-sso-anything", "x-forwarded-for", "host", "a_b"] {
+        let path = format!("accounts[0].forward.headers.{name}: ");
+        check("/accounts/0/forward", json!({ "headers": { name: "x" } }), &path);
+    }
+    check(
+        "/accounts/0/forward",
+        json!({ "headers": { "x-who": "a", "X-Who": "b" } }),
+        "accounts[0].forward.headers.x-who: is there twice",
+    );
+    for name in ["x-who", "X-WHO", "x-sso-token"] {
+        check(
+            "/accounts/0/forward",
+            json!({ "headers": { "x-Who": "a" }, "access_token": name }),
+            "accounts[0].forward.access_token: ",
+        );
+    }
+    for prefix in
+        ["content-", "Content-", "x-envoy-", "x-envoy-sso-", "x-forwarded-", "sec-", "user-", "x-", "sso"]
+    {
+        check("/accounts/0/forward", json!({ "prefix": prefix }), "accounts[0].forward.prefix: ");
+    }
+    for (prefix, header) in [("x-sso-", "x-who"), ("x-who-", "x-sso-roles"), ("remote-", "x-sso")] {
+        let mut document = good();
+        document["accounts"][0]["forward"] =
+            json!({ "prefix": prefix, "headers": { header: "a" }, "access_token": "x-token" });
+        assert_eq!(problems(&document), Vec::<String>::new(), "{prefix}");
+    }
     for (field, value, path) in [
         ("/id", json!("a b"), "id: "),
         ("/oauth2", json!({}), "expected exactly one of oidc, oauth2 and saml"),

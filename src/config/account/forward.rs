@@ -35,48 +35,82 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Forward>) -> Forward {
     let prefix = raw.prefix.clone().unwrap_or_else(|| "x-sso-".into()).to_ascii_lowercase();
     if prefix.len() < 3 || !header_name(&prefix) || !prefix.ends_with('-') {
         at.field("prefix").problem("expected the beginning of a header name, ending in '-', such as x-sso-");
+    } else if let Some(other) = covered(&prefix) {
+        at.field("prefix")
+            .problem(format!("would take {other} from every request; expected one such as x-sso-"));
     }
-    let mut headers = Vec::new();
+    let mut headers: Vec<(String, String)> = Vec::new();
     for (name, claim) in &raw.headers {
-        check_header(&at.field("headers").field(name), name);
+        let at = at.field("headers").field(name);
+        check_header(&at, name, &prefix);
         if claim.is_empty() {
-            at.field("headers").field(name).problem("expected a claim or a JSON Pointer");
+            at.problem("expected a claim or a JSON Pointer");
         }
-        headers.push((name.to_ascii_lowercase(), claim.clone()));
+        let name = name.to_ascii_lowercase();
+        if headers.iter().any(|(other, _)| *other == name) {
+            at.problem("is there twice, in different case");
+        }
+        headers.push((name, claim.clone()));
     }
-    if let Some(name) = &raw.access_token {
-        if !name.eq_ignore_ascii_case("authorization") {
-            check_header(&at.field("access_token"), name);
+    let access_token = raw.access_token.as_ref().map(|name| name.to_ascii_lowercase());
+    if let Some(name) = access_token.as_deref().filter(|name| *name != "authorization") {
+        let at = at.field("access_token");
+        check_header(&at, name, &prefix);
+        if headers.iter().any(|(other, _)| other == name) {
+            at.problem("is one of headers too");
         }
     }
-    Forward::new(prefix, headers, raw.access_token.as_ref().map(|name| name.to_ascii_lowercase()))
+    Forward::new(prefix, headers, access_token)
 }
 
 /// Headers that mean something to proxies or frame the message: none of ours to set.
-fn check_header(at: &At<'_>, name: &str) {
-    const RESERVED: [&str; 12] = [
-        "host",
-        "cookie",
-        "connection",
-        "content-length",
-        "content-type",
-        "content-encoding",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-        "expect",
-        "forwarded",
-        "authorization",
-    ];
+const RESERVED: [&str; 12] = [
+    "host",
+    "cookie",
+    "connection",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "expect",
+    "forwarded",
+    "authorization",
+];
+
+/// And those that begin like this.
+const RESERVED_PREFIXES: [&str; 2] = ["x-envoy-", "x-forwarded-"];
+
+/// Two writers of one header: the application would read a claim as the roles.
+fn check_header(at: &At<'_>, name: &str, prefix: &str) {
     let lower = name.to_ascii_lowercase();
     if !header_name(&lower) {
         at.problem("expected a header name");
-    } else if RESERVED.contains(&lower.as_str())
-        || lower.starts_with("x-envoy-")
-        || lower.starts_with("x-forwarded-")
+    } else if RESERVED.contains(&lower.as_str()) || RESERVED_PREFIXES.iter().any(|own| lower.starts_with(own))
     {
         at.problem("is a header the filter does not set");
+    } else if lower.starts_with(prefix) {
+        at.problem(format!("expected another beginning: {prefix} is that of the filter's own headers"));
     }
+}
+
+/// A header that applications and the filter itself need, and that removing everything under the prefix would take.
+fn covered(prefix: &str) -> Option<&'static str> {
+    const NEEDED: [&str; 10] = [
+        "accept-language",
+        "access-control-request-method",
+        "cache-control",
+        "if-none-match",
+        "last-event-id",
+        "proxy-authorization",
+        "sec-fetch-site",
+        "user-agent",
+        "x-request-id",
+        "x-real-ip",
+    ];
+    let under = RESERVED_PREFIXES.iter().find(|own| prefix.starts_with(*own) || own.starts_with(prefix));
+    under.or_else(|| RESERVED.iter().chain(&NEEDED).find(|name| name.starts_with(prefix))).copied()
 }
 
 fn header_name(name: &str) -> bool {
