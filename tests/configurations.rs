@@ -331,3 +331,204 @@ fn what_should_not_stay_so_with_a_saml_provider_is_a_warning_at_load() {
     let config = load(twice.to_string().as_bytes(), &Secrets).unwrap();
     assert!(config.warnings.iter().any(|w| w.path.ends_with("identity_providers[1].saml.issuer")));
 }
+
+/// The good configuration with these values in these places.
+fn with(changes: &[(&str, Value)]) -> Value {
+    let mut document = good();
+    for (pointer, value) in changes {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        document.pointer_mut(parent).unwrap()[name] = value.clone();
+    }
+    document
+}
+
+/// It has this problem or, without one, none.
+fn judge(document: &Value, wanted: Option<&str>) {
+    let found = problems(document);
+    match wanted {
+        None => assert_eq!(found, Vec::<String>::new(), "{document}"),
+        Some(path) => assert!(found.iter().any(|problem| problem.starts_with(path)), "{path}: {found:?}"),
+    }
+}
+
+fn warnings(document: &Value) -> Vec<String> {
+    let config = load(document.to_string().as_bytes(), &Secrets).unwrap();
+    config.warnings.iter().map(Problem::to_string).collect()
+}
+
+/// It loads with this warning or, without one, with none.
+fn warn(document: &Value, wanted: Option<&str>) {
+    let found = warnings(document);
+    match wanted {
+        None => assert_eq!(found, Vec::<String>::new(), "{document}"),
+        Some(path) => assert!(found.len() == 1 && found[0].starts_with(path), "{path}: {found:?}"),
+    }
+}
+
+#[test]
+fn cookies_that_browsers_would_drop_are_refused() {
+    const ORIGIN: &str = "accounts[0].origins[0]: ";
+    for (domain, origin, problem) in [
+        ("app.example.com", "https://app.example.com", None),
+        ("example.com", "https://app.example.com", None),
+        (".Example.com", "https://app.example.com:8443", None),
+        ("localhost", "https://localhost:8443", None),
+        ("example.org", "https://app.example.com", Some(ORIGIN)),
+        ("ample.com", "https://app.example.com", Some(ORIGIN)),
+        ("app.example.com", "https://example.com", Some(ORIGIN)),
+        ("com", "https://app.example.com", Some("cookies.domain: ")),
+        ("", "https://app.example.com", Some("cookies.domain: ")),
+        ("*.example.com", "https://app.example.com", Some("cookies.domain: ")),
+    ] {
+        let mut document = with(&[("/accounts/0/origins", json!([origin]))]);
+        document["cookies"] = json!({ "domain": domain });
+        judge(&document, problem);
+    }
+    let mut off = with(&[("/accounts/0/sso", json!("disabled"))]);
+    off["cookies"] = json!({ "domain": "example.org" });
+    judge(&off, None);
+}
+
+#[test]
+fn a_callback_must_say_whose_it_is() {
+    let two = |first: Value, second: Value, origin: &str| {
+        let mut document = good();
+        let account = document["accounts"][0].clone();
+        document["accounts"] = json!([account, account]);
+        for (n, (code, paths)) in [("a", first), ("b", second)].into_iter().enumerate() {
+            document["accounts"][n]["code"] = json!(code);
+            document["accounts"][n]["paths"] = paths;
+        }
+        document["accounts"][1]["origins"] = json!([origin]);
+        document
+    };
+    let callback = |path: &str| json!({ "oidc_callback": path });
+    const SHARED: &str = "https://app.example.com";
+    const FIRST: Option<&str> = Some("accounts[0].paths.oidc_callback: ");
+    const SECOND: Option<&str> = Some("accounts[1].paths.oidc_callback: ");
+    for (first, second, origin, problem) in [
+        (json!({}), json!({}), SHARED, None),
+        (callback("/cb/{code}"), callback("/cb/{code}"), SHARED, None),
+        (callback("/cb"), callback("/back"), SHARED, None),
+        (callback("/cb"), callback("/cb"), "https://b.example.com", None),
+        (callback("/cb"), callback("/cb"), SHARED, FIRST),
+        (callback("/cb"), callback("/cb"), SHARED, SECOND),
+        (callback("/cb?tenant={code}"), callback("/cb?tenant={code}"), SHARED, FIRST),
+        (callback("/cb"), json!({ "login": "/cb" }), SHARED, FIRST),
+        (callback("/cb?u=a"), callback("/cb?u=a"), SHARED, SECOND),
+        (callback("/cb?u=a"), callback("/cb?u=b"), SHARED, None),
+        // A path of a kind that no provider of theirs uses.
+        (json!({ "saml_callback": "/acs" }), json!({ "saml_callback": "/acs" }), SHARED, None),
+    ] {
+        judge(&two(first, second, origin), problem);
+    }
+    judge(&with(&[("/accounts/0/paths", callback("/cb"))]), None);
+    judge(&with(&[("/accounts/0/paths", callback("/cb?u=other"))]), FIRST);
+}
+
+#[test]
+fn what_is_no_domain_address_or_placeholder_is_refused() {
+    let corp = "accounts[0].identity_providers[0]";
+    for domain in ["@acme.com", "*.acme.com", "https://acme.com", "acme.com,b.com", "", "*"] {
+        let document = with(&[("/accounts/0/identity_providers/0/email_domains", json!(["a.com", domain]))]);
+        judge(&document, Some(&format!("{corp}.email_domains[1]: expected a domain")));
+    }
+    judge(&with(&[("/accounts/0/identity_providers/0/email_domains", json!(["Acme.com ", "corp"]))]), None);
+    let provisioning = |domains: Value, email: &str| {
+        with(&[
+            ("/accounts/0/directory", json!({ "static": { "users": [] } })),
+            (
+                "/accounts/0/provisioning",
+                json!({ "mode": "automatic", "email_domains": domains, "invitations": [{ "email": email }] }),
+            ),
+        ])
+    };
+    judge(&provisioning(json!(["*"]), "bob@acme.com"), None);
+    judge(&provisioning(json!(["@acme.com"]), "b@c"), Some("accounts[0].provisioning.email_domains[0]: "));
+    for email in ["bob", "Bob <bob@acme.com>", "mailto:bob@acme.com", "*@acme.com,a@b.c", "bob@*.com"] {
+        judge(&provisioning(json!(["*"]), email), Some("accounts[0].provisioning.invitations[0].email: "));
+    }
+    for (cluster, problem) in [
+        ("outbound|{port}||{host}", None),
+        ("outbound|{port}||{hots}", Some("clusters.*: unknown placeholder {hots}")),
+    ] {
+        judge(&with(&[("/clusters/*", json!(cluster))]), problem);
+    }
+    for (value, problem) in [
+        ("{client_id}", None),
+        (
+            "{clientid}",
+            Some("accounts[0].identity_providers[0].oidc.logout_params.c: unknown placeholder {clientid}"),
+        ),
+    ] {
+        judge(
+            &with(&[
+                ("/accounts/0/identity_providers/0/oidc/logout_url", json!("https://idp.example.com/out")),
+                ("/accounts/0/identity_providers/0/oidc/logout_params", json!({ "c": value })),
+            ]),
+            problem,
+        );
+    }
+    judge(
+        &with(&[("/accounts/0/origins", json!(["https://*.example.com"]))]),
+        Some("accounts[0].origins[0]: "),
+    );
+}
+
+fn by_hand(more: Value) -> Value {
+    let mut oidc = json!({
+        "issuer": "https://idp.example.com", "authorization_endpoint": "https://idp.example.com/authorize",
+        "token_endpoint": "https://idp.example.com/token", "jwks_uri": "https://idp.example.com/keys", "client_id": "app",
+    });
+    oidc.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    with(&[("/accounts/0/identity_providers/0/oidc", oidc)])
+}
+
+#[test]
+fn a_claim_from_userinfo_needs_userinfo() {
+    for (from, more, problem) in [
+        ("id_token", json!({}), None),
+        ("userinfo", json!({ "userinfo_endpoint": "https://idp.example.com/me" }), None),
+        (
+            "userinfo",
+            json!({ "discovery": "https://idp.example.com/.well-known/openid-configuration" }),
+            None,
+        ),
+        ("userinfo", json!({}), Some("accounts[0].identity_providers[0].oidc.userinfo_endpoint: ")),
+    ] {
+        let mut document = by_hand(more);
+        document["accounts"][0]["mapping"] = json!({ "from": from });
+        judge(&document, problem);
+    }
+}
+
+#[test]
+fn calls_that_cannot_be_made_or_trusted_are_a_warning() {
+    let oidc = |field: &str| format!("accounts[0].identity_providers[0].oidc.{field}: ");
+    warn(&by_hand(json!({})), None);
+    for (field, url) in [
+        ("token_endpoint", "http://idp.example.com/token"),
+        ("jwks_uri", "http://idp.example.com/keys"),
+        ("userinfo_endpoint", "http://idp.example.com/me"),
+        ("discovery", "http://idp.example.com/.well-known/openid-configuration"),
+    ] {
+        warn(&by_hand(json!({ field: url })), Some(&format!("{}is plain http", oidc(field))));
+        let mut plain = by_hand(json!({ field: url }));
+        plain["accounts"][0]["origins"] = json!(["http://localhost:8080"]);
+        warn(&plain, None);
+        for local in ["localhost:8080", "127.0.0.1", "[::1]:8080"] {
+            warn(&by_hand(json!({ field: url.replace("idp.example.com", local) })), None);
+        }
+    }
+    let mut elsewhere = by_hand(json!({}));
+    elsewhere["clusters"] = json!({ "idp.example.com": "idp", "users.example.com": "users" });
+    warn(&elsewhere, None);
+    let scim = |host: &str| json!({ "scim": { "url": format!("http://{host}/scim/v2") } });
+    elsewhere["accounts"][0]["directory"] = scim("users.example.com");
+    warn(&elsewhere, None);
+    elsewhere["accounts"][0]["directory"] = scim("people.example.com");
+    warn(&elsewhere, Some("accounts[0].directory.scim.url: no entry of clusters is for people.example.com"));
+    elsewhere["clusters"] = json!({ "people.example.com": "people" });
+    // Once a host.
+    warn(&elsewhere, Some(&format!("{}no entry of clusters is for idp.example.com", oidc("token_endpoint"))));
+}

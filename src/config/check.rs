@@ -6,7 +6,8 @@ use std::rc::Rc;
 use super::env::{self, Environment};
 use super::problems::{At, Problem, Problems};
 use super::{
-    account, document, duration, raw, schema, Account, Clusters, Config, Cookies, SameSite, SessionSettings,
+    account, calls, document, duration, names, raw, schema, shared, Account, Clusters, Config, Cookies,
+    Origin, SameSite, SessionSettings,
 };
 use crate::session::KeyRing;
 
@@ -72,22 +73,23 @@ fn configuration(at: &At<'_>, raw: &raw::Configuration, env: &dyn Environment) -
         accounts.push(account);
     }
     let cookies = cookies(&at.field("cookies"), &raw.cookies);
-    if cookies.secure {
-        for (i, account) in accounts.iter().enumerate() {
-            for (j, origin) in account.origins.iter().enumerate().filter(|(_, o)| o.scheme == "http") {
-                let host = origin.authority.split(':').next().unwrap_or_default();
-                if !matches!(host, "localhost" | "127.0.0.1") {
-                    at.field("accounts").index(i).field("origins").index(j).warning(
-                        "is plain http, where browsers drop Secure cookies: use https, or cookies.secure: false to try things out",
-                    );
-                }
-            }
+    let clusters = Clusters::check(&at.field("clusters"), &raw.clusters);
+    let mut unreached = HashSet::new();
+    for (i, account) in accounts.iter().enumerate() {
+        let at = at.field("accounts").index(i);
+        for (j, origin) in account.origins.iter().enumerate() {
+            keeps_cookies(&at.field("origins").index(j), origin, &cookies, account.enabled);
         }
+        if account.enabled {
+            let served = account.origins.iter().filter_map(|origin| by_authority.get(&origin.authority));
+            served.for_each(|served| shared::check(&at, account, served));
+        }
+        calls::check(&at, account, &clusters, &mut unreached);
     }
     Config {
         session: session(&at.field("session"), &raw.session, env),
         cookies,
-        clusters: Rc::new(Clusters::check(&at.field("clusters"), &raw.clusters)),
+        clusters: Rc::new(clusters),
         accounts,
         pages: pages(&at.field("pages"), &raw.pages),
         warnings: Vec::new(),
@@ -141,7 +143,9 @@ fn cookies(at: &At<'_>, raw: &raw::Cookies) -> Cookies {
         at.field("same_site").problem("none needs secure: browsers drop such cookies otherwise");
     }
     if let Some(domain) = &raw.domain {
-        if domain.is_empty() || !domain.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b)) {
+        let bare = domain.strip_prefix('.').unwrap_or(domain);
+        // Browsers take no cookie for a whole top-level domain.
+        if !names::is_domain(bare) || !bare.is_ascii() || !bare.contains('.') && bare != "localhost" {
             at.field("domain").problem("expected a domain such as example.com");
         }
     }
@@ -151,6 +155,22 @@ fn cookies(at: &At<'_>, raw: &raw::Cookies) -> Cookies {
         (false, _) => "",
     };
     Cookies { name: format!("{prefix}{name}"), secure, same_site, domain: raw.domain.clone() }
+}
+
+/// Browsers drop a cookie without a word where it is not for the origin that sets it.
+fn keeps_cookies(at: &At<'_>, origin: &Origin, cookies: &Cookies, enabled: bool) {
+    let host = names::host_of(&origin.authority);
+    if cookies.secure && origin.scheme == "http" && !names::is_local(host) {
+        at.warning(
+            "is plain http, where browsers drop Secure cookies: use https, or cookies.secure: false to try things out",
+        );
+    }
+    let Some(domain) = cookies.domain.as_ref().filter(|_| enabled) else { return };
+    let domain = domain.strip_prefix('.').unwrap_or(domain).to_ascii_lowercase();
+    let above = host.strip_suffix(domain.as_str());
+    if !above.is_some_and(|above| above.is_empty() || above.ends_with('.')) {
+        at.problem(format!("is not under cookies.domain {domain}: browsers would drop every cookie"));
+    }
 }
 
 fn pages(at: &At<'_>, raw: &raw::Pages) -> raw::Pages {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use url::Url;
 
+use super::names;
 use super::problems::At;
 
 /// The table, with its fallback.
@@ -20,6 +21,10 @@ impl Clusters {
         for (host, cluster) in raw {
             if cluster.is_empty() {
                 at.field(host).problem("expected the name of an Envoy cluster, found an empty string");
+            }
+            if let Some(word) = names::unknown_placeholder(cluster, &["host", "port"]) {
+                at.field(host)
+                    .problem(format!("unknown placeholder {{{word}}}; expected {{host}} or {{port}}"));
             }
             if host == "*" {
                 clusters.fallback = Some(cluster.clone());

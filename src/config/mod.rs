@@ -5,6 +5,7 @@
 //! configuration are reported together, each with its path.
 
 mod account;
+mod calls;
 mod check;
 mod clusters;
 mod document;
@@ -12,11 +13,13 @@ mod duration;
 mod env;
 #[cfg(not(target_family = "wasm"))]
 mod find;
+mod names;
 mod paths;
 mod problems;
 mod provider;
 pub mod raw;
 pub mod schema;
+mod shared;
 
 use std::rc::Rc;
 

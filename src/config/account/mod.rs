@@ -25,7 +25,7 @@ use super::env::Environment;
 use super::paths::Paths;
 use super::problems::At;
 use super::provider::{self, Provider};
-use super::raw::{self, PasswordMode, ProvisioningMode, Switch};
+use super::raw::{self, MappingFrom, PasswordMode, ProvisioningMode, Switch};
 use crate::request::Path;
 
 /// One customer or deployment.
@@ -119,6 +119,15 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
     }
     let directory = directory::check(&at.field("directory"), raw.directory.as_ref(), env);
     let mapping = mapping::check(&at.field("mapping"), raw.mapping.as_ref());
+    if mapping.from == MappingFrom::Userinfo {
+        for (i, provider) in raw.identity_providers.iter().enumerate() {
+            if provider.oidc.as_ref().is_some_and(|o| o.discovery.is_none() && o.userinfo_endpoint.is_none())
+            {
+                let at = at.field("identity_providers").index(i).field("oidc").field("userinfo_endpoint");
+                at.problem("is missing: mapping.from is userinfo");
+            }
+        }
+    }
     let password = password::check(&at.field("password"), raw.password.as_ref());
     if password.mode == PasswordMode::Admins && enabled {
         // Without roles to look up nobody could be told from an administrator.
@@ -188,6 +197,7 @@ fn providers(at: &At<'_>, raw: &[raw::IdentityProvider], env: &dyn Environment) 
 fn origin(at: &At<'_>, text: &str) -> Option<Origin> {
     let url = Url::parse(text).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https")
+            && url.host_str().is_some_and(|host| !host.contains('*'))
             && url.path() == "/"
             && url.query().is_none()
             && url.fragment().is_none()

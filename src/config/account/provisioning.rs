@@ -1,5 +1,6 @@
 //! What happens when nobody in the directory matches.
 
+use crate::config::names::{domains, is_address};
 use crate::config::problems::At;
 use crate::config::raw::{self, ProvisioningMode};
 
@@ -32,14 +33,21 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Provisioning>) -> Provisionin
     if mode == ProvisioningMode::Automatic && raw.email_domains.is_empty() {
         at.field("email_domains").problem("is empty: automatic needs the domains let in; [\"*\"] says all");
     }
+    let email_domains = match raw.email_domains.iter().any(|domain| domain == "*") {
+        true => vec!["*".to_owned()],
+        false => domains(&at.field("email_domains"), &raw.email_domains),
+    };
     for (i, invitation) in raw.invitations.iter().enumerate() {
-        if !invitation.email.contains('@') {
-            at.field("invitations").index(i).field("email").problem("expected an email address");
+        if !is_address(&invitation.email) {
+            at.field("invitations")
+                .index(i)
+                .field("email")
+                .problem("expected an email address alone, such as bob@acme.com");
         }
     }
     Provisioning {
         mode,
-        email_domains: raw.email_domains.iter().map(|d| d.trim().to_ascii_lowercase()).collect(),
+        email_domains,
         roles: raw.roles.clone(),
         invitations: raw
             .invitations

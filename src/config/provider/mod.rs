@@ -15,6 +15,7 @@ pub use urls::LogoutUrl;
 
 use super::duration;
 use super::env::Environment;
+use super::names;
 use super::problems::At;
 use super::raw;
 
@@ -45,7 +46,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::IdentityProvider, env: &dyn Environm
     if raw.id.is_empty() || !raw.id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
         at.field("id").problem("expected a name of letters, digits, '-', '_' and '.'");
     }
-    let email_domains = raw.email_domains.iter().map(|d| d.trim().to_ascii_lowercase()).collect();
+    let email_domains = names::domains(&at.field("email_domains"), &raw.email_domains);
     let protocol = match (&raw.oidc, &raw.oauth2, &raw.saml) {
         (Some(raw), None, None) => Protocol::Oidc(Box::new(oidc::check(&at.field("oidc"), raw, env)?)),
         (None, Some(raw), None) => Protocol::OAuth2(Box::new(oauth2::check(&at.field("oauth2"), raw, env)?)),

@@ -6,6 +6,7 @@ use super::timeout;
 use super::urls::url;
 use crate::config::duration;
 use crate::config::env::{self, Environment};
+use crate::config::names::is_local;
 use crate::config::problems::At;
 use crate::config::raw::{self, IdpInitiated, NameIdFormat, SamlBinding};
 use crate::saml::{check_certificate, check_pair, check_private_key};
@@ -83,7 +84,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Saml, env: &dyn Environment) -> Saml
         }
     }
     if let Some(url) = metadata_url.as_ref().filter(|_| raw.certificates.is_empty()) {
-        if url.scheme() == "http" && !matches!(url.host_str(), Some("localhost" | "127.0.0.1")) {
+        if url.scheme() == "http" && !url.host_str().is_some_and(is_local) {
             at.field("metadata_url").warning(
                 "is plain http: whoever is on the way can replace the keys and sign in as anybody; use https, or \
                  give certificates",

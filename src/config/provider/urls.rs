@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
+use crate::config::names::unknown_placeholder;
 use crate::config::problems::At;
 
 /// A provider's own sign-out URL, with placeholders in its parameters.
@@ -23,6 +24,14 @@ pub(super) fn logout(
 ) -> Option<LogoutUrl> {
     if url_text.is_none() && !params.is_empty() {
         at.field("logout_params").problem("has no effect without logout_url");
+    }
+    let known = ["client_id", "post_logout_redirect_uri", "id_token_hint", "state"];
+    for (name, value) in params {
+        if let Some(word) = unknown_placeholder(value, &known) {
+            at.field("logout_params")
+                .field(name)
+                .problem(format!("unknown placeholder {{{word}}}; expected one of {}", known.join(", ")));
+        }
     }
     Some(LogoutUrl { url: url(at, "logout_url", url_text)?, params: params.clone() })
 }

@@ -1,0 +1,38 @@
+//! Accounts that share an origin: what comes back from a provider must say whose it is.
+
+use std::rc::Rc;
+
+use super::problems::At;
+use super::{Account, Endpoint, Protocol};
+
+/// Refuses a callback that no answer could come back to: it belongs to several accounts, or its `u` to another.
+/// `served`: the accounts of one of the account's origins, itself among them.
+pub(super) fn check(at: &At<'_>, account: &Rc<Account>, served: &[Rc<Account>]) {
+    let is_saml = |protocol: &Protocol| matches!(protocol, Protocol::Saml(_));
+    for (endpoint, name, saml) in
+        [(Endpoint::OidcCallback, "oidc_callback", false), (Endpoint::SamlCallback, "saml_callback", true)]
+    {
+        if !account.providers.iter().any(|provider| is_saml(&provider.protocol) == saml) {
+            continue;
+        }
+        let registered = account.paths.registered(endpoint);
+        let (path, query) = registered.split_once('?').unwrap_or((&registered, ""));
+        let mut codes = url::form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == "u");
+        let at = at.field("paths").field(name);
+        match (codes.next(), codes.next()) {
+            (Some((_, code)), None) if code == account.code => {}
+            (Some(_), _) => at.problem("expected {code} as the value of u, once: it names the account"),
+            (None, _) => {
+                let other = |other: &&Rc<Account>| {
+                    !Rc::ptr_eq(other, account) && other.paths.endpoint(path).is_some()
+                };
+                if let Some(other) = served.iter().find(other) {
+                    at.problem(format!(
+                        "is a path of account {:?} too, at the same origin: write {{code}} into it, such as {path}?u={{code}}",
+                        other.code
+                    ));
+                }
+            }
+        }
+    }
+}
