@@ -532,3 +532,46 @@ fn calls_that_cannot_be_made_or_trusted_are_a_warning() {
     // Once a host.
     warn(&elsewhere, Some(&format!("{}no entry of clusters is for idp.example.com", oidc("token_endpoint"))));
 }
+
+#[test]
+fn a_rule_that_is_never_reached_is_a_warning() {
+    let rule = |kind: &str, path: &str, allow: &str| json!({ kind: path, "allow": allow });
+    let boss = |kind: &str, path: &str| json!({ kind: path, "allow": "users", "roles": ["boss"] });
+    for (first, second, never) in [
+        (rule("path", "/a", "anyone"), rule("path", "/a", "users"), true),
+        (rule("prefix", "/a/", "anyone"), rule("prefix", "/a/", "users"), true),
+        (rule("prefix", "/a", "anyone"), rule("path", "/a/b", "users"), true),
+        (rule("prefix", "/", "users"), boss("prefix", "/admin/"), true),
+        (rule("prefix", "/a", "anyone"), boss("prefix", "/A"), false),
+        (rule("prefix", "/", "users"), boss("prefix", "/Admin/"), false),
+        (rule("prefix", "/", "users"), rule("prefix", "/Admin/", "anyone"), true),
+        (rule("path", "/a", "anyone"), rule("prefix", "/a", "users"), false),
+        (rule("path", "/a", "anyone"), rule("path", "/a/", "users"), false),
+        (rule("prefix", "/a/", "anyone"), rule("path", "/a", "users"), false),
+        (rule("prefix", "/a/b", "anyone"), rule("prefix", "/a/", "users"), false),
+    ] {
+        let document =
+            with(&[("/accounts/0/access", json!([rule("path", "/else", "anyone"), first, second]))]);
+        warn(&document, never.then_some("accounts[0].access[2]: is never reached: access[1] comes first"));
+    }
+}
+
+#[test]
+fn single_sign_on_that_is_off_and_does_not_look_like_it_is_a_warning() {
+    let mut document = good();
+    document["accounts"][0].as_object_mut().unwrap().remove("sso");
+    warn(&document, Some("accounts[0].sso: is not set"));
+    document["accounts"][0].as_object_mut().unwrap().remove("identity_providers");
+    warn(&document, None);
+    warn(&with(&[("/accounts/0/sso", json!("disabled"))]), None);
+    let mut two = good();
+    let account = two["accounts"][0].clone();
+    two["accounts"] = json!([account, account]);
+    two["accounts"][0]["code"] = json!("on");
+    two["accounts"][1]["code"] = json!("off");
+    warn(&two, None);
+    two["accounts"][1]["sso"] = json!("disabled");
+    warn(&two, Some("accounts[1].sso: nobody of it gets past"));
+    two["accounts"][0]["sso"] = json!("disabled");
+    warn(&two, None);
+}

@@ -80,9 +80,11 @@ fn configuration(at: &At<'_>, raw: &raw::Configuration, env: &dyn Environment) -
         for (j, origin) in account.origins.iter().enumerate() {
             keeps_cookies(&at.field("origins").index(j), origin, &cookies, account.enabled);
         }
-        if account.enabled {
-            let served = account.origins.iter().filter_map(|origin| by_authority.get(&origin.authority));
-            served.for_each(|served| shared::check(&at, account, served));
+        for served in account.origins.iter().filter_map(|origin| by_authority.get(&origin.authority)) {
+            match account.enabled {
+                true => shared::check(&at, account, served),
+                false => shared::left_out(&at, served),
+            }
         }
         calls::check(&at, account, &clusters, &mut unreached);
     }

@@ -5,6 +5,16 @@ use std::rc::Rc;
 use super::problems::At;
 use super::{Account, Endpoint, Protocol};
 
+/// Whoever comes without a session is asked for the account, and one that is off gives nobody a session.
+pub(super) fn left_out(at: &At<'_>, served: &[Rc<Account>]) {
+    if let Some(other) = served.iter().find(|other| other.enabled) {
+        at.field("sso").warning(format!(
+            "nobody of it gets past the sign-in of account {:?}: it needs an origin of its own",
+            other.code
+        ));
+    }
+}
+
 /// Refuses a callback that no answer could come back to: it belongs to several accounts, or its `u` to another.
 /// `served`: the accounts of one of the account's origins, itself among them.
 pub(super) fn check(at: &At<'_>, account: &Rc<Account>, served: &[Rc<Account>]) {

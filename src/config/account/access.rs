@@ -83,9 +83,26 @@ pub(super) fn check(at: &At<'_>, raw: &[raw::AccessRule]) -> Vec<AccessRule> {
                     .map(|_| duration::field(&at, "max_age", &rule.max_age, 0, (1_000, 31_536_000_000))),
             },
         };
-        rules.push(AccessRule { matches, admission });
+        let rule = AccessRule { matches, admission };
+        if let Some(earlier) = rules.iter().position(|earlier| covers(earlier, &rule)) {
+            at.warning(format!("is never reached: access[{earlier}] comes first for all of its paths"));
+        }
+        rules.push(rule);
     }
     rules
+}
+
+/// Whether the earlier rule is the first for every path of the later one. One with capitals and demands of its own is
+/// meant in any case, beside the first rule (`surface::demand`).
+fn covers(earlier: &AccessRule, later: &AccessRule) -> bool {
+    let (Match::Path(path) | Match::Prefix(path)) = &later.matches;
+    let all = match &earlier.matches {
+        Match::Prefix(prefix) => path.starts_with(prefix),
+        own @ Match::Path(_) => *own == later.matches,
+    };
+    let demands = matches!(&later.admission, Admission::Users { roles, acr_values, max_age }
+        if !roles.is_empty() || !acr_values.is_empty() || max_age.is_some());
+    all && !(demands && path.bytes().any(|byte| byte.is_ascii_uppercase()))
 }
 
 /// The list goes to IdPs separated by spaces, and to programs between quotes.

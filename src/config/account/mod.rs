@@ -117,6 +117,10 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
         at.field("identity_providers")
             .problem("is empty: single sign-on is enabled, so at least one is needed");
     }
+    if raw.sso.is_none() && !raw.identity_providers.is_empty() {
+        at.field("sso")
+            .warning("is not set: single sign-on is off and everything passes; write enabled or disabled");
+    }
     let directory = directory::check(&at.field("directory"), raw.directory.as_ref(), env);
     let mapping = mapping::check(&at.field("mapping"), raw.mapping.as_ref());
     if mapping.from == MappingFrom::Userinfo {
