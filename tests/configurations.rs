@@ -575,3 +575,98 @@ fn single_sign_on_that_is_off_and_does_not_look_like_it_is_a_warning() {
     two["accounts"][0]["sso"] = json!("disabled");
     warn(&two, None);
 }
+
+#[test]
+fn a_success_that_no_answer_can_be_is_refused() {
+    let at = "accounts[0].password.logins[0].success";
+    for (success, problem) in [
+        (json!({}), None),
+        (json!({ "status": [200, 204], "cookie": "app_session" }), None),
+        (json!({ "status": [302, 303], "redirect": "/home" }), None),
+        (json!({ "redirect": "/home?welcome=1" }), None),
+        (json!({ "redirect": "/home/*" }), None),
+        (json!({ "redirect": "*" }), None),
+        (json!({ "redirect": "home" }), Some("redirect")),
+        (json!({ "redirect": "home*" }), Some("redirect")),
+        (json!({ "redirect": "https://app.example.com/home" }), Some("redirect")),
+        (json!({ "redirect": "//app.example.com/home" }), Some("redirect")),
+        (json!({ "redirect": "/a/../home" }), Some("redirect")),
+        (json!({ "redirect": "/home#top" }), Some("redirect")),
+        (json!({ "redirect": "/my home" }), Some("redirect")),
+        (json!({ "redirect": "/app/.*" }), Some("redirect")),
+        (json!({ "redirect": "" }), Some("redirect")),
+        (json!({ "status": [200], "redirect": "/home" }), Some("status[0]")),
+        (json!({ "status": [302, 200], "redirect": "/home" }), Some("status[1]")),
+        (json!({ "status": [20] }), Some("status[0]")),
+        (json!({ "cookie": "" }), Some("cookie")),
+        (json!({ "cookie": "a=b" }), Some("cookie")),
+        (json!({ "cookie": " a" }), Some("cookie")),
+    ] {
+        let login = json!({ "path": "/api/login", "username": { "json": "/u" }, "success": success });
+        let document = with(&[("/accounts/0/password", json!({ "mode": "enabled", "logins": [login] }))]);
+        judge(&document, problem.map(|name| format!("{at}.{name}: ")).as_deref());
+    }
+}
+
+#[test]
+fn a_password_path_that_the_filter_answers_itself_is_refused() {
+    let password = |login: &str, page: &str| {
+        let login = json!({ "path": login, "username": { "json": "/u" } });
+        json!({ "mode": "enabled", "logins": [login], "page": page })
+    };
+    const LOGIN: Option<&str> = Some("accounts[0].password.logins[0].path: ");
+    const PAGE: Option<&str> = Some("accounts[0].password.page: ");
+    for (login, page, problem) in [
+        ("/api/login", "/login", None),
+        ("/sso/login", "/login", LOGIN),
+        ("/sso/admin/login", "/login", LOGIN),
+        ("/api/login", "/sso/login", PAGE),
+        ("/enter", "/login", LOGIN),
+    ] {
+        let mut document = with(&[
+            ("/accounts/0/password", password(login, page)),
+            ("/accounts/0/paths", json!({ "session": "/enter" })),
+        ]);
+        judge(&document, problem);
+        document["accounts"][0]["sso"] = json!("disabled");
+        judge(&document, None);
+    }
+}
+
+#[test]
+fn mode_admins_without_an_administrator_is_a_warning() {
+    let nobody = "accounts[0].password.admin_roles: no active user";
+    for (user, mapping, warned) in [
+        (json!({ "username": "ada", "roles": ["boss"] }), json!({}), false),
+        (json!({ "username": "ada", "roles": ["boss"], "active": false }), json!({}), true),
+        (json!({ "username": "ada", "roles": ["member"] }), json!({}), true),
+        (
+            json!({ "username": "ada" }),
+            json!({ "roles_claim": "groups", "role_map": { "g": "boss" } }),
+            false,
+        ),
+        (
+            json!({ "username": "ada" }),
+            json!({ "roles_claim": "groups", "role_map": { "g": "member" } }),
+            true,
+        ),
+    ] {
+        let document = with(&[
+            ("/accounts/0/password", json!({ "mode": "admins", "admin_roles": ["boss"] })),
+            ("/accounts/0/directory", json!({ "static": { "users": [user] } })),
+            ("/accounts/0/mapping", mapping),
+        ]);
+        warn(&document, warned.then_some(nobody));
+    }
+}
+
+#[test]
+fn a_directory_that_is_broken_is_no_missing_one() {
+    let document = with(&[
+        ("/accounts/0/password", json!({ "mode": "admins", "admin_roles": ["boss"] })),
+        ("/accounts/0/provisioning", json!({ "mode": "invited" })),
+        ("/accounts/0/directory", json!({ "scim": { "url": "directory.internal" } })),
+    ]);
+    let found = problems(&document);
+    assert!(found.len() == 1 && found[0].starts_with("accounts[0].directory.scim.url: "), "{found:?}");
+}

@@ -77,7 +77,7 @@ impl Paths {
                     "expected an absolute path in its plain form, such as {default:?}, found {written:?}"
                 ));
             } else if let Some((other, ..)) = entries.iter().find(|(_, p, _)| *p == path) {
-                at.field(name).problem(format!("has the same path as {}: {path:?}", label(*other)));
+                at.field(name).problem(format!("has the same path as {}: {path:?}", other.name()));
             }
             entries.push((endpoint, path, query));
         }
@@ -126,21 +126,24 @@ fn common<'a>(one: &'a str, other: &str) -> &'a str {
     one.get(..length).unwrap_or_default()
 }
 
-fn label(endpoint: Endpoint) -> &'static str {
-    use Endpoint::*;
-    match endpoint {
-        Login => "login",
-        OidcCallback => "oidc_callback",
-        SamlCallback => "saml_callback",
-        SamlMetadata => "saml_metadata",
-        SamlLogout => "saml_logout",
-        Logout => "logout",
-        LogoutComplete => "logout_complete",
-        BackchannelLogout => "backchannel_logout",
-        FrontchannelLogout => "frontchannel_logout",
-        Session => "session",
-        Invitation => "invitation",
-        Admin => "admin",
+impl Endpoint {
+    /// Its key in `paths`.
+    pub(super) fn name(self) -> &'static str {
+        use Endpoint::*;
+        match self {
+            Login => "login",
+            OidcCallback => "oidc_callback",
+            SamlCallback => "saml_callback",
+            SamlMetadata => "saml_metadata",
+            SamlLogout => "saml_logout",
+            Logout => "logout",
+            LogoutComplete => "logout_complete",
+            BackchannelLogout => "backchannel_logout",
+            FrontchannelLogout => "frontchannel_logout",
+            Session => "session",
+            Invitation => "invitation",
+            Admin => "admin",
+        }
     }
 }
 

@@ -135,7 +135,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
     let password = password::check(&at.field("password"), raw.password.as_ref());
     if password.mode == PasswordMode::Admins && enabled {
         // Without roles to look up nobody could be told from an administrator.
-        if matches!(directory, Directory::None) {
+        if raw.directory.is_none() {
             at.field("password")
                 .field("mode")
                 .problem("admins needs a directory that knows the administrators");
@@ -145,20 +145,23 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
                 .field("admin_roles")
                 .problem("is empty: mode admins needs at least one role");
         }
+        password::has_admins(&at.field("password"), &password, &directory, &mapping);
     }
     let provisioning = provisioning::check(&at.field("provisioning"), raw.provisioning.as_ref());
-    if provisioning.mode != ProvisioningMode::Off && matches!(directory, Directory::None) {
+    if provisioning.mode != ProvisioningMode::Off && raw.directory.is_none() {
         at.field("provisioning")
             .field("mode")
             .problem("needs a directory: without one the identity is the user");
     }
     let access = access::check(&at.field("access"), &raw.access);
+    let paths = Paths::check(&at.field("paths"), &raw.paths, &code);
     if enabled {
+        password::apart(&at.field("password"), &password, &paths);
         password::reachable(&at.field("password").field("page"), &password, &access);
     }
     let (not_before, not_before_users) = not_before(at, raw);
     Account {
-        paths: Paths::check(&at.field("paths"), &raw.paths, &code),
+        paths,
         code,
         origins,
         enabled,

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::access::AccessRule;
-use super::plain_path;
+use super::{plain_path, Directory, Mapping};
 use crate::config::duration;
+use crate::config::paths::Paths;
 use crate::config::problems::At;
 use crate::config::raw::{self, PasswordMode};
+use crate::password::accepted;
 use crate::request::Path;
 use crate::surface::{demand, Demand};
 
@@ -90,13 +92,7 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Password>) -> Password {
                 continue;
             }
         };
-        let raw = login.success.clone().unwrap_or_default();
-        for (i, status) in raw.status.iter().enumerate() {
-            if !(200..=599).contains(status) {
-                at.field("success").field("status").index(i).problem("expected an HTTP status");
-            }
-        }
-        let success = Success { status: raw.status, cookie: raw.cookie, redirect: raw.redirect };
+        let success = success(&at.field("success"), &login.success.clone().unwrap_or_default());
         logins.push(Rc::new(PasswordLogin { path: login.path.clone(), username, success }));
     }
     if let Some(page) = &raw.page {
@@ -122,6 +118,63 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Password>) -> Password {
                 (1_000, 86_400_000),
             ),
         },
+    }
+}
+
+/// What no answer can be would make every login a failed one, and after some of them a locked name.
+fn success(at: &At<'_>, raw: &raw::Success) -> Success {
+    let success =
+        Success { status: raw.status.clone(), cookie: raw.cookie.clone(), redirect: raw.redirect.clone() };
+    for (i, status) in raw.status.iter().enumerate() {
+        let at = at.field("status").index(i);
+        if !(200..=599).contains(status) {
+            at.problem("expected an HTTP status");
+        } else if raw.redirect.is_some() && !(300..400).contains(status) {
+            at.problem(format!("{status} is no redirect: expected 3xx, or success without redirect"));
+        }
+    }
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && !b"=;,\"".contains(&b));
+    if raw.cookie.as_deref().is_some_and(|name| !is_name(name)) {
+        at.field("cookie").problem("expected a cookie's name");
+    }
+    if let Some(to) = &raw.redirect {
+        // It must hold for itself.
+        let alone = Success { redirect: Some(to.clone()), ..Success::default() };
+        let location = to.strip_suffix('*').unwrap_or(to).as_bytes().to_vec();
+        if !accepted(&alone, 302, &[("location".into(), location)], 0) {
+            at.field("redirect").problem(format!(
+                "no answer can lead there: expected a path such as /home or /home*, as it stands in a browser's \
+                 address, found {to:?}"
+            ));
+        }
+    }
+    success
+}
+
+/// At the filter's own endpoints it is the filter that answers, and the application never sees a password.
+pub(super) fn apart(at: &At<'_>, password: &Password, paths: &Paths) {
+    let own = |at: At<'_>, path: &str| {
+        if let Some(endpoint) = paths.endpoint(path) {
+            at.problem(format!("{path} is the filter's own {}", endpoint.name()));
+        }
+    };
+    for (i, login) in password.logins.iter().enumerate() {
+        own(at.field("logins").index(i).field("path"), &login.path);
+    }
+    if let Some(page) = &password.page {
+        own(at.field("page"), page);
+    }
+}
+
+/// Mode `admins` with nobody who is one.
+pub(super) fn has_admins(at: &At<'_>, password: &Password, directory: &Directory, mapping: &Mapping) {
+    let Directory::Static(users) = directory else { return };
+    let is_admin = |role: &String| password.admin_roles.contains(role);
+    let granted = mapping.roles_claim.is_some() && mapping.role_map.values().any(is_admin);
+    if !granted && !users.iter().any(|user| user.active && user.roles.iter().any(is_admin)) {
+        at.field("admin_roles")
+            .warning("no active user of the directory has one of them: nobody gets in by password");
     }
 }
 
