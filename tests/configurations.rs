@@ -42,8 +42,8 @@ fn problems(document: &Value) -> Vec<String> {
 fn the_two_products_configurations_pass() {
     for file in ["control-plane", "lakehouse"] {
         let path = format!("{}/tests/examples/{file}.yaml", env!("CARGO_MANIFEST_DIR"));
-        let found = find_in_text(&std::fs::read_to_string(path).unwrap()).unwrap();
-        assert_eq!(found.len(), 1);
+        let (found, problems) = find_in_text(&std::fs::read_to_string(path).unwrap());
+        assert_eq!((found.len(), problems), (1, Vec::new()));
         for configuration in found {
             let loaded = load(configuration.to_string().as_bytes(), &Placeholders);
             assert!(loaded.is_ok(), "{file}: {:?}", loaded.err());
@@ -669,4 +669,18 @@ fn a_directory_that_is_broken_is_no_missing_one() {
     ]);
     let found = problems(&document);
     assert!(found.len() == 1 && found[0].starts_with("accounts[0].directory.scim.url: "), "{found:?}");
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_refused() {
+    let once = good().to_string();
+    let twice = |more: &str| once.replacen("\"sso\":\"enabled\"", more, 1);
+    for (text, wanted) in [
+        (twice("\"sso\":\"enabled\""), vec![]),
+        (twice("\"sso\":\"disabled\",\"sso\":\"enabled\""), vec!["accounts[0].sso: is there twice"]),
+        (twice("\"sso\":\"enabled\",\"s\\u0073o\":\"enabled\""), vec!["accounts[0].sso: is there twice"]),
+    ] {
+        let found = load(text.as_bytes(), &Secrets).err().unwrap_or_default();
+        assert_eq!(found.iter().map(Problem::to_string).collect::<Vec<_>>(), wanted, "{text}");
+    }
 }

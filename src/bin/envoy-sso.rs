@@ -1,5 +1,8 @@
 //! The command line: `envoy-sso check FILE`, `uris FILE`, `schema`, `texts`, `keygen`.
 
+use std::ffi::{OsStr, OsString};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use base64::Engine;
@@ -18,100 +21,105 @@ envoy-sso: single sign-on in front of any web application, inside Envoy
   envoy-sso version      print the version
 ";
 
+/// What the shell is told where all is well, where something is wrong with the configuration, and where it could
+/// not be judged.
+const OK: u8 = 0;
+const PROBLEMS: u8 = 1;
+const FAILED: u8 = 2;
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match arguments.as_slice() {
-        ["check", file] => check(file, false),
-        ["uris", file] => check(file, true),
-        ["schema"] => {
-            print!("{}", config::schema::generate());
-            ExitCode::SUCCESS
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut out = io::stdout().lock();
+    let code = run(&arguments, &mut out).and_then(|code| out.flush().map(|()| code));
+    ExitCode::from(code.unwrap_or_else(|error| {
+        // Whoever closed the pipe does not want to read about it.
+        if error.kind() != ErrorKind::BrokenPipe {
+            complain(&error);
         }
-        ["texts"] => {
+        FAILED
+    }))
+}
+
+fn complain(what: &dyn std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{what}");
+}
+
+fn run(arguments: &[OsString], out: &mut impl Write) -> io::Result<u8> {
+    let words: Vec<&str> = arguments.iter().map(|word| word.to_str().unwrap_or_default()).collect();
+    match (words.as_slice(), arguments) {
+        (["check", _], [_, file]) => return check(file, false, out),
+        (["uris", _], [_, file]) => return check(file, true, out),
+        (["schema"], _) => write!(out, "{}", config::schema::generate())?,
+        (["texts"], _) => {
             for (key, text) in envoy_sso::pages::TEXTS {
-                println!("{key}: {text:?}");
+                writeln!(out, "{key}: {text:?}")?;
             }
-            ExitCode::SUCCESS
         }
-        ["keygen"] => keygen(),
-        ["version" | "--version" | "-V"] => {
-            println!("envoy-sso {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
-        }
-        ["help" | "--help" | "-h"] => {
-            print!("{HELP}");
-            ExitCode::SUCCESS
-        }
+        (["keygen"], _) => return keygen(out),
+        (["version" | "--version" | "-V"], _) => writeln!(out, "envoy-sso {}", env!("CARGO_PKG_VERSION"))?,
+        (["help" | "--help" | "-h"], _) => write!(out, "{HELP}")?,
         _ => {
-            eprint!("{HELP}");
-            ExitCode::from(2)
+            complain(&HELP);
+            return Ok(FAILED);
         }
     }
+    Ok(OK)
 }
 
 #[allow(clippy::disallowed_methods)] // the command line has no Host
-fn keygen() -> ExitCode {
+fn keygen(out: &mut impl Write) -> io::Result<u8> {
     let mut key = [0u8; 32];
     if getrandom::getrandom(&mut key).is_err() {
-        eprintln!("no randomness from the operating system");
-        return ExitCode::FAILURE;
+        complain(&"no randomness from the operating system");
+        return Ok(PROBLEMS);
     }
-    println!("{}", base64::engine::general_purpose::STANDARD.encode(key));
-    ExitCode::SUCCESS
+    writeln!(out, "{}", base64::engine::general_purpose::STANDARD.encode(key))?;
+    Ok(OK)
+}
+
+fn read(file: &OsStr) -> io::Result<String> {
+    if file != "-" {
+        return std::fs::read_to_string(file);
+    }
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Reports every problem; `uris`: and what has to be registered.
-fn check(file: &str, uris: bool) -> ExitCode {
-    let text = match file {
-        "-" => std::io::read_to_string(std::io::stdin()),
-        path => std::fs::read_to_string(path),
-    };
-    let text = match text {
+fn check(file: &OsStr, uris: bool, out: &mut impl Write) -> io::Result<u8> {
+    let name = Path::new(file).display();
+    let text = match read(file) {
         Ok(text) => text,
         Err(error) => {
-            eprintln!("{file}: {error}");
-            return ExitCode::from(2);
+            complain(&format_args!("{name}: {error}"));
+            return Ok(FAILED);
         }
     };
-    let configurations = match config::find_in_text(&text) {
-        Ok(found) => found,
-        Err(error) => {
-            println!("{file}: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let mut problems = 0;
+    let (configurations, mut problems) = config::find_in_text(&text);
     for configuration in configurations {
         match config::load(configuration.to_string().as_bytes(), &Placeholders) {
             Ok(config) => {
                 for account in config.accounts.iter().filter(|_| uris) {
                     for (what, uri) in envoy_sso::admin::redirect_uris(account) {
-                        println!("{}: {what}: {uri}", account.code);
+                        writeln!(out, "{}: {what}: {uri}", account.code)?;
                     }
                 }
-                config.warnings.iter().for_each(|warning| println!("{file}: warning: {warning}"));
+                for warning in config.warnings {
+                    writeln!(out, "{name}: warning: {warning}")?;
+                }
             }
-            Err(list) => {
-                problems += list.len();
-                list.iter().for_each(|problem| println!("{file}: {problem}"));
-            }
+            Err(list) => problems.extend(list),
         }
     }
-    match problems {
-        0 => {
-            if !uris {
-                println!("{file}: ok");
-            }
-            ExitCode::SUCCESS
-        }
-        1 => {
-            println!("1 problem");
-            ExitCode::FAILURE
-        }
-        n => {
-            println!("{n} problems");
-            ExitCode::FAILURE
-        }
+    for problem in &problems {
+        writeln!(out, "{name}: {problem}")?;
     }
+    match problems.len() {
+        0 if uris => {}
+        0 => writeln!(out, "{name}: ok")?,
+        1 => writeln!(out, "1 problem")?,
+        n => writeln!(out, "{n} problems")?,
+    }
+    Ok(if problems.is_empty() { OK } else { PROBLEMS })
 }

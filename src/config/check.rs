@@ -14,8 +14,8 @@ use crate::session::KeyRing;
 /// Reads and checks a configuration: a JSON object, or the bytes of a `google.protobuf.Struct`.
 pub fn load(bytes: &[u8], env: &dyn Environment) -> Result<Config, Vec<Problem>> {
     let problem = |message: String| vec![Problem { path: String::new(), message }];
-    let mut document = document::read(bytes).map_err(problem)?;
     let problems = Problems::default();
+    let mut document = document::read(bytes, &problems.root()).map_err(problem)?;
     schema::check(&mut document, &problems.root());
     let shape = problems.problems.take();
     let raw: raw::Configuration = serde_json::from_value(document).map_err(|e| problem(e.to_string()))?;

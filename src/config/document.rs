@@ -1,7 +1,11 @@
 //! The plugin configuration's bytes as JSON: Envoy hands a StringValue over as its text and, since 1.40
 //! seen, a Struct as protobuf bytes (google/protobuf/struct.proto).
 
+use serde::de::DeserializeSeed;
 use serde_json::{Map, Number, Value};
+
+use super::problems::At;
+use super::unique::Unique;
 
 /// The largest configuration that is read: a thousand accounts take about two megabytes.
 const MAX: usize = 64 << 20;
@@ -9,15 +13,15 @@ const MAX: usize = 64 << 20;
 /// How deeply a Struct may nest.
 const DEPTH: usize = 32;
 
-/// Reads JSON text, or a protobuf Struct.
-pub fn read(bytes: &[u8]) -> Result<Value, String> {
+/// Reads JSON text, or a protobuf Struct. A key that stands twice is a problem at its path.
+pub(super) fn read(bytes: &[u8], at: &At<'_>) -> Result<Value, String> {
     if bytes.is_empty() {
         return Err("no configuration: expected a JSON object, or a Struct".into());
     }
     if bytes.len() > MAX {
         return Err(format!("the configuration is larger than {MAX} bytes"));
     }
-    let value = match serde_json::from_slice::<Value>(bytes) {
+    let value = match json(bytes, at) {
         Ok(value) => value,
         Err(error) if starts_like_json(bytes) => return Err(format!("is not JSON: {error}")),
         Err(_) => match fields(bytes, DEPTH) {
@@ -29,6 +33,14 @@ pub fn read(bytes: &[u8]) -> Result<Value, String> {
         Value::Object(_) => Ok(value),
         _ => Err("expected a JSON object".into()),
     }
+}
+
+/// JSON text.
+pub(super) fn json(bytes: &[u8], at: &At<'_>) -> serde_json::Result<Value> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Unique(at).deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
 }
 
 fn starts_like_json(bytes: &[u8]) -> bool {
@@ -150,7 +162,12 @@ impl<'a> Message<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::problems::Problems;
     use serde_json::json;
+
+    fn read(bytes: &[u8]) -> Result<Value, String> {
+        super::read(bytes, &Problems::default().root())
+    }
 
     fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
         let mut out = vec![number << 3 | 2];

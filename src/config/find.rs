@@ -1,52 +1,127 @@
 //! For the command line: the configurations in a YAML or JSON file, which may also be an Envoy
 //! configuration, an Istio `WasmPlugin` or `EnvoyFilter` that holds them.
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde::de::DeserializeSeed;
+use serde_json::{Map, Value};
 
-/// Every configuration in the text: the document itself, or what it holds for this filter.
-pub fn find_in_text(text: &str) -> Result<Vec<Value>, String> {
+use super::problems::{At, Problem, Problems};
+use super::unique::Unique;
+use super::{document, schema};
+
+/// Every configuration in the text: the document itself, or what it holds for this filter; and what is wrong with
+/// the text around them.
+pub fn find_in_text(text: &str) -> (Vec<Value>, Vec<Problem>) {
+    let problems = Problems::default();
+    let at = problems.root();
     let mut documents = Vec::new();
-    for document in serde_norway::Deserializer::from_str(text) {
-        let value =
-            Value::deserialize(document).map_err(|error| format!("is neither YAML nor JSON: {error}"))?;
-        if !value.is_null() {
-            documents.push(value);
+    for document in serde_norway::Deserializer::from_str(text.trim_start_matches('\u{feff}')) {
+        match Unique(&at).deserialize(document) {
+            Ok(Value::Null) => {}
+            Ok(value) => documents.push(value),
+            Err(error) => {
+                at.problem(format!("is neither YAML nor JSON: {error}"));
+                break;
+            }
         }
     }
     let mut found = Vec::new();
-    documents.iter().for_each(|document| search(document, &mut found));
-    match (found.is_empty(), documents) {
-        (false, _) => Ok(found),
-        (true, mut documents) if documents.len() == 1 => Ok(vec![documents.remove(0)]),
-        (true, documents) if documents.is_empty() => Err("is empty".into()),
-        (true, _) => Err("holds no configuration of this filter".into()),
+    for document in &documents {
+        match document {
+            Value::Object(map) if has_one(map) => found.push(document.clone()),
+            _ => search(document, &at, &mut found),
+        }
+    }
+    if found.is_empty() && problems.problems.borrow().is_empty() {
+        match documents.len() {
+            0 => at.problem("is empty"),
+            1 => found.append(&mut documents),
+            _ => at.problem("holds no configuration of this filter"),
+        }
+    }
+    (found, problems.problems.into_inner())
+}
+
+/// What stands in a Wasm filter's or plugin's configuration is one, whatever it holds; elsewhere what has the
+/// names of one.
+fn search(value: &Value, at: &At<'_>, found: &mut Vec<Value>) {
+    match value {
+        Value::Object(map) => {
+            if let Some((plugin, name, at)) = plugin(map, at) {
+                if let Some(configuration) = plugin.get(name).filter(|_| is_ours(plugin, name)) {
+                    take(configuration, &at.field(name), found);
+                }
+            } else if resembles(map) {
+                found.push(value.clone());
+            } else if let Some(text) = string_value(map).filter(|text| text.trim_start().starts_with('{')) {
+                if let Some(inner) = json(text, &at.field("value")) {
+                    search(&inner, &at.field("value"), found);
+                }
+            } else {
+                map.iter().for_each(|(name, value)| search(value, &at.field(name), found));
+            }
+        }
+        Value::Array(list) => {
+            list.iter().enumerate().for_each(|(i, value)| search(value, &at.index(i), found));
+        }
+        _ => {}
     }
 }
 
-/// A configuration is what has `accounts` and `session`; elsewhere it stands in `configuration`
-/// (PluginConfig, as a StringValue or a Struct) or `pluginConfig` (WasmPlugin).
-fn search(value: &Value, found: &mut Vec<Value>) {
-    match value {
-        Value::Object(map) => {
-            if map.contains_key("accounts") && map.contains_key("session") {
-                found.push(value.clone());
-                return;
-            }
-            if let (Some(kind), Some(inner)) = (map.get("@type").and_then(Value::as_str), map.get("value")) {
-                if kind.ends_with("google.protobuf.StringValue") {
-                    let text = inner.as_str().unwrap_or_default();
-                    if let Ok(inner) = serde_json::from_str::<Value>(text) {
-                        search(&inner, found);
-                    }
-                    return;
-                }
-            }
-            map.values().for_each(|value| search(value, found));
-        }
-        Value::Array(list) => list.iter().for_each(|value| search(value, found)),
-        _ => {}
+/// What runs a wasm here, the field of its configuration, and where: Envoy's filter, as itself or in a TypedStruct,
+/// or Istio's `WasmPlugin`.
+fn plugin<'v, 'p>(map: &'v Map<String, Value>, at: &At<'p>) -> Option<(&'v Value, &'static str, At<'p>)> {
+    let is_filter = |name: &str| {
+        map.get(name).and_then(Value::as_str).is_some_and(|kind| kind.ends_with("filters.http.wasm.v3.Wasm"))
+    };
+    if is_filter("@type") {
+        return Some((map.get("config")?, "configuration", at.field("config")));
     }
+    if is_filter("type_url") {
+        let at = at.field("value").field("config");
+        return Some((map.get("value")?.get("config")?, "configuration", at));
+    }
+    let is_istio = map.get("kind").and_then(Value::as_str) == Some("WasmPlugin");
+    is_istio.then(|| Some((map.get("spec")?, "pluginConfig", at.field("spec"))))?
+}
+
+/// A wasm whose name says that it is another's and whose configuration has none of our names is another's.
+fn is_ours(plugin: &Value, name: &str) -> bool {
+    let from = ["/vm_config/code/local/filename", "/vm_config/code/remote/http_uri/uri", "/url"];
+    let from = from.iter().find_map(|place| plugin.pointer(place)?.as_str());
+    let text = plugin.get(name).map(Value::to_string).unwrap_or_default();
+    from.is_none_or(|from| from.to_ascii_lowercase().contains("sso"))
+        || text.contains("accounts")
+        || text.contains("session")
+}
+
+fn take(configuration: &Value, at: &At<'_>, found: &mut Vec<Value>) {
+    let map = configuration.as_object();
+    let kind = map.and_then(|map| map.get("@type")).and_then(Value::as_str);
+    match (map.and_then(string_value), map.and_then(|map| map.get("value"))) {
+        (Some(text), _) => found.extend(json(text, &at.field("value"))),
+        (None, Some(inner)) if kind.is_some() => found.push(inner.clone()),
+        _ => found.push(configuration.clone()),
+    }
+}
+
+fn json(text: &str, at: &At<'_>) -> Option<Value> {
+    document::json(text.as_bytes(), at).map_err(|error| at.problem(format!("is not JSON: {error}"))).ok()
+}
+
+/// The text of a `google.protobuf.StringValue`.
+fn string_value(map: &Map<String, Value>) -> Option<&str> {
+    let is_text = map.get("@type")?.as_str()?.ends_with("google.protobuf.StringValue");
+    map.get("value")?.as_str().filter(|_| is_text)
+}
+
+fn has_one(map: &Map<String, Value>) -> bool {
+    map.contains_key("accounts") || map.contains_key("session")
+}
+
+/// One of the names, and another that may be misspelt.
+fn resembles(map: &Map<String, Value>) -> bool {
+    let names = ["accounts", "clusters", "cookies", "pages", "session"];
+    has_one(map) && map.keys().filter(|key| schema::closest(key, &names).is_some()).count() > 1
 }
 
 #[cfg(test)]
@@ -54,21 +129,93 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    const STRING: &str = "type.googleapis.com/google.protobuf.StringValue";
+    const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+
+    fn found(text: &str) -> Vec<Value> {
+        let (found, problems) = find_in_text(text);
+        assert_eq!(problems, Vec::new(), "{text}");
+        found
+    }
+
+    fn problems(text: &str) -> Vec<String> {
+        find_in_text(text).1.iter().map(ToString::to_string).collect()
+    }
+
+    fn filter(file: &str, configuration: &Value) -> Value {
+        let code = json!({ "local": { "filename": file } });
+        json!({ "@type": WASM, "config": { "vm_config": { "code": code }, "configuration": configuration } })
+    }
+
     #[test]
     fn configurations_are_found_wherever_they_stand() {
         let own = json!({ "session": {}, "accounts": [] });
-        let string = json!({ "a": [{ "configuration": { "@type": "type.googleapis.com/google.protobuf.StringValue", "value": own.to_string() } }] });
-        let istio = json!({ "kind": "WasmPlugin", "spec": { "pluginConfig": own } });
-        for document in [&own, &string, &istio] {
-            assert_eq!(find_in_text(&document.to_string()), Ok(vec![own.clone()]), "{document}");
+        let text = json!({ "@type": STRING, "value": own.to_string() });
+        let typed = json!({ "@type": "type.googleapis.com/google.protobuf.Struct", "value": own });
+        for document in [
+            own.clone(),
+            json!({ "a": [{ "configuration": text }] }),
+            json!({ "filters": [filter("envoy_sso.wasm", &text)] }),
+            json!({ "filters": [filter("envoy_sso.wasm", &typed)] }),
+            json!({ "a": { "type_url": WASM, "value": { "config": { "configuration": typed } } } }),
+            json!({ "kind": "WasmPlugin", "spec": { "url": "oci://x/envoy-sso", "pluginConfig": own } }),
+            json!({ "sso": own }),
+        ] {
+            assert_eq!(found(&document.to_string()), [own.clone()], "{document}");
+            assert_eq!(found(&format!("\u{feff}{document}")), [own.clone()]);
         }
-        assert_eq!(find_in_text("session: {}\naccounts: []\n---\nkind: Service\n"), Ok(vec![own]));
+        assert_eq!(found("session: {}\naccounts: []\n---\nkind: Service\nports: { 80: 81 }\n"), [own]);
+        assert_eq!(found("sesion: {}"), [json!({ "sesion": {} })], "judged as a configuration");
+        for nothing in ["", "a: [", "kind: Service\n---\nkind: Secret\n"] {
+            assert_eq!(problems(nothing).len(), 1, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_configuration_beside_a_good_one_is_judged_too() {
+        let own = json!({ "session": {}, "accounts": [] });
+        let misspelt = json!({ "sesion": {}, "accounts": [] });
+        let wrong = json!({ "sesion": {}, "acounts": [] });
+        let text = |inner: &Value| json!({ "@type": STRING, "value": inner.to_string() });
+        let filters = json!([filter("envoy_sso.wasm", &text(&own)), filter("envoy_sso.wasm", &text(&wrong))]);
+        assert_eq!(found(&filters.to_string()), [own.clone(), wrong.clone()]);
+        assert_eq!(found(&format!("{own}\n---\n{misspelt}")), [own.clone(), misspelt.clone()]);
         assert_eq!(
-            find_in_text("sesion: {}"),
-            Ok(vec![json!({ "sesion": {} })]),
-            "judged as a configuration"
+            found(&json!([{ "a": own }, { "b": misspelt }]).to_string()),
+            [own.clone(), misspelt.clone()]
         );
-        assert!(find_in_text("").is_err());
-        assert!(find_in_text("a: [").is_err());
+        let plugin = json!({ "kind": "WasmPlugin", "spec": { "pluginConfig": wrong } });
+        assert_eq!(found(&format!("{own}\n---\n{plugin}")), [own.clone(), wrong]);
+        // Another's plugin, or a service of that name.
+        let others =
+            json!([filter("envoy_sso.wasm", &text(&own)), filter("waf.wasm", &json!({ "rules": [] }))]);
+        assert_eq!(found(&others.to_string()), [own.clone()]);
+        assert_eq!(found(&filter("waf.wasm", &text(&misspelt)).to_string()), [misspelt]);
+        assert_eq!(found(&json!({ "services": { "session": {} }, "a": own }).to_string()), [own]);
+    }
+
+    #[test]
+    fn a_configuration_that_is_no_json_says_so() {
+        let own = json!({ "session": {}, "accounts": [] });
+        let broken = json!({ "@type": STRING, "value": "{\"session\": {},}" });
+        for document in
+            [json!([own, filter("envoy_sso.wasm", &broken)]), json!([own, { "configuration": broken }])]
+        {
+            let problems = problems(&document.to_string());
+            assert!(problems.len() == 1 && problems[0].contains("value: is not JSON: "), "{problems:?}");
+            assert_eq!(find_in_text(&document.to_string()).0, [own.clone()], "and the other is judged");
+        }
+        let other = json!([own, { "@type": STRING, "value": "no configuration" }]);
+        assert_eq!(found(&other.to_string()), [own]);
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_a_problem_at_its_path() {
+        let yaml = "session: {}\naccounts:\n- password:\n    mode: admins\n    mode: enabled\n";
+        assert_eq!(problems(yaml), ["accounts[0].password.mode: is there twice"]);
+        let text = "{\"session\": {}, \"accounts\": [], \"session\": {}}";
+        assert_eq!(problems(text), ["session: is there twice"]);
+        let inside = filter("envoy_sso.wasm", &json!({ "@type": STRING, "value": text }));
+        assert_eq!(problems(&inside.to_string()), ["config.configuration.value.session: is there twice"]);
     }
 }

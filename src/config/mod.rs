@@ -20,6 +20,7 @@ mod provider;
 pub mod raw;
 pub mod schema;
 mod shared;
+mod unique;
 
 use std::rc::Rc;
 

@@ -187,7 +187,7 @@ fn found(value: &Value) -> String {
 }
 
 /// The known name that differs by at most two edits.
-fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(super) fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     known
         .iter()
         .map(|k| (distance(name, k), *k))
