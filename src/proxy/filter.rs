@@ -375,7 +375,11 @@ pub fn dispatch(call: &Call) -> Result<u32, Reply> {
     hostcalls::dispatch_http_call(&call.cluster, headers, call.body.as_deref(), Vec::new(), timeout).map_err(
         |status| {
             Reply::Failed(match status {
-                Status::BadArgument => Failure::NoCluster(call.cluster.clone()),
+                Status::BadArgument => {
+                    let host = call.headers.iter().find(|(name, _)| name == ":authority");
+                    let host = host.map_or("", |(_, host)| host.as_str());
+                    Failure::NoCluster(format!("{host}: Envoy has no cluster named {}", call.cluster))
+                }
                 _ => Failure::Unreachable,
             })
         },
