@@ -1,6 +1,7 @@
 //! The configuration: the same as JSON and as a Struct, and no secret in what is said about it.
 
 use envoy_sso::config::{load, Placeholders};
+use envoy_sso::json::parse_strict;
 use serde_json::{Map, Value};
 
 /// What a secret's `value` holds in the seeds.
@@ -11,6 +12,11 @@ pub fn run(data: &[u8]) {
     let Ok(Value::Object(document)) = serde_json::from_slice::<Value>(data) else { return };
     if only_as_secret(&Value::Object(document.clone()), false) {
         assert!(!loaded.1.contains(CANARY), "a secret is shown: {}", loaded.1);
+    }
+    // A Struct has each key once, and JSON must.
+    if parse_strict(data, usize::MAX).is_err_and(|why| why.contains("is there twice")) {
+        assert!(!loaded.0, "a key is there twice");
+        return;
     }
     // A Struct without fields is no bytes at all.
     if !document.is_empty() && same_in_both(&Value::Object(document.clone()), 0) {
