@@ -161,8 +161,8 @@ mod tests {
             json!({ "kind": "WasmPlugin", "spec": { "url": "oci://x/envoy-sso", "pluginConfig": own } }),
             json!({ "sso": own }),
         ] {
-            assert_eq!(found(&document.to_string()), [own.clone()], "{document}");
-            assert_eq!(found(&format!("\u{feff}{document}")), [own.clone()]);
+            assert_eq!(found(&document.to_string()), vec![own.clone()], "{document}");
+            assert_eq!(found(&format!("\u{feff}{document}")), vec![own.clone()]);
         }
         assert_eq!(found("session: {}\naccounts: []\n---\nkind: Service\nports: { 80: 81 }\n"), [own]);
         assert_eq!(found("sesion: {}"), [json!({ "sesion": {} })], "judged as a configuration");
@@ -189,7 +189,7 @@ mod tests {
         // Another's plugin, or a service of that name.
         let others =
             json!([filter("envoy_sso.wasm", &text(&own)), filter("waf.wasm", &json!({ "rules": [] }))]);
-        assert_eq!(found(&others.to_string()), [own.clone()]);
+        assert_eq!(found(&others.to_string()), vec![own.clone()]);
         assert_eq!(found(&filter("waf.wasm", &text(&misspelt)).to_string()), [misspelt]);
         assert_eq!(found(&json!({ "services": { "session": {} }, "a": own }).to_string()), [own]);
     }
@@ -203,7 +203,7 @@ mod tests {
         {
             let problems = problems(&document.to_string());
             assert!(problems.len() == 1 && problems[0].contains("value: is not JSON: "), "{problems:?}");
-            assert_eq!(find_in_text(&document.to_string()).0, [own.clone()], "and the other is judged");
+            assert_eq!(find_in_text(&document.to_string()).0, vec![own.clone()], "and the other is judged");
         }
         let other = json!([own, { "@type": STRING, "value": "no configuration" }]);
         assert_eq!(found(&other.to_string()), [own]);

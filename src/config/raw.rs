@@ -101,7 +101,7 @@ raw! {
         /// SameSite of the session cookie (default lax). With strict a login ends on a page of the filter's own that goes
         /// on by itself, and a link from elsewhere, which arrives without the cookie, over the provider.
         pub same_site: Option<SameSite>,
-        /// The Domain attribute; absent, which is safer: this host only.
+        /// The Domain attribute, under which every origin must be; absent, which is safer: this host only.
         pub domain: Option<String>,
     }
 
@@ -157,7 +157,8 @@ raw! {
         pub not_before_users: Params,
     }
 
-    /// Other paths for the filter's endpoints. A callback may hold {code}.
+    /// Other paths for the filter's endpoints. A callback may hold {code}, and must where another account of the same
+    /// origin has the same path.
     pub struct Paths {
         /// Sign-in page, and where third parties initiate a login (default /sso/login).
         pub login: Option<String>,
@@ -514,9 +515,9 @@ raw! {
 
     /// What the application is told.
     pub struct Forward {
-        /// The beginning of the header names (default x-sso-).
+        /// The beginning of the header names (default x-sso-). Whatever else begins like this is taken from requests.
         pub prefix: Option<String>,
-        /// More headers: name to claim.
+        /// More headers, none of them under the prefix: name to claim.
         pub headers: Params,
         /// The header that carries the access token as a Bearer token, never one that has expired. Absent: not
         /// forwarded.

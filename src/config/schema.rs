@@ -322,7 +322,10 @@ mod tests {
     fn a_wrong_value_that_may_be_a_secret_is_not_shown() {
         let found = problems(json!({ "accounts": [{ "sso": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0" }] }));
         assert!(!found.concat().contains("c2Vjc"), "{found:?}");
-        let oidc = |secret: Value| json!({ "accounts": [{ "identity_providers": [{ "oidc": { "client_secret": secret } }] }] });
+        let oidc = |secret: Value| {
+            let provider = json!({ "oidc": { "client_secret": secret } });
+            json!({ "accounts": [{ "identity_providers": [provider] }] })
+        };
         for (document, says) in [
             (oidc(json!("hunter2")), "client_secret: expected an object with env"),
             (oidc(json!(["hunter2"])), "client_secret: expected an object with env"),

@@ -38,7 +38,7 @@ pub(super) fn check(at: &At<'_>, account: &Rc<Account>, served: &[Rc<Account>]) 
                 };
                 if let Some(other) = served.iter().find(other) {
                     at.problem(format!(
-                        "is a path of account {:?} too, at the same origin: write {{code}} into it, such as {path}?u={{code}}",
+                        "is a path of account {:?} too, at the same origin: write {{code}} into it, as {path}?u={{code}}",
                         other.code
                     ));
                 }
