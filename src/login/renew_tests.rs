@@ -693,6 +693,28 @@ fn fifty_requests_over_two_replicas_at_the_moment_of_renewal_are_one_refresh() {
 }
 
 #[test]
+fn whoever_waits_for_a_renewal_goes_on_also_where_the_next_is_due_at_once() {
+    for (config, change) in [
+        (configuration(), json!({})),
+        (with_directory(configuration(), json!([{ "username": "ada", "email": "ada@acme.com" }])), json!({})),
+        (forwarding(), json!({ "expires_in": 0 })),
+    ] {
+        let host = TestHost::new();
+        let mut config = config;
+        config["session"]["recheck"] = json!("0s");
+        let world = world(&host, &config);
+        let mut idp = Idp::new(&host);
+        idp.change = change;
+        let mut ada = sign_in(&world, &mut idp);
+        for refreshes in 1..5 {
+            host.advance(2_000);
+            assert!(get(&mut ada, &mut idp).pass.is_some());
+            assert_eq!(idp.refreshes, refreshes);
+        }
+    }
+}
+
+#[test]
 fn replicas_draw_lots_for_sessions_in_use() {
     let host = TestHost::new();
     let world = world(&host, &configuration());

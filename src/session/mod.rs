@@ -16,6 +16,9 @@ pub use seal::{KeyRing, Purpose, CHUNK};
 /// Content of this size fits into one cookie whatever the names: a failure to seal it has another reason.
 const MAX_CONTENT: usize = 2_000;
 
+/// One session is renewed at the IdP no more often than this, in milliseconds.
+const LEAST: u64 = 1_000;
+
 /// An access token is renewed so long before it expires, or for the last quarter of a shorter life.
 const EARLY: u64 = 30_000;
 
@@ -211,10 +214,15 @@ impl Session {
 
     /// When anybody is to be asked again.
     pub fn due(&self, settings: &SessionSettings, account: &Account) -> u64 {
-        match (self.is_renewable(), &account.directory) {
-            (true, Directory::None) => self.renewal_due(settings, account),
-            (true, _) => self.renewal_due(settings, account).min(self.directory_due(settings)),
-            (false, _) => self.directory_due(settings),
+        if !self.is_renewable() {
+            return self.directory_due(settings);
+        }
+        // With `recheck: 0s`, or tokens that live for no time, a renewal would be due again before whoever waits for it
+        // has gone on.
+        let renewal = self.renewal_due(settings, account).max(self.renewed().saturating_add(LEAST));
+        match account.directory {
+            Directory::None => renewal,
+            _ => renewal.min(self.directory_due(settings).max(self.checked.saturating_add(LEAST))),
         }
     }
 
