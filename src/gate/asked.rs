@@ -21,6 +21,8 @@ pub struct Asked {
     pub site: Option<Rc<Site>>,
     /// The request.
     pub head: Rc<Head>,
+    /// Several accounts are served here, and nothing says that it is this one.
+    pub is_unsure: bool,
     /// The canonical path.
     pub path: String,
     /// Now, in milliseconds since 1970.
@@ -75,7 +77,7 @@ impl Asked {
     pub fn login_url(&self) -> Option<String> {
         let site = self.site.as_ref()?;
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        if self.world.sites_at(self.head.authority()).len() > 1 {
+        if !self.is_unsure && self.world.sites_at(self.head.authority()).len() > 1 {
             query.append_pair("u", &site.account.code);
         }
         let own = site.account.paths.endpoint(&self.path).is_some();

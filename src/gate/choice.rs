@@ -9,6 +9,7 @@ use crate::fault::{Code, Fault};
 use crate::login;
 use crate::logout;
 use crate::request::{Head, Jar, Path};
+use crate::session::Opened;
 use crate::surface::{demand, Demand};
 use crate::world::{Site, Visitor, World};
 
@@ -60,18 +61,33 @@ pub fn choose(
                 }
                 Some(None) => Choice::None,
                 None => match (bearer::site_of(several, head), &visitor) {
-                    (Some(Some(site)), _) => Choice::Site(site.clone(), Visitor::Nobody, false),
+                    // A token says for whom it is, and is verified there. Where that account would not ask for one
+                    // it says nothing: anybody can write what an unverified token says.
+                    (Some(Some(site)), _) if is_verified_at(site, several, head, path) => {
+                        Choice::Site(site.clone(), Visitor::Nobody, false)
+                    }
+                    (Some(Some(_)), Visitor::Known(opened)) => of_session(several, opened, behind),
                     // A token that is for none of them: not even beside a session.
                     (Some(None), _) => shared_by_all(several, path, head),
-                    (None, Visitor::Known(opened)) => {
-                        let site = several.iter().find(|site| Rc::ptr_eq(&site.account, &opened.account));
-                        site.cloned().map_or(Choice::Ask, |site| Choice::Site(site, visitor, behind))
-                    }
+                    (None, Visitor::Known(opened)) => of_session(several, opened, behind),
                     _ => shared_by_all(several, path, head),
                 },
             }
         }
     }
+}
+
+fn of_session(sites: &[Rc<Site>], opened: &Rc<Opened>, behind: bool) -> Choice {
+    let site = sites.iter().find(|site| Rc::ptr_eq(&site.account, &opened.account));
+    let visitor = Visitor::Known(opened.clone());
+    site.cloned().map_or(Choice::Ask, |site| Choice::Site(site, visitor, behind))
+}
+
+/// True where a token for this account is verified before anything passes: on a path of `users` that is nobody's
+/// password login.
+fn is_verified_at(site: &Site, sites: &[Rc<Site>], head: &Head, path: &Path<'_>) -> bool {
+    matches!(demand(&site.account.access, path, head.path()), Demand::Users(_))
+        && !sites.iter().any(|site| crate::password::login_at(&site.account, head, path).is_some())
 }
 
 /// What `u` says at one of the filter's own endpoints: nothing, an account, or one that is not here.
@@ -116,7 +132,8 @@ fn shared_by_all(sites: &[Rc<Site>], path: &Path<'_>, head: &Head) -> Choice {
 pub fn account_unknown(world: &Rc<World>, head: &Rc<Head>, now: u64) -> Ruling {
     let host: String = String::from_utf8_lossy(head.authority()).chars().take(100).collect();
     let fault = Fault::new(Code::AccountUnknown, format!("no account is served at {host:?}"));
-    let asked = Asked { world: world.clone(), site: None, head: head.clone(), path: String::new(), now };
+    let (world, head) = (world.clone(), head.clone());
+    let asked = Asked { world, site: None, is_unsure: true, head, path: String::new(), now };
     Ruling::Answer(asked.refuse(&fault))
 }
 
@@ -127,7 +144,7 @@ pub fn ask_for_account(world: &Rc<World>, head: &Rc<Head>, now: u64) -> Ruling {
     let mut enabled = sites.iter().filter(|site| site.account.enabled);
     let asked = |site: Option<&Rc<Site>>| {
         let site = site.cloned();
-        Asked { world: world.clone(), site, head: head.clone(), path: path.clone(), now }
+        Asked { world: world.clone(), site, is_unsure: true, head: head.clone(), path: path.clone(), now }
     };
     // Whoever has just signed out is of no account, and nobody is asked for one on the way out.
     let is_out = |site: &&Rc<Site>| site.account.paths.endpoint(&path) == Some(Endpoint::LogoutComplete);

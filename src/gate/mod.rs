@@ -194,7 +194,8 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
 }
 
 fn asked(world: &Rc<World>, site: &Rc<Site>, head: &Rc<Head>, path: String, now: u64) -> Rc<Asked> {
-    Rc::new(Asked { world: world.clone(), site: Some(site.clone()), head: head.clone(), path, now })
+    let (world, site, head) = (world.clone(), Some(site.clone()), head.clone());
+    Rc::new(Asked { world, site, is_unsure: false, head, path, now })
 }
 
 /// Nobody is signed in: a navigation goes to sign in and comes back, anything else is told so.

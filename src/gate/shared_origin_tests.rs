@@ -27,7 +27,7 @@ fn account(code: &str, password: Value) -> Value {
             { "username": "ada", "email": "ada@acme.com" }
         ] } },
         "password": password,
-        "access": [{ "path": "/open", "allow": "anyone" }, { "prefix": "/api/", "allow": "programs" }],
+        "access": [{ "path": "/open", "allow": "anyone" }, { "path": "/public", "allow": "anyone" }, { "prefix": "/api/", "allow": "programs" }],
         "bearer": { "audiences": [code], "providers": ["corp"] },
     })
 }
@@ -91,14 +91,16 @@ fn a_login_of_one_account_is_not_open_to_whoever_is_signed_in_to_another() {
     let refused = (400, "request_invalid", false);
     for path in ["/login", "/LOGIN", "/login/", "/login;a=b", "/x/../login", "/open", "/api/login"] {
         let mut others = [signed_in(&host, &world, "b"), program(&world, "b")];
-        for (n, other) in others.iter_mut().enumerate() {
+        // A token does not choose the account of a password login: nobody says whose it is.
+        for (n, refused) in [refused, (401, "login_required", false)].into_iter().enumerate() {
+            let other = &mut others[n];
             for username in ["root", "ada"] {
                 assert_eq!(told(&post(other, path, username)), refused, "{path} {n} {username}");
             }
             for method in ["PUT", "post", "GET"] {
                 let seen = other.send(method, path, Some(b"username=root".to_vec()), &mut nobody);
                 let is_a_page = method == "GET" && !["/login", "/open", "/api/login"].contains(&path);
-                assert!(is_a_page || told(&seen) == refused, "{method} {path} {n}: {:?}", told(&seen));
+                assert!(is_a_page || seen.pass.is_none(), "{method} {path} {n}: {:?}", told(&seen));
             }
         }
         let seen = post(&mut Browser::new(&world, "app.example"), path, "root");
@@ -130,7 +132,57 @@ fn a_login_of_an_account_without_single_sign_on_is_not_open_to_another_either() 
     let mut other = signed_in(&host, &world, "b");
     assert_eq!(told(&post(&mut other, "/login", "root")), (400, "request_invalid", false));
     assert_eq!(told(&post(&mut other, "/reports", "root")), (0, "", true));
-    assert_eq!(told(&post(&mut program(&world, "b"), "/login", "root")), (400, "request_invalid", false));
+    assert_eq!(told(&post(&mut program(&world, "b"), "/login", "root")), (401, "login_required", false));
+}
+
+/// A token says for whom it is, and anybody can write one: until it is verified it opens nothing.
+#[test]
+fn a_token_that_is_not_verified_chooses_no_open_rule_and_no_password_mode() {
+    let host = TestHost::new();
+    let mut config = configuration();
+    config["accounts"][0]["password"]["mode"] = json!("enabled");
+    config["accounts"][1]["password"] = json!({ "mode": "disabled", "logins": logins()["logins"] });
+    config["accounts"][1]["access"] = json!([]);
+    let world = world(&host, &config);
+    let forged = || {
+        let token = token_of(
+            &json!({"alg": "ES256", "kid": "p256", "typ": "at+jwt"}),
+            &json!({ "iss": "https://idp.example", "sub": "1", "aud": "a", "iat": NOW, "exp": NOW + 3600 })
+                .to_string(),
+        );
+        let (content, _) = token.rsplit_once('.').unwrap();
+        format!("Bearer {content}.AAAA")
+    };
+    for path in ["/public", "/api/x"] {
+        let seen =
+            Browser::new(&world, "app.example").with("authorization", &forged()).get(path, &mut nobody);
+        assert!(seen.pass.is_none(), "{path}");
+    }
+    let mut program = Browser::new(&world, "app.example").with("authorization", &forged());
+    assert_eq!(told(&post(&mut program, "/login", "root")), (401, "login_required", false));
+    let mut beside = signed_in(&host, &world, "b").with("authorization", &forged());
+    assert_eq!(told(&post(&mut beside, "/login", "root")), (403, "password_disabled", false));
+    assert_eq!(
+        told(&beside.get("/public", &mut nobody)),
+        (401, "token_invalid", false),
+        "b's rule, and a's token"
+    );
+    // The twin: where the account asks for it, it is verified.
+    let mut program = self::program(&world, "a");
+    assert!(program.get("/reports", &mut nobody).pass.is_some());
+    assert!(beside.get("/reports", &mut nobody).pass.is_none());
+}
+
+/// Who has to choose an account first is told of none.
+#[test]
+fn the_way_in_names_no_account_where_nothing_says_which_it_is() {
+    let world = world(&TestHost::new(), &configuration());
+    let mut program = Browser::new(&world, "app.example").with("accept", "application/json");
+    assert_eq!(program.get("/reports", &mut nobody).json()["login"], "/sso/login");
+    let seen = Browser::new(&world, "app.example").post("/reports", &[], &mut nobody);
+    assert!(!seen.text().contains("u=a"), "{}", seen.text());
+    let mut program = program.with("cookie", "x=1");
+    assert_eq!(program.get("/sso/session?u=b", &mut nobody).json()["login"], "/sso/login?u=b");
 }
 
 #[test]

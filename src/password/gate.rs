@@ -30,21 +30,27 @@ pub fn login_at(account: &Account, head: &Head, path: &Path<'_>) -> Option<Match
     if let Some(login) = logins.iter().find(|login| login.path.as_bytes() == head.path()) {
         return Some(Match::Exact(login.clone()));
     }
+    // A page that carries no password is what it is, however its path is written.
     let safe = matches!(head.method(), b"GET" | b"HEAD" | b"OPTIONS");
-    let alias = |login: &&Rc<PasswordLogin>| {
-        login.path == path.canonical() || alias_of_login(head.path(), &login.path)
+    let alias = |login: &Rc<PasswordLogin>| {
+        (!safe || carries_password(account, login, head))
+            && (login.path == path.canonical() || alias_of_login(head.path(), &login.path))
     };
-    (!safe && logins.iter().any(|login| alias(&login))).then_some(Match::Alias)
+    logins.iter().any(alias).then_some(Match::Alias)
+}
+
+/// True where a request to this login would be refused or read.
+fn carries_password(account: &Account, login: &PasswordLogin, head: &Head) -> bool {
+    let bare = head.query().is_none() && head.ends;
+    !bare
+        && !matches!(login_request::head(login, &account.origins, &reading(head)), Ok(HeadRuling::PassUnread))
 }
 
 /// True where accounts share an origin and this is a login of one that was not chosen, and not of the chosen one:
 /// its own rule would not be asked, whoever else is signed in. Pages that carry no password are not meant.
 pub fn is_of_another(sites: &[Rc<Site>], chosen: &Rc<Site>, head: &Head, path: &Path<'_>) -> bool {
     let carries = |site: &Rc<Site>| match login_at(&site.account, head, path) {
-        Some(Match::Exact(login)) => {
-            let ruling = login_request::head(&login, &site.account.origins, &reading(head));
-            !matches!(ruling, Ok(HeadRuling::PassUnread))
-        }
+        Some(Match::Exact(login)) => carries_password(&site.account, &login, head),
         Some(Match::Alias) => true,
         None => false,
     };

@@ -9,7 +9,7 @@ mod json;
 pub mod login_request;
 mod names;
 #[cfg(test)]
-mod outage_tests;
+mod request_tests;
 pub mod ruling;
 pub mod success;
 #[cfg(test)]

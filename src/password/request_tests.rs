@@ -19,7 +19,8 @@ fn configuration() -> Value {
             "password": {
                 "mode": "enabled", "attempts": { "limit": 3 },
                 "logins": [{ "path": "/login", "username": { "form": "username" } }]
-            }
+            },
+            "access": [{ "prefix": "/", "allow": "anyone" }]
         }]
     })
 }
@@ -61,4 +62,30 @@ fn an_outage_of_the_application_locks_nobody_out_and_a_wrong_password_does() {
 fn guesses_at_one_name_in_several_spellings_are_guesses_at_one_name() {
     let spelled = [("root", 401), ("ROOT", 401), ("Root", 401), ("rOOT", 401), ("root", 401), ("ruth", 401)];
     assert_eq!(tried(&spelled), [0, 0, 0, 429, 429, 0]);
+}
+
+/// Applications that take a login by GET may take it by another spelling too, and the path that reaches them is the
+/// plain one.
+#[test]
+fn credentials_in_a_query_are_refused_however_the_path_is_written() {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    for path in ["/login", "//login", "/LOGIN", "/login/", "/x/../login", "/%6cogin", "/login;x", "/login%2f"]
+    {
+        for method in ["GET", "HEAD"] {
+            let ask = |query: &str, body: Option<Vec<u8>>| {
+                let mut browser = Browser::new(&world, "app.example");
+                let seen = browser.send(method, &format!("{path}{query}"), body, &mut nobody);
+                (seen.status(), seen.pass.is_some())
+            };
+            assert_eq!(ask("?username=boss&password=x", None), (400, false), "{method} {path}");
+            assert_eq!(ask("", Some(b"username=boss".to_vec())), (400, false), "{method} {path}");
+            let opens = !path.contains("%2f");
+            for query in ["", "?next=/reports"] {
+                assert_eq!(ask(query, None).1, opens, "{method} {path}{query}");
+            }
+        }
+    }
+    let mut browser = Browser::new(&world, "app.example");
+    assert!(browser.get("/logins?username=boss", &mut nobody).pass.is_some());
 }
