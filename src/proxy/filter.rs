@@ -26,6 +26,7 @@ const BODY_WAIT: u64 = 15_000;
 /// One request.
 pub struct Filter {
     pub(super) id: u32,
+    pub(super) root: u32,
     pub(super) world: Option<Rc<World>>,
     pub(super) host: Rc<EnvoyHost>,
     pub(super) waiting: Rc<Waiting>,
@@ -110,8 +111,10 @@ impl HttpContext for Filter {
         let head = Rc::new(Head::new(headers, ends));
         let ruling = gate::rule(world, head.clone());
         let next = self.apply(ruling, ends);
-        if let Stage::Body(..) = self.stage {
-            self.waiting.enter(self.id, self.host.now().saturating_add(BODY_WAIT), head);
+        match self.stage {
+            Stage::Body(..) => self.waiting.enter(self.id, self.host.now().saturating_add(BODY_WAIT), head),
+            Stage::Flow { .. } | Stage::Parked if !ends => self.hold_the_body(),
+            _ => {}
         }
         action(next)
     }
@@ -180,6 +183,21 @@ impl Filter {
         self.waiting.park(self.id, news);
         self.stage = Stage::Parked;
         Next::Wait
+    }
+
+    /// Leaves the body in the connection until the request goes on: nobody reads it before the ruling.
+    ///
+    /// `Action::Pause` alone lets Envoy hand us the body and buffer it, and what is larger than
+    /// `per_connection_buffer_limit_bytes` gets a bare 413. The SDK has no word for Envoy's
+    /// StopAllIterationAndWatermark, which is flow control; Envoy makes it out of any pause after a local
+    /// reply (proxy-wasm-cpp-host, `convertVmCallResultToFilterHeadersStatus`). One of the root context goes
+    /// nowhere, since there is no stream to answer, and should it ever hit the request's own, that is refused.
+    #[cold]
+    fn hold_the_body(&self) {
+        if hostcalls::set_effective_context(self.root).is_ok() {
+            let _ = hostcalls::send_http_response(503, Vec::new(), None);
+            let _ = hostcalls::set_effective_context(self.id);
+        }
     }
 
     /// There is news: rules on a request that was parked, which waits and has to be resumed.

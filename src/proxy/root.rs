@@ -31,6 +31,7 @@ const MAX_ERRANDS: usize = 64;
 /// One worker's root context.
 #[derive(Default)]
 pub struct Root {
+    id: u32,
     world: Option<Rc<World>>,
     host: Rc<EnvoyHost>,
     waiting: Rc<Waiting>,
@@ -122,6 +123,11 @@ impl RootContext for Root {
 }
 
 impl Root {
+    /// The one of this id.
+    pub fn new(id: u32) -> Self {
+        Self { id, ..Self::default() }
+    }
+
     /// Does what requests have left to the background.
     fn run_errands(&mut self, world: &World) {
         while self.chores.len() < MAX_ERRANDS {
@@ -154,6 +160,7 @@ impl Root {
     fn filter(&self, id: u32) -> Filter {
         Filter {
             id,
+            root: self.id,
             world: self.world.clone(),
             host: self.host.clone(),
             waiting: self.waiting.clone(),
