@@ -77,6 +77,7 @@ pub fn reads_one_way(bytes: &[u8]) -> bool {
 /// dot segments, as Envoy does.
 fn canonicalise(bytes: &[u8]) -> Path<'static> {
     let mut ambiguous = !bytes.starts_with(b"/");
+    let mut beyond_ascii = false;
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some((&byte, tail)) = rest.split_first() {
@@ -93,6 +94,7 @@ fn canonicalise(bytes: &[u8]) -> Path<'static> {
                         // application, an encoded percent sign may be decoded once more.
                         ambiguous |= value < 0x20 || value == 0x7f || b"/\\;".contains(&value);
                         ambiguous |= value == b'%' && after.len() >= 2;
+                        beyond_ascii |= value >= 0x80;
                         decoded.extend([b'%', high.to_ascii_uppercase(), low.to_ascii_uppercase()]);
                     }
                 }
@@ -108,6 +110,9 @@ fn canonicalise(bytes: &[u8]) -> Path<'static> {
             _ => decoded.push(byte),
         }
     }
+    // Bytes that are no UTF-8 are another text to everybody; overlong forms (`%c0%ae`) are dots and slashes to
+    // lenient decoders (Tomcat CVE-2008-2938, IIS MS00-078).
+    ambiguous |= beyond_ascii && std::str::from_utf8(&unescaped(bytes)).is_err();
     let text = String::from_utf8_lossy(&decoded);
     let mut segments: Vec<&str> = Vec::new();
     let mut directory = false;
@@ -145,8 +150,12 @@ fn hex(digit: u8) -> u8 {
 
 /// Decodes every percent-encoded byte once; what is then no UTF-8 becomes U+FFFD.
 pub fn decode(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+    String::from_utf8_lossy(&unescaped(text.as_bytes())).into_owned()
+}
+
+fn unescaped(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
     while let Some((&byte, tail)) = rest.split_first() {
         rest = tail;
         match (byte, tail) {
@@ -157,7 +166,24 @@ pub fn decode(text: &str) -> String {
             _ => out.push(byte),
         }
     }
-    String::from_utf8_lossy(&out).into_owned()
+    out
+}
+
+/// Overlong forms of ASCII (`C0 AE`, `E0 80 AE`, `F0 80 80 AE`) as what lenient decoders read in them.
+fn lenient(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&byte, tail)) = rest.split_first() {
+        let (read, after) = match rest {
+            [0xf0, 0x80, high @ 0x80..=0x81, low @ 0x80..=0xbf, after @ ..]
+            | [0xe0, high @ 0x80..=0x81, low @ 0x80..=0xbf, after @ ..]
+            | [high @ 0xc0..=0xc1, low @ 0x80..=0xbf, after @ ..] => ((high & 1) << 6 | low & 0x3f, after),
+            _ => (byte, tail),
+        };
+        out.push(read);
+        rest = after;
+    }
+    out
 }
 
 /// What the application might make of a path at its most generous: decoded until nothing changes,
@@ -174,15 +200,15 @@ pub fn shortest(bytes: &[u8]) -> String {
 
 /// Decoded until nothing changes, four times at the most.
 pub fn decoded(bytes: &[u8]) -> String {
-    let mut text = String::from_utf8_lossy(bytes).into_owned();
+    let mut text = bytes.to_vec();
     for _ in 0..4 {
-        let next = decode(&text);
+        let next = lenient(&unescaped(&text));
         if next == text {
             break;
         }
         text = next;
     }
-    text
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn resolve(text: &str) -> String {
@@ -251,6 +277,7 @@ mod tests {
             ("/a/..", "/"),
             ("/a/b/.", "/a/b/"),
             ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/%e6%9c%88/%F0%9F%98%80", "/%E6%9C%88/%F0%9F%98%80"),
             ("/a%20b", "/a%20b"),
             ("/a;v=1/b", "/a;v=1/b"),
         ] {
@@ -280,10 +307,37 @@ mod tests {
             "/a#b",
             "/a%0ab",
             "/a%7fb",
+            "/a/%c0%ae%c0%ae/b",
+            "/a%c0%afb",
+            "/a%e0%80%afb",
+            "/a%f0%80%80%afb",
+            "/caf%e9",
+            "/a%80b",
+            "/a%ed%a0%80b",
+            "/a%f4%90%80%80b",
+            "/a%c3",
         ] {
             assert!(canonical(path).1, "{path}");
         }
         assert!(Path::read(b"/a\xff").is_ambiguous());
+    }
+
+    #[test]
+    fn overlong_forms_are_read_as_lenient_decoders_read_them() {
+        for byte in 0..0x80u8 {
+            let (high, low) = (byte >> 6, 0x80 | byte & 0x3f);
+            for form in [&[0xc0 | high, low][..], &[0xe0, 0x80 | high, low], &[0xf0, 0x80, 0x80 | high, low]]
+            {
+                assert!(std::str::from_utf8(form).is_err());
+                assert_eq!(lenient(form), [byte], "{form:x?}");
+            }
+        }
+        for text in ["caf\u{e9}", "\u{80}\u{7ff}\u{800}\u{ffff}\u{10000}", "plain"] {
+            assert_eq!(lenient(text.as_bytes()), text.as_bytes());
+        }
+        assert_eq!(loosest(b"/x/%c0%ae%C0%AE%c0%afAdmin/y"), "/admin/y");
+        assert_eq!(loosest(b"/%25c0%25ae./admin"), "/admin");
+        assert_eq!(loosest(b"/caf%e9/x"), "/caf\u{fffd}/x");
     }
 
     #[test]
