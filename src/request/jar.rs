@@ -12,8 +12,12 @@ pub const MAX_CHUNKS: usize = 4;
 #[derive(Debug, Default)]
 pub struct Jar<'a> {
     chunks: [Option<&'a [u8]>; MAX_CHUNKS],
-    /// Two different cookies of one chunk's name.
-    doubled: bool,
+    /// How many of them the first one says there are.
+    count: usize,
+    /// Two different cookies of one chunk's name, by number.
+    doubled: [bool; MAX_CHUNKS],
+    /// Cookies of a chunk's name that are none, by number.
+    rubbish: [bool; MAX_CHUNKS],
     /// Cookies of ours that are no chunk: logins and logouts in progress.
     others: Vec<(&'a [u8], &'a [u8])>,
     ours: bool,
@@ -105,14 +109,25 @@ impl<'a> Jar<'a> {
         let Some(value) = value else { return true };
         match index {
             None => self.others.push((name, value)),
-            Some(index) => {
-                if let Some(chunk) = self.chunks.get_mut(index) {
-                    self.doubled |= chunk.is_some_and(|other| other != value);
-                    *chunk = Some(value);
-                }
-            }
+            Some(index) => self.take_chunk(index, value),
         }
         true
+    }
+
+    /// Takes a chunk. What cannot be one is as good as absent: otherwise anybody who can set a cookie of that
+    /// name, on another host of the domain, could take the session away.
+    #[inline]
+    fn take_chunk(&mut self, index: usize, value: &'a [u8]) {
+        let count = if index == 0 { chunks(value) } else { Some(self.count).filter(|_| !value.is_empty()) };
+        match (count, self.chunks.get_mut(index), self.doubled.get_mut(index), self.rubbish.get_mut(index)) {
+            (Some(count), Some(chunk), Some(doubled), _) => {
+                *doubled |= chunk.is_some_and(|other| other != value);
+                *chunk = Some(value);
+                self.count = count;
+            }
+            (None, _, _, Some(rubbish)) => *rubbish = true,
+            _ => {}
+        }
     }
 
     #[inline]
@@ -133,18 +148,17 @@ impl<'a> Jar<'a> {
     pub fn session(&self) -> Found<'a> {
         let [first, rest @ ..] = &self.chunks;
         let Some(first) = *first else {
-            return if rest.iter().any(Option::is_some) { Found::Broken } else { Found::Nothing };
+            return if self.sent().next().is_some() { Found::Broken } else { Found::Nothing };
         };
-        if self.doubled {
+        // Only the first chunk says how many there are; those beyond are left over from a larger session.
+        if self.doubled.iter().take(self.count).any(|doubled| *doubled) {
             return Found::Broken;
         }
-        // Only the first chunk says how many there are; those beyond are left over from a larger session.
-        let Some(count) = chunks(first) else { return Found::Broken };
-        if count == 1 {
+        if self.count == 1 {
             return Found::Sealed(Cow::Borrowed(first));
         }
         let mut whole = first.to_vec();
-        for chunk in rest.iter().take(count - 1) {
+        for chunk in rest.iter().take(self.count.saturating_sub(1)) {
             let Some(chunk) = chunk else { return Found::Broken };
             whole.extend_from_slice(chunk);
         }
@@ -163,7 +177,9 @@ impl<'a> Jar<'a> {
 
     /// Which of a session's cookies were sent, by number.
     pub fn sent(&self) -> impl Iterator<Item = usize> + '_ {
-        self.chunks.iter().enumerate().filter(|(_, chunk)| chunk.is_some()).map(|(n, _)| n)
+        let sent =
+            |(n, (chunk, rubbish)): (usize, (&Option<_>, &bool))| (chunk.is_some() || *rubbish).then_some(n);
+        self.chunks.iter().zip(&self.rubbish).enumerate().filter_map(sent)
     }
 
     /// The header for the application: this filter's cookies are nothing to it.
@@ -215,6 +231,39 @@ mod tests {
             jar.edit(),
             CookieEdit::Replace(format!("{}; {}", many.join("; "), many.join("; ")).into_bytes())
         );
+    }
+
+    #[test]
+    fn what_is_no_chunk_takes_no_session_away() {
+        let sealed = |text: &'static [u8]| Found::Sealed(Cow::Borrowed(text));
+        for (cookies, wanted, sent) in [
+            ("sso=1.k.1.a.x", sealed(b"1.k.1.a.x"), &[0][..]),
+            ("sso=1.k.1.a.x; sso=1.k.1.a.x", sealed(b"1.k.1.a.x"), &[0]),
+            ("sso=1.k.1.a.x; sso=rubbish", sealed(b"1.k.1.a.x"), &[0]),
+            ("sso=rubbish; sso=1.k.1.a.x; sso=", sealed(b"1.k.1.a.x"), &[0]),
+            ("sso=; sso=1.k.1.a.x", sealed(b"1.k.1.a.x"), &[0]),
+            ("sso; sso=1.k.1.a.x", sealed(b"1.k.1.a.x"), &[0]),
+            ("sso=1.k.1.a.x; sso-1=y; sso-1=z", sealed(b"1.k.1.a.x"), &[0, 1]),
+            ("sso=1.k.2.a.x; sso-1=y", sealed(b"1.k.2.a.xy"), &[0, 1]),
+            ("sso-1=; sso=1.k.2.a.x; sso-1=y; sso-3=1; sso-3=2", sealed(b"1.k.2.a.xy"), &[0, 1, 3]),
+            // Which of two is meant cannot be known.
+            ("sso=1.k.1.a.x; sso=1.k.1.a.y", Found::Broken, &[0]),
+            ("sso=1.k.1.a.x; sso=1.k.2.a.x; sso-1=y", Found::Broken, &[0, 1]),
+            ("sso=1.k.2.a.x; sso-1=y; sso-1=z", Found::Broken, &[0, 1]),
+            ("sso-1=y; sso=1.k.2.a.x; sso-1=z", Found::Broken, &[0, 1]),
+            ("sso=1.k.2.a.x", Found::Broken, &[0]),
+            ("sso=1.k.2.a.x; sso-1=", Found::Broken, &[0, 1]),
+            // Nothing but what has to be deleted.
+            ("sso=rubbish", Found::Broken, &[0]),
+            ("sso=", Found::Broken, &[0]),
+            ("sso-2=", Found::Broken, &[2]),
+            ("sso-1=y", Found::Broken, &[1]),
+            ("a=1", Found::Nothing, &[]),
+        ] {
+            let jar = Jar::read(b"sso", [cookies.as_bytes()].into_iter());
+            assert_eq!(jar.session(), wanted, "{cookies}");
+            assert_eq!(jar.sent().collect::<Vec<_>>(), sent, "{cookies}");
+        }
     }
 
     #[test]
