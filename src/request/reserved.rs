@@ -7,8 +7,9 @@ use super::Headers;
 const OVERRIDES: [&str; 5] =
     ["x-original-url", "x-rewrite-url", "x-http-method-override", "x-http-method", "x-method-override"];
 
-/// The names that nobody may send through: under the prefix, those the filter sets, and the overrides. `_` and
-/// `.` count as `-`, since CGI, WSGI and others make them the same variable.
+/// The names that nobody may send through: under the prefix, those the filter sets, and the overrides. Whatever
+/// is no letter and no digit counts as `-`, since CGI, WSGI and others make them the same variable: most of them
+/// `-` and `_`, PHP `.` too, lighttpd every such byte.
 #[derive(Clone, Debug)]
 pub struct Reserved {
     prefix: String,
@@ -56,7 +57,7 @@ impl Reserved {
 
 #[inline]
 fn alike(own: u8, byte: u8) -> bool {
-    own == byte.to_ascii_lowercase() || own == b'-' && matches!(byte, b'_' | b'.')
+    own == byte.to_ascii_lowercase() || own == b'-' && !byte.is_ascii_alphanumeric()
 }
 
 /// True where the name begins like this one of ours.
@@ -81,6 +82,12 @@ mod tests {
             "x.sso.user",
             "x-sso_user",
             "x_sso-roles",
+            "x+sso+user",
+            "x~sso~user",
+            "x!sso#user",
+            "x'sso`user",
+            "x*sso|user",
+            "x^sso$%&",
             "x-department",
             "X_Department",
             "x.department",
@@ -96,6 +103,10 @@ mod tests {
         }
         for name in [
             "x-ssouser",
+            "x+ssouser",
+            "x~sso",
+            "xasso-user",
+            "x0sso-user",
             "x-sso",
             "sso-user",
             "x-departments",
