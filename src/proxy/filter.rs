@@ -15,7 +15,7 @@ use crate::fault::{Code, Fault};
 use crate::gate::{self, Asked, Body, Outcome, Pass, Ruling};
 use crate::host::Host;
 use crate::pages;
-use crate::request::{CookieEdit, Head};
+use crate::request::{self, CookieEdit, Head};
 use crate::task::{self, Call, Failure, Reply, Step, Task};
 use crate::world::World;
 
@@ -135,6 +135,7 @@ impl HttpContext for Filter {
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         self.waiting.leave(self.id);
         self.wake_up();
+        self.strip_trailers();
         match &self.stage {
             // Trailers come after the whole body: there is no further body callback.
             Stage::Body(limit, _) => {
@@ -168,6 +169,17 @@ impl HttpContext for Filter {
 }
 
 impl Filter {
+    /// Takes out of the trailers what nobody may send: some applications make headers of them.
+    fn strip_trailers(&self) {
+        const TRAILERS: MapType = MapType::HttpRequestTrailers;
+        let Some(world) = &self.world else { return };
+        let trailers = hostcalls::get_map_bytes(TRAILERS).unwrap_or_default();
+        let reserved = world.sites.iter().map(|site| &site.account.forward.reserved);
+        for name in request::among_trailers(reserved, &trailers) {
+            let _ = hostcalls::remove_map_value(TRAILERS, &name);
+        }
+    }
+
     /// Takes on what became of the request while it was parked.
     #[inline]
     fn wake_up(&mut self) {

@@ -11,4 +11,4 @@ pub use bytes::same;
 pub use head::{bare_authority, Head, Headers};
 pub use jar::{chunks, CookieEdit, Found, Jar, MAX_CHUNKS};
 pub use path::Path;
-pub use reserved::Reserved;
+pub use reserved::{among_trailers, Reserved};

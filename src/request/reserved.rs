@@ -60,6 +60,17 @@ fn alike(own: u8, byte: u8) -> bool {
     own == byte.to_ascii_lowercase() || own == b'-' && !byte.is_ascii_alphanumeric()
 }
 
+/// What of a request's trailers nobody may send: what is reserved for any account, and what nobody reads in
+/// trailers but who takes them for headers (RFC 9110 section 6.5.1).
+pub fn among_trailers<'r>(reserved: impl Iterator<Item = &'r Reserved>, trailers: &Headers) -> Vec<String> {
+    let credential = |name: &String| matches!(name.as_str(), "authorization" | "cookie");
+    let mut list: Vec<String> = trailers.iter().map(|(name, _)| name.clone()).filter(credential).collect();
+    list.extend(reserved.flat_map(|reserved| reserved.among(trailers)));
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
 /// True where the name begins like this one of ours.
 #[inline]
 fn starts_alike(name: &[u8], own: &[u8]) -> bool {
@@ -119,6 +130,28 @@ mod tests {
         ] {
             assert!(!reserved.holds(name), "{name}");
         }
+    }
+
+    #[test]
+    fn trailers_hold_nothing_that_is_reserved_for_any_account() {
+        let all = [Reserved::new("x-sso-", &["x-department"]), Reserved::new("x-who-", &[])];
+        let held = |names: &[&str]| {
+            let trailers = names.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
+            among_trailers(all.iter(), &trailers)
+        };
+        assert_eq!(held(&["x-checksum", "x-sso", "cookies", "grpc-status"]), [""; 0]);
+        assert_eq!(
+            held(&[
+                "x-sso-user",
+                "x_who_user",
+                "x-checksum",
+                "x-department",
+                "cookie",
+                "x-sso-user",
+                "authorization"
+            ]),
+            ["authorization", "cookie", "x-department", "x-sso-user", "x_who_user"]
+        );
     }
 
     #[test]
