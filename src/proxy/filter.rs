@@ -7,6 +7,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType, Status};
 
+use super::caching;
 use super::host::EnvoyHost;
 use super::waiting::{News, Waiting};
 use crate::answer::Answer;
@@ -155,16 +156,33 @@ impl HttpContext for Filter {
     fn on_http_response_headers(&mut self, _count: usize, _ends: bool) -> Action {
         self.wake_up();
         if let Stage::Passed { set_cookies, password } = &mut self.stage {
-            let mut cookies = std::mem::take(set_cookies);
-            if let Some(watch) = password.take() {
-                let headers = hostcalls::get_map_bytes(MapType::HttpResponseHeaders).unwrap_or_default();
-                cookies = watch.answered(&headers);
-            }
-            for cookie in cookies {
-                let _ = hostcalls::add_map_value(MapType::HttpResponseHeaders, "set-cookie", &cookie);
+            let (cookies, password) = (std::mem::take(set_cookies), password.take());
+            if !cookies.is_empty() || password.is_some() {
+                add_cookies(cookies, password);
             }
         }
         Action::Continue
+    }
+}
+
+/// Gives the browser our cookies with the application's answer, which is then for nobody else.
+fn add_cookies(mut cookies: Vec<String>, password: Option<Box<crate::password::Watch>>) {
+    const RESPONSE: MapType = MapType::HttpResponseHeaders;
+    let headers = hostcalls::get_map_bytes(RESPONSE).unwrap_or_default();
+    if let Some(watch) = password {
+        cookies = watch.answered(&headers);
+    }
+    if cookies.is_empty() {
+        return;
+    }
+    if !caching::is_private(&headers) {
+        let _ = hostcalls::set_map_value(RESPONSE, "cache-control", Some(caching::PRIVATE));
+    }
+    for name in caching::targeted(&headers) {
+        let _ = hostcalls::remove_map_value(RESPONSE, name);
+    }
+    for cookie in cookies {
+        let _ = hostcalls::add_map_value(RESPONSE, "set-cookie", &cookie);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The only room that speaks to Envoy: what comes in is turned into the types of the other rooms, what
 //! they decide into host calls.
 
+mod caching;
 mod filter;
 mod foreign;
 mod host;
