@@ -8,6 +8,8 @@ mod choice;
 mod demands;
 #[cfg(test)]
 mod shared_origin_tests;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -74,6 +76,8 @@ pub enum Body {
 pub struct Pass {
     /// Headers taken away.
     pub remove: Vec<String>,
+    /// `connection` becomes `upgrade`: it named headers that the next hop would take away.
+    pub upgrade: bool,
     /// The canonical path, where it is not what was asked for.
     pub target: Option<Vec<u8>>,
     /// The `cookie` header without this filter's own cookies.
@@ -119,7 +123,8 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
         return crate::password::refuse_of_another(&asked(world, &site, &head, path, now));
     }
     let account = &site.account;
-    let mut pass = Pass { remove: account.forward.reserved.among(head.headers()), ..Pass::default() };
+    let remove = account.forward.reserved.among(head.headers());
+    let mut pass = Pass { remove, upgrade: head.names_hops(), ..Pass::default() };
     if !account.enabled {
         return Ruling::Pass(pass);
     }

@@ -350,6 +350,9 @@ impl Filter {
         for name in &pass.remove {
             let _ = hostcalls::remove_map_value(REQUEST, name);
         }
+        if pass.upgrade {
+            let _ = hostcalls::set_map_value_bytes(REQUEST, "connection", Some(b"upgrade"));
+        }
         if let Some(target) = &pass.target {
             let _ = hostcalls::set_map_value_bytes(REQUEST, ":path", Some(target));
         }

@@ -20,6 +20,7 @@ pub struct Head {
     request_id: Option<usize>,
     authorization: Option<usize>,
     cookie: Option<usize>,
+    upgrade: bool,
     /// No body follows.
     pub ends: bool,
 }
@@ -29,7 +30,7 @@ impl Head {
     #[inline]
     pub fn new(headers: Headers, ends: bool) -> Self {
         let (mut method, mut path, mut authority, mut request_id) = (None, None, None, None);
-        let (mut authorization, mut cookie) = (None, None);
+        let (mut authorization, mut cookie, mut upgrade) = (None, None, false);
         for (i, (name, _)) in headers.iter().enumerate() {
             // Bytes, which are compared in place; texts are by a call each.
             match name.as_bytes() {
@@ -39,10 +40,11 @@ impl Head {
                 b"x-request-id" => request_id = Some(i),
                 b"authorization" => authorization = authorization.or(Some(i)),
                 b"cookie" => cookie = cookie.or(Some(i)),
+                b"upgrade" => upgrade = true,
                 _ => {}
             }
         }
-        Self { headers, method, path, authority, request_id, authorization, cookie, ends }
+        Self { headers, method, path, authority, request_id, authorization, cookie, upgrade, ends }
     }
 
     /// Everything.
@@ -130,6 +132,20 @@ impl Head {
         Jar::read(base.as_bytes(), values)
     }
 
+    /// True where there are credentials of any scheme.
+    #[inline]
+    pub fn has_authorization(&self) -> bool {
+        self.authorization.is_some()
+    }
+
+    /// True for an upgrade whose `connection` names more than `upgrade`. Of any other request Envoy takes the
+    /// header away; this one it sends on, and whoever takes away what it names (RFC 9110 section 7.6.1) takes
+    /// the filter's headers (Traefik CVE-2024-45410).
+    #[inline]
+    pub fn names_hops(&self) -> bool {
+        self.upgrade && self.all("connection").any(|value| !value.eq_ignore_ascii_case(b"upgrade"))
+    }
+
     /// True where Basic credentials (RFC 7617) are sent.
     #[inline]
     pub fn has_basic(&self) -> bool {
@@ -206,6 +222,21 @@ mod tests {
         assert_eq!(case("GET", &[("accept", "text/html"), ("upgrade", "websocket")]), (true, false));
         assert_eq!(case("GET", &[("accept", "application/json")]), (false, false));
         assert_eq!(case("GET", &[]), (false, false));
+    }
+
+    #[test]
+    fn an_upgrade_names_itself_and_nothing_else() {
+        for (headers, wanted) in [
+            (&[("upgrade", "websocket"), ("connection", "upgrade")][..], false),
+            (&[("upgrade", "websocket"), ("connection", "Upgrade")], false),
+            (&[("upgrade", "websocket")], false),
+            (&[("connection", "x-sso-user")], false),
+            (&[("upgrade", "websocket"), ("connection", "upgrade, x-sso-user")], true),
+            (&[("upgrade", "websocket"), ("connection", "keep-alive, Upgrade")], true),
+            (&[("connection", "upgrade"), ("connection", "x-sso-user"), ("upgrade", "websocket")], true),
+        ] {
+            assert_eq!(head(headers).names_hops(), wanted, "{headers:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,132 @@
+//! What reaches the application beside a session, and what does not.
+
+use std::rc::Rc;
+
+use serde_json::{json, Value};
+
+use crate::session::Purpose;
+use crate::task::{Call, Reply};
+use crate::testing::browser::{world, Browser, Seen, KEY};
+use crate::testing::{TestHost, START};
+use crate::world::World;
+
+fn configuration(accounts: Value) -> Value {
+    json!({
+        "session": { "keys": [{ "id": "k1", "value": KEY }] }, "cookies": { "secure": false },
+        "clusters": { "*": "idp" }, "accounts": accounts,
+    })
+}
+
+fn account(code: &str, forward: Value) -> Value {
+    json!({
+        "code": code, "origins": ["https://app.example"], "sso": "enabled", "forward": forward,
+        "identity_providers": [{ "id": "corp", "oidc": {
+            "issuer": "https://idp.example", "authorization_endpoint": "https://idp.example/authorize",
+            "token_endpoint": "https://idp.example/token", "jwks_uri": "https://idp.example/keys", "client_id": "app",
+        } }],
+        "access": [
+            { "path": "/open", "allow": "anyone" }, { "prefix": "/static/", "allow": "anyone" },
+            { "prefix": "/api/", "allow": "programs" },
+            { "prefix": "/admin/", "allow": "users", "roles": ["boss"] },
+        ],
+    })
+}
+
+fn nobody(call: &Call) -> Reply {
+    panic!("nobody is asked: {call:?}")
+}
+
+/// Ada with a session of this account, which holds these tokens.
+fn ada(world: &Rc<World>, code: &str, tokens: Value) -> Browser {
+    let session = json!({
+        "s": "id", "u": { "u": "ada", "o": "i" }, "m": "sso", "o": { "p": "corp", "i": "", "s": "1" },
+        "t": tokens, "b": START, "l": START, "c": START,
+    });
+    let keys = &world.config.session.keys;
+    let sealed = keys.seal(&*world.host, Purpose::Session, code, session.to_string().as_bytes()).unwrap();
+    let mut browser = Browser::new(world, "app.example");
+    browser.cookies.push(("sso".into(), sealed));
+    browser
+}
+
+/// What of these headers the application gets.
+fn left(browser: &mut Browser, target: &str, headers: &[(&str, &str)]) -> Vec<String> {
+    let mut sent = browser.clone_headers(headers);
+    sent.cookies.clone_from(&browser.cookies);
+    let seen = sent.get(target, &mut nobody);
+    let Some(pass) = &seen.pass else { return vec![seen.code().to_owned()] };
+    let names = headers.iter().map(|(name, _)| (*name).to_owned());
+    names.filter(|name| !pass.remove.contains(name)).collect()
+}
+
+fn told(seen: &Seen, name: &str) -> Option<String> {
+    let opened = seen.pass.as_ref()?.opened.as_ref()?;
+    let (_, value) = opened.headers.iter().find(|(own, _)| own == name)?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
+#[test]
+fn an_upgrade_names_no_header_of_ours_as_one_for_the_next_hop_only() {
+    let world = world(&TestHost::new(), &configuration(json!([account("a", json!({}))])));
+    for (path, connection, wanted) in [
+        ("/socket", "upgrade, x-sso-user", true),
+        ("/open", "x-sso-user, Upgrade", true),
+        ("/api/x", "keep-alive, Upgrade", true),
+        ("/socket", "Upgrade", false),
+    ] {
+        let mut browser =
+            ada(&world, "a", json!({})).with("upgrade", "websocket").with("connection", connection);
+        let seen = browser.get(path, &mut nobody);
+        assert_eq!(seen.pass.map(|pass| pass.upgrade), Some(wanted), "{path} {connection}");
+    }
+    let mut browser = ada(&world, "a", json!({})).with("connection", "x-sso-user");
+    assert_eq!(browser.get("/reports", &mut nobody).pass.map(|pass| pass.upgrade), Some(false));
+}
+
+#[test]
+fn bytes_that_are_no_utf8_open_no_door_and_need_a_session_only() {
+    let world = world(&TestHost::new(), &configuration(json!([account("a", json!({}))])));
+    let mut stranger = Browser::new(&world, "app.example").with("accept", "*/*");
+    for path in ["/static/caf%e9", "/static/%c0%ae%c0%ae/x", "/static/%c0%af", "/api/%c0%ae%c0%ae/x"] {
+        assert_eq!(left(&mut stranger, path, &[]), ["login_required"], "{path}");
+    }
+    for path in ["/static/caf%c3%a9", "/static/%e6%9c%88", "/api/%c3%a9"] {
+        assert_eq!(left(&mut stranger, path, &[]), [""; 0], "{path}");
+    }
+    let mut browser = ada(&world, "a", json!({}));
+    for path in ["/static/caf%e9", "/caf%e9", "/x/%c0%ae", "/x/%c0%ae%c0%aeadmin"] {
+        assert_eq!(left(&mut browser, path, &[]), [""; 0], "{path}");
+    }
+    for path in ["/x/%c0%ae%c0%ae/admin/y", "/%c0%afadmin/y", "/x/%C0%AE%e0%80%ae%c0%afadmin%f0%80%80%afy"] {
+        assert_eq!(left(&mut browser, path, &[]), ["role_missing"], "{path}");
+    }
+}
+
+#[test]
+fn a_cookie_of_the_sessions_name_that_is_none_takes_it_away_from_nobody() {
+    let world = world(&TestHost::new(), &configuration(json!([account("a", json!({}))])));
+    let sealed = ada(&world, "a", json!({})).cookies.remove(0).1;
+    let ask = |cookies: &str| {
+        let mut browser = Browser::new(&world, "app.example").with("accept", "*/*").with("cookie", cookies);
+        browser.get("/reports", &mut nobody)
+    };
+    for cookies in [
+        format!("sso={sealed}; sso=rubbish"),
+        format!("sso=; sso={sealed}"),
+        format!("sso=1.; sso={sealed}; sso-1="),
+    ] {
+        let seen = ask(&cookies);
+        assert_eq!(told(&seen, "x-sso-user").as_deref(), Some("ada"), "{cookies}");
+    }
+    // Another envelope could be somebody else's session.
+    let other = ada(&world, "a", json!({})).cookies.remove(0).1;
+    assert_ne!(other, sealed);
+    for cookies in [format!("sso={sealed}; sso={other}"), format!("sso={sealed}; sso=1.k1.1.a.x")] {
+        assert_eq!(ask(&cookies).code(), "session_expired", "{cookies}");
+    }
+    let gone = ask("sso=rubbish");
+    let deleted = |seen: &Seen| {
+        seen.answer.iter().any(|a| a.header("set-cookie").is_some_and(|c| c.contains("Max-Age=0;")))
+    };
+    assert_eq!((gone.code(), deleted(&gone)), ("session_expired", true));
+}
