@@ -140,7 +140,7 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     if !account.password.logins.is_empty() {
         if let Some(login) = crate::password::login_at(account, &head, &path) {
             // Beside a login that is ruled on, Basic credentials would be one that is not.
-            strip_basic(&head, &mut pass);
+            strip_credentials(sites, &head, &mut pass);
             pass.cookie = jar.edit();
             let path = path.canonical().to_owned();
             return crate::password::gate(asked(world, &site, &head, path, now), login, pass);
@@ -148,7 +148,7 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     }
     let demand = demand(&account.access, &path, head.path());
     if demand != Demand::Programs {
-        strip_basic(&head, &mut pass);
+        strip_credentials(sites, &head, &mut pass);
     }
     pass.cookie = jar.edit();
     let wanted = match demand {
@@ -225,10 +225,15 @@ fn canonical_target(head: &Head, path: &Path<'_>) -> Vec<u8> {
 }
 
 /// Basic credentials count on `programs` paths only: elsewhere they would be a password login that
-/// nothing ruled on.
+/// nothing ruled on. Where the filter sets `authorization`, others' count there only too: beside the headers of a
+/// session that has no access token they would be taken for its.
 #[inline]
-fn strip_basic(head: &Head, pass: &mut Pass) {
-    if head.has_basic() {
+fn strip_credentials(sites: &[Rc<Site>], head: &Head, pass: &mut Pass) {
+    if !head.has_authorization() {
+        return;
+    }
+    let is_ours = |site: &Rc<Site>| site.account.forward.access_token.as_deref() == Some("authorization");
+    if head.has_basic() || sites.iter().any(is_ours) {
         pass.remove.push("authorization".into());
     }
 }

@@ -66,6 +66,31 @@ fn told(seen: &Seen, name: &str) -> Option<String> {
 }
 
 #[test]
+fn where_the_filter_sets_authorization_nobody_else_does() {
+    let forward = json!({ "access_token": "authorization" });
+    let plain = world(&TestHost::new(), &configuration(json!([account("a", json!({}))])));
+    let world = world(&TestHost::new(), &configuration(json!([account("a", forward)])));
+    let with_token = json!({ "a": "at-1", "e": START + 60_000 });
+    for scheme in ["Bearer mine", "Negotiate mine", "Basic YTpi", "mine"] {
+        let sent = [("authorization", scheme)];
+        for tokens in [json!({}), with_token.clone()] {
+            let mut browser = ada(&world, "a", tokens);
+            for path in ["/reports", "/open", "/static/a"] {
+                assert_eq!(left(&mut browser, path, &sent), [""; 0], "{scheme} {path}");
+            }
+            // Programs' own credentials are left alone.
+            assert_eq!(left(&mut browser, "/api/x", &sent), ["authorization"], "{scheme}");
+        }
+        assert_eq!(left(&mut Browser::new(&world, "app.example"), "/open", &sent), [""; 0], "{scheme}");
+        // The filter of an account that does not forward it has nothing to do with any scheme but Basic.
+        let wanted: &[&str] = if scheme.starts_with("Basic") { &[] } else { &["authorization"] };
+        assert_eq!(left(&mut ada(&plain, "a", json!({})), "/reports", &sent), wanted, "{scheme}");
+    }
+    let own = ada(&world, "a", with_token).with("authorization", "Bearer mine").get("/reports", &mut nobody);
+    assert_eq!(told(&own, "authorization").as_deref(), Some("Bearer at-1"));
+}
+
+#[test]
 fn an_upgrade_names_no_header_of_ours_as_one_for_the_next_hop_only() {
     let world = world(&TestHost::new(), &configuration(json!([account("a", json!({}))])));
     for (path, connection, wanted) in [
