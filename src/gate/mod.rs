@@ -123,8 +123,8 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
         return crate::password::refuse_of_another(&asked(world, &site, &head, path, now));
     }
     let account = &site.account;
-    let remove = account.forward.reserved.among(head.headers());
-    let mut pass = Pass { remove, upgrade: head.names_hops(), ..Pass::default() };
+    let mut pass =
+        Pass { remove: reserved(sites, &site, &head), upgrade: head.names_hops(), ..Pass::default() };
     if !account.enabled {
         return Ruling::Pass(pass);
     }
@@ -222,6 +222,19 @@ fn canonical_target(head: &Head, path: &Path<'_>) -> Vec<u8> {
         target.extend(query);
     }
     target
+}
+
+/// The headers that nobody may send. Accounts of one origin have one application: what is told about the people
+/// of one is told by the filter alone, whoever is there.
+#[inline]
+fn reserved(sites: &[Rc<Site>], site: &Site, head: &Head) -> Vec<String> {
+    let mut list = site.account.forward.reserved.among(head.headers());
+    if sites.len() > 1 {
+        list.extend(sites.iter().flat_map(|site| site.account.forward.reserved.among(head.headers())));
+        list.sort_unstable();
+        list.dedup();
+    }
+    list
 }
 
 /// Basic credentials count on `programs` paths only: elsewhere they would be a password login that

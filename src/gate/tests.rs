@@ -91,6 +91,34 @@ fn where_the_filter_sets_authorization_nobody_else_does() {
 }
 
 #[test]
+fn on_an_origin_that_accounts_share_nobody_sends_what_one_of_them_is_told() {
+    let shared = json!([
+        account("a", json!({ "headers": { "x-dept": "dept" }, "access_token": "x-token" })),
+        account("b", json!({})),
+        account("c", json!({ "access_token": "authorization" })),
+    ]);
+    let alone = world(&TestHost::new(), &configuration(json!([account("b", json!({}))])));
+    let world = world(&TestHost::new(), &configuration(shared));
+    let sent = [
+        ("x-dept", "1"),
+        ("x_dept", "1"),
+        ("x-token", "1"),
+        ("x-sso-user", "1"),
+        ("authorization", "mine"),
+        ("x-other", "1"),
+    ];
+    for code in ["a", "b", "c"] {
+        let mut browser = ada(&world, code, json!({}));
+        for path in ["/reports", "/open"] {
+            assert_eq!(left(&mut browser, path, &sent), ["x-other"], "{code} {path}");
+        }
+    }
+    assert_eq!(left(&mut Browser::new(&world, "app.example"), "/open", &sent), ["x-other"]);
+    let wanted = ["x-dept", "x_dept", "x-token", "authorization", "x-other"];
+    assert_eq!(left(&mut ada(&alone, "b", json!({})), "/reports", &sent), wanted);
+}
+
+#[test]
 fn an_upgrade_names_no_header_of_ours_as_one_for_the_next_hop_only() {
     let world = world(&TestHost::new(), &configuration(json!([account("a", json!({}))])));
     for (path, connection, wanted) in [
