@@ -35,7 +35,7 @@ pub fn asked_for(asked: Rc<Asked>, body: Option<Vec<u8>>) -> Ruling {
     };
     let confirmed = body.as_deref().is_some_and(|body| is_confirmed(&asked, &opened, body));
     let origins = asked.site.as_ref().map(|site| site.account.origin_texts()).unwrap_or_default();
-    if !confirmed && asked.head.is_cross_site(&origins) {
+    if !confirmed && asked.head.is_sent_from_elsewhere(&origins) {
         return Ruling::Answer(confirm(&asked, &opened).unwrap_or_else(|fault| asked.refuse(&fault)));
     }
     Ruling::flow(

@@ -183,6 +183,19 @@ impl Head {
             self.all("origin").any(|origin| !origins.iter().any(|own| own.as_bytes() == origin));
         foreign_site || foreign_origin
     }
+
+    /// The same where nothing but the person's own click counts: without `Sec-Fetch-Site`, which some browsers do
+    /// not send, a `Referer` of another origin tells of another site too.
+    pub fn is_sent_from_elsewhere(&self, origins: &[String]) -> bool {
+        let ours = |referer: &[u8]| {
+            origins.iter().any(|own| {
+                let rest = referer.strip_prefix(own.as_bytes());
+                rest.is_some_and(|rest| rest.first().is_none_or(|byte| b"/?#".contains(byte)))
+            })
+        };
+        let unsaid = self.all("sec-fetch-site").next().is_none();
+        self.is_cross_site(origins) || unsaid && self.all("referer").any(|referer| !ours(referer))
+    }
 }
 
 #[cfg(test)]
@@ -222,6 +235,37 @@ mod tests {
         assert_eq!(case("GET", &[("accept", "text/html"), ("upgrade", "websocket")]), (true, false));
         assert_eq!(case("GET", &[("accept", "application/json")]), (false, false));
         assert_eq!(case("GET", &[]), (false, false));
+    }
+
+    #[test]
+    fn the_page_before_tells_of_another_site_where_nothing_else_does() {
+        let origins = ["https://a.example".to_owned()];
+        let elsewhere = |headers: &[(&str, &str)]| head(headers).is_sent_from_elsewhere(&origins);
+        for headers in [
+            &[][..],
+            &[("referer", "https://a.example/page?x=y")],
+            &[("referer", "https://a.example")],
+            &[("sec-fetch-site", "same-origin"), ("referer", "https://a.example/")],
+            // The browser says that nobody else's page is behind it: a bookmark, an address typed in.
+            &[("sec-fetch-site", "none"), ("referer", "https://b.example/")],
+        ] {
+            assert!(!elsewhere(headers), "{headers:?}");
+            assert!(!head(headers).is_cross_site(&origins), "{headers:?}");
+        }
+        for headers in [
+            &[("referer", "https://b.example/")][..],
+            &[("referer", "https://a.example.evil/")],
+            &[("referer", "https://a.example@evil/")],
+            &[("referer", "https://a.example:8443/")],
+            &[("referer", "http://a.example/")],
+            &[("referer", "")],
+            &[("referer", "https://a.example/"), ("referer", "https://b.example/")],
+        ] {
+            assert!(elsewhere(headers), "{headers:?}");
+            assert!(!head(headers).is_cross_site(&origins), "{headers:?}: where a password is sent");
+        }
+        assert!(elsewhere(&[("sec-fetch-site", "cross-site"), ("referer", "https://a.example/")]));
+        assert!(elsewhere(&[("origin", "https://b.example"), ("referer", "https://a.example/")]));
     }
 
     #[test]

@@ -152,6 +152,23 @@ fn another_site_is_asked_about_first() {
 }
 
 #[test]
+fn a_browser_that_does_not_say_whose_page_asked_is_believed_its_referer() {
+    let world = world(&TestHost::new(), &configuration());
+    for (referer, code) in [
+        ("https://evil.example/", "logout_confirm"),
+        ("https://acme.example.evil.example/", "logout_confirm"),
+        ("https://acme.example/reports", "redirect"),
+    ] {
+        let mut ada = signed_in(&world, "acme", "corp", ADA);
+        // As an older browser sends it: no `Sec-Fetch-Site`, and no `Origin` with a GET.
+        let mut link = Browser::new(&world, "acme.example").with("referer", referer);
+        link.cookies = ada.cookies.clone();
+        assert_eq!(link.get("/sso/logout", &mut documents()).code(), code, "{referer}");
+        assert_eq!(is_in(&mut ada), code == "logout_confirm", "{referer}");
+    }
+}
+
+#[test]
 fn on_an_origin_that_accounts_share_the_way_back_asks_for_no_account() {
     let mut configuration = configuration();
     for account in configuration["accounts"].as_array_mut().unwrap() {
