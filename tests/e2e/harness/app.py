@@ -17,6 +17,7 @@ class Seen:
     headers: list[tuple[str, str]]
     body: bytes
     raw: bytes
+    trailers: list[tuple[str, str]] = field(default_factory=list)
 
     def all(self, name: str) -> list[str]:
         return [value for key, value in self.headers if key.lower() == name.lower()]
@@ -109,7 +110,7 @@ class App:
                     method, target, _ = lines[0].split(" ", 2)
                     headers = [tuple(part.strip() for part in line.split(":", 1)) for line in lines[1:]]
                     by_name = {name.lower(): value for name, value in headers}
-                    body = b""
+                    body, trailers = b"", []
                     if "chunked" in by_name.get("transfer-encoding", ""):
                         while True:
                             while b"\r\n" not in buffered:
@@ -117,20 +118,26 @@ class App:
                                     return
                             size, buffered = buffered.split(b"\r\n", 1)
                             length = int(size.split(b";")[0], 16)
+                            if length == 0:
+                                while not buffered.startswith(b"\r\n") and b"\r\n\r\n" not in buffered:
+                                    if not more():
+                                        return
+                                text, buffered = buffered.split(b"\r\n" if buffered.startswith(b"\r\n") else b"\r\n\r\n", 1)
+                                trailers = [tuple(part.strip() for part in line.split(":", 1))
+                                            for line in text.decode("latin-1").splitlines()]
+                                break
                             while len(buffered) < length + 2:
                                 if not more():
                                     return
                             body += buffered[:length]
                             buffered = buffered[length + 2:]
-                            if length == 0:
-                                break
                     else:
                         length = int(by_name.get("content-length", 0))
                         while len(buffered) < length:
                             if not more():
                                 return
                         body, buffered = buffered[:length], buffered[length:]
-                    seen = Seen(number, method, target, headers, body, head)
+                    seen = Seen(number, method, target, headers, body, head, trailers)
                     with self._lock:
                         self.requests.append(seen)
                     if by_name.get("upgrade", "").lower() == "websocket":

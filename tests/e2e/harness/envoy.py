@@ -68,7 +68,8 @@ class Envoy:
 
     def __init__(self, name: str, filters: list[dict], clusters: dict[str, int], *, port: int | None = None,
                  concurrency: int = 2, normalize: bool = True, route: dict | None = None, log_level: str = "warning",
-                 app_requests_per_connection: int | None = None, ecds: bool = False, tls: tuple[str, str] | None = None):
+                 app_requests_per_connection: int | None = None, ecds: bool = False, tls: tuple[str, str] | None = None,
+                 trailers: bool = False):
         self.directory = WORK / f"{name}-{os.getpid()}-{time.monotonic_ns()}"
         self.directory.mkdir(parents=True)
         self.port = port or free_port()
@@ -77,6 +78,7 @@ class Envoy:
         self.concurrency = concurrency
         self.route = route or {"cluster": "app", "timeout": "30s"}
         self.log_level = log_level
+        self.trailers = trailers  # HTTP/1 trailers are passed on
         self.tls = tls  # certificate and key, PEM
         self.process = None
         self.access_log = self.directory / "access.log"
@@ -91,7 +93,7 @@ class Envoy:
             "dynamic_resources": {"lds_config": {"resource_api_version": "V3",
                                                  "path_config_source": {"path": str(self.lds)}}},
             "static_resources": {"clusters": [
-                cluster(name, port, app_requests_per_connection if name == "app" else None)
+                cluster(name, port, app_requests_per_connection if name == "app" else None, trailers)
                 for name, port in clusters.items()]},
             "layered_runtime": {"layers": [{"name": "static", "static_layer": {
                 "overload": {"global_downstream_max_connections": 50000}}}]},
@@ -156,6 +158,8 @@ class Envoy:
         }
         if self.normalize:
             manager |= {"normalize_path": True, "merge_slashes": True}
+        if self.trailers:
+            manager |= {"http_protocol_options": {"enable_trailers": True}}
         chain = {"filters": [{"name": "http", "typed_config": manager}]}
         if self.tls:
             certificate, key = self.tls
@@ -278,7 +282,7 @@ def address(port: int) -> dict:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def cluster(name: str, port: int, requests_per_connection: int | None = None) -> dict:
+def cluster(name: str, port: int, requests_per_connection: int | None = None, trailers: bool = False) -> dict:
     one = {
         "name": name,
         "type": "STATIC",
@@ -288,9 +292,10 @@ def cluster(name: str, port: int, requests_per_connection: int | None = None) ->
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
             {"endpoint": {"address": address(port)}}]}]},
     }
-    if requests_per_connection:
+    if requests_per_connection or trailers:
+        common = {"max_requests_per_connection": requests_per_connection} if requests_per_connection else {}
         one["typed_extension_protocol_options"] = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "common_http_protocol_options": {"max_requests_per_connection": requests_per_connection},
-            "explicit_http_config": {"http_protocol_options": {}}}}
+            "common_http_protocol_options": common,
+            "explicit_http_config": {"http_protocol_options": {"enable_trailers": trailers}}}}
     return one
