@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 
 /// Decodes `%XX` once, whatever else stands there.
 pub fn percent(text: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes(text, Broken::Kept)).into_owned()
+    String::from_utf8_lossy(&percent_bytes(text)).into_owned()
+}
+
+/// The same, whatever bytes come out.
+pub fn percent_bytes(text: &[u8]) -> Vec<u8> {
+    bytes(text, Broken::Kept)
 }
 
 /// What becomes of a `%` that escapes nothing.

@@ -4,7 +4,7 @@ use envoy_sso::config::{AccessRule, Admission, Match};
 use envoy_sso::request::Path;
 use envoy_sso::surface::{demand, Demand};
 
-use super::applications::percent;
+use super::applications::{percent, percent_bytes};
 
 const CLOSED: &str = "/admin/";
 const OPEN: &str = "/static/";
@@ -79,11 +79,19 @@ struct Router {
     lower: bool,
     nul: bool,
     dots: bool,
+    overlong: bool,
 }
 
-const LITERAL: Router =
-    Router { decode: 0, parameters: false, backslashes: false, lower: false, nul: false, dots: false };
-const ROUTERS: [Router; 9] = [
+const LITERAL: Router = Router {
+    decode: 0,
+    parameters: false,
+    backslashes: false,
+    lower: false,
+    nul: false,
+    dots: false,
+    overlong: false,
+};
+const ROUTERS: [Router; 12] = [
     LITERAL,
     // Most frameworks: WSGI, net/http, Express, Rails.
     Router { decode: 1, ..LITERAL },
@@ -98,6 +106,10 @@ const ROUTERS: [Router; 9] = [
     Router { decode: 1, nul: true, ..LITERAL },
     Router { decode: 2, parameters: true, backslashes: true, lower: true, ..LITERAL },
     Router { decode: 3, backslashes: true, nul: true, ..LITERAL },
+    // What reads every form of a character in UTF-8, also those that are too long: old servlets, old IIS.
+    Router { decode: 1, overlong: true, ..LITERAL },
+    Router { decode: 1, parameters: true, overlong: true, nul: true, ..LITERAL },
+    Router { decode: 2, backslashes: true, lower: true, overlong: true, ..LITERAL },
 ];
 
 impl Router {
@@ -110,7 +122,10 @@ impl Router {
             text = parameters(&text);
         }
         for _ in 0..self.decode {
-            text = percent(text.as_bytes());
+            text = match self.overlong {
+                true => overlong(&percent_bytes(text.as_bytes())),
+                false => percent(text.as_bytes()),
+            };
         }
         if self.nul {
             text = text.split('\0').next().unwrap_or_default().to_owned();
@@ -143,4 +158,28 @@ impl Router {
         }
         format!("/{}", out.join("/"))
     }
+}
+
+/// UTF-8 without the rule that a character has one form; what is none goes through as it is.
+fn overlong(bytes: &[u8]) -> String {
+    let (mut out, mut at) = (String::new(), 0);
+    while let Some(first) = bytes.get(at) {
+        let length = match first {
+            0xc0..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xf7 => 4,
+            _ => 1,
+        };
+        let rest = bytes.get(at + 1..at + length).unwrap_or_default();
+        let whole = rest.len() + 1 == length && rest.iter().all(|byte| byte & 0xc0 == 0x80);
+        let value = rest.iter().fold(u32::from(*first) & (0xff >> (length + 1)), |value, byte| {
+            value << 6 | u32::from(byte & 0x3f)
+        });
+        match char::from_u32(value).filter(|_| length > 1 && whole) {
+            Some(character) => out.push(character),
+            None => out.push(char::from(*first)),
+        }
+        at += if whole { length } else { 1 };
+    }
+    out
 }
