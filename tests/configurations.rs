@@ -128,7 +128,9 @@ fn each_contradiction_is_named_with_its_path() {
     ] {
         check(pointer, value, path);
     }
-    for name in ["x-sso-roles", "X-SSO-Roles", "x-sso-anything", "x-forwarded-for", "host", "a_b"] {
+    for name in
+        ["x-sso-roles", "X-SSO-Roles", "x-sso-user", "x-forwarded-for", "x-forwarded-host", "host", "a_b"]
+    {
         let path = format!("accounts[0].forward.headers.{name}: ");
         check("/accounts/0/forward", json!({ "headers": { name: "x" } }), &path);
     }
@@ -137,7 +139,7 @@ fn each_contradiction_is_named_with_its_path() {
         json!({ "headers": { "x-who": "a", "X-Who": "b" } }),
         "accounts[0].forward.headers.x-who: is there twice",
     );
-    for name in ["x-who", "X-WHO", "x-sso-token"] {
+    for name in ["x-who", "X-WHO", "x-sso-user"] {
         check(
             "/accounts/0/forward",
             json!({ "headers": { "x-Who": "a" }, "access_token": name }),
@@ -149,7 +151,13 @@ fn each_contradiction_is_named_with_its_path() {
     {
         check("/accounts/0/forward", json!({ "prefix": prefix }), "accounts[0].forward.prefix: ");
     }
-    for (prefix, header) in [("x-sso-", "x-who"), ("x-who-", "x-sso-roles"), ("remote-", "x-sso")] {
+    for (prefix, header) in [
+        ("x-sso-", "x-who"),
+        ("x-who-", "x-sso-roles"),
+        ("remote-", "x-sso"),
+        ("x-sso-", "x-sso-department"),
+        ("x-sso-", "x-forwarded-email"),
+    ] {
         let mut document = good();
         document["accounts"][0]["forward"] =
             json!({ "prefix": prefix, "headers": { header: "a" }, "access_token": "x-token" });

@@ -26,7 +26,7 @@ use std::rc::Rc;
 
 pub use account::{
     AccessRule, Account, Admission, AttemptLimit, Bearer, Directory, Forward, Invitation, Mapping, Match,
-    Origin, Password, PasswordLogin, Provisioning, Scim, StaticUser, Success, UsernameField,
+    Origin, Password, PasswordLogin, Provisioning, Scim, StaticUser, Success, UsernameField, PERSON,
 };
 pub use check::load;
 pub use clusters::Clusters;

@@ -517,7 +517,7 @@ raw! {
     pub struct Forward {
         /// The beginning of the header names (default x-sso-). Whatever else begins like this is taken from requests.
         pub prefix: Option<String>,
-        /// More headers, none of them under the prefix: name to claim.
+        /// More headers: name to claim. Not one of those that the filter sets itself.
         pub headers: Params,
         /// The header that carries the access token as a Bearer token, never one that has expired. Absent: not
         /// forwarded.

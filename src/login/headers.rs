@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::config::Account;
+use crate::config::{Account, PERSON};
 use crate::events::{self, Place};
 use crate::host::{Host, Level};
 use crate::identity::Claims;
@@ -34,18 +34,18 @@ pub fn for_application(account: &Account, session: &Session) -> Vec<(String, Vec
     headers
 }
 
-fn of_the_person(account: &Account, session: &Session) -> [(&'static str, String); 7] {
+fn of_the_person(account: &Account, session: &Session) -> impl Iterator<Item = (&'static str, String)> {
     let user = &session.user;
     let roles: Vec<String> = user.roles.iter().map(|role| encode(role, true)).collect();
-    [
-        ("user", encode(&user.username, false)),
-        ("email", encode(user.email.as_deref().unwrap_or_default(), false)),
-        ("name", encode(user.name.as_deref().unwrap_or_default(), false)),
-        ("roles", roles.join(",")),
-        ("account", account.code.clone()),
-        ("idp", encode(&session.origin.provider, false)),
-        ("method", session.method.as_str().to_owned()),
-    ]
+    PERSON.into_iter().zip([
+        encode(&user.username, false),
+        encode(user.email.as_deref().unwrap_or_default(), false),
+        encode(user.name.as_deref().unwrap_or_default(), false),
+        roles.join(","),
+        account.code.clone(),
+        encode(&session.origin.provider, false),
+        session.method.as_str().to_owned(),
+    ])
 }
 
 /// Notes which headers of a new session the application will not get, for their length.

@@ -63,6 +63,9 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Forward>) -> Forward {
     Forward::new(prefix, headers, access_token)
 }
 
+/// What the filter says of a person itself, each in a header of this name after the prefix.
+pub const PERSON: [&str; 7] = ["user", "email", "name", "roles", "account", "idp", "method"];
+
 /// Headers that mean something to proxies or frame the message: none of ours to set.
 const RESERVED: [&str; 12] = [
     "host",
@@ -82,16 +85,27 @@ const RESERVED: [&str; 12] = [
 /// And those that begin like this.
 const RESERVED_PREFIXES: [&str; 2] = ["x-envoy-", "x-forwarded-"];
 
+/// But for these, which say nothing of the way a request took: applications behind oauth2-proxy read them.
+const OF_OAUTH2_PROXY: [&str; 5] = [
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-access-token",
+];
+
 /// Two writers of one header: the application would read a claim as the roles.
 fn check_header(at: &At<'_>, name: &str, prefix: &str) {
     let lower = name.to_ascii_lowercase();
     if !header_name(&lower) {
         at.problem("expected a header name");
-    } else if RESERVED.contains(&lower.as_str()) || RESERVED_PREFIXES.iter().any(|own| lower.starts_with(own))
+    } else if RESERVED.contains(&lower.as_str())
+        || RESERVED_PREFIXES.iter().any(|own| lower.starts_with(own))
+            && !OF_OAUTH2_PROXY.contains(&lower.as_str())
     {
         at.problem("is a header the filter does not set");
-    } else if lower.starts_with(prefix) {
-        at.problem(format!("expected another beginning: {prefix} is that of the filter's own headers"));
+    } else if lower.strip_prefix(prefix).is_some_and(|rest| PERSON.contains(&rest)) {
+        at.problem("is what the filter says of the person itself");
     }
 }
 

@@ -16,7 +16,7 @@ use url::Url;
 pub use access::{AccessRule, Admission, Match};
 pub use bearer::Bearer;
 pub use directory::{Directory, Scim, StaticUser};
-pub use forward::Forward;
+pub use forward::{Forward, PERSON};
 pub use mapping::Mapping;
 pub use password::{AttemptLimit, Password, PasswordLogin, Success, UsernameField};
 pub use provisioning::{Invitation, Provisioning};
