@@ -520,7 +520,7 @@ raw! {
         /// More headers: name to claim. Not one of those that the filter sets itself.
         pub headers: Params,
         /// The header that carries the access token as a Bearer token, never one that has expired. Absent: not
-        /// forwarded.
+        /// forwarded. With authorization nobody else's Authorization reaches anyone and users paths.
         pub access_token: Option<String>,
     }
 }

@@ -110,6 +110,8 @@ impl Asked {
         let pages = &self.world.config.pages;
         let mut context = pages::Context::new(pages, self.head.request_id(), self.head.is_person());
         context.login = self.login_url();
+        let own = self.site.as_ref().is_some_and(|site| site.account.paths.endpoint(&self.path).is_some());
+        context.unsent = !own && !matches!(self.head.method(), b"GET" | b"HEAD");
         context.in_language(self.head.all("accept-language"))
     }
 
@@ -129,9 +131,9 @@ impl Asked {
         pages::refusal(fault, &context)
     }
 
-    /// The refusal of a login that was to lead here: trying again leads there too.
-    pub fn refuse_login(&self, fault: &Fault, return_to: &str) -> Answer {
-        events::refusal(&*self.world.host, self.place(), fault);
+    /// The refusal of a login that was to lead here: trying again leads there too. `place` knows the provider.
+    pub fn refuse_login(&self, place: Place<'_>, fault: &Fault, return_to: &str) -> Answer {
+        events::refusal(&*self.world.host, place, fault);
         let mut context = self.page_context();
         if let Some(login) = &mut context.login {
             let pair = url::form_urlencoded::Serializer::new(String::new())

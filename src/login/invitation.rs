@@ -161,7 +161,7 @@ async fn accept(ask: &Ask, asked: &Asked, site: &Site, waiting: Waiting) -> Answ
         Err(fault) => {
             events::login_outcome(ask.host(), place, fault.code.as_str());
             // The invitation stays until it expires: a directory that was down may be back in a moment.
-            asked.refuse_login(&fault, &return_to)
+            asked.refuse_login(place, &fault, &return_to)
         }
     }
 }

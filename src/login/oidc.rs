@@ -93,7 +93,7 @@ async fn finish_login(ask: &Ask, asked: &Asked, parameters: &[u8]) -> Result<Ans
         Ok(answer) => answer,
         Err(fault) => {
             events::login_outcome(ask.host(), place, fault.code.as_str());
-            asked.refuse_login(&fault, &flow.return_to)
+            asked.refuse_login(place, &fault, &flow.return_to)
         }
     };
     Ok(forget.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))

@@ -50,6 +50,8 @@ pub struct Context<'a> {
     pub continue_to: Option<String>,
     /// The application's own password page, where it may be offered.
     pub password_page: Option<String>,
+    /// The request was to change something at the application, and has not reached it.
+    pub unsent: bool,
     /// The language that the reader asked for, where it is one of `pages.translations`.
     translation: Option<&'a str>,
 }
@@ -64,6 +66,7 @@ impl<'a> Context<'a> {
             login: None,
             continue_to: None,
             password_page: None,
+            unsent: false,
             translation: None,
         }
     }

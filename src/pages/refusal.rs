@@ -58,6 +58,17 @@ fn challenge(code: Code) -> String {
     format!("{CHALLENGE}{more}")
 }
 
+/// What happened, and what to do.
+fn sentences<'a>(fault: &Fault, context: &Context<'a>) -> Vec<&'a str> {
+    let texts = context.texts();
+    let again = match (context.unsent, fault.code) {
+        (true, Code::LoginRequired | Code::SessionExpired) => texts.get("refusal.send_again"),
+        _ => texts.of(fault.code, "do"),
+    };
+    let unsent = context.unsent.then(|| texts.get("refusal.unsent"));
+    [texts.of(fault.code, "what")].into_iter().chain(unsent).chain([again]).collect()
+}
+
 /// RFC 9457.
 fn problem(fault: &Fault, context: &Context<'_>) -> Answer {
     let texts = context.texts();
@@ -66,7 +77,7 @@ fn problem(fault: &Fault, context: &Context<'_>) -> Answer {
         "type": format!("urn:envoy-sso:problem:{code}"),
         "title": texts.of(fault.code, "title"),
         "status": fault.status(),
-        "detail": format!("{} {}", texts.of(fault.code, "what"), texts.of(fault.code, "do")),
+        "detail": sentences(fault, context).join(" "),
         "code": code,
         "request_id": context.request_id,
     });
@@ -86,11 +97,11 @@ fn problem(fault: &Fault, context: &Context<'_>) -> Answer {
 fn page(fault: &Fault, context: &Context<'_>) -> Answer {
     let texts = context.texts();
     let mut body = Html::new();
-    body.raw("<div role=\"alert\">").element("<p>", texts.of(fault.code, "what"), "</p>").element(
-        "<p>",
-        texts.of(fault.code, "do"),
-        "</p></div>",
-    );
+    body.raw("<div role=\"alert\">");
+    for sentence in sentences(fault, context) {
+        body.element("<p>", sentence, "</p>");
+    }
+    body.raw("</div>");
     let again = match fault.code {
         Code::LoginRequired | Code::SessionExpired | Code::PasswordNotAllowed | Code::PasswordDisabled => {
             "action.sign_in"

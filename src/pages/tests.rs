@@ -289,6 +289,25 @@ fn programs_get_problem_json() {
 }
 
 #[test]
+fn what_was_sent_is_not_lost_without_a_word() {
+    let pages = raw::Pages::default();
+    let lost = "What you sent has not reached the application.";
+    for html in [false, true] {
+        let say = |code, unsent| {
+            let context = Context { unsent, ..Context::new(&pages, "r", html) };
+            String::from_utf8(refusal(&Fault::new(code, ""), &context).body).unwrap()
+        };
+        for code in [Code::LoginRequired, Code::SessionExpired, Code::RoleMissing, Code::DirectoryUnavailable]
+        {
+            assert!(say(code, true).contains(lost) && !say(code, false).contains(lost), "{code:?}");
+        }
+        assert!(say(Code::LoginRequired, true).contains("send it again"));
+        assert!(!say(Code::LoginRequired, true).contains("come back to where"));
+        assert!(say(Code::LoginRequired, false).contains("come back to where"));
+    }
+}
+
+#[test]
 fn headers_say_what_the_status_needs() {
     let pages = raw::Pages::default();
     let get = |code, hints| refusal_with(&Fault::new(code, ""), &Context::new(&pages, "r", false), hints);

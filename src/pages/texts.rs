@@ -172,6 +172,8 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("action.sign_in", "Sign in"),
     ("action.password", "Sign in with a password"),
     ("action.continue", "Continue"),
+    ("refusal.unsent", "What you sent has not reached the application."),
+    ("refusal.send_again", "Sign in, then go back and send it again."),
     ("refusal.code", "Code"),
     ("refusal.request_id", "Request ID"),
     ("refusal.field", "Field"),

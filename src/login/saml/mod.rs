@@ -123,7 +123,7 @@ fn is_forced(idp: &Idp, extras: &Extras) -> bool {
 pub fn posted(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
     let form = match Form::read(&body) {
         Ok(form) => form,
-        Err(fault) => return Ruling::Answer(asked.refuse_login(&fault, "/")),
+        Err(fault) => return Ruling::Answer(asked.refuse_login(asked.place(), &fault, "/")),
     };
     let in_progress = flow::is_in_progress(&asked.world.config, &asked.head, &form.relay_state);
     let missing = !in_progress && form.needs_cookies(&asked);

@@ -33,7 +33,7 @@ pub(super) fn refused(
     let place = Place { provider: Some(provider), ..asked.place() };
     events::login_outcome(ask.host(), place, fault.code.as_str());
     remember(ask, site, provider, Some(fault));
-    asked.refuse_login(fault, return_to)
+    asked.refuse_login(place, fault, return_to)
 }
 
 fn last_key(account: &Account, provider: &str) -> String {
