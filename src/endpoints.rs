@@ -8,8 +8,8 @@ use crate::answer::Answer;
 use crate::config::Endpoint;
 use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Body, Outcome, Pass, Ruling};
-use crate::login::recheck;
-use crate::login::renew::{self, Due};
+use crate::recheck;
+use crate::recheck::renewal::{self, Due};
 use crate::request::Head;
 use crate::session::Opened;
 use crate::world::Visitor;
@@ -110,7 +110,7 @@ fn session(asked: Rc<Asked>) -> Ruling {
         return Ruling::Answer(who(&opened));
     }
     if opened.session.is_renewable() {
-        return match renew::due(&asked, &opened) {
+        return match renewal::due(&asked, &opened) {
             Due::Ruled(ruling) => ruling,
             Due::GoOn => Ruling::Answer(who(&opened)),
         };

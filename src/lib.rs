@@ -5,14 +5,14 @@
 //! ```text
 //!              headers                                     flows: one async fn each, no IO
 //!  Envoy ─▶ proxy::filter ─▶ gate::rule ─┬─▶ pass    ┌─▶ login::oidc      start_login, finish_login
-//!              ▲                         ├─▶ answer  ├─▶ login::recheck   the directory, once a `recheck`
+//!              ▲                         ├─▶ answer  ├─▶ recheck          the directory, once a `recheck`
 //!              │ Call / Reply            ├─▶ body    ├─▶ login::invitation  an account for the invited
 //!              │                         ├─▶ wait    ├─▶ bearer           a program's access token
 //!              └── task::Task ◀──────────┴─▶ flow ───┼─▶ logout           here, at the IdP, and by the IdP
 //!                                                    ├─▶ password         who may still use one
 //!                                                    └─▶ admin            is the account ready?
 //!
-//!  background: documents and keys; sessions renewed at the IdP (login::renew), which requests wait for
+//!  background: documents and keys; sessions renewed at the IdP (recheck::renewal), which requests wait for
 //!  oidc, saml: the protocols, no Envoy      directory: the one account behind an identity
 //!  session: the sealed cookie           identity: claims to email, phone, roles
 //!  config: what operators write         pages: where a Fault becomes an answer
@@ -51,6 +51,7 @@ pub mod oidc;
 pub mod pages;
 pub mod password;
 pub mod proxy;
+pub mod recheck;
 pub mod request;
 pub mod saml;
 pub mod secret;

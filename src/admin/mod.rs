@@ -18,9 +18,9 @@ use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
 use crate::gate::{Asked, Outcome, Pass, Ruling};
 use crate::host::Level;
-use crate::login::recheck;
-use crate::login::renew::{self, Due};
 use crate::pages;
+use crate::recheck;
+use crate::recheck::renewal::{self, Due};
 use crate::request::Head;
 use crate::session::Opened;
 use crate::task::Ask;
@@ -36,7 +36,7 @@ pub fn show(asked: Rc<Asked>) -> Ruling {
         nobody => return Ruling::Answer(sign_in_first(&asked, matches!(nobody, Visitor::Stale))),
     };
     if asked.now >= opened.recheck.get() && opened.session.is_renewable() {
-        if let Due::Ruled(ruling) = renew::due(&asked, &opened) {
+        if let Due::Ruled(ruling) = renewal::due(&asked, &opened) {
             return ruling;
         }
     }

@@ -21,7 +21,8 @@ use crate::answer::Answer;
 use crate::bearer::{self, Bearing};
 use crate::fault::{Code, Fault};
 use crate::login;
-use crate::login::renew::Due;
+use crate::recheck;
+use crate::recheck::renewal::Due;
 use crate::request::{CookieEdit, Head, Path};
 use crate::session::Opened;
 use crate::surface::{demand, Demand};
@@ -175,13 +176,13 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
             return sign_in_first(asked(world, &site, &head, path, now), stale);
         }
     };
-    if now >= opened.recheck.get() && login::recheck::is_needed(&site, &opened) {
+    if now >= opened.recheck.get() && recheck::is_needed(&site, &opened) {
         // Before the demands: a role may have been granted or taken.
         let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
         if !opened.session.is_renewable() {
-            return login::recheck::start(asked, opened, pass);
+            return recheck::start(asked, opened, pass);
         }
-        if let Due::Ruled(ruling) = login::renew::due(&asked, &opened) {
+        if let Due::Ruled(ruling) = recheck::renewal::due(&asked, &opened) {
             return ruling;
         }
     }
@@ -190,9 +191,9 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
         return demands::answer(asked, &opened, unmet);
     }
     if now >= opened.reseal {
-        pass.set_cookies = login::recheck::slide(world, &opened, now);
+        pass.set_cookies = recheck::slide(world, &opened, now);
     } else if behind {
-        pass.set_cookies = login::recheck::cookies_of(world, &opened);
+        pass.set_cookies = recheck::cookies_of(world, &opened);
     }
     pass.carry(opened, now);
     Ruling::Pass(pass)

@@ -7,18 +7,13 @@ pub mod invitation;
 mod invitation_tests;
 mod oidc;
 pub mod page;
-pub mod recheck;
-pub mod renew;
-#[cfg(test)]
-mod renew_tests;
-mod renewal;
 pub mod return_to;
 pub mod saml;
 #[cfg(test)]
 mod ways_tests;
 
-pub(crate) use oidc::wants_userinfo;
 pub use oidc::{finish, form_post};
+pub(crate) use oidc::{kept, wants_userinfo};
 
 use std::rc::Rc;
 
@@ -47,7 +42,7 @@ pub fn begin(asked: Rc<Asked>, provider: &str, target: &str, extras: Extras) -> 
 }
 
 /// The same inside a flow: each protocol begins in its own way.
-async fn start_login(
+pub async fn start_login(
     ask: &Ask,
     asked: &Asked,
     provider: &str,

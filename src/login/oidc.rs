@@ -213,7 +213,7 @@ async fn plain(
 }
 
 /// What of the tokens outlives the login: only what something is done with later.
-pub(super) fn kept(ask: &Ask, account: &Account, tokens: token::Tokens) -> Tokens {
+pub(crate) fn kept(ask: &Ask, account: &Account, tokens: token::Tokens) -> Tokens {
     let forwarded = account.forward.access_token.is_some();
     let expires = tokens.expires_in.map(|seconds| ask.now().saturating_add(seconds.saturating_mul(1000)));
     Tokens {

@@ -1,5 +1,10 @@
-//! A session under way: sealed anew so that `idle` slides, and checked again with the directory once it
-//! is older than `recheck`.
+//! A session under way: sealed anew so that `idle` slides, and asked about again once it is older than `recheck`:
+//! at the directory here, at the IdP by `renewal` where there is a refresh token.
+
+mod refresh;
+pub mod renewal;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 
@@ -8,6 +13,7 @@ use crate::directory;
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
 use crate::gate::{self, Asked, Outcome, Pass, Ruling, Unmet};
+use crate::login;
 use crate::request::Path;
 use crate::session::{self, Opened, Session};
 use crate::surface::{demand, Demand};
@@ -107,7 +113,7 @@ pub async fn go_on(
         }
         Some(unmet) => match (gate::step_up_target(asked, &opened), unmet) {
             (Some(target), Unmet::Authentication(extras)) => {
-                super::start_login(ask, asked, &opened.session.origin.provider, target, extras).await?
+                login::start_login(ask, asked, &opened.session.origin.provider, target, extras).await?
             }
             (_, unmet) => gate::refuse(asked, &opened, &unmet),
         },
@@ -119,7 +125,7 @@ pub async fn go_on(
 /// goes on as it was).
 pub fn slide(world: &World, opened: &Rc<Opened>, now: u64) -> Vec<String> {
     // An older state must not be written over the one that another worker has renewed meanwhile.
-    if let Some(newer) = super::renew::renewed_elsewhere(world, opened, now) {
+    if let Some(newer) = renewal::renewed_elsewhere(world, opened, now) {
         return cookies_of(world, &newer);
     }
     let session = Session { seen: now, ..opened.session.clone() };

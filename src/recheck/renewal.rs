@@ -8,7 +8,7 @@
 
 use std::rc::Rc;
 
-use super::renewal::renew;
+use super::refresh::renew;
 use crate::background::Chore;
 use crate::events;
 use crate::fault::{Code, Fault};

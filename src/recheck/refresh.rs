@@ -5,14 +5,13 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::oidc::{kept, wants_userinfo};
-use super::{headers, recheck};
 use crate::config::{Directory, MappingFrom, OAuth2, Protocol};
 use crate::directory;
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
 use crate::host::Level;
 use crate::identity::Claims;
+use crate::login::{headers, kept, wants_userinfo};
 use crate::oidc::token::{self, Refreshed};
 use crate::oidc::{id_token, userinfo};
 use crate::secret::Secret;
@@ -96,7 +95,7 @@ pub(super) async fn renew(ask: &Ask, world: &World, site: &Site, opened: &Rc<Ope
         return;
     }
     let newer_id = Id::of(&next);
-    match recheck::reseal(world, opened, Session { seen: host.now(), ..next }) {
+    match super::reseal(world, opened, Session { seen: host.now(), ..next }) {
         Ok(Some((newer, _))) => {
             if let (Some(failed), true) = (failed, newer.session.is_renewable()) {
                 settle(newer_id, failed, BACK_OFF);
