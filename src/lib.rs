@@ -13,7 +13,7 @@
 //!                                                    └─▶ admin            is the account ready?
 //!
 //!  background: documents and keys; sessions renewed at the IdP (recheck::renewal), which requests wait for
-//!  oidc, saml: the protocols, no Envoy      directory: the one account behind an identity
+//!  oidc, saml, idp: the protocols, no Envoy  directory: the one account behind an identity
 //!  session: the sealed cookie           identity: claims to email, phone, roles
 //!  config: what operators write         pages: where a Fault becomes an answer
 //! ```
@@ -43,6 +43,7 @@ pub mod fault;
 pub mod gate;
 pub mod host;
 pub mod identity;
+pub mod idp;
 pub mod jose;
 pub mod json;
 pub mod login;

@@ -8,12 +8,12 @@ use base64::Engine;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::answer;
 use super::client_auth::{self, Authentication};
 use super::discovery::Metadata;
 use crate::config::{OAuth2, Oidc, ResponseMode};
 use crate::fault::{Code, Fault};
 use crate::host::{random_token, Host};
+use crate::idp::answer;
 use crate::secret::Secret;
 use crate::task::Ask;
 

@@ -1,10 +1,10 @@
 //! What the browser brings back from the provider (RFC 6749 section 4.1.2, RFC 9207, OAuth 2.0 Form Post
 //! Response Mode).
 
-use super::answer::clean;
 use super::discovery::Metadata;
 use super::form;
 use crate::fault::{Code, Fault};
+use crate::idp::answer::clean;
 use crate::secret::Secret;
 
 /// More is not read.

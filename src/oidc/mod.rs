@@ -14,12 +14,10 @@
 //! ```
 
 pub mod access_token;
-pub mod answer;
 pub mod authorization;
 pub mod callback;
 pub mod client_auth;
 pub mod discovery;
-pub mod document;
 pub mod form;
 pub mod id_token;
 pub mod logout;

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use super::discovery::{Metadata, MAX_METADATA};
-use super::document::{Document, Source};
 use super::KeySet;
 use crate::config::Oidc;
 use crate::fault::{Code, Fault};
+use crate::idp::document::{Document, Source};
 use crate::task::Ask;
 
 /// Metadata is fetched again after an hour.

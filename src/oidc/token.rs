@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::answer::{self, Refusal};
 use super::client_auth::{self, Authentication};
 use super::discovery::Metadata;
 use crate::config::{ClientAuth, ClientCredentials, OAuth2, Oidc};
 use crate::fault::{Code, Fault};
+use crate::idp::answer::{self, Refusal};
 use crate::json;
 use crate::secret::Secret;
 use crate::task::{Ask, Reply};

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::answer::{self, Refusal};
 use super::id_token;
 use super::provider::Client;
 use super::signed;
 use crate::config::OAuth2;
 use crate::fault::{Code, Fault};
+use crate::idp::answer::{self, Refusal};
 use crate::json;
 use crate::secret::Secret;
 use crate::task::{Ask, Reply, Request};

@@ -10,7 +10,7 @@ use super::sign::Signer;
 use crate::config::{Saml, SamlBinding, SamlKey};
 use crate::fault::{Code, Fault};
 use crate::host::Host;
-use crate::oidc::document::{Document, Source};
+use crate::idp::document::{Document, Source};
 use crate::task::Ask;
 
 /// Metadata is fetched again after a day; a new key does not wait for it, see [`Idp::newer`].
