@@ -142,7 +142,7 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
         if let Some(login) = crate::password::login_at(account, &head, &path) {
             // Beside a login that is ruled on, Basic credentials would be one that is not.
             strip_credentials(sites, &head, &mut pass);
-            pass.cookie = jar.edit();
+            pass.cookie = jar.edit(&head);
             let path = path.canonical().to_owned();
             return crate::password::gate(asked(world, &site, &head, path, now), login, pass);
         }
@@ -151,7 +151,7 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     if demand != Demand::Programs {
         strip_credentials(sites, &head, &mut pass);
     }
-    pass.cookie = jar.edit();
+    pass.cookie = jar.edit(&head);
     let wanted = match demand {
         Demand::Anyone | Demand::Programs => return Ruling::Pass(pass),
         Demand::Users(wanted) => wanted,

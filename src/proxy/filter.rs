@@ -361,8 +361,9 @@ impl Filter {
             CookieEdit::Remove => {
                 let _ = hostcalls::remove_map_value(REQUEST, "cookie");
             }
-            CookieEdit::Replace(rest) => {
-                let _ = hostcalls::set_map_value_bytes(REQUEST, "cookie", Some(rest));
+            edit @ (CookieEdit::Part(..) | CookieEdit::Parts(_)) => {
+                let left = edit.left().unwrap_or_default();
+                let _ = hostcalls::set_map_value_bytes(REQUEST, "cookie", Some(left));
             }
         }
         if let Some(opened) = &pass.opened {

@@ -127,9 +127,14 @@ impl Head {
     /// `base` is the session cookie's name.
     #[inline]
     pub fn jar(&self, base: &str) -> Jar<'_> {
+        Jar::read(base.as_bytes(), self.cookies())
+    }
+
+    /// The values of the `cookie` headers.
+    #[inline]
+    pub fn cookies(&self) -> impl Iterator<Item = &[u8]> {
         let from = self.cookie.and_then(|first| self.headers.get(first..)).unwrap_or_default();
-        let values = from.iter().filter(|(name, _)| name == "cookie").map(|(_, value)| value.as_slice());
-        Jar::read(base.as_bytes(), values)
+        from.iter().filter(|(name, _)| name == "cookie").map(|(_, value)| value.as_slice())
     }
 
     /// True where there are credentials of any scheme.

@@ -2,8 +2,12 @@
 //! for the application.
 
 use std::borrow::Cow;
+use std::ops::Range;
+use std::rc::Rc;
 
 use memchr::memchr;
+
+use super::Head;
 
 /// Cookies one session may need.
 pub const MAX_CHUNKS: usize = 4;
@@ -21,7 +25,18 @@ pub struct Jar<'a> {
     /// Cookies of ours that are no chunk: logins and logouts in progress.
     others: Vec<(&'a [u8], &'a [u8])>,
     ours: bool,
-    rest: Vec<u8>,
+    rest: Rest<'a>,
+}
+
+/// What belongs to the application.
+#[derive(Debug, Default)]
+enum Rest<'a> {
+    #[default]
+    Nothing,
+    /// In one piece: in which header, from which byte on.
+    Piece(usize, usize, &'a [u8]),
+    /// Put together.
+    Pieces(Vec<u8>),
 }
 
 /// What the cookies say about a session.
@@ -36,15 +51,29 @@ pub enum Found<'a> {
 }
 
 /// What becomes of the `cookie` header on the way to the application.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub enum CookieEdit {
     /// Nothing of ours was in it.
     #[default]
     Keep,
     /// It held only ours.
     Remove,
-    /// What is left.
-    Replace(Vec<u8>),
+    /// A part of it is left: of which `cookie` header. It is kilobytes often, so that it is not copied.
+    Part(Rc<Head>, usize, Range<usize>),
+    /// Several parts are left.
+    Parts(Vec<u8>),
+}
+
+impl CookieEdit {
+    /// What is left, where something is left and something was taken out.
+    #[inline]
+    pub fn left(&self) -> Option<&[u8]> {
+        match self {
+            CookieEdit::Keep | CookieEdit::Remove => None,
+            CookieEdit::Part(head, nth, range) => head.cookies().nth(*nth)?.get(range.clone()),
+            CookieEdit::Parts(all) => Some(all),
+        }
+    }
 }
 
 /// One `name=value`; RFC 6265 section 4.2.1.
@@ -73,23 +102,21 @@ impl<'a> Jar<'a> {
     #[inline]
     pub fn read(base: &[u8], headers: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut jar = Self::default();
-        for header in headers {
-            jar.rest.reserve(header.len() + 2);
+        for (nth, header) in headers.enumerate() {
             let mut left = header;
-            // What belongs to the application is copied in runs, up to the next cookie of ours.
-            let mut run = header;
+            // What belongs to the application is kept in runs, up to the next cookie of ours.
+            let mut run = 0;
             while !left.is_empty() {
                 let end = memchr(b';', left).unwrap_or(left.len());
                 let (pair, after) = left.split_at_checked(end).unwrap_or((left, &[]));
                 let own = pair.trim_ascii_start();
                 if own.starts_with(base) && jar.take(base, own) {
-                    let before = run.get(..run.len() - left.len()).unwrap_or_default();
-                    jar.keep(before);
-                    run = after.get(1..).unwrap_or_default();
+                    jar.keep(nth, header, run..header.len() - left.len());
+                    run = header.len() - after.get(1..).unwrap_or_default().len();
                 }
                 left = after.get(1..).unwrap_or_default();
             }
-            jar.keep(run);
+            jar.keep(nth, header, run..header.len());
         }
         jar
     }
@@ -131,15 +158,23 @@ impl<'a> Jar<'a> {
     }
 
     #[inline]
-    fn keep(&mut self, run: &[u8]) {
-        let run = run.trim_ascii();
-        let run = run.strip_suffix(b";").unwrap_or(run).trim_ascii();
-        if !run.is_empty() {
-            if !self.rest.is_empty() {
-                self.rest.extend_from_slice(b"; ");
-            }
-            self.rest.extend_from_slice(run);
+    fn keep(&mut self, nth: usize, header: &'a [u8], run: Range<usize>) {
+        let from = run.start;
+        let run = header.get(run).unwrap_or_default().trim_ascii_end();
+        let run = run.strip_suffix(b";").unwrap_or(run).trim_ascii_end();
+        let trimmed = run.trim_ascii_start();
+        if trimmed.is_empty() {
+            return;
         }
+        self.rest = match std::mem::take(&mut self.rest) {
+            Rest::Nothing => Rest::Piece(nth, from + run.len() - trimmed.len(), trimmed),
+            Rest::Piece(_, _, first) => Rest::Pieces([first, b"; ", trimmed].concat()),
+            Rest::Pieces(mut all) => {
+                all.extend_from_slice(b"; ");
+                all.extend_from_slice(trimmed);
+                Rest::Pieces(all)
+            }
+        };
     }
 
     /// Puts the session's envelope together. Two cookies of one name with different values: neither
@@ -182,13 +217,14 @@ impl<'a> Jar<'a> {
         self.chunks.iter().zip(&self.rubbish).enumerate().filter_map(sent)
     }
 
-    /// The header for the application: this filter's cookies are nothing to it.
+    /// The header for the application: this filter's cookies are nothing to it. `head` is where they are from.
     #[inline]
-    pub fn edit(self) -> CookieEdit {
-        match (self.ours, self.rest.is_empty()) {
-            (false, _) => CookieEdit::Keep,
-            (true, true) => CookieEdit::Remove,
-            (true, false) => CookieEdit::Replace(self.rest),
+    pub fn edit(self, head: &Rc<Head>) -> CookieEdit {
+        match self.rest {
+            _ if !self.ours => CookieEdit::Keep,
+            Rest::Nothing => CookieEdit::Remove,
+            Rest::Piece(nth, at, piece) => CookieEdit::Part(head.clone(), nth, at..at + piece.len()),
+            Rest::Pieces(all) => CookieEdit::Parts(all),
         }
     }
 }
@@ -197,24 +233,36 @@ impl<'a> Jar<'a> {
 mod tests {
     use super::*;
 
-    fn edit(headers: &[&[u8]]) -> CookieEdit {
-        Jar::read(b"sso", headers.iter().copied()).edit()
+    /// `None`: it is kept as it is; empty: it is removed.
+    fn edit(headers: &[&[u8]]) -> Option<Vec<u8>> {
+        let cookies = headers.iter().map(|value| ("cookie".to_owned(), value.to_vec()));
+        let others = [("accept".to_owned(), b"*/*".to_vec()), ("x".to_owned(), b"1".to_vec())];
+        let head = Rc::new(Head::new(others.into_iter().chain(cookies).collect(), true));
+        let edit = head.jar("sso").edit(&head);
+        match &edit {
+            CookieEdit::Keep => None,
+            CookieEdit::Remove => Some(Vec::new()),
+            edit => Some(edit.left().unwrap().to_vec()),
+        }
     }
 
     #[test]
     fn only_our_own_cookies_are_taken_out() {
-        let left = |text: &[u8]| CookieEdit::Replace(text.to_vec());
+        let left = |text: &[u8]| Some(text.to_vec());
         for (headers, wanted) in [
             (&[&b"a=1; sso=x; b=2"[..]][..], left(b"a=1; b=2")),
-            (&[b"sso=x; sso-1=y; sso-flow-abc=z; sso-logout=1"], CookieEdit::Remove),
-            (&[b"ssot=1; sso-theme=2; a=sso; SSO=2"], CookieEdit::Keep),
-            (&[b"sso"], CookieEdit::Remove),
+            (&[b"sso=x; sso-1=y; sso-flow-abc=z; sso-logout=1"], Some(vec![])),
+            (&[b"ssot=1; sso-theme=2; a=sso; SSO=2"], None),
+            (&[b"sso"], Some(vec![])),
             (&[b" sso =1;\xff=\xfe"], left(b"\xff=\xfe")),
             (&[b"a=1", b"sso=x", b"b=2;;c=\"3\""], left(b"a=1; b=2;;c=\"3\"")),
+            (&[b"sso=x", b"a=1; b=2"], left(b"a=1; b=2")),
+            (&[b"a=1", b"b=2; sso=x"], left(b"a=1; b=2")),
+            (&[b"sso=x; ;  a=1 ; "], left(b";  a=1")),
             (&[b"a=1; b=2; sso=x"], left(b"a=1; b=2")),
             (&[b"sso=x;a=1; b=2"], left(b"a=1; b=2")),
-            (&[b""], CookieEdit::Keep),
-            (&[], CookieEdit::Keep),
+            (&[b""], None),
+            (&[], None),
         ] {
             assert_eq!(edit(headers), wanted, "{headers:?}");
         }
@@ -227,10 +275,8 @@ mod tests {
         let jar = Jar::read(b"sso", [header.as_bytes()].into_iter());
         assert_eq!(jar.session(), Found::Sealed(Cow::Borrowed(b"1.k.1.a.x")));
         assert_eq!(jar.sent().collect::<Vec<_>>(), [0]);
-        assert_eq!(
-            jar.edit(),
-            CookieEdit::Replace(format!("{}; {}", many.join("; "), many.join("; ")).into_bytes())
-        );
+        let wanted = format!("{}; {}", many.join("; "), many.join("; ")).into_bytes();
+        assert_eq!(edit(&[header.as_bytes()]), Some(wanted));
     }
 
     #[test]
