@@ -59,11 +59,7 @@ fn each_contradiction_is_named_with_its_path() {
         ("/session/keys", json!([]), "session.keys: "),
         ("/session/keys/0/env", json!("NOWHERE"), "session.keys[0].env: "),
         ("/session/keys/0/env", json!("SECRET"), "session.keys[0]: "),
-        (
-            "/session/keys/0/env",
-            json!("hunter2+swordfish="),
-            "session.keys[0].env: expected a variable's name",
-        ),
+        ("/session/keys/0/env", json!("hunter2+swordfish="), "session.keys[0].env: is no variable's name"),
         ("/session/keys", json!(["hunter2"]), "session.keys[0]: expected an object with env"),
         ("/session/idle", json!("soon"), "session.idle: "),
         ("/accounts", json!([]), "accounts: "),
@@ -384,7 +380,11 @@ fn cookies_that_browsers_would_drop_are_refused() {
         ("example.org", "https://app.example.com", Some(ORIGIN)),
         ("ample.com", "https://app.example.com", Some(ORIGIN)),
         ("app.example.com", "https://example.com", Some(ORIGIN)),
-        ("com", "https://app.example.com", Some("cookies.domain: ")),
+        ("com", "https://app.example.com", Some(ORIGIN)),
+        ("com", "https://example.com", Some(ORIGIN)),
+        // A host that has no other name.
+        ("intranet", "https://intranet", None),
+        ("intranet", "https://app.intranet", Some(ORIGIN)),
         ("", "https://app.example.com", Some("cookies.domain: ")),
         ("*.example.com", "https://app.example.com", Some("cookies.domain: ")),
     ] {

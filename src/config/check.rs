@@ -146,8 +146,7 @@ fn cookies(at: &At<'_>, raw: &raw::Cookies) -> Cookies {
     }
     if let Some(domain) = &raw.domain {
         let bare = domain.strip_prefix('.').unwrap_or(domain);
-        // Browsers take no cookie for a whole top-level domain.
-        if !names::is_domain(bare) || !bare.is_ascii() || !bare.contains('.') && bare != "localhost" {
+        if !names::is_domain(bare) || !bare.is_ascii() {
             at.field("domain").problem("expected a domain such as example.com");
         }
     }
@@ -169,8 +168,10 @@ fn keeps_cookies(at: &At<'_>, origin: &Origin, cookies: &Cookies, enabled: bool)
     }
     let Some(domain) = cookies.domain.as_ref().filter(|_| enabled) else { return };
     let domain = domain.strip_prefix('.').unwrap_or(domain).to_ascii_lowercase();
+    // Browsers take no cookie for a whole top-level domain, but for a host that has no other name.
+    let whole = !domain.contains('.');
     let above = host.strip_suffix(domain.as_str());
-    if !above.is_some_and(|above| above.is_empty() || above.ends_with('.')) {
+    if !above.is_some_and(|above| above.is_empty() || above.ends_with('.') && !whole) {
         at.problem(format!("is not under cookies.domain {domain}: browsers would drop every cookie"));
     }
 }

@@ -50,20 +50,21 @@ pub fn named(
     env: &dyn Environment,
 ) -> Option<Secret> {
     match (variable, value) {
-        // Whoever writes the secret itself there does not want to read it in the log.
-        (Some(name), None) if !is_variable(name) => {
-            at.field("env").problem("expected a variable's name: letters, digits and '_'");
-            None
-        }
         (Some(name), None) => match env.get(name).as_deref().map(str::trim) {
             Some(text) if !text.is_empty() => Some(Secret::new(text.to_owned())),
+            _ if !could_be_variable(name) => {
+                at.field("env").problem("is no variable's name: expected letters, digits and '_'");
+                None
+            }
             _ if env.lenient() => {
+                let name = shown(name);
                 at.field("env").warning(format!(
                     "{name} is not set here; it must be among the VM's environment variables"
                 ));
                 None
             }
             _ => {
+                let name = shown(name);
                 at.field("env").problem(format!(
                     "{name} is not set: give it in vm_config.environment_variables (or host_env_keys)"
                 ));
@@ -82,10 +83,22 @@ pub fn named(
     }
 }
 
-fn is_variable(name: &str) -> bool {
+/// Kubernetes allows `-` and `.` too.
+fn could_be_variable(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+}
+
+/// The name, where it can be nothing else: whoever wrote the secret itself there does not want to read it in the log.
+fn shown(name: &str) -> &str {
+    let any = |is: fn(&u8) -> bool| name.as_bytes().iter().any(is);
+    let (upper, lower) = (any(u8::is_ascii_uppercase), any(u8::is_ascii_lowercase));
+    let words = name.contains('_') || !lower && !any(u8::is_ascii_digit);
+    match words && !(upper && lower) && !name.contains(['-', '.']) {
+        true => name,
+        false => "the variable",
+    }
 }
 
 #[cfg(test)]
@@ -125,15 +138,50 @@ mod tests {
 
     #[test]
     fn a_secret_in_the_place_of_a_name_is_not_shown() {
-        for name in ["hunter2=", "hunter2-swordfish", "2hunter2", "", "hunter2 "] {
-            let problems = Problems::default();
-            for env in [&One("x") as &dyn Environment, &super::super::Placeholders] {
+        for (name, at_check) in [
+            ("hunter2=", false),
+            ("2hunter2", false),
+            ("", false),
+            ("hunter2 ", false),
+            ("hunter2-swordfish", true),
+            ("hunter2", true),
+        ] {
+            for (env, told) in
+                [(&One("x") as &dyn Environment, false), (&super::super::Placeholders, at_check)]
+            {
+                let problems = Problems::default();
                 assert!(named(&problems.root(), Some(name), None, env).is_none());
+                let (found, warnings) = (problems.problems.into_inner(), problems.warnings.into_inner());
+                assert_eq!((found.len(), warnings.len()), if told { (0, 1) } else { (1, 0) }, "{name}");
+                assert!(found.iter().chain(&warnings).all(|p| !p.message.contains("hunter2")), "{name}");
             }
-            let found = problems.problems.into_inner();
-            assert_eq!(found.len(), 2, "{name}");
-            assert!(found.iter().all(|p| !p.message.contains("hunter2")), "{found:?}");
-            assert!(problems.warnings.into_inner().is_empty());
+        }
+        // What is set may have any name that Kubernetes allows; what can only be a name is told.
+        for (name, shown) in [
+            ("SSO_KEY", true),
+            ("SSO_KEY_2", true),
+            ("sso_key", true),
+            ("TOKEN", true),
+            ("acme.oidc-secret", false),
+            ("JBSWY3DPEHPK3PXP", false),
+            ("aB3_dE5fG7", false),
+        ] {
+            let problems = Problems::default();
+            assert!(named(&problems.root(), Some(name), None, &One("x")).is_none());
+            assert_eq!(problems.problems.into_inner()[0].message.contains(name), shown, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_set_may_have_any_name() {
+        struct Any;
+        impl Environment for Any {
+            fn get(&self, _: &str) -> Option<String> {
+                Some("s".into())
+            }
+        }
+        for name in ["acme.oidc-secret", "A-B", "a b"] {
+            assert!(named(&Problems::default().root(), Some(name), None, &Any).is_some(), "{name}");
         }
     }
 }

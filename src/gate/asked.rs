@@ -41,6 +41,11 @@ impl Asked {
             .or_else(|| origins.iter().find(|o| o.authority == bare_authority(&authority)))
     }
 
+    /// Which of the filter's own endpoints this is.
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        self.site.as_ref()?.account.paths.endpoint(&self.path)
+    }
+
     /// Account and origin, which every flow needs.
     pub fn site_and_origin(&self) -> Result<(Rc<Site>, Origin), Fault> {
         match (&self.site, self.origin()) {
@@ -80,8 +85,7 @@ impl Asked {
         if !self.is_unsure && self.world.sites_at(self.head.authority()).len() > 1 {
             query.append_pair("u", &site.account.code);
         }
-        let own = site.account.paths.endpoint(&self.path).is_some();
-        if let (true, false, Ok(target)) = (self.head.is_navigation(), own, self.target()) {
+        if let (true, None, Ok(target)) = (self.head.is_navigation(), self.endpoint(), self.target()) {
             query.append_pair("return_to", &target);
         }
         let query = query.finish();
@@ -110,15 +114,27 @@ impl Asked {
         let pages = &self.world.config.pages;
         let mut context = pages::Context::new(pages, self.head.request_id(), self.head.is_person());
         context.login = self.login_url();
-        let own = self.site.as_ref().is_some_and(|site| site.account.paths.endpoint(&self.path).is_some());
-        context.unsent = !own && !matches!(self.head.method(), b"GET" | b"HEAD");
+        context.unsent = self.endpoint().is_none() && !matches!(self.head.method(), b"GET" | b"HEAD");
         context.in_language(self.head.all("accept-language"))
     }
 
     /// The answer for a refusal, which is logged and counted here, once.
     pub fn refuse(&self, fault: &Fault) -> Answer {
+        self.refuse_asking(fault, &[])
+    }
+
+    /// The same, with more parameters for the login that would help.
+    pub fn refuse_asking(&self, fault: &Fault, parameters: &[(&str, String)]) -> Answer {
         events::refusal(&*self.world.host, self.place(), fault);
         let mut context = self.page_context();
+        if let Some(login) = &mut context.login {
+            for (name, value) in parameters {
+                let pair =
+                    url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+                login.push(if login.contains('?') { '&' } else { '?' });
+                login.push_str(&pair);
+            }
+        }
         if is_failed_login(fault.code) {
             context.password_page = self.password_way();
         }

@@ -89,7 +89,7 @@ fn missing_role(demands: &[&Admission], opened: &Opened) -> Option<Fault> {
 
 /// Sends the person to authenticate again, where that helps and is possible.
 pub fn answer(asked: Rc<Asked>, opened: &Opened, unmet: Unmet) -> Ruling {
-    match (step_up_target(&asked, opened), unmet) {
+    match (step_up_target(&asked, opened, &unmet), unmet) {
         (Some(target), Unmet::Authentication(extras)) => {
             login::begin(asked, &opened.session.origin.provider, &target, extras)
         }
@@ -98,15 +98,25 @@ pub fn answer(asked: Rc<Asked>, opened: &Opened, unmet: Unmet) -> Ruling {
 }
 
 /// Where a step-up comes back to, for a navigation of somebody whom a provider can authenticate again.
-pub fn step_up_target(asked: &Asked, opened: &Opened) -> Option<String> {
+pub fn step_up_target(asked: &Asked, opened: &Opened, unmet: &Unmet) -> Option<String> {
     let person = opened.session.method == Method::Sso && asked.head.is_navigation();
-    person.then(|| asked.target_or_home())
+    (person && matches!(unmet, Unmet::Authentication(_))).then(|| asked.target_or_home())
 }
 
-/// The refusal where nobody is sent to the IdP.
+/// The refusal where nobody is sent to the IdP. A script learns of the login that helps: one without what the path
+/// demands could lead back here for ever.
 pub fn refuse(asked: &Asked, opened: &Opened, unmet: &Unmet) -> Answer {
-    match opened.session.method {
-        Method::Bearer => bearer::insufficient(asked, unmet),
-        Method::Sso | Method::Password => asked.refuse(&unmet.fault()),
+    let session = &opened.session;
+    match (session.method, unmet) {
+        (Method::Bearer, _) => bearer::insufficient(asked, unmet),
+        (Method::Sso, Unmet::Authentication(extras)) => {
+            let mut parameters = vec![("idp", session.origin.provider.clone())];
+            parameters.extend(extras.max_age.map(|seconds| ("max_age", seconds.to_string())));
+            if !extras.acr_values.is_empty() {
+                parameters.push(("acr_values", extras.acr_values.join(" ")));
+            }
+            asked.refuse_asking(&unmet.fault(), &parameters)
+        }
+        (Method::Sso | Method::Password, _) => asked.refuse(&unmet.fault()),
     }
 }

@@ -19,12 +19,13 @@ pub use demands::{refuse, step_up_target, unmet, Unmet};
 
 use crate::answer::Answer;
 use crate::bearer::{self, Bearing};
+use crate::config::Endpoint;
 use crate::fault::{Code, Fault};
 use crate::login;
 use crate::recheck;
 use crate::recheck::renewal::Due;
 use crate::request::{CookieEdit, Head, Path};
-use crate::session::Opened;
+use crate::session::{Method, Opened};
 use crate::surface::{demand, Demand};
 use crate::task::{Ask, Task};
 use crate::world::{Site, Visitor, World};
@@ -97,6 +98,10 @@ impl Pass {
     /// The request goes on as this session's.
     #[inline]
     pub fn carry(&mut self, opened: Rc<Opened>, now: u64) {
+        if opened.session.method == Method::Bearer {
+            // It was verified: the application may call others with it.
+            self.remove.retain(|name| name != "authorization");
+        }
         if now >= opened.token_expires {
             self.withheld.clone_from(&opened.account.forward.access_token);
             // Where the filter's token would stand, nobody else's takes its place.
@@ -206,7 +211,8 @@ fn asked(world: &Rc<World>, site: &Rc<Site>, head: &Rc<Head>, path: String, now:
 
 /// Nobody is signed in: a navigation goes to sign in and comes back, anything else is told so.
 pub fn sign_in_first(asked: Rc<Asked>, stale: bool) -> Ruling {
-    if asked.head.is_navigation() {
+    // Who asks whether anybody is signed in wants to know, not to sign in.
+    if asked.head.is_navigation() && asked.endpoint() != Some(Endpoint::Session) {
         return login::page::first(asked, stale);
     }
     let fault = match stale {

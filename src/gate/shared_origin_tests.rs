@@ -173,6 +173,22 @@ fn a_token_that_is_not_verified_chooses_no_open_rule_and_no_password_mode() {
     assert!(beside.get("/reports", &mut nobody).pass.is_none());
 }
 
+/// Another account of the origin has the filter write `authorization`: what nobody verified goes, what was stays.
+#[test]
+fn a_verified_token_reaches_the_application_whatever_other_accounts_are_told() {
+    let mut config = configuration();
+    config["accounts"][1]["forward"] = json!({ "access_token": "authorization" });
+    let world = world(&TestHost::new(), &config);
+    for _ in ["new", "remembered"] {
+        let pass = program(&world, "a").get("/reports", &mut nobody).pass.unwrap();
+        assert!(!pass.remove.contains(&"authorization".to_owned()), "{:?}", pass.remove);
+    }
+    let host = TestHost::new();
+    let world = crate::testing::browser::world(&host, &config);
+    let mut session = signed_in(&host, &world, "b").with("authorization", "Bearer x");
+    assert!(session.get("/public", &mut nobody).pass.unwrap().remove.contains(&"authorization".to_owned()));
+}
+
 /// Who has to choose an account first is told of none.
 #[test]
 fn the_way_in_names_no_account_where_nothing_says_which_it_is() {

@@ -24,8 +24,18 @@ pub fn first(asked: Rc<Asked>, stale: bool) -> Ruling {
 }
 
 /// What a login may be asked for with.
-const PARAMETERS: [&str; 8] =
-    ["idp", "return_to", "login_hint", "email", "iss", "target_link_uri", "show", "prompt"];
+const PARAMETERS: [&str; 10] = [
+    "idp",
+    "return_to",
+    "login_hint",
+    "email",
+    "iss",
+    "target_link_uri",
+    "show",
+    "prompt",
+    "max_age",
+    "acr_values",
+];
 
 /// A login that a third party initiates with POST (OpenID Connect Core section 4): the same as with GET. The
 /// redirect makes it a navigation that carries the cookies.
@@ -84,7 +94,26 @@ fn requested(asked: &Asked) -> Result<Way, Fault> {
         return Err(Fault::new(Code::RequestInvalid, why).about("prompt"));
     }
     let login_hint = hint.or_else(|| email.clone());
-    let extras = flow::Extras { login_hint, prompt, ..flow::Extras::default() };
+    // What a path demands of whoever has a session: asking for more than anybody demands harms nobody.
+    let max_age = head.param("max_age").map(|text| {
+        let seconds =
+            text.parse().ok().filter(|_| text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit()));
+        seconds.ok_or_else(|| {
+            Fault::new(Code::RequestInvalid, "max_age is no number of seconds").about("max_age")
+        })
+    });
+    let acr_values = head.param("acr_values").unwrap_or_default();
+    if acr_values.len() > 512 || !acr_values.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        return Err(Fault::new(Code::RequestInvalid, "acr_values are no list of acr").about("acr_values"));
+    }
+    let acr_values = acr_values.split_ascii_whitespace().map(str::to_owned).collect();
+    let extras = flow::Extras {
+        login_hint,
+        prompt,
+        acr_values,
+        max_age: max_age.transpose()?,
+        ..flow::Extras::default()
+    };
     if let Some(id) = head.param("idp") {
         let provider = account.provider(&id).ok_or_else(|| {
             Fault::new(Code::RequestInvalid, "no identity provider has that id").about("idp")

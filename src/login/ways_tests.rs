@@ -333,7 +333,21 @@ fn a_path_asks_for_a_stronger_authentication() {
     // A script is told, not redirected.
     let mut script = browser.clone_headers(&[("accept", "application/json")]);
     script.cookies = browser.cookies.clone();
-    assert_eq!(script.get("/strong/x", &mut plainly()).code(), "login_required");
+    let told = script.get("/strong/x", &mut plainly());
+    assert_eq!(
+        (told.code(), &told.json()["login"]),
+        ("login_required", &json!("/sso/login?idp=corp&acr_values=mfa+hardware"))
+    );
+    // And where that leads is the login that the path asks for.
+    let login = browser.get("/sso/login?idp=corp&acr_values=mfa+hardware&max_age=60", &mut plainly());
+    assert_eq!(query(login.location(), "acr_values").as_deref(), Some("mfa hardware"));
+    assert_eq!(query(login.location(), "max_age").as_deref(), Some("60"));
+    for wrong in
+        ["max_age=-1", "max_age=x", "max_age=", "max_age=1&max_age=2", "acr_values=%C3%A9", "acr_values=%0A"]
+    {
+        let seen = browser.get(&format!("/sso/login?idp=corp&{wrong}"), &mut plainly());
+        assert_eq!((seen.status(), seen.code()), (400, "request_invalid"), "{wrong}");
+    }
     let back = come_back(&mut browser, "one", &step, json!({ "acr": "hardware" }));
     assert_eq!((back.status(), back.location()), (302, "/strong/x?y=1"));
     assert!(browser.get("/strong/x?y=1", &mut plainly()).pass.is_some());

@@ -102,7 +102,8 @@ fn check(
         subject => subject.map(str::to_owned),
     };
     let is = |name: &&str| claims.get(*name).and_then(Value::as_str) == Some(client_id);
-    let by_us = for_us || ["azp", "client_id", "cid", "appid"].iter().any(is);
+    // Entra's `sub` is another for every API, whoever asked for the token (`tid`: its tenant).
+    let by_us = for_us || !claims.contains_key("tid") && ["azp", "client_id", "cid", "appid"].iter().any(is);
     let is_login_subject = subject.is_some() && (by_us || !metadata.pairwise);
     let auth_time = match claims.get("auth_time") {
         // ADFS writes a date; what cannot be read is no time at all.

@@ -172,8 +172,8 @@ impl Watch {
         let status = headers.iter().find(|(name, _)| name == ":status").map(|(_, value)| value.as_slice());
         let status = status.and_then(|s| std::str::from_utf8(s).ok()?.parse().ok()).unwrap_or(0);
         if !accepted(&self.login.success, status, headers, host.now()) {
-            if status >= 500 {
-                // An outage locks nobody out.
+            if matches!(status, 502..=504) {
+                // Nobody judged it: an outage locks nobody out.
                 self.attempt.withdrawn(host);
             }
             events::login_outcome(host, place, "password_refused");

@@ -2,9 +2,18 @@
 
 use crate::request::Headers;
 
-/// What such an answer says instead of what made it somebody else's too. RFC 9111 lets a shared cache keep an
-/// answer with `set-cookie`, which would hand one person's session to the next (section 7.3).
-pub const PRIVATE: &str = "private, no-store";
+/// What such an answer says in `cache-control` instead of what made it somebody else's too. RFC 9111 lets a shared
+/// cache keep an answer with `set-cookie`, which would hand one person's session to the next (section 7.3).
+/// `no-transform` stays (section 5.2.2.6): event streams have it, lest somebody compresses and holds them.
+pub fn private(headers: &Headers) -> &'static str {
+    let forbids = |value: &[u8]| {
+        value.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(b"no-transform"))
+    };
+    match headers.iter().any(|(name, value)| name == "cache-control" && forbids(value)) {
+        true => "private, no-store, no-transform",
+        false => "private, no-store",
+    }
+}
 
 /// True where these headers keep an answer out of shared caches already.
 pub fn is_private(headers: &Headers) -> bool {
@@ -54,6 +63,19 @@ mod tests {
         }
         assert!(!is_private(&headers(&[("x-cache", "private"), ("cdn-cache-control", "private")])));
         assert!(!is_private(&headers(&[])));
+    }
+
+    #[test]
+    fn a_stream_is_still_not_to_be_transformed() {
+        for (value, wanted) in [
+            ("no-cache, no-transform", "private, no-store, no-transform"),
+            ("No-Transform", "private, no-store, no-transform"),
+            ("public, max-age=60", "private, no-store"),
+            ("x-no-transform", "private, no-store"),
+        ] {
+            assert_eq!(private(&headers(&[("cache-control", value)])), wanted, "{value}");
+        }
+        assert_eq!(private(&headers(&[])), "private, no-store");
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn add_cookies(mut cookies: Vec<String>, password: Option<Box<crate::password::W
         return;
     }
     if !caching::is_private(&headers) {
-        let _ = hostcalls::set_map_value(RESPONSE, "cache-control", Some(caching::PRIVATE));
+        let _ = hostcalls::set_map_value(RESPONSE, "cache-control", Some(caching::private(&headers)));
     }
     for name in caching::targeted(&headers) {
         let _ = hostcalls::remove_map_value(RESPONSE, name);

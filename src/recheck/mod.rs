@@ -111,7 +111,7 @@ pub async fn go_on(
             pass.carry(opened, ask.now());
             return Ok(Outcome::Pass(pass));
         }
-        Some(unmet) => match (gate::step_up_target(asked, &opened), unmet) {
+        Some(unmet) => match (gate::step_up_target(asked, &opened, &unmet), unmet) {
             (Some(target), Unmet::Authentication(extras)) => {
                 login::start_login(ask, asked, &opened.session.origin.provider, target, extras).await?
             }

@@ -257,13 +257,25 @@ async fn openid(
         && tokens.access_token.is_some()
     {
         let (subject, token) = (claims.subject(), tokens.access_token.as_ref());
-        let userinfo = match site.account.mapping.from {
-            MappingFrom::Userinfo => Some(userinfo::fetch(ask, client, subject, token).await?),
-            _ => userinfo::more(ask, client, subject, token).await?,
+        // Whoever has roles or headers from there keeps them while it cannot be asked; others have nothing to lose.
+        let needed =
+            site.account.mapping.from == MappingFrom::Userinfo || has_from_userinfo(site, old, &known);
+        let userinfo = match needed {
+            true => Some(userinfo::fetch(ask, client, subject, token).await?),
+            false => userinfo::more(ask, client, subject, token).await?,
         };
         userinfo::add(&mut known, userinfo.unwrap_or_default());
     }
     Ok(Some(known))
+}
+
+/// True where the session holds what only UserInfo can have said: it is not in the ID token.
+fn has_from_userinfo(site: &Site, old: &Session, id_token: &Claims) -> bool {
+    let account = &site.account;
+    let missing = |claim: &String| crate::json::pointer(id_token, claim).is_none();
+    let roles = account.mapping.roles_claim.as_ref().is_some_and(missing) && !old.user.claim_roles.is_empty();
+    let held = |name: &String| old.headers.iter().any(|(own, _)| own == name);
+    roles || account.forward.headers.iter().any(|(name, claim)| missing(claim) && held(name))
 }
 
 /// Plain OAuth 2.0: the person of the new access token is still the same.

@@ -406,6 +406,18 @@ fn who_authenticated_anew_for_another_application_signs_in_again_and_sees_no_err
 }
 
 #[test]
+fn whoever_asks_for_the_session_in_a_tab_is_told_and_not_sent_to_sign_in() {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    let mut idp = Idp::new(&host);
+    let mut ada = sign_in(&world, &mut idp);
+    host.advance(2 * DUE);
+    idp.claims["auth_time"] = json!(START / 1000 + 60);
+    let seen = ada.get("/sso/session", &mut |call| idp.respond(call));
+    assert_eq!((seen.status(), seen.code(), idp.refreshes), (401, "session_expired", 1));
+}
+
+#[test]
 fn the_session_endpoint_tells_what_is_true_now() {
     // The provider has ended it.
     let host = TestHost::new();

@@ -300,7 +300,8 @@ fn identity(site: &Site, provider: &str, verified: &Verified) -> Result<Identity
         |claim: &str| Some(claim.strip_prefix('/')?.split('/').next()?.replace("~1", "/").replace("~0", "~"));
     let left_out =
         |claim: &str| verified.holds_xml(claim) || first(claim).is_some_and(|name| verified.holds_xml(&name));
-    let mut counts = [Some(&mapping.claim), mapping.roles_claim.as_ref()].into_iter().flatten();
+    let mapped = [Some(mapping.claim.as_str()), mapping.roles_claim.as_deref()];
+    let mut counts = mapped.into_iter().flatten().chain(["email", "email_verified"]);
     if let Some(claim) = counts.find(|claim| left_out(claim)) {
         let detail = format!("attribute {claim:?}: a value is XML, expected text");
         return Err(Fault::new(Code::AssertionInvalid, detail));

@@ -119,6 +119,8 @@ fn the_subject_is_the_one_of_the_login_where_that_is_known() {
         (json!({}), true, (name("ada"), false)),
         (json!({"client_id": "lakehouse"}), true, (name("ada"), true)),
         (json!({"appid": "lakehouse"}), true, (name("ada"), true)),
+        (json!({"appid": "lakehouse", "tid": "t"}), true, (name("ada"), false)),
+        (json!({"aud": ["lakehouse-api", "lakehouse"], "tid": "t"}), true, (name("ada"), true)),
         (json!({"aud": ["lakehouse-api", "lakehouse"]}), true, (name("ada"), true)),
         // Okta: sub is the login name.
         (json!({"sub": "ada@acme.com", "cid": "cli", "uid": "00u1"}), false, (name("00u1"), true)),
