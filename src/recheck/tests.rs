@@ -389,14 +389,20 @@ fn the_new_id_token_is_the_old_persons() {
     }
 }
 
-#[test]
-fn who_authenticated_anew_for_another_application_signs_in_again_and_sees_no_error() {
+/// Ada's session is due, and she has signed in anew at the provider meanwhile.
+fn authenticated_anew() -> (Rc<TestHost>, Rc<World>, Idp, Browser) {
     let host = TestHost::new();
     let world = world(&host, &configuration());
     let mut idp = Idp::new(&host);
-    let mut ada = sign_in(&world, &mut idp);
+    let ada = sign_in(&world, &mut idp);
     host.advance(2 * DUE);
     idp.claims["auth_time"] = json!(START / 1000 + 60);
+    (host, world, idp, ada)
+}
+
+#[test]
+fn who_authenticated_anew_for_another_application_signs_in_again_and_sees_no_error() {
+    let (host, world, mut idp, mut ada) = authenticated_anew();
     let mut program = copy(&ada, &world).with("accept", "application/json");
     assert_eq!(get(&mut program, &mut idp).code(), "session_expired");
     let seen = get(&mut ada, &mut idp);
@@ -407,12 +413,7 @@ fn who_authenticated_anew_for_another_application_signs_in_again_and_sees_no_err
 
 #[test]
 fn whoever_asks_for_the_session_in_a_tab_is_told_and_not_sent_to_sign_in() {
-    let host = TestHost::new();
-    let world = world(&host, &configuration());
-    let mut idp = Idp::new(&host);
-    let mut ada = sign_in(&world, &mut idp);
-    host.advance(2 * DUE);
-    idp.claims["auth_time"] = json!(START / 1000 + 60);
+    let (_, _, mut idp, mut ada) = authenticated_anew();
     let seen = ada.get("/sso/session", &mut |call| idp.respond(call));
     assert_eq!((seen.status(), seen.code(), idp.refreshes), (401, "session_expired", 1));
 }
