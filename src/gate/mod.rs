@@ -98,8 +98,9 @@ impl Pass {
     /// The request goes on as this session's.
     #[inline]
     pub fn carry(&mut self, opened: Rc<Opened>, now: u64) {
-        if opened.session.method == Method::Bearer {
-            // It was verified: the application may call others with it.
+        // Looked at in this order: how it was opened stands where nothing else of a request looks.
+        if !self.remove.is_empty() && opened.session.method == Method::Bearer {
+            // The token was verified: the application may call others with it.
             self.remove.retain(|name| name != "authorization");
         }
         if now >= opened.token_expires {
