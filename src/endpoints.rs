@@ -7,9 +7,8 @@ use serde_json::json;
 use crate::answer::Answer;
 use crate::config::Endpoint;
 use crate::fault::{Code, Fault};
-use crate::gate::{Asked, Body, Outcome, Pass, Ruling};
+use crate::gate::{Asked, Body, Ruling};
 use crate::recheck;
-use crate::recheck::renewal::{self, Due};
 use crate::request::Head;
 use crate::session::Opened;
 use crate::world::Visitor;
@@ -105,28 +104,7 @@ fn session(asked: Rc<Asked>) -> Ruling {
             return Ruling::Answer(asked.refuse(&Fault::new(Code::LoginRequired, "no session")))
         }
     };
-    let needed = asked.site.as_ref().is_some_and(|site| recheck::is_needed(site, &opened));
-    if !needed || asked.now < opened.recheck.get() {
-        return Ruling::Answer(who(&opened));
-    }
-    if opened.session.is_renewable() {
-        return match renewal::due(&asked, &opened) {
-            Due::Ruled(ruling) => ruling,
-            Due::GoOn => Ruling::Answer(who(&opened)),
-        };
-    }
-    recheck::one_asks(&asked, &opened);
-    Ruling::flow(asked, move |ask, asked| async move {
-        Ok(match recheck::recheck(&ask, &asked, &opened, Pass::default()).await? {
-            Outcome::Pass(pass) => {
-                let answer = who(&pass.opened.unwrap_or(opened));
-                Outcome::Answer(
-                    pass.set_cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)),
-                )
-            }
-            answer => answer,
-        })
-    })
+    recheck::answer(asked, opened, |_, _, opened| async move { Ok(who(&opened)) })
 }
 
 fn who(opened: &Opened) -> Answer {

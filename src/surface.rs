@@ -90,7 +90,7 @@ pub fn demand<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8]) -> Deman
         _ => None,
     };
     let one_way = || path.canonical().as_bytes() == raw && reads_one_way(raw);
-    let mut demanding = rules.iter().filter(|rule| is_demanding(rule)).peekable();
+    let mut demanding = rules.iter().filter(|rule| rule.admission.is_demanding()).peekable();
     // The path is looked at again only where a rule could care.
     let other_readings =
         demanding.peek().is_some() && (!one_way() || demanding.any(|rule| rule.matches.has_capitals()));
@@ -116,18 +116,11 @@ pub fn demand<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8]) -> Deman
     }
 }
 
-/// True for a rule that demands more than a session.
-#[inline]
-fn is_demanding(rule: &AccessRule) -> bool {
-    matches!(&rule.admission, Admission::Users { roles, acr_values, max_age }
-        if !roles.is_empty() || !acr_values.is_empty() || max_age.is_some())
-}
-
 /// The demands of the rules that come first for what else an application might make of an open path.
 fn first_of_other_readings<'r>(rules: &'r [AccessRule], raw: &[u8]) -> Vec<&'r Admission> {
     let first = |loose: &String| rules.iter().find(|rule| rule.matches.loosely(loose));
     let readings = [loosest(raw), shortest(raw)];
-    let demanding = readings.iter().filter_map(first).filter(|rule| is_demanding(rule));
+    let demanding = readings.iter().filter_map(first).filter(|rule| rule.admission.is_demanding());
     demanding.map(|rule| &rule.admission).collect()
 }
 
@@ -143,7 +136,12 @@ fn all_of_other_readings<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8
         loosely && readings.iter().any(|loose| rule.matches.loosely(loose))
             || names.as_ref().is_some_and(|names| rule.matches.possibly(names))
     };
-    rules.iter().filter(|rule| is_demanding(rule)).filter(meant).map(|rule| &rule.admission).collect()
+    rules
+        .iter()
+        .filter(|rule| rule.admission.is_demanding())
+        .filter(meant)
+        .map(|rule| &rule.admission)
+        .collect()
 }
 
 #[cfg(test)]

@@ -16,11 +16,10 @@ use crate::config::{Account, Endpoint};
 use crate::directory::reports::{self, Progress};
 use crate::events::{self, Place};
 use crate::fault::{Code, Fault};
-use crate::gate::{Asked, Outcome, Pass, Ruling};
+use crate::gate::{Asked, Ruling};
 use crate::host::Level;
 use crate::pages;
 use crate::recheck;
-use crate::recheck::renewal::{self, Due};
 use crate::request::Head;
 use crate::session::Opened;
 use crate::task::Ask;
@@ -35,12 +34,7 @@ pub fn show(asked: Rc<Asked>) -> Ruling {
         Visitor::Known(opened) => opened,
         nobody => return Ruling::Answer(sign_in_first(&asked, matches!(nobody, Visitor::Stale))),
     };
-    if asked.now >= opened.recheck.get() && opened.session.is_renewable() {
-        if let Due::Ruled(ruling) = renewal::due(&asked, &opened) {
-            return ruling;
-        }
-    }
-    Ruling::flow(asked, move |ask, asked| async move { judged(&ask, &asked, opened).await })
+    recheck::answer(asked, opened, judged)
 }
 
 /// As on every protected path; coming back leads here.
@@ -67,33 +61,21 @@ fn sign_in_first(asked: &Asked, stale: bool) -> Answer {
     }
 }
 
-/// Only for who is an administrator now: a session older than `recheck` is checked with the directory first.
-async fn judged(ask: &Ask, asked: &Asked, mut opened: Rc<Opened>) -> Result<Outcome, Fault> {
+/// Only for who is an administrator now.
+async fn judged(ask: Ask, asked: Rc<Asked>, opened: Rc<Opened>) -> Result<Answer, Fault> {
     let (site, _) = asked.site_and_origin()?;
-    let mut cookies = Vec::new();
-    let due = asked.now >= opened.recheck.get() && recheck::is_needed(&site, &opened);
-    if due && !opened.session.is_renewable() {
-        match recheck::recheck(ask, asked, &opened, Pass::default()).await? {
-            Outcome::Pass(pass) => {
-                cookies = pass.set_cookies;
-                opened = pass.opened.unwrap_or(opened);
-            }
-            answer => return Ok(answer),
-        }
-    }
     let user = &opened.session.user;
     let answer = match site.account.is_admin(&user.roles) {
-        true => report(ask, asked, &site).await,
+        true => report(&ask, &asked, &site).await,
         false => {
             let detail = format!("{:?} has none of password.admin_roles", user.username);
             Err(Fault::new(Code::RoleMissing, detail))
         }
     };
-    let answer = answer.unwrap_or_else(|fault| {
+    Ok(answer.unwrap_or_else(|fault| {
         events::refusal(ask.host(), Place { user: Some(&user.username), ..asked.place() }, &fault);
         pages::refusal(&fault, &asked.page_context())
-    });
-    Ok(Outcome::Answer(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie))))
+    }))
 }
 
 async fn report(ask: &Ask, asked: &Asked, site: &Site) -> Result<Answer, Fault> {

@@ -1,7 +1,12 @@
-//! Names in texts of operators: domains, addresses, hosts of this machine, placeholders.
+//! Names in texts of operators: tokens, domains, addresses, hosts of this machine, placeholders.
 
 use super::problems::At;
 use crate::identity::email;
+
+/// One of several in a list that spaces separate and quotes may surround: a scope (RFC 6749 section 3.3), an `acr`.
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
+}
 
 /// A domain as it stands behind the `@`: no address, no pattern, no URL.
 pub fn is_domain(text: &str) -> bool {

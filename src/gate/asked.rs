@@ -129,10 +129,7 @@ impl Asked {
         let mut context = self.page_context();
         if let Some(login) = &mut context.login {
             for (name, value) in parameters {
-                let pair =
-                    url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
-                login.push(if login.contains('?') { '&' } else { '?' });
-                login.push_str(&pair);
+                add_parameter(login, name, value);
             }
         }
         if is_failed_login(fault.code) {
@@ -152,11 +149,7 @@ impl Asked {
         events::refusal(&*self.world.host, place, fault);
         let mut context = self.page_context();
         if let Some(login) = &mut context.login {
-            let pair = url::form_urlencoded::Serializer::new(String::new())
-                .append_pair("return_to", return_to)
-                .finish();
-            login.push(if login.contains('?') { '&' } else { '?' });
-            login.push_str(&pair);
+            add_parameter(login, "return_to", return_to);
         }
         context.password_page = self.password_way();
         if let Visitor::Known(_) = self.visitor() {
@@ -189,6 +182,11 @@ impl Asked {
         }
         answer
     }
+}
+
+fn add_parameter(url: &mut String, name: &str, value: &str) {
+    url.push(if url.contains('?') { '&' } else { '?' });
+    url.push_str(&url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish());
 }
 
 /// Codes with which a login fails, as opposed to a request of somebody who is in.

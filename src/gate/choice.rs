@@ -87,7 +87,12 @@ fn of_session(sites: &[Rc<Site>], opened: &Rc<Opened>, behind: bool) -> Choice {
 /// password login.
 fn is_verified_at(site: &Site, sites: &[Rc<Site>], head: &Head, path: &Path<'_>) -> bool {
     matches!(demand(&site.account.access, path, head.path()), Demand::Users(_))
-        && !sites.iter().any(|site| crate::password::login_at(&site.account, head, path).is_some())
+        && !is_login(sites, head, path)
+}
+
+/// True where a request is a password login of any of these accounts.
+fn is_login(sites: &[Rc<Site>], head: &Head, path: &Path<'_>) -> bool {
+    sites.iter().any(|site| crate::password::login_at(&site.account, head, path).is_some())
 }
 
 /// What `u` says at one of the filter's own endpoints: nothing, an account, or one that is not here.
@@ -119,9 +124,8 @@ fn shared_by_all(sites: &[Rc<Site>], path: &Path<'_>, head: &Head) -> Choice {
         !site.account.enabled
             || matches!(demand(&site.account.access, path, head.path()), Demand::Anyone | Demand::Programs)
     };
-    let login = |site: &&Rc<Site>| crate::password::login_at(&site.account, head, path).is_some();
     match sites.first() {
-        Some(site) if sites.iter().all(open) && !sites.iter().any(|site| login(&site)) => {
+        Some(site) if sites.iter().all(open) && !is_login(sites, head, path) => {
             Choice::Site(site.clone(), Visitor::Nobody, false)
         }
         _ => Choice::Ask,

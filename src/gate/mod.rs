@@ -236,12 +236,13 @@ fn canonical_target(head: &Head, path: &Path<'_>) -> Vec<u8> {
 /// of one is told by the filter alone, whoever is there.
 #[inline]
 fn reserved(sites: &[Rc<Site>], site: &Site, head: &Head) -> Vec<String> {
-    let mut list = site.account.forward.reserved.among(head.headers());
-    if sites.len() > 1 {
-        list.extend(sites.iter().flat_map(|site| site.account.forward.reserved.among(head.headers())));
-        list.sort_unstable();
-        list.dedup();
+    let of = |site: &Site| site.account.forward.reserved.among(head.headers());
+    if sites.len() == 1 {
+        return of(site);
     }
+    let mut list: Vec<String> = sites.iter().flat_map(|site| of(site)).collect();
+    list.sort_unstable();
+    list.dedup();
     list
 }
 

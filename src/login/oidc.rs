@@ -141,10 +141,11 @@ async fn openid(
     let mut mapped = claims.all().clone();
     if wants_userinfo(&site.account, &known, metadata.userinfo_endpoint.is_some()) {
         let (subject, token) = (claims.subject(), tokens.access_token.as_ref());
-        if site.account.mapping.from == MappingFrom::Userinfo {
-            mapped = userinfo::fetch(ask, client, subject, token).await?;
-            userinfo::add(&mut known, mapped.clone());
-        } else if let Some(userinfo) = userinfo::more(ask, client, subject, token).await? {
+        let needed = site.account.mapping.from == MappingFrom::Userinfo;
+        if let Some(userinfo) = userinfo::more(ask, client, subject, token, needed).await? {
+            if needed {
+                mapped.clone_from(&userinfo);
+            }
             userinfo::add(&mut known, userinfo);
         } else {
             let place = Place {

@@ -25,21 +25,6 @@ pub fn add(known: &mut Map<String, Value>, userinfo: Map<String, Value>) {
     }
 }
 
-/// UserInfo where it only adds to what a token says: nothing where the provider does not take the access token there,
-/// which is for another resource then (ADFS with `resource`, Entra with the scope of an API).
-pub async fn more(
-    ask: &Ask,
-    client: &Client,
-    subject: &str,
-    access_token: Option<&Secret>,
-) -> Result<Option<Map<String, Value>>, Fault> {
-    match fetch(ask, client, subject, access_token).await {
-        Ok(userinfo) => Ok(Some(userinfo)),
-        Err(Refusal { status: 401 | 403, .. }) => Ok(None),
-        Err(refusal) => Err(refusal.fault),
-    }
-}
-
 /// UserInfo of the person a token is about. `sub` must be there and equal, else another person's
 /// answer could be taken for theirs (section 5.3.2, token substitution).
 pub async fn fetch(
@@ -77,6 +62,22 @@ pub async fn fetch(
     match id_token::subject(&map).map_err(refused)? {
         sub if sub == subject => Ok(map),
         _ => Err(refused("sub is not the token's".into())),
+    }
+}
+
+/// The same where it may only add to what a token says: unless it is `needed`, nothing where the provider does not take
+/// the access token there, which is for another resource then (ADFS with `resource`, Entra with the scope of an API).
+pub async fn more(
+    ask: &Ask,
+    client: &Client,
+    subject: &str,
+    access_token: Option<&Secret>,
+    needed: bool,
+) -> Result<Option<Map<String, Value>>, Fault> {
+    match fetch(ask, client, subject, access_token).await {
+        Ok(userinfo) => Ok(Some(userinfo)),
+        Err(Refusal { status: 401 | 403, .. }) if !needed => Ok(None),
+        Err(refusal) => Err(refusal.fault),
     }
 }
 

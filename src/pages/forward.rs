@@ -1,5 +1,6 @@
-//! Pages that lead on by themselves: a form that submits itself, SAML HTTP-POST to the IdP (SAML Bindings section 3.5), and the bounce of a
-//! cross-site post through this origin, which brings the `SameSite=Lax` cookies along.
+//! Pages that lead on by themselves: a form that submits itself, which is SAML HTTP-POST to the IdP (SAML Bindings
+//! section 3.5) and the bounce of a cross-site post through this origin, which brings the `SameSite=Lax` cookies along;
+//! and a page that goes on to a path.
 
 use super::escape::{safe_url, Html};
 use super::layout::{Forms, Page};

@@ -6,8 +6,12 @@ pub mod renewal;
 #[cfg(test)]
 mod tests;
 
+use std::future::Future;
 use std::rc::Rc;
 
+use renewal::Due;
+
+use crate::answer::Answer;
 use crate::config::Directory;
 use crate::directory;
 use crate::events::{self, Place};
@@ -32,6 +36,42 @@ pub fn is_needed(site: &Site, opened: &Opened) -> bool {
 pub fn start(asked: Rc<Asked>, opened: Rc<Opened>, pass: Pass) -> Ruling {
     one_asks(&asked, &opened);
     Ruling::flow(asked, move |ask, asked| async move { recheck(&ask, &asked, &opened, pass).await })
+}
+
+/// The answer of one of the filter's own endpoints, with the session as it is once whoever is due was asked again.
+pub fn answer<F>(
+    asked: Rc<Asked>,
+    opened: Rc<Opened>,
+    then: impl FnOnce(Ask, Rc<Asked>, Rc<Opened>) -> F + 'static,
+) -> Ruling
+where
+    F: Future<Output = Result<Answer, Fault>> + 'static,
+{
+    let needed = asked.site.as_ref().is_some_and(|site| is_needed(site, &opened));
+    let due = needed && asked.now >= opened.recheck.get();
+    if due && opened.session.is_renewable() {
+        if let Due::Ruled(ruling) = renewal::due(&asked, &opened) {
+            return ruling;
+        }
+    }
+    let directory = due && !opened.session.is_renewable();
+    if directory {
+        one_asks(&asked, &opened);
+    }
+    Ruling::flow(asked, move |ask, asked| async move {
+        let (mut opened, mut cookies) = (opened, Vec::new());
+        if directory {
+            match recheck(&ask, &asked, &opened, Pass::default()).await? {
+                Outcome::Pass(pass) => {
+                    cookies = pass.set_cookies;
+                    opened = pass.opened.unwrap_or(opened);
+                }
+                answer => return Ok(answer),
+            }
+        }
+        let answer = then(ask, asked, opened).await?;
+        Ok(Outcome::Answer(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie))))
+    })
 }
 
 /// While this request asks, others go on with what is known; past the grace nobody does, not even beside one who asks.

@@ -260,10 +260,7 @@ async fn openid(
         // Whoever has roles or headers from there keeps them while it cannot be asked; others have nothing to lose.
         let needed =
             site.account.mapping.from == MappingFrom::Userinfo || has_from_userinfo(site, old, &known);
-        let userinfo = match needed {
-            true => Some(userinfo::fetch(ask, client, subject, token).await?),
-            false => userinfo::more(ask, client, subject, token).await?,
-        };
+        let userinfo = userinfo::more(ask, client, subject, token, needed).await?;
         userinfo::add(&mut known, userinfo.unwrap_or_default());
     }
     Ok(Some(known))

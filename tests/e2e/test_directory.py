@@ -513,13 +513,8 @@ def later(make_world):
     return world
 
 
-def test_a_deactivated_user_is_out(later):
-    account, directory = later.accounts["out"], later.dirs["out"]
-    client, copy = account.signed_in("/who"), account.client()
-    copy.cookies = dict(client.cookies)
-    assert client.get(account.url("/owners/x")).status == 200
-    directory.users[0]["active"] = False
-
+def ends_everywhere(later, account, client, copy):
+    """The session ends at its recheck, and so does a captured copy of its cookie."""
     def out():
         reply = client.get(account.url("/who"))
         return reply if reply.status != 200 else None
@@ -529,6 +524,15 @@ def test_a_deactivated_user_is_out(later):
     for who in (client, copy):
         refused(who.get(account.url("/who")), "login_required", "session_expired", "user_inactive")
     later.app.nothing_since(mark)
+
+
+def test_a_deactivated_user_is_out(later):
+    account, directory = later.accounts["out"], later.dirs["out"]
+    client, copy = account.signed_in("/who"), account.client()
+    copy.cookies = dict(client.cookies)
+    assert client.get(account.url("/owners/x")).status == 200
+    directory.users[0]["active"] = False
+    ends_everywhere(later, account, client, copy)
     refused(attempt(account)[1], "user_inactive")
 
 
@@ -542,16 +546,7 @@ def test_a_user_who_is_gone_is_out(later, code, change):
     copy = account.client()
     copy.cookies = dict(client.cookies)
     change(directory)
-
-    def out():
-        reply = client.get(account.url("/who"))
-        return reply if reply.status != 200 else None
-
-    refused(eventually(out, what="the end of the session"), "user_inactive", "session_expired")
-    mark = later.app.mark()
-    for who in (client, copy):
-        refused(who.get(account.url("/who")), "login_required", "session_expired", "user_inactive")
-    later.app.nothing_since(mark)
+    ends_everywhere(later, account, client, copy)
 
 
 def test_changed_roles_apply(later):

@@ -2,6 +2,7 @@
 
 use super::plain_path;
 use crate::config::duration;
+use crate::config::names::is_token;
 use crate::config::problems::At;
 use crate::config::raw::{self, Allow};
 
@@ -40,6 +41,15 @@ pub enum Admission {
     Programs,
 }
 
+impl Admission {
+    /// True where it demands more than a session.
+    #[inline]
+    pub fn is_demanding(&self) -> bool {
+        matches!(self, Admission::Users { roles, acr_values, max_age }
+            if !roles.is_empty() || !acr_values.is_empty() || max_age.is_some())
+    }
+}
+
 /// Checks it.
 pub(super) fn check(at: &At<'_>, raw: &[raw::AccessRule]) -> Vec<AccessRule> {
     let mut rules = Vec::new();
@@ -67,7 +77,7 @@ pub(super) fn check(at: &At<'_>, raw: &[raw::AccessRule]) -> Vec<AccessRule> {
         if allow != Allow::Users && users_only {
             at.problem("roles, acr_values and max_age go with allow: users only");
         }
-        for acr in rule.acr_values.iter().filter(|acr| !is_acr(acr)) {
+        for acr in rule.acr_values.iter().filter(|acr| !is_token(acr)) {
             at.field("acr_values")
                 .problem(format!("{acr:?} is no acr: visible ASCII without spaces and quotes"));
         }
@@ -100,12 +110,5 @@ fn covers(earlier: &AccessRule, later: &AccessRule) -> bool {
         Match::Prefix(prefix) => path.starts_with(prefix),
         own @ Match::Path(_) => *own == later.matches,
     };
-    let demands = matches!(&later.admission, Admission::Users { roles, acr_values, max_age }
-        if !roles.is_empty() || !acr_values.is_empty() || max_age.is_some());
-    all && !(demands && path.bytes().any(|byte| byte.is_ascii_uppercase()))
-}
-
-/// The list goes to IdPs separated by spaces, and to programs between quotes.
-fn is_acr(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
+    all && !(later.admission.is_demanding() && path.bytes().any(|byte| byte.is_ascii_uppercase()))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::client::{credentials, ClientCredentials};
-use super::parameters::{own_params, scope_tokens, OWN_AUTHORIZATION_PARAMS, OWN_TOKEN_PARAMS};
+use super::parameters::{own_params, scope_tokens};
 use super::timeout;
 use super::urls::{logout, required_url, LogoutUrl};
 use crate::config::env::Environment;
@@ -50,9 +50,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::OAuth2, env: &dyn Environment) -> Op
     let userinfo = required_url(at, "userinfo_endpoint", &raw.userinfo_endpoint);
     let scope = raw.scope.clone().unwrap_or_default();
     scope_tokens(at, &scope);
-    own_params(at, "authorization_params", &raw.authorization_params, &OWN_AUTHORIZATION_PARAMS);
-    own_params(at, "token_params", &raw.token_params, &OWN_TOKEN_PARAMS);
-    own_params(at, "userinfo_params", &raw.userinfo_params, &["access_token"]);
+    own_params(at, &raw.authorization_params, &raw.token_params, &raw.userinfo_params);
     let client = credentials(at, &raw.client_id, &raw.client_secret, raw.client_auth, &raw.client_key, env);
     let logout = logout(at, &raw.logout_url, &raw.logout_params);
     let timeout = timeout(at, &raw.timeout);

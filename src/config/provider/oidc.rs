@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::client::{credentials, ClientCredentials};
-use super::parameters::{own_params, scope_tokens, OWN_AUTHORIZATION_PARAMS, OWN_TOKEN_PARAMS};
+use super::parameters::{own_params, scope_tokens};
 use super::timeout;
 use super::urls::{logout, url, LogoutUrl};
 use crate::config::env::Environment;
@@ -96,9 +96,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Oidc, env: &dyn Environment) -> Opti
         }
         scope.insert(0, "openid".into());
     }
-    own_params(at, "authorization_params", &raw.authorization_params, &OWN_AUTHORIZATION_PARAMS);
-    own_params(at, "token_params", &raw.token_params, &OWN_TOKEN_PARAMS);
-    own_params(at, "userinfo_params", &raw.userinfo_params, &["access_token"]);
+    own_params(at, &raw.authorization_params, &raw.token_params, &raw.userinfo_params);
     const ALGS: [&str; 13] = [
         "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256",
         "HS384", "HS512",

@@ -1,5 +1,8 @@
 //! Sessions with a refresh token, against a provider that rotates them and takes a second use for theft.
 
+mod endpoint;
+mod replicas;
+
 use std::rc::Rc;
 
 use serde_json::{json, Value};
@@ -135,13 +138,18 @@ impl TestHost {
 }
 
 fn sign_in(world: &Rc<World>, idp: &mut Idp) -> Browser {
+    sign_in_beside(world, idp, |_| None)
+}
+
+/// The same where others than the provider are asked too.
+fn sign_in_beside(world: &Rc<World>, idp: &mut Idp, others: impl Fn(&Call) -> Option<Reply>) -> Browser {
     let mut browser = Browser::new(world, "app.example");
     let start = browser.get("/reports", &mut |call| idp.respond(call));
     let url = url::Url::parse(start.location()).expect("to the provider");
     let param = |name: &str| url.query_pairs().find(|(n, _)| n == name).expect(name).1.into_owned();
     idp.nonce = param("nonce");
     let target = format!("/sso/oidc/consume?u=acme&code=c&state={}", param("state"));
-    let seen = browser.get(&target, &mut |call| idp.respond(call));
+    let seen = browser.get(&target, &mut |call| others(call).unwrap_or_else(|| idp.respond(call)));
     assert_eq!(seen.status(), 302, "{}", seen.text());
     browser
 }
@@ -412,69 +420,6 @@ fn who_authenticated_anew_for_another_application_signs_in_again_and_sees_no_err
 }
 
 #[test]
-fn whoever_asks_for_the_session_in_a_tab_is_told_and_not_sent_to_sign_in() {
-    let (_, _, mut idp, mut ada) = authenticated_anew();
-    let seen = ada.get("/sso/session", &mut |call| idp.respond(call));
-    assert_eq!((seen.status(), seen.code(), idp.refreshes), (401, "session_expired", 1));
-}
-
-#[test]
-fn the_session_endpoint_tells_what_is_true_now() {
-    // The provider has ended it.
-    let host = TestHost::new();
-    let ours = world(&host, &configuration());
-    let mut idp = Idp::new(&host);
-    let mut ada = sign_in(&ours, &mut idp).with("accept", "application/json");
-    let session = |ada: &mut Browser, idp: &mut Idp| ada.get("/sso/session", &mut |call| idp.respond(call));
-    assert_eq!(session(&mut ada, &mut idp).json()["user"], "ada@acme.com");
-    assert_eq!(idp.refreshes, 0);
-    host.advance(DUE);
-    idp.good = None;
-    // Lots are drawn, the provider is asked, and a race with another replica is waited for.
-    let mut codes = Vec::new();
-    for _ in 0..3 {
-        codes.push(session(&mut ada, &mut idp).code().to_owned());
-        host.advance(DUE);
-    }
-    assert_eq!((codes.join(" ").as_str(), idp.refreshes), ("ok ok session_expired", 1));
-    // The directory has put somebody out, or given them a role.
-    let host = TestHost::new();
-    let mut config = configuration();
-    config["accounts"][0]["directory"] =
-        json!({ "scim": { "url": "https://directory.example/scim", "cache": "0s" } });
-    let world = world(&host, &config);
-    let mut idp = Idp::new(&host);
-    idp.change = json!({ "refresh_token": null });
-    let user = |active: bool, roles: Value| {
-        let user = json!({ "id": "u1", "userName": "ada", "active": active, "roles": roles,
-            "externalId": "https://idp.example|1", "emails": [{ "value": "ada@acme.com" }] });
-        json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "totalResults": 1,
-            "itemsPerPage": 1, "startIndex": 1, "Resources": [user] })
-    };
-    let mut directory = user(true, json!([]));
-    let mut ada = Browser::new(&world, "app.example");
-    let start = ada.get("/reports", &mut |call| idp.respond(call));
-    let url = url::Url::parse(start.location()).unwrap();
-    let param = |name: &str| url.query_pairs().find(|(own, _)| own == name).unwrap().1.into_owned();
-    idp.nonce = param("nonce");
-    let mut ask = |browser: &mut Browser, target: &str, directory: &Value| {
-        browser.get(target, &mut |call| match header(call, ":authority") {
-            Some("directory.example") => answer(directory),
-            _ => idp.respond(call),
-        })
-    };
-    ask(&mut ada, &format!("/sso/oidc/consume?u=acme&code=c&state={}", param("state")), &directory);
-    assert_eq!(ask(&mut ada, "/sso/session", &directory).json()["roles"], json!(["boss"]));
-    host.advance(RECHECK);
-    directory = user(true, json!([{ "value": "auditor" }]));
-    assert_eq!(ask(&mut ada, "/sso/session", &directory).json()["roles"], json!(["auditor", "boss"]));
-    host.advance(RECHECK);
-    directory = user(false, json!([]));
-    assert_eq!(ask(&mut ada, "/sso/session", &directory).code(), "user_inactive");
-    assert_eq!(ask(&mut ada, "/sso/session", &directory).status(), 401, "and it is over");
-}
-
-#[test]
 fn while_the_idp_is_down_sessions_go_on_for_their_grace_and_then_are_told() {
     let answers = [
         (Reply::Failed(Failure::Unreachable), 503, "idp_unavailable"),
@@ -600,19 +545,13 @@ fn a_directory_that_is_down_does_not_cost_the_new_tokens() {
     let list = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "totalResults": 1,
         "itemsPerPage": 1, "startIndex": 1, "Resources": [user] });
     let down = std::cell::Cell::new(false);
-    let mut ada = Browser::new(&world, "app.example");
-    let both = |idp: &mut Idp, call: &Call| match header(call, ":authority") {
-        Some("directory.example") if down.get() => Reply::Failed(Failure::Unreachable),
-        Some("directory.example") => answer(&list),
-        _ => idp.respond(call),
+    let directory = |call: &Call| match header(call, ":authority") {
+        Some("directory.example") if down.get() => Some(Reply::Failed(Failure::Unreachable)),
+        Some("directory.example") => Some(answer(&list)),
+        _ => None,
     };
-    let start = ada.get("/reports", &mut |call| both(&mut idp, call));
-    let url = url::Url::parse(start.location()).unwrap();
-    let param = |name: &str| url.query_pairs().find(|(n, _)| n == name).expect(name).1.into_owned();
-    idp.nonce = param("nonce");
-    ada.get(&format!("/sso/oidc/consume?u=acme&code=c&state={}", param("state")), &mut |call| {
-        both(&mut idp, call)
-    });
+    let both = |idp: &mut Idp, call: &Call| directory(call).unwrap_or_else(|| idp.respond(call));
+    let mut ada = sign_in_beside(&world, &mut idp, directory);
     down.set(true);
     host.advance(2 * DUE);
     assert!(told(&ada.get("/reports", &mut |call| both(&mut idp, call)), "x-sso-user").is_some());
@@ -630,79 +569,6 @@ fn a_directory_that_is_down_does_not_cost_the_new_tokens() {
     host.advance(RECHECK + 3_600_000);
     let seen = ada.get("/reports", &mut |call| both(&mut idp, call));
     assert_eq!((seen.status(), seen.code()), (503, "directory_unavailable"));
-}
-
-#[test]
-fn two_replicas_share_sessions_and_only_a_race_costs_one() {
-    let (here, there) = (TestHost::new(), TestHost::new());
-    let (one, two) = (world(&here, &configuration()), world(&there, &configuration()));
-    let mut idp = Idp::new(&here);
-    let both = |advance: u64| {
-        here.advance(advance);
-        there.advance(advance);
-    };
-    let mut ada = sign_in(&one, &mut idp);
-    // One after the other: the browser takes the new cookie along.
-    for world in [&two, &one, &two] {
-        both(2 * DUE);
-        let mut at = copy(&ada, world);
-        assert!(told(&get(&mut at, &mut idp), "x-sso-user").is_some());
-        ada = at;
-    }
-    assert_eq!((idp.refreshes, idp.good.is_some()), (3, true));
-    // In one moment: the provider takes the second use for theft. Nobody is signed out by that at once.
-    both(2 * DUE);
-    let (mut first, mut second) = (copy(&ada, &one), copy(&ada, &two));
-    assert!(told(&get(&mut first, &mut idp), "x-sso-user").is_some());
-    assert!(told(&get(&mut second, &mut idp), "x-sso-user").is_some());
-    assert_eq!(second.cookies, ada.cookies, "the loser does not write over the winner's cookie");
-    assert_eq!((idp.refreshes, idp.good.is_some()), (5, false));
-    both(20_000);
-    let mut winner = copy(&first, &two);
-    assert!(
-        told(&get(&mut winner, &mut idp), "x-sso-user").is_some(),
-        "the winner's cookie is good everywhere"
-    );
-    both(2 * DUE);
-    get(&mut winner, &mut idp);
-    both(10_000);
-    assert_eq!(get(&mut winner, &mut idp).code(), "login_required", "at its next renewal it signs in again");
-}
-
-#[test]
-fn fifty_requests_over_two_replicas_at_the_moment_of_renewal_are_one_refresh() {
-    let (here, there) = (TestHost::new(), TestHost::new());
-    let worlds = [world(&here, &configuration()), world(&there, &configuration())];
-    let mut idp = Idp::new(&here);
-    let both = |advance: u64| [&here, &there].map(|host| host.advance(advance));
-    let mut ada = sign_in(&worlds[0], &mut idp);
-    for renewals in 1..=10 {
-        // The session is in use until it is due.
-        both(RECHECK);
-        for n in 0..50 {
-            let mut at = copy(&ada, &worlds[n % 2]);
-            assert!(told(&get(&mut at, &mut idp), "x-sso-user").is_some());
-        }
-        assert_eq!(idp.refreshes, renewals - 1, "both replicas have drawn a delay");
-        for n in 0.. {
-            both(100);
-            let mut at = copy(&ada, &worlds[n % 2]);
-            assert!(told(&get(&mut at, &mut idp), "x-sso-user").is_some());
-            ada = at;
-            if idp.refreshes == renewals {
-                break;
-            }
-        }
-        for world in &worlds {
-            both(5_000);
-            assert!(told(&get(&mut copy(&ada, world), &mut idp), "x-sso-user").is_some());
-        }
-        assert_eq!(
-            (idp.refreshes, idp.good.is_some()),
-            (renewals, true),
-            "one refresh, and the family is whole"
-        );
-    }
 }
 
 #[test]
@@ -725,24 +591,6 @@ fn whoever_waits_for_a_renewal_goes_on_also_where_the_next_is_due_at_once() {
             assert_eq!(idp.refreshes, refreshes);
         }
     }
-}
-
-#[test]
-fn replicas_draw_lots_for_sessions_in_use() {
-    let host = TestHost::new();
-    let world = world(&host, &configuration());
-    let mut idp = Idp::new(&host);
-    let mut ada = sign_in(&world, &mut idp);
-    host.advance(RECHECK);
-    let begun = crate::host::Host::now(&*host);
-    let mut asked = 0;
-    while idp.refreshes == 0 {
-        assert!(told(&get(&mut ada, &mut idp), "x-sso-user").is_some());
-        asked += 1;
-        host.advance(100);
-    }
-    assert!(asked > 1, "the first request that found it due left it alone");
-    assert!(crate::host::Host::now(&*host) - begun <= 5_200);
 }
 
 #[test]
