@@ -5,27 +5,8 @@ use std::future::Future;
 use std::rc::Rc;
 
 use crate::fault::Fault;
-use crate::task::{Ask, Task};
+use crate::task::{Ask, Chore, Task};
 use crate::world::{Site, World};
-
-/// One piece of work.
-pub struct Chore {
-    /// The flow.
-    pub task: Task<Result<(), Fault>>,
-    /// The provider it is for.
-    pub provider: String,
-    /// The largest answer its present call may bring.
-    pub max_answer: usize,
-    /// A request left it here: it speaks for itself when it is done.
-    pub is_errand: bool,
-}
-
-impl Chore {
-    /// Work that a request leaves here and waits for.
-    pub fn errand(task: Task<Result<(), Fault>>, provider: String) -> Self {
-        Self { task, provider, max_answer: 0, is_errand: true }
-    }
-}
 
 /// What is due for an account.
 pub fn due(world: &Rc<World>, site: &Rc<Site>, now: u64) -> Vec<Chore> {

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::answer::Answer;
 use crate::config::Endpoint;
+use crate::exchange::{Asked, Body, Ruling};
 use crate::fault::{Code, Fault};
-use crate::gate::{Asked, Body, Ruling};
 use crate::recheck;
 use crate::request::Head;
 use crate::session::Opened;

@@ -16,6 +16,7 @@ use url::Url;
 use crate::config::Clusters;
 use crate::fault::{Code, Fault};
 use crate::host::Host;
+use crate::request::authority;
 
 /// The largest answer that is read unless a request says otherwise.
 pub const MAX_ANSWER: usize = 1 << 20;
@@ -198,15 +199,6 @@ impl Ask {
     }
 }
 
-/// `host` or `host:port` as it stands in a URL, without a default port.
-pub fn authority(url: &Url) -> String {
-    match (url.host_str(), url.port()) {
-        (Some(host), Some(port)) => format!("{host}:{port}"),
-        (Some(host), None) => host.to_owned(),
-        _ => String::new(),
-    }
-}
-
 /// What a task does next.
 pub enum Step<T> {
     /// It waits for this call.
@@ -250,5 +242,24 @@ impl<T> Task<Result<T, Fault>> {
                 None => Step::Done(Err(Fault::new(Code::NotReady, "a flow waits for nothing"))),
             },
         }
+    }
+}
+
+/// One piece of work.
+pub struct Chore {
+    /// The flow.
+    pub task: Task<Result<(), Fault>>,
+    /// The provider it is for.
+    pub provider: String,
+    /// The largest answer its present call may bring.
+    pub max_answer: usize,
+    /// A request left it here: it speaks for itself when it is done.
+    pub is_errand: bool,
+}
+
+impl Chore {
+    /// Work that a request leaves here and waits for.
+    pub fn errand(task: Task<Result<(), Fault>>, provider: String) -> Self {
+        Self { task, provider, max_answer: 0, is_errand: true }
     }
 }

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use crate::background::Chore;
 use crate::config::{Account, Config, Protocol, Provider};
 use crate::directory;
 use crate::fault::{Code, Fault};
@@ -14,6 +13,7 @@ use crate::request::{bare_authority, Found, Jar};
 use crate::saml;
 use crate::session::{ended, Method, Opened, OpenedSessions, Purpose, Session};
 use crate::task::Ask;
+use crate::task::Chore;
 
 /// One worker's filter.
 pub struct World {
@@ -201,7 +201,7 @@ impl World {
             sealed,
             account: account.clone(),
             mark,
-            headers: crate::login::headers::for_application(account, &session),
+            headers: crate::session::headers::for_application(account, &session),
             expires: session.expires(&self.config.session),
             reseal: session.seen.saturating_add(self.config.session.idle / 16),
             due,

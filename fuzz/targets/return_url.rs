@@ -1,7 +1,7 @@
 //! Where a person goes after signing in: never to another origin.
 
 use envoy_sso::config::Origin;
-use envoy_sso::login::return_to;
+use envoy_sso::exchange::return_to;
 use url::Url;
 
 pub fn run(data: &[u8]) {

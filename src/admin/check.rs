@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::config::{Account, Attribute, Directory, Endpoint, MappingFrom, OAuth2, Oidc, Protocol, Saml};
 use crate::directory::reports;
-use crate::gate::Asked;
+use crate::exchange::Asked;
 use crate::idp::answer;
 use crate::jose::MAX_KEY_SET;
 use crate::login;

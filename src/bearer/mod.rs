@@ -5,29 +5,27 @@
 //! refused, whatever cookies came with it. A token that held is remembered until it expires, so that it costs
 //! no more than a session, and is asked about in the directory again after `recheck`.
 
-mod challenge;
 #[cfg(test)]
 mod tests;
 
 use std::rc::Rc;
 
-pub use challenge::insufficient;
-
 use crate::answer::Answer;
 use crate::config::{Account, Bearer, MappingFrom};
 use crate::directory::{self, Resolution};
 use crate::events;
+use crate::exchange::challenge::refusal;
+use crate::exchange::{Asked, Outcome, Pass, Ruling};
 use crate::fault::{Code, Fault};
-use crate::gate::{Asked, Outcome, Pass, Ruling};
 use crate::host::Level;
 use crate::identity::{Identity, Linking};
-use crate::login::{headers, wants_userinfo};
+use crate::login::wants_userinfo;
 use crate::oidc::access_token::{self, AccessToken};
 use crate::oidc::{self, userinfo};
-use crate::pages;
 use crate::recheck;
 use crate::request::Head;
 use crate::secret::Secret;
+use crate::session::headers;
 use crate::session::{Method, Opened, Origin, Session, Tokens};
 use crate::task::Ask;
 use crate::world::{Site, World};
@@ -157,14 +155,6 @@ pub fn verify(asked: Rc<Asked>, token: Secret, known: Option<Rc<Opened>>, pass: 
 pub fn refuse(asked: &Asked, fault: &Fault) -> Answer {
     events::bearer(&*asked.world.host, asked.place(), fault.code.as_str());
     refusal(asked, fault)
-}
-
-/// The refusal of a request with a token: for a program, whatever it says it accepts.
-fn refusal(asked: &Asked, fault: &Fault) -> Answer {
-    events::refusal(&*asked.world.host, asked.place(), fault);
-    let mut context = asked.page_context();
-    context.html = false;
-    pages::refusal(fault, &context)
 }
 
 /// The session that a token stands for.

@@ -9,7 +9,7 @@ use super::{
     account, calls, document, duration, names, raw, schema, shared, Account, Clusters, Config, Cookies,
     Origin, SameSite, SessionSettings,
 };
-use crate::session::KeyRing;
+use crate::seal::KeyRing;
 
 /// Reads and checks a configuration: a JSON object, or the bytes of a `google.protobuf.Struct`.
 pub fn load(bytes: &[u8], env: &dyn Environment) -> Result<Config, Vec<Problem>> {
@@ -176,7 +176,7 @@ fn keeps_cookies(at: &At<'_>, origin: &Origin, cookies: &Cookies, enabled: bool)
     }
 }
 
-fn pages(at: &At<'_>, raw: &raw::Pages) -> raw::Pages {
+fn pages(at: &At<'_>, raw: &raw::Pages) -> crate::pages::Settings {
     if let Some(accent) = &raw.accent {
         let hex = accent
             .strip_prefix('#')
@@ -198,7 +198,16 @@ fn pages(at: &At<'_>, raw: &raw::Pages) -> raw::Pages {
         }
         texts(&at, own);
     }
-    raw.clone()
+    let raw = raw.clone();
+    crate::pages::Settings {
+        name: raw.name,
+        logo: raw.logo,
+        accent: raw.accent,
+        contact: raw.contact,
+        language: raw.language,
+        texts: raw.texts,
+        translations: raw.translations,
+    }
 }
 
 /// A key that another release knew must not take everybody's sign-in down: a warning.

@@ -25,8 +25,8 @@ mod unique;
 use std::rc::Rc;
 
 pub use account::{
-    AccessRule, Account, Admission, AttemptLimit, Bearer, Directory, Forward, Invitation, Mapping, Match,
-    Origin, Password, PasswordLogin, Provisioning, Scim, StaticUser, Success, UsernameField, PERSON,
+    accepted, AccessRule, Account, Admission, AttemptLimit, Bearer, Directory, Forward, Invitation, Mapping,
+    Match, Origin, Password, PasswordLogin, Provisioning, Scim, StaticUser, Success, UsernameField, PERSON,
 };
 pub use check::load;
 pub use clusters::Clusters;
@@ -43,7 +43,7 @@ pub use raw::{
     ProvisioningMode, ResponseMode, SameSite, SamlBinding,
 };
 
-use crate::session::KeyRing;
+use crate::seal::KeyRing;
 
 /// A whole, checked configuration.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub struct Config {
     /// Every account, in the order written.
     pub accounts: Vec<Rc<Account>>,
     /// How the filter's own pages look.
-    pub pages: raw::Pages,
+    pub pages: crate::pages::Settings,
     /// What works but should not stay so, for the log and `envoy-sso check`.
     pub warnings: Vec<Problem>,
 }

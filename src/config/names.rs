@@ -1,7 +1,7 @@
 //! Names in texts of operators: tokens, domains, addresses, hosts of this machine, placeholders.
 
 use super::problems::At;
-use crate::identity::email;
+use crate::values::email;
 
 /// One of several in a list that spaces separate and quotes may surround: a scope (RFC 6749 section 3.3), an `acr`.
 pub fn is_token(text: &str) -> bool {

@@ -4,7 +4,7 @@ use super::scim::{self, Wanted};
 use super::{Cache, Record};
 use crate::config::{Account, Directory};
 use crate::fault::Fault;
-use crate::identity::{self, Mapped};
+use crate::identity::Mapped;
 use crate::task::Ask;
 
 /// Everybody whom the mapped value leads to, inactive users too: uniqueness counts them.
@@ -56,9 +56,4 @@ fn only(found: Vec<Record>, username: &str) -> Option<Record> {
         (Some(record), None) if record.username == username => Some(record),
         _ => None,
     }
-}
-
-/// A name as the most careless application compares it.
-pub fn folded(name: &str) -> String {
-    identity::folded(name).trim().to_owned()
 }

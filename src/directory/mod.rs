@@ -6,6 +6,7 @@
 
 mod cache;
 mod lookup;
+mod matching;
 mod provision;
 mod recheck;
 mod record;
@@ -18,7 +19,7 @@ mod static_list;
 pub(crate) mod tests;
 
 pub use cache::Cache;
-pub use lookup::{by_username, folded};
+pub use lookup::by_username;
 pub use provision::accept_invitation;
 pub use recheck::recheck;
 pub use record::{Origin, Record, User};

@@ -1,12 +1,13 @@
 //! What happens when nobody matches: invited people and automatic accounts, each created once.
 
 use super::scim::create::{self, Created};
-use super::{lookup, resolve, seen, unavailable, Cache, Origin, User};
+use super::{lookup, matching, seen, unavailable, Cache, Origin, User};
 use crate::config::{Account, Attribute, Directory, ProvisioningMode};
 use crate::fault::{Code, Fault};
 use crate::host::Host;
-use crate::identity::{email, mapped_value, roles, usable_email, Identity, Mapped};
+use crate::identity::{mapped_value, roles, usable_email, Identity, Mapped};
 use crate::task::Ask;
+use crate::values::email;
 
 /// The invitation of this person: the address invited, and the roles. The address must be the person's by
 /// the same policy as a mapped one, or anybody who types it in could accept.
@@ -16,10 +17,10 @@ pub(super) fn invitation(
     mapped: &Mapped,
 ) -> Result<(String, Vec<String>), Fault> {
     let address = usable_email(&account.mapping, identity)
-        .ok_or_else(|| resolve::unknown(account, mapped, "and there is no email to be invited by"))?;
+        .ok_or_else(|| matching::unknown(account, mapped, "and there is no email to be invited by"))?;
     match invited(account, &address) {
         Some(roles) => Ok((address, roles.to_vec())),
-        None => Err(resolve::unknown(account, mapped, "and is not invited")),
+        None => Err(matching::unknown(account, mapped, "and is not invited")),
     }
 }
 
@@ -30,12 +31,12 @@ pub(super) fn automatic(
     mapped: &Mapped,
 ) -> Result<(String, Vec<String>), Fault> {
     let address = usable_email(&account.mapping, identity)
-        .ok_or_else(|| resolve::unknown(account, mapped, "and there is no email to create an account by"))?;
+        .ok_or_else(|| matching::unknown(account, mapped, "and there is no email to create an account by"))?;
     match let_in(account, &address) {
         Some(roles) => Ok((address, roles.to_vec())),
         None => {
             let why = "and the email's domain is not one of provisioning.email_domains";
-            Err(resolve::unknown(account, mapped, why))
+            Err(matching::unknown(account, mapped, why))
         }
     }
 }
@@ -66,9 +67,9 @@ pub async fn accept_invitation(
     let mapped = mapped_value(&account.mapping, identity)?;
     if matches!(account.directory, Directory::None) || account.provisioning.mode != ProvisioningMode::Invited
     {
-        return Err(resolve::unknown(account, &mapped, "nobody is invited"));
+        return Err(matching::unknown(account, &mapped, "nobody is invited"));
     }
-    if let Some(user) = resolve::existing(ask, account, cache, identity, &mapped).await? {
+    if let Some(user) = matching::existing(ask, account, cache, identity, &mapped).await? {
         return Ok(user);
     }
     let (address, roles) = invitation(account, identity, &mapped)?;
@@ -95,7 +96,7 @@ pub(super) async fn create(
         let mut user = User::without_record(username, Origin::Session, new_roles, claim_roles);
         user.email = Some(address.to_owned());
         user.phone = (mapped.attribute == Attribute::Phone).then(|| mapped.value.clone());
-        user.name = resolve::name(identity);
+        user.name = matching::name(identity);
         seen::mark(ask.host(), account, &user.username, &user.claim_roles);
         return Ok(user);
     };
@@ -106,11 +107,11 @@ pub(super) async fn create(
         if let Some(held) = Lock::take(ask.host(), &lock, lease) {
             // Between the lookup that found nobody and the lock, the login that held it may have created.
             let result = async {
-                if let Some(user) = resolve::existing(ask, account, cache, identity, mapped).await? {
+                if let Some(user) = matching::existing(ask, account, cache, identity, mapped).await? {
                     return Ok(user);
                 }
                 free(ask, account, cache, &username).await?;
-                let name = resolve::name(identity);
+                let name = matching::name(identity);
                 let new = create::New {
                     username: &username,
                     address,
@@ -126,14 +127,14 @@ pub(super) async fn create(
                 };
                 match created {
                     Created::Record(record) if record.matches(&account.mapping, &mapped.value) => {
-                        resolve::check(account, identity, &record)?;
-                        return Ok(resolve::signed_in(ask, account, identity, &record));
+                        matching::check(account, identity, &record)?;
+                        return Ok(matching::signed_in(ask, account, identity, &record));
                     }
                     // Somebody else was faster (409), or the answer does not show whom it made.
                     Created::Record(_) | Created::Elsewhere | Created::Refused(_) => {}
                 }
                 cache.forget(account, &username);
-                match resolve::existing(ask, account, cache, identity, mapped).await? {
+                match matching::existing(ask, account, cache, identity, mapped).await? {
                     Some(user) => Ok(user),
                     None => Err(unavailable(format!(
                         "the user {username:?} was created, or was there, but cannot be found{refused}"
@@ -145,7 +146,7 @@ pub(super) async fn create(
             return result;
         }
         // Another login is creating this user: a lookup is as long a wait as it takes.
-        if let Some(user) = resolve::existing(ask, account, cache, identity, mapped).await? {
+        if let Some(user) = matching::existing(ask, account, cache, identity, mapped).await? {
             return Ok(user);
         }
         if ask.now() >= patience {

@@ -3,8 +3,9 @@
 use super::{lookup, provision, Cache, Origin, Record, User};
 use crate::config::{Account, Directory, PasswordMode, ProvisioningMode};
 use crate::fault::Fault;
-use crate::identity::{email, roles};
+use crate::identity::roles;
 use crate::task::Ask;
+use crate::values::email;
 
 /// The user as the directory has it now; `None` where it is inactive or gone, and the session ends. Where
 /// the directory cannot be asked the fault is `directory_unavailable`: the session goes on unchanged for

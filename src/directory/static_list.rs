@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use super::lookup::folded;
 use super::Record;
 use crate::config::{Mapping, StaticUser};
 use crate::identity::mapping;
+use crate::values::names::careless as folded;
 
 /// Positions in the list by what they are looked up by.
 #[derive(Debug, Default)]

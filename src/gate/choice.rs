@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use super::{Asked, Ruling};
 use crate::bearer;
 use crate::config::Endpoint;
+use crate::exchange::{Asked, Ruling};
 use crate::fault::{Code, Fault};
 use crate::login;
 use crate::logout;
@@ -92,7 +92,7 @@ fn is_verified_at(site: &Site, sites: &[Rc<Site>], head: &Head, path: &Path<'_>)
 
 /// True where a request is a password login of any of these accounts.
 fn is_login(sites: &[Rc<Site>], head: &Head, path: &Path<'_>) -> bool {
-    sites.iter().any(|site| crate::password::login_at(&site.account, head, path).is_some())
+    sites.iter().any(|site| login::password::login_at(&site.account, head, path).is_some())
 }
 
 /// What `u` says at one of the filter's own endpoints: nothing, an account, or one that is not here.

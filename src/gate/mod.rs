@@ -3,118 +3,36 @@
 //! The common case, a request with a valid session, is decided here synchronously. The order of the
 //! lines in [`rule`] is the order of the rules.
 
-mod asked;
 mod choice;
-mod demands;
 #[cfg(test)]
 mod shared_origin_tests;
 #[cfg(test)]
 mod tests;
 
-use std::future::Future;
 use std::rc::Rc;
 
-pub use asked::Asked;
-pub use demands::{refuse, step_up_target, unmet, Unmet};
-
-use crate::answer::Answer;
 use crate::bearer::{self, Bearing};
-use crate::config::Endpoint;
-use crate::fault::{Code, Fault};
+use crate::exchange::{unmet, Asked, Pass, Ruling};
 use crate::login;
 use crate::recheck;
 use crate::recheck::renewal::Due;
-use crate::request::{CookieEdit, Head, Path};
-use crate::session::{Method, Opened};
+use crate::request::{Head, Path};
 use crate::surface::{demand, Demand};
-use crate::task::{Ask, Task};
 use crate::world::{Site, Visitor, World};
 use choice::Choice;
-
-/// What becomes of a request.
-pub enum Ruling {
-    /// It goes to the application, changed like this.
-    Pass(Pass),
-    /// The filter answers.
-    Answer(Answer),
-    /// A flow decides.
-    Flow(Task<Result<Outcome, Fault>>, Rc<Asked>),
-    /// It waits: asked every now and then, this says what becomes of it as soon as that is known.
-    Wait(Box<dyn FnMut() -> Option<Ruling>>),
-    /// The body decides: at most so many bytes of it are read.
-    Body(usize, Box<dyn FnOnce(Body) -> Ruling>),
-}
-
-impl Ruling {
-    /// A flow decides about this request, which it shares.
-    pub fn flow<F>(asked: Rc<Asked>, flow: impl FnOnce(Ask, Rc<Asked>) -> F) -> Self
-    where
-        F: Future<Output = Result<Outcome, Fault>> + 'static,
-    {
-        let ask = asked.world.ask();
-        let future = flow(ask.clone(), asked.clone());
-        Ruling::Flow(Task::new(ask, future), asked)
-    }
-}
-
-/// How a flow ends.
-pub enum Outcome {
-    /// The request goes to the application.
-    Pass(Pass),
-    /// The filter answers.
-    Answer(Answer),
-}
-
-/// A request's body.
-pub enum Body {
-    /// All of it.
-    Whole(Vec<u8>),
-    /// It is larger than was asked for.
-    TooLarge,
-}
-
-/// What is changed in a request on its way to the application.
-#[derive(Default)]
-pub struct Pass {
-    /// Headers taken away.
-    pub remove: Vec<String>,
-    /// `connection` becomes `upgrade`: it named headers that the next hop would take away.
-    pub upgrade: bool,
-    /// The canonical path, where it is not what was asked for.
-    pub target: Option<Vec<u8>>,
-    /// The `cookie` header without this filter's own cookies.
-    pub cookie: CookieEdit,
-    /// Whose request it is.
-    pub opened: Option<Rc<Opened>>,
-    /// `set-cookie` values for the answer.
-    pub set_cookies: Vec<String>,
-    /// A header of the session's that is not set: its access token has expired.
-    pub withheld: Option<String>,
-    /// A password login, whose answer says whether the password was right.
-    pub password: Option<Box<crate::password::Watch>>,
-}
-
-impl Pass {
-    /// The request goes on as this session's.
-    #[inline]
-    pub fn carry(&mut self, opened: Rc<Opened>, now: u64) {
-        // Looked at in this order: how it was opened stands where nothing else of a request looks.
-        if !self.remove.is_empty() && opened.session.method == Method::Bearer {
-            // The token was verified: the application may call others with it.
-            self.remove.retain(|name| name != "authorization");
-        }
-        if now >= opened.token_expires {
-            self.withheld.clone_from(&opened.account.forward.access_token);
-            // Where the filter's token would stand, nobody else's takes its place.
-            self.remove.extend(self.withheld.clone());
-        }
-        self.opened = Some(opened);
-    }
-}
 
 /// Rules on a request.
 #[inline]
 pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
+    let mut ruling = rule_once(world, head);
+    while let Ruling::Again(head) = ruling {
+        ruling = rule_once(world, head);
+    }
+    ruling
+}
+
+#[inline]
+fn rule_once(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     let now = world.host.now();
     let sites = world.sites_at(head.authority());
     let path = Path::read(head.path());
@@ -125,9 +43,9 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
         Choice::None => return choice::account_unknown(world, &head, now),
         Choice::Ask => return choice::ask_for_account(world, &head, now),
     };
-    if sites.len() > 1 && crate::password::is_of_another(sites, &site, &head, &path) {
+    if sites.len() > 1 && login::password::is_of_another(sites, &site, &head, &path) {
         let path = path.canonical().to_owned();
-        return crate::password::refuse_of_another(&asked(world, &site, &head, path, now));
+        return login::password::refuse_of_another(&asked(world, &site, &head, path, now));
     }
     let account = &site.account;
     let mut pass =
@@ -145,12 +63,12 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
         return crate::endpoints::answer(asked(world, &site, &head, path, now), endpoint);
     }
     if !account.password.logins.is_empty() {
-        if let Some(login) = crate::password::login_at(account, &head, &path) {
+        if let Some(login) = login::password::login_at(account, &head, &path) {
             // Beside a login that is ruled on, Basic credentials would be one that is not.
             strip_credentials(sites, &head, &mut pass);
             pass.cookie = jar.edit(&head);
             let path = path.canonical().to_owned();
-            return crate::password::gate(asked(world, &site, &head, path, now), login, pass);
+            return login::password::gate(asked(world, &site, &head, path, now), login, pass);
         }
     }
     let demand = demand(&account.access, &path, head.path());
@@ -179,7 +97,7 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
         nobody => {
             let path = path.canonical().to_owned();
             let stale = matches!(nobody, Visitor::Stale);
-            return sign_in_first(asked(world, &site, &head, path, now), stale);
+            return login::sign_in_first(asked(world, &site, &head, path, now), stale);
         }
     };
     if now >= opened.recheck.get() && recheck::is_needed(&site, &opened) {
@@ -194,7 +112,7 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     }
     if let Some(unmet) = unmet(&wanted, &opened, now) {
         let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
-        return demands::answer(asked, &opened, unmet);
+        return login::step_up(asked, &opened, unmet);
     }
     if now >= opened.reseal {
         pass.set_cookies = recheck::slide(world, &opened, now);
@@ -208,19 +126,6 @@ pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
 fn asked(world: &Rc<World>, site: &Rc<Site>, head: &Rc<Head>, path: String, now: u64) -> Rc<Asked> {
     let (world, site, head) = (world.clone(), Some(site.clone()), head.clone());
     Rc::new(Asked { world, site, is_unsure: false, head, path, now })
-}
-
-/// Nobody is signed in: a navigation goes to sign in and comes back, anything else is told so.
-pub fn sign_in_first(asked: Rc<Asked>, stale: bool) -> Ruling {
-    // Who asks whether anybody is signed in wants to know, not to sign in.
-    if asked.head.is_navigation() && asked.endpoint() != Some(Endpoint::Session) {
-        return login::page::first(asked, stale);
-    }
-    let fault = match stale {
-        true => Fault::new(Code::SessionExpired, "the session cookie holds no valid session"),
-        false => Fault::new(Code::LoginRequired, "no session"),
-    };
-    Ruling::Answer(if stale { asked.refuse_stale(&fault) } else { asked.refuse(&fault) })
 }
 
 fn canonical_target(head: &Head, path: &Path<'_>) -> Vec<u8> {

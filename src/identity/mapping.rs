@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
-use super::{claim, email, phone, Claims, Identity};
+use super::{claim, Claims, Identity};
 use crate::config::{Attribute, EmailVerified, Mapping, MappingFrom};
 use crate::fault::{Code, Fault};
+use crate::values::names::invisible;
+use crate::values::{email, phone};
 
 /// The longest username.
 const MAX_USERNAME: usize = 256;
@@ -74,10 +76,8 @@ pub fn normalise(mapping: &Mapping, text: &str) -> Option<String> {
 
 /// Usernames compare exactly, so nothing is changed. What could not be told from another name is refused.
 fn username(text: &str) -> Option<String> {
-    let plain = !text.is_empty()
-        && text.len() <= MAX_USERNAME
-        && text.trim() == text
-        && !text.chars().any(super::invisible);
+    let plain =
+        !text.is_empty() && text.len() <= MAX_USERNAME && text.trim() == text && !text.chars().any(invisible);
     plain.then(|| text.to_owned())
 }
 

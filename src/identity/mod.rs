@@ -1,14 +1,10 @@
 //! What an identity provider said about a person, and the one value that leads to a user.
 
-pub mod email;
 pub mod mapping;
-pub mod phone;
 pub mod roles;
-pub mod time;
 
 use serde::Deserialize;
 use serde_json::{json, Value};
-use unicode_normalization::UnicodeNormalization;
 
 use crate::config::{Mapping, MappingFrom};
 use crate::saml::name_id::NameId;
@@ -168,22 +164,6 @@ fn needed(claims: &Claims, mapping: &Mapping) -> Claims {
 /// to. Names first: claims such as `https://app.example.com/email` hold slashes themselves.
 pub fn claim<'a>(claims: &'a Claims, claim: &str) -> Option<&'a Value> {
     crate::json::pointer(claims, claim)
-}
-
-/// A text as the most careless comparison reads it: without compatibility forms and case. By way of the upper case,
-/// where `ı` and `i` are one.
-pub(crate) fn folded(text: &str) -> String {
-    text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
-}
-
-/// Characters that are not seen: zero-width, direction marks, soft hyphen, byte order mark. Two names
-/// that differ in one of them look the same to whoever reads them.
-pub(crate) fn invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Cookies, SameSite};
+pub use crate::exchange::Extras;
 use crate::fault::{Code, Fault};
 use crate::host::Host;
 use crate::request::Head;
@@ -25,26 +26,6 @@ const MAX_BYTES: usize = 16 * 1024;
 /// States that were used: a copied flow cookie does not make a state good twice on this Envoy.
 const USED: SharedSet =
     SharedSet { name: "sso.used", buckets: 1024, capacity: 64, when_full: WhenFull::Evict };
-
-/// What an authorization request may ask for beyond the configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Extras {
-    /// `login_hint`.
-    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
-    pub login_hint: Option<String>,
-    /// `acr_values`.
-    #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
-    pub acr_values: Vec<String>,
-    /// `max_age`, seconds.
-    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
-    pub max_age: Option<u64>,
-    /// `prompt`.
-    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<String>,
-    /// True for a login that an unsolicited response began anew.
-    #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
-    pub restarted: bool,
-}
 
 /// A login in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,13 +1,12 @@
 //! Ways in: one readable async function each.
 
 pub mod flow;
-pub mod headers;
 pub mod invitation;
 #[cfg(test)]
 mod invitation_tests;
 mod oidc;
 pub mod page;
-pub mod return_to;
+pub mod password;
 pub mod saml;
 #[cfg(test)]
 mod ways_tests;
@@ -18,14 +17,14 @@ pub(crate) use oidc::{kept, wants_userinfo};
 use std::rc::Rc;
 
 use crate::answer::Answer;
-use crate::config::{MappingFrom, Protocol, SameSite};
+use crate::config::{Endpoint, MappingFrom, Protocol, SameSite};
 use crate::directory::Resolution;
 use crate::events;
+use crate::exchange::{refuse, step_up_target, Asked, Outcome, Ruling, Unmet};
 use crate::fault::{Code, Fault};
-use crate::gate::{Asked, Outcome, Ruling};
 use crate::identity::Identity;
 use crate::pages;
-use crate::session::{self, chunk_name, cookie, ended, Method, Origin, Session, Tokens};
+use crate::session::{self, chunk_name, cookie, ended, headers, Method, Opened, Origin, Session, Tokens};
 use crate::task::Ask;
 use crate::world::{Site, Visitor};
 use flow::{Extras, Flow, Returns};
@@ -39,6 +38,29 @@ pub fn begin(asked: Rc<Asked>, provider: &str, target: &str, extras: Extras) -> 
     Ruling::flow(asked, move |ask, asked| async move {
         start_login(&ask, &asked, &provider, target, extras).await.map(Outcome::Answer)
     })
+}
+
+/// Sends the person to authenticate again, where that helps and is possible.
+pub fn step_up(asked: Rc<Asked>, opened: &Opened, unmet: Unmet) -> Ruling {
+    match (step_up_target(&asked, opened, &unmet), unmet) {
+        (Some(target), Unmet::Authentication(extras)) => {
+            begin(asked, &opened.session.origin.provider, &target, extras)
+        }
+        (_, unmet) => Ruling::Answer(refuse(&asked, opened, &unmet)),
+    }
+}
+
+/// Nobody is signed in: a navigation goes to sign in and comes back, anything else is told so.
+pub fn sign_in_first(asked: Rc<Asked>, stale: bool) -> Ruling {
+    // Who asks whether anybody is signed in wants to know, not to sign in.
+    if asked.head.is_navigation() && asked.endpoint() != Some(Endpoint::Session) {
+        return page::first(asked, stale);
+    }
+    let fault = match stale {
+        true => Fault::new(Code::SessionExpired, "the session cookie holds no valid session"),
+        false => Fault::new(Code::LoginRequired, "no session"),
+    };
+    Ruling::Answer(if stale { asked.refuse_stale(&fault) } else { asked.refuse(&fault) })
 }
 
 /// The same inside a flow: each protocol begins in its own way.

@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
-use super::{begin, flow, return_to};
+use super::{begin, flow};
 use crate::answer::Answer;
 use crate::config::{Account, Endpoint, PasswordMode, Protocol, Provider};
+use crate::exchange::return_to;
+use crate::exchange::{Asked, Ruling};
 use crate::fault::{Code, Fault};
-use crate::gate::{Asked, Ruling};
 use crate::pages::{self, SignIn};
 
 /// A navigation without a session: to the IdP where that is the only way in, to the sign-in page where

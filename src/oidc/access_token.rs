@@ -8,8 +8,8 @@ use super::id_token;
 use super::provider::Client;
 use super::signed::{self, Signed, SKEW};
 use crate::fault::{Code, Fault};
-use crate::identity::time::parse_rfc3339;
 use crate::task::Ask;
+use crate::values::time::parse_rfc3339;
 
 /// A verified access token. Only [`verify`] makes one.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Which language a reader gets, of those that the configuration has.
 
-use crate::config::raw;
+use super::settings::Settings;
 
 /// The most language ranges of a request that are looked at: browsers send a handful.
 const MAX_RANGES: usize = 32;
@@ -15,16 +15,13 @@ pub fn is_language(tag: &str) -> bool {
 }
 
 /// The language of `texts` and of what is built in.
-pub(super) fn own(pages: &raw::Pages) -> &str {
+pub(super) fn own(pages: &Settings) -> &str {
     pages.language.as_deref().filter(|tag| is_language(tag)).unwrap_or("en")
 }
 
 /// The translation that is asked for (RFC 9110 section 12.5.4); `None`: the configuration's own language, or
 /// none that is there.
-pub(super) fn choose<'a>(
-    pages: &'a raw::Pages,
-    accept: impl IntoIterator<Item = &'a [u8]>,
-) -> Option<&'a str> {
+pub(super) fn choose<'a>(pages: &'a Settings, accept: impl IntoIterator<Item = &'a [u8]>) -> Option<&'a str> {
     let mut ranges: Vec<(&str, u16)> = accept
         .into_iter()
         .filter_map(|value| std::str::from_utf8(value).ok())
@@ -87,10 +84,11 @@ fn thousandths(text: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages::settings::Params;
 
-    fn pages(own: Option<&str>, tags: &[&str]) -> raw::Pages {
-        let translations = tags.iter().map(|tag| ((*tag).to_owned(), raw::Params::new())).collect();
-        raw::Pages { language: own.map(str::to_owned), translations, ..raw::Pages::default() }
+    fn pages(own: Option<&str>, tags: &[&str]) -> Settings {
+        let translations = tags.iter().map(|tag| ((*tag).to_owned(), Params::new())).collect();
+        Settings { language: own.map(str::to_owned), translations, ..Settings::default() }
     }
 
     #[test]

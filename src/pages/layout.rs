@@ -4,10 +4,10 @@ use base64::Engine;
 use sha2::{Digest, Sha256};
 
 use super::escape::{safe_url, source, Html};
+use super::settings::Settings;
 use super::texts::Texts;
 use super::Context;
 use crate::answer::Answer;
-use crate::config::raw;
 
 /// The style without the operator's colour.
 const STYLE: &str = include_str!("style.css");
@@ -93,7 +93,7 @@ impl Page<'_> {
 
     /// Content Security Policy Level 3: nothing but our own style, the logo, and the forms that are
     /// there. Stops injected markup that slipped through, and clickjacking.
-    fn policy(&self, pages: &raw::Pages, style: &str) -> String {
+    fn policy(&self, pages: &Settings, style: &str) -> String {
         let mut policy = format!(
             "default-src 'none'; base-uri 'none'; frame-ancestors {}; style-src 'sha256-{}'",
             framed_by(self.submits.unwrap_or_default()),
@@ -135,7 +135,7 @@ fn digest(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(Sha256::digest(text.as_bytes()))
 }
 
-fn brand(html: &mut Html, pages: &raw::Pages, name: Option<&str>) {
+fn brand(html: &mut Html, pages: &Settings, name: Option<&str>) {
     let logo = pages.logo.as_deref().and_then(safe_url);
     if logo.is_none() && name.is_none() {
         return;
@@ -151,7 +151,7 @@ fn brand(html: &mut Html, pages: &raw::Pages, name: Option<&str>) {
     html.raw("</header>");
 }
 
-fn contact(html: &mut Html, pages: &raw::Pages, texts: Texts<'_>) {
+fn contact(html: &mut Html, pages: &Settings, texts: Texts<'_>) {
     let Some(contact) = pages.contact.as_deref().filter(|contact| !contact.is_empty()) else { return };
     html.raw("<footer>").text(texts.get("contact")).raw(" ");
     if let Some(address) = contact.strip_prefix("mailto:").filter(|a| plain_address(a)) {
@@ -170,7 +170,7 @@ fn plain_address(address: &str) -> bool {
 
 /// The style with the operator's colour, and black or white on it, whichever contrasts more: one of
 /// them always has at least 4.5 to 1 (WCAG 1.4.3).
-pub(super) fn style(pages: &raw::Pages) -> String {
+pub(super) fn style(pages: &Settings) -> String {
     let own = pages.accent.as_deref().and_then(|accent| Some((accent, luminance(accent)?)));
     let (accent, luminance) = own.unwrap_or((ACCENT, 0.1));
     let on = if luminance > 0.179 { "#000" } else { "#fff" };

@@ -12,6 +12,7 @@ mod invitation;
 mod language;
 mod layout;
 mod refusal;
+mod settings;
 mod sign_in;
 mod sign_out;
 #[cfg(test)]
@@ -28,7 +29,7 @@ pub use sign_in::{sign_in, SignIn};
 pub use sign_out::{confirm_logout, front_channel_done, signed_out, still_signed_in, ConfirmLogout};
 pub use texts::{is_text, TEXTS};
 
-use crate::config::raw;
+pub use settings::Settings;
 
 /// One of the pages' sentences, as the configuration has it.
 pub fn text(context: &Context<'_>, key: &str) -> String {
@@ -39,7 +40,7 @@ pub fn text(context: &Context<'_>, key: &str) -> String {
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
     /// How the operator wants the pages.
-    pub pages: &'a raw::Pages,
+    pub pages: &'a Settings,
     /// The request's id, for people to quote and operators to find in the log.
     pub request_id: &'a str,
     /// A person's navigation gets a page, anything else problem+json.
@@ -58,7 +59,7 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// A context without links.
-    pub fn new(pages: &'a raw::Pages, request_id: &'a str, html: bool) -> Self {
+    pub fn new(pages: &'a Settings, request_id: &'a str, html: bool) -> Self {
         Self {
             pages,
             request_id,

@@ -5,9 +5,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::layout::{style, SUBMIT};
+use super::settings::Settings;
 use super::*;
 use crate::answer::Answer;
-use crate::config::raw;
 use crate::fault::{Code, Fault};
 
 /// A start tag: its name and attributes as a browser would read them.
@@ -88,8 +88,8 @@ fn between<'a>(text: &'a str, open: &str, close: &str) -> &'a str {
 }
 
 /// The pages' settings, with `x` wherever text is free.
-fn settings(x: &str) -> raw::Pages {
-    raw::Pages {
+fn settings(x: &str) -> Settings {
+    Settings {
         name: Some(x.to_owned()),
         logo: Some("/logo.svg".into()),
         accent: Some("#0b7a75".into()),
@@ -101,7 +101,7 @@ fn settings(x: &str) -> raw::Pages {
 }
 
 /// Every page, with `x` in every slot for text and `url` in every slot for a URL.
-fn every_page(pages: &raw::Pages, x: &str, url: &str) -> Vec<(&'static str, Answer)> {
+fn every_page(pages: &Settings, x: &str, url: &str) -> Vec<(&'static str, Answer)> {
     let s = || x.to_owned();
     let fields = || vec![(s(), s())];
     let context = Context {
@@ -215,7 +215,7 @@ fn links_and_forms_lead_only_where_they_may() {
             .collect()
     };
     for bad in ["javascript:alert(1)", "//evil.example", "/\\evil.example", "data:text/html,x", "x\" y=\"z"] {
-        let pages = raw::Pages { logo: Some(bad.into()), contact: Some(bad.into()), ..settings("Ada") };
+        let pages = Settings { logo: Some(bad.into()), contact: Some(bad.into()), ..settings("Ada") };
         for (name, answer) in every_page(&pages, "Ada", bad) {
             let left = hrefs(&answer);
             assert!(
@@ -237,7 +237,7 @@ fn links_and_forms_lead_only_where_they_may() {
 
 #[test]
 fn each_code_has_its_own_words_and_status() {
-    let pages = raw::Pages::default();
+    let pages = Settings::default();
     let context = Context::new(&pages, "req-1", true);
     let (mut titles, mut whats, mut dos) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for code in Code::ALL {
@@ -263,7 +263,7 @@ fn each_code_has_its_own_words_and_status() {
 
 #[test]
 fn programs_get_problem_json() {
-    let pages = raw::Pages::default();
+    let pages = Settings::default();
     for code in Code::ALL {
         let context = Context { login: Some("/sso/login".into()), ..Context::new(&pages, "req-1", false) };
         let answer = refusal(&Fault::new(code, "SECRET-DETAIL").about("email"), &context);
@@ -290,7 +290,7 @@ fn programs_get_problem_json() {
 
 #[test]
 fn what_was_sent_is_not_lost_without_a_word() {
-    let pages = raw::Pages::default();
+    let pages = Settings::default();
     let lost = "What you sent has not reached the application.";
     for html in [false, true] {
         let say = |code, unsent| {
@@ -309,7 +309,7 @@ fn what_was_sent_is_not_lost_without_a_word() {
 
 #[test]
 fn headers_say_what_the_status_needs() {
-    let pages = raw::Pages::default();
+    let pages = Settings::default();
     let get = |code, hints| refusal_with(&Fault::new(code, ""), &Context::new(&pages, "r", false), hints);
     let hints = Hints { allow: "GET", retry_after: Some(7) };
     let table = [
@@ -392,7 +392,7 @@ fn every_page_is_guarded_and_its_policy_names_its_own_style() {
 
 #[test]
 fn the_policy_lets_forms_reach_what_they_must() {
-    let pages = raw::Pages::default();
+    let pages = Settings::default();
     let context = Context::new(&pages, "r", true);
     let policy = |action: &str| {
         let form = AutoSubmit { action: action.into(), fields: vec![], ..AutoSubmit::default() };
@@ -424,7 +424,7 @@ fn the_policy_lets_forms_reach_what_they_must() {
 
 #[test]
 fn operators_choose_texts_language_and_colour() {
-    let mut pages = raw::Pages { language: Some("de-CH".into()), ..raw::Pages::default() };
+    let mut pages = Settings { language: Some("de-CH".into()), ..Settings::default() };
     pages.texts.insert("session_expired.title".into(), "Sie sind abgemeldet".into());
     pages.texts.insert("sign_in.provider".into(), "Weiter mit {title} {title".into());
     assert!(is_text("session_expired.title") && !is_text("sesion_expired.title"));
@@ -461,7 +461,7 @@ fn operators_choose_texts_language_and_colour() {
         ("#12345", "--accent:#2456c9;--on:#fff"),
         ("#+12345", "--accent:#2456c9;--on:#fff"),
     ] {
-        let pages = raw::Pages { accent: Some(accent.into()), ..raw::Pages::default() };
+        let pages = Settings { accent: Some(accent.into()), ..Settings::default() };
         assert!(style(&pages).contains(expected), "{accent}");
     }
     assert!(!style(&pages).contains('<'));
@@ -481,7 +481,7 @@ fn a_contact_is_a_link_where_it_can_be() {
         ("mailto:it@acme.example?body=x", " mailto:it@acme.example?body=x</footer>"),
     ];
     for (contact, expected) in table {
-        let pages = raw::Pages { contact: Some(contact.into()), ..raw::Pages::default() };
+        let pages = Settings { contact: Some(contact.into()), ..Settings::default() };
         let answer = signed_out(&Context::new(&pages, "r", true));
         assert!(body(&answer).contains(expected), "{contact}");
     }

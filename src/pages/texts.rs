@@ -3,19 +3,20 @@
 
 use std::borrow::Cow;
 
-use crate::config::raw;
+use super::settings::{Params, Settings};
+
 use crate::fault::Code;
 
 /// The sentences of one configuration.
 #[derive(Clone, Copy)]
 pub(super) struct Texts<'a> {
-    own: &'a raw::Params,
-    translation: Option<&'a raw::Params>,
+    own: &'a Params,
+    translation: Option<&'a Params>,
 }
 
 impl<'a> Texts<'a> {
     /// The sentences in one of `pages.translations`, or as they are.
-    pub fn new(pages: &'a raw::Pages, translation: Option<&str>) -> Self {
+    pub fn new(pages: &'a Settings, translation: Option<&str>) -> Self {
         Self { own: &pages.texts, translation: translation.and_then(|tag| pages.translations.get(tag)) }
     }
 

@@ -49,10 +49,10 @@ fn same(path: &[String], login: &[String]) -> bool {
 /// The segments as the most lenient router compares them.
 fn segments(path: &str) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
-    for segment in crate::identity::folded(path).split(['/', '\\']) {
+    for segment in crate::values::names::folded(path).split(['/', '\\']) {
         let bare = segment.split(';').next().unwrap_or_default();
         let bare: String =
-            bare.chars().filter(|c| !crate::identity::invisible(*c) && !c.is_whitespace()).collect();
+            bare.chars().filter(|c| !crate::values::names::invisible(*c) && !c.is_whitespace()).collect();
         match bare.as_str() {
             "" | "." => {}
             ".." => {

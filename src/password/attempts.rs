@@ -9,7 +9,6 @@
 use sha2::{Digest, Sha256};
 
 use crate::config::AttemptLimit;
-use crate::directory;
 use crate::fault::{Code, Fault};
 use crate::host::{self, Host};
 
@@ -106,7 +105,7 @@ fn place(host: &dyn Host, account: &str, username: &str) -> Result<(String, [u8;
     digest.update((account.len() as u64).to_be_bytes());
     digest.update(account.as_bytes());
     // To many applications `ROOT` is `root`: each spelling would be as many guesses more.
-    digest.update(directory::folded(username).as_bytes());
+    digest.update(crate::values::names::careless(username).as_bytes());
     let mut name = [0; 16];
     for (to, from) in name.iter_mut().zip(digest.finalize()) {
         *to = from;

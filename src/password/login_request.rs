@@ -113,7 +113,7 @@ fn certain(name: &str) -> Result<(), &'static str> {
         Err("a username that is too long")
     } else if name.trim() != name {
         Err("a username that trimming would change")
-    } else if name.chars().any(crate::identity::invisible) {
+    } else if name.chars().any(crate::values::names::invisible) {
         Err("a username with control or invisible characters")
     } else if !name.nfc().eq(name.chars()) || !name.nfkc().eq(name.chars()) {
         Err("a username that normalisation would change")

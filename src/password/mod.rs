@@ -4,19 +4,16 @@
 pub mod alias;
 pub mod attempts;
 mod form;
-mod gate;
 mod json;
 pub mod login_request;
 mod names;
 #[cfg(test)]
 mod request_tests;
 pub mod ruling;
-pub mod success;
 #[cfg(test)]
 mod tests;
 
+pub use crate::config::accepted;
 pub use alias::alias_of_login;
-pub use gate::{gate, is_of_another, login_at, refuse_of_another, Match, Watch};
 pub use login_request::{head, username, Head, HeadRuling, Username, MAX_BODY};
 pub use ruling::{rule, session_stands, Ruling};
-pub use success::accepted;

@@ -22,12 +22,12 @@ pub fn collide(a: &[String], b: &[String]) -> bool {
 
 /// A name without case, compatibility forms and everything that is neither letter nor digit.
 fn squash(name: &str) -> String {
-    crate::identity::folded(name).chars().filter(|c| c.is_alphanumeric()).collect()
+    crate::values::names::folded(name).chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
 /// True where a name has something in it that only an attempt to be read in two ways would have.
 pub fn odd(name: &str) -> bool {
-    name.trim() != name || name.chars().any(|c| crate::identity::invisible(c) || matches!(c, '%' | '\\'))
+    name.trim() != name || name.chars().any(|c| crate::values::names::invisible(c) || matches!(c, '%' | '\\'))
 }
 
 /// Names that change what the request is: the decoding of a form, the method, an object's prototype.

@@ -36,9 +36,9 @@ fn tried(answers: &[(&str, u16)]) -> Vec<u16> {
     let mut browser = Browser::new(&world, "app.example");
     let mut try_one = |(name, status): &(&str, u16)| {
         let mut seen = browser.post("/login", &[("username", name), ("password", "x")], &mut nobody);
-        if let Some(watch) = seen.pass.as_mut().and_then(|pass| pass.password.take()) {
+        if let Some(watch) = seen.pass.as_mut().and_then(|pass| pass.on_response.take()) {
             let status = status.to_string().into_bytes();
-            assert!(watch.answered(&vec![(":status".to_owned(), status)]).is_empty(), "no session");
+            assert!(watch(&vec![(":status".to_owned(), status)]).is_empty(), "no session");
         }
         seen.status()
     };

@@ -9,11 +9,13 @@ use proxy_wasm::types::{Action, BufferType, MapType, Status};
 
 use super::caching;
 use super::host::EnvoyHost;
+use super::stage::Stage;
 use super::waiting::{News, Waiting};
 use crate::answer::Answer;
 use crate::events;
+use crate::exchange::{Asked, Body, OnResponse, Outcome, Pass, Ruling};
 use crate::fault::{Code, Fault};
-use crate::gate::{self, Asked, Body, Outcome, Pass, Ruling};
+use crate::gate;
 use crate::host::Host;
 use crate::pages;
 use crate::request::{self, CookieEdit, Head};
@@ -32,31 +34,6 @@ pub struct Filter {
     pub(super) host: Rc<EnvoyHost>,
     pub(super) waiting: Rc<Waiting>,
     pub(super) stage: Stage,
-}
-
-/// How far it is.
-#[derive(Default)]
-pub enum Stage {
-    /// Nothing was decided.
-    #[default]
-    Start,
-    /// Its body is read.
-    Body(usize, Box<dyn FnOnce(Body) -> Ruling>),
-    /// It waits for news, and the root context wakes it.
-    Parked,
-    /// A flow waits for a call.
-    Flow {
-        task: Task<Result<Outcome, Fault>>,
-        asked: Rc<Asked>,
-        token: u32,
-        sent: u64,
-        max: usize,
-        what: &'static str,
-    },
-    /// The application has it; this is for its answer.
-    Passed { set_cookies: Vec<String>, password: Option<Box<crate::password::Watch>> },
-    /// It was answered.
-    Answered,
 }
 
 /// What a callback tells Envoy.
@@ -103,7 +80,7 @@ impl HttpContext for Filter {
         let Some(world) = &self.world else {
             let fault = Fault::new(Code::NotReady, "the configuration was refused");
             events::refusal(&*self.host, events::Place::default(), &fault);
-            let pages = crate::config::raw::Pages::default();
+            let pages = crate::pages::Settings::default();
             answer(&pages::refusal(&fault, &pages::Context::new(&pages, "", false)));
             self.stage = Stage::Answered;
             return Action::Pause;
@@ -155,10 +132,10 @@ impl HttpContext for Filter {
     #[inline]
     fn on_http_response_headers(&mut self, _count: usize, _ends: bool) -> Action {
         self.wake_up();
-        if let Stage::Passed { set_cookies, password } = &mut self.stage {
-            let (cookies, password) = (std::mem::take(set_cookies), password.take());
-            if !cookies.is_empty() || password.is_some() {
-                add_cookies(cookies, password);
+        if let Stage::Passed { set_cookies, on_response } = &mut self.stage {
+            let (cookies, on_response) = (std::mem::take(set_cookies), on_response.take());
+            if !cookies.is_empty() || on_response.is_some() {
+                add_cookies(cookies, on_response);
             }
         }
         Action::Continue
@@ -166,11 +143,11 @@ impl HttpContext for Filter {
 }
 
 /// Gives the browser our cookies with the application's answer, which is then for nobody else.
-fn add_cookies(mut cookies: Vec<String>, password: Option<Box<crate::password::Watch>>) {
+fn add_cookies(mut cookies: Vec<String>, on_response: Option<OnResponse>) {
     const RESPONSE: MapType = MapType::HttpResponseHeaders;
     let headers = hostcalls::get_map_bytes(RESPONSE).unwrap_or_default();
-    if let Some(watch) = password {
-        cookies = watch.answered(&headers);
+    if let Some(judge) = on_response {
+        cookies = judge(&headers);
     }
     if cookies.is_empty() {
         return;
@@ -241,6 +218,10 @@ impl Filter {
     #[inline]
     fn apply(&mut self, ruling: Ruling, ends: bool) -> Next {
         match ruling {
+            Ruling::Again(head) => match self.world.clone() {
+                Some(world) => self.apply(gate::rule(&world, head), ends),
+                None => Next::Wait,
+            },
             Ruling::Wait(news) => self.park(news),
             Ruling::Pass(pass) => {
                 self.pass(pass);
@@ -377,7 +358,7 @@ impl Filter {
                 };
             }
         }
-        self.stage = Stage::Passed { set_cookies: pass.set_cookies, password: pass.password };
+        self.stage = Stage::Passed { set_cookies: pass.set_cookies, on_response: pass.on_response };
     }
 }
 
@@ -416,7 +397,7 @@ pub fn give_up(id: u32, head: &Head) {
     let path = String::from_utf8_lossy(head.path());
     let place = events::Place { request_id: head.request_id(), path: &path, ..events::Place::default() };
     events::refusal(&EnvoyHost::default(), place, &fault);
-    let pages = crate::config::raw::Pages::default();
+    let pages = crate::pages::Settings::default();
     answer(&pages::refusal(&fault, &pages::Context::new(&pages, head.request_id(), head.is_person())));
 }
 

@@ -6,6 +6,7 @@ mod filter;
 mod foreign;
 mod host;
 mod root;
+mod stage;
 mod waiting;
 
 use proxy_wasm::traits::RootContext;

@@ -9,13 +9,15 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
-use super::filter::{self, Filter, Stage};
+use super::filter::{self, Filter};
 use super::host::EnvoyHost;
+use super::stage::Stage;
 use super::waiting::Waiting;
-use crate::background::{self, Chore};
+use crate::background;
 use crate::config::{self, ProcessEnvironment};
 use crate::events;
 use crate::host::Host;
+use crate::task::Chore;
 use crate::task::Step;
 use crate::world::World;
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 
-use super::filter::Stage;
-use crate::gate::Ruling;
+use super::stage::Stage;
+use crate::exchange::Ruling;
 use crate::request::Head;
 
 /// How often the root context ticks while requests wait.

@@ -15,8 +15,9 @@ use crate::answer::Answer;
 use crate::config::Directory;
 use crate::directory;
 use crate::events::{self, Place};
+use crate::exchange;
+use crate::exchange::{Asked, Outcome, Pass, Ruling, Unmet};
 use crate::fault::{Code, Fault};
-use crate::gate::{self, Asked, Outcome, Pass, Ruling, Unmet};
 use crate::login;
 use crate::request::Path;
 use crate::session::{self, Opened, Session};
@@ -142,7 +143,7 @@ pub async fn go_on(
     let unmet = match demand(&site.account.access, &path, asked.head.path()) {
         // The filter's own endpoints judge for themselves.
         _ if site.account.paths.endpoint(&asked.path).is_some() => None,
-        Demand::Users(demands) => gate::unmet(&demands, &opened, ask.now()),
+        Demand::Users(demands) => exchange::unmet(&demands, &opened, ask.now()),
         _ => None,
     };
     let answer = match unmet {
@@ -151,11 +152,11 @@ pub async fn go_on(
             pass.carry(opened, ask.now());
             return Ok(Outcome::Pass(pass));
         }
-        Some(unmet) => match (gate::step_up_target(asked, &opened, &unmet), unmet) {
+        Some(unmet) => match (exchange::step_up_target(asked, &opened, &unmet), unmet) {
             (Some(target), Unmet::Authentication(extras)) => {
                 login::start_login(ask, asked, &opened.session.origin.provider, target, extras).await?
             }
-            (_, unmet) => gate::refuse(asked, &opened, &unmet),
+            (_, unmet) => exchange::refuse(asked, &opened, &unmet),
         },
     };
     Ok(Outcome::Answer(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie))))

@@ -9,13 +9,14 @@
 use std::rc::Rc;
 
 use super::refresh::renew;
-use crate::background::Chore;
 use crate::events;
+use crate::exchange::{Asked, Ruling};
 use crate::fault::{Code, Fault};
-use crate::gate::{self, Asked, Ruling};
 use crate::host::{random, Level};
+use crate::login;
 use crate::session::renewals::{self, Id, State};
 use crate::session::Opened;
+use crate::task::Chore;
 use crate::task::Task;
 use crate::world::World;
 
@@ -46,9 +47,7 @@ pub fn due(asked: &Rc<Asked>, opened: &Rc<Opened>) -> Due {
         Due::GoOn
     };
     match renewals::look(host, id, now) {
-        State::Done(sealed) if world.adopt(opened, &sealed) => {
-            Due::Ruled(gate::rule(world, asked.head.clone()))
-        }
+        State::Done(sealed) if world.adopt(opened, &sealed) => Due::Ruled(Ruling::Again(asked.head.clone())),
         // The configuration does not let it be any longer.
         State::Done(_) => over(asked, opened, "its newer state is no longer valid here"),
         State::Ended(code) => ended(asked, opened, code),
@@ -146,7 +145,7 @@ fn wait(asked: Rc<Asked>, opened: Rc<Opened>, id: Id) -> Ruling {
                 Due::Ruled(ruling) => Some(ruling),
                 Due::GoOn => None,
             },
-            _ => Some(gate::rule(world, asked.head.clone())),
+            _ => Some(Ruling::Again(asked.head.clone())),
         }
     }))
 }
@@ -159,7 +158,7 @@ fn over(asked: &Rc<Asked>, opened: &Opened, why: &str) -> Due {
         Level::Info,
         &format!("a session is over: {why}"),
     );
-    Due::Ruled(gate::sign_in_first(asked.clone(), true))
+    Due::Ruled(login::sign_in_first(asked.clone(), true))
 }
 
 /// The session ended while its renewal was waited for.
@@ -170,6 +169,6 @@ fn ended(asked: &Rc<Asked>, opened: &Opened, code: Option<Code>) -> Due {
             let detail = format!("the session of {:?} ended at its recheck", opened.session.user.username);
             Ruling::Answer(asked.refuse_stale(&Fault::new(code, detail)))
         }
-        None => gate::sign_in_first(asked.clone(), true),
+        None => login::sign_in_first(asked.clone(), true),
     })
 }

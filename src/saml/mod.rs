@@ -17,12 +17,10 @@ pub mod algorithm;
 pub mod authn_request;
 pub mod bindings;
 pub mod c14n;
-pub mod certificate;
 pub mod encryption;
 mod expected;
 mod gate;
 pub mod idp;
-pub mod key;
 pub mod logout;
 pub mod metadata;
 pub mod name_id;
@@ -35,6 +33,7 @@ pub mod time;
 pub mod verified;
 pub mod xml;
 
+pub use crate::crypto::{certificate, key};
 pub use idp::Idp;
 
 #[cfg(test)]
@@ -42,27 +41,6 @@ pub(crate) mod tests;
 
 use crate::fault::Fault;
 use crate::host::{self, Host};
-use crate::secret::Secret;
-
-/// Whether an operator's certificate can be used, and if not, why.
-pub fn check_certificate(pem: &str) -> Result<(), String> {
-    certificate::Certificate::parse(pem).map(|_| ())
-}
-
-/// Whether an operator's private key can be used, and if not, why.
-pub fn check_private_key(pem: &Secret) -> Result<(), String> {
-    key::PrivateKey::parse(pem).map(|_| ())
-}
-
-/// Whether a private key and a certificate that can be used are of one pair, and if not, why.
-pub fn check_pair(private_key: &Secret, certificate: &str) -> Result<(), String> {
-    match (key::PrivateKey::parse(private_key), certificate::Certificate::parse(certificate)) {
-        (Ok(key), Ok(certificate)) if !key.belongs_to(&certificate) => {
-            Err(format!("{} is not of the private_key: the IdP would use another key", certificate.name()))
-        }
-        _ => Ok(()),
-    }
-}
 
 /// A fresh message identifier of 128 bits (SAML core section 1.3.4). It starts with a letter: an `xs:ID` may not start
 /// with a digit, and Entra refuses one that does.

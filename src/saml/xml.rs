@@ -6,6 +6,7 @@
 //! tag. The second is `roxmltree`'s parse into one tree, whose identifiers must be unique. Nothing is
 //! ever looked up in that tree by a global search: readers go from parent to child.
 
+pub use crate::values::text::clip;
 use std::collections::HashSet;
 
 use roxmltree::{Document, Node, ParsingOptions};
@@ -163,15 +164,6 @@ pub fn nothing_hidden(document: &Document<'_>, allowed: &[Node<'_, '_>]) -> Resu
         }
     }
     Ok(())
-}
-
-/// A value of the document for a log line: bounded, without control characters.
-pub fn clip(value: &str) -> String {
-    let mut short: String = value.chars().filter(|c| !c.is_control()).take(200).collect();
-    if short.len() < value.len() {
-        short.push('…');
-    }
-    short
 }
 
 /// Text for use between tags or in a double-quoted attribute of a document of ours.

@@ -3,15 +3,15 @@
 pub mod cache;
 pub mod cookie;
 pub mod ended;
+pub mod headers;
 pub mod renewals;
-mod seal;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::seal::{KeyRing, Purpose, CHUNK};
 pub use cache::{Opened, OpenedSessions};
-pub use seal::{KeyRing, Purpose, CHUNK};
 
 /// Content of this size fits into one cookie whatever the names: a failure to seal it has another reason.
 const MAX_CONTENT: usize = 2_000;

@@ -13,8 +13,9 @@ use serde_json::Value;
 use super::TestHost;
 use crate::answer::Answer;
 use crate::config::{self, Placeholders};
+use crate::exchange::{Asked, Body, Outcome, Pass, Ruling};
 use crate::fault::Fault;
-use crate::gate::{self, Asked, Body, Outcome, Pass, Ruling};
+use crate::gate;
 use crate::request::Head;
 use crate::task::{Call, Reply, Step, Task};
 use crate::world::World;
@@ -174,7 +175,7 @@ impl Browser {
                 Outcome::Answer(answer) => (Some(answer), None),
             },
             Ruling::Body(..) => unreachable!("a body is read once"),
-            Ruling::Wait(_) => unreachable!("settled above"),
+            Ruling::Wait(_) | Ruling::Again(_) => unreachable!("settled above"),
         };
         run_errands(&self.world, respond, &mut calls);
         let seen = Seen { answer, pass, calls };
@@ -200,7 +201,7 @@ impl Browser {
 
 /// Waits for what the background does, as the proxy would: whoever waits for nothing is a failed test.
 fn settle(
-    world: &World,
+    world: &Rc<World>,
     mut ruling: Ruling,
     respond: &mut dyn FnMut(&Call) -> Reply,
     calls: &mut Vec<Call>,
@@ -211,7 +212,10 @@ fn settle(
         let next = news();
         assert!(next.is_some(), "a request waits for nothing");
         let Some(next) = next else { unreachable!("asserted above") };
-        ruling = next;
+        ruling = match next {
+            Ruling::Again(head) => gate::rule(world, head),
+            next => next,
+        };
     }
     ruling
 }

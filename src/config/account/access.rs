@@ -5,50 +5,7 @@ use crate::config::duration;
 use crate::config::names::is_token;
 use crate::config::problems::At;
 use crate::config::raw::{self, Allow};
-
-/// One rule of `access`.
-#[derive(Clone, Debug)]
-pub struct AccessRule {
-    /// Which paths.
-    pub matches: Match,
-    /// How a request authenticates.
-    pub admission: Admission,
-}
-
-/// Which paths a rule is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Match {
-    Path(String),
-    Prefix(String),
-}
-
-/// How a request authenticates.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// Not at all.
-    Anyone,
-    /// By a session or bearer token with one of these roles (none: any).
-    Users {
-        /// One of them is needed.
-        roles: Vec<String>,
-        /// `acr` must be one of them (none: any).
-        acr_values: Vec<String>,
-        /// Milliseconds since the person authenticated at the IdP.
-        max_age: Option<u64>,
-    },
-    /// By the application's own credentials, left alone.
-    Programs,
-}
-
-impl Admission {
-    /// True where it demands more than a session.
-    #[inline]
-    pub fn is_demanding(&self) -> bool {
-        matches!(self, Admission::Users { roles, acr_values, max_age }
-            if !roles.is_empty() || !acr_values.is_empty() || max_age.is_some())
-    }
-}
+use crate::surface::{AccessRule, Admission, Match};
 
 /// Checks it.
 pub(super) fn check(at: &At<'_>, raw: &[raw::AccessRule]) -> Vec<AccessRule> {

@@ -7,19 +7,21 @@ mod forward;
 mod mapping;
 mod password;
 mod provisioning;
+mod success;
 
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use url::Url;
 
-pub use access::{AccessRule, Admission, Match};
+pub use crate::surface::{AccessRule, Admission, Match};
 pub use bearer::Bearer;
 pub use directory::{Directory, Scim, StaticUser};
 pub use forward::{Forward, PERSON};
 pub use mapping::Mapping;
-pub use password::{AttemptLimit, Password, PasswordLogin, Success, UsernameField};
+pub use password::{AttemptLimit, Password, PasswordLogin, UsernameField};
 pub use provisioning::{Invitation, Provisioning};
+pub use success::{accepted, Success};
 
 use super::env::Environment;
 use super::paths::Paths;
@@ -215,7 +217,7 @@ fn origin(at: &At<'_>, text: &str) -> Option<Origin> {
         at.problem(provider::urls::not_a("an origin such as https://app.example.com", text));
         return None;
     };
-    Some(Origin { scheme: url.scheme().to_owned(), authority: crate::task::authority(&url) })
+    Some(Origin { scheme: url.scheme().to_owned(), authority: crate::request::authority(&url) })
 }
 
 fn plain_path(at: &At<'_>, path: &str) {
@@ -226,7 +228,7 @@ fn plain_path(at: &At<'_>, path: &str) {
 
 fn not_before(at: &At<'_>, raw: &raw::Account) -> (u64, BTreeMap<String, u64>) {
     let read = |at: &At<'_>, text: &str| {
-        crate::identity::time::parse_rfc3339(text).unwrap_or_else(|| {
+        crate::values::time::parse_rfc3339(text).unwrap_or_else(|| {
             at.problem(format!("expected a time such as 2026-11-22T10:00:00Z, found {text:?}"));
             0
         })

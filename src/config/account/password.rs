@@ -3,15 +3,14 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use super::access::AccessRule;
+use super::success::{accepted, Success};
 use super::{plain_path, Directory, Mapping};
 use crate::config::duration;
 use crate::config::paths::Paths;
 use crate::config::problems::At;
 use crate::config::raw::{self, PasswordMode};
-use crate::password::accepted;
 use crate::request::Path;
-use crate::surface::{demand, Demand};
+use crate::surface::{demand, AccessRule, Demand};
 
 /// The password rule.
 #[derive(Clone, Debug)]
@@ -46,17 +45,6 @@ pub enum UsernameField {
     Json(String),
     /// A form field's name.
     Form(String),
-}
-
-/// What an accepted password looks like.
-#[derive(Clone, Debug, Default)]
-pub struct Success {
-    /// Empty: any 2xx.
-    pub status: Vec<u16>,
-    /// A cookie that is set to something.
-    pub cookie: Option<String>,
-    /// Where it redirects to; a trailing `*` matches the rest.
-    pub redirect: Option<String>,
 }
 
 /// Failures a username has in a window.

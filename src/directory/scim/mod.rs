@@ -7,12 +7,12 @@ pub(crate) mod request;
 
 use std::collections::HashSet;
 
-use super::lookup::folded;
 use super::{unavailable, Cache, Record};
 use crate::config::{Account, Attribute, Mapping, Scim};
 use crate::fault::Fault;
 use crate::identity::Mapped;
 use crate::task::{Answer, Ask, Failure, Reply, Request};
+use crate::values::names::careless as folded;
 use read::Page;
 
 /// Users per page of a lookup, and the most pages: a server that ignores filters is read whole, because

@@ -3,8 +3,8 @@
 use url::Url;
 
 use crate::config::Scim;
-use crate::identity::phone::country_code_len;
 use crate::task::Request;
+use crate::values::phone::country_code_len;
 
 /// The largest answer that is read: a page of users, or the whole list of a small server that does not page.
 pub(super) const MAX_ANSWER: usize = 4 << 20;

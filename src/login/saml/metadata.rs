@@ -2,8 +2,8 @@
 
 use super::Own;
 use crate::answer::Answer;
+use crate::exchange::Asked;
 use crate::fault::{Code, Fault};
-use crate::gate::Asked;
 use crate::saml::idp::single_logout;
 use crate::saml::metadata::Ours;
 

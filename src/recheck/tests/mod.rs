@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use serde_json::{json, Value};
 
-use crate::gate::{self, Ruling};
+use crate::exchange::Ruling;
+use crate::gate;
 use crate::jose::test_keys::{token, JWKS};
 use crate::request::Head;
 use crate::task::{Call, Failure, Reply};
@@ -267,8 +268,8 @@ fn one_refresh_whatever_arrives_beside_it_on_every_worker() {
         }
         for (n, ruling) in &mut rulings {
             if let Ruling::Wait(news) = ruling {
-                let next = news();
-                assert!(next.as_ref().is_some_and(passed), "worker {n} learns of it");
+                let Some(Ruling::Again(head)) = news() else { panic!("worker {n} learns of it") };
+                assert!(passed(&gate::rule(&worlds[*n], head)), "worker {n} passes it");
             }
         }
         assert_eq!((idp.refreshes, calls.len()), (1, 1));

@@ -92,6 +92,6 @@ fn damage_never_panics_the_other_readers() {
         let _ = Theirs::read(&dice.damage(&metadata), None, START);
         let _ = Redirected::parse(&dice.damage("u=a&SAMLRequest=fZE%2B&RelayState=x&SigAlg=y&Signature=z"));
         let _ = decode_post(&dice.damage("PHgvPg=="));
-        let _ = crate::saml::check_certificate(&dice.damage(super::keys::IDP));
+        let _ = crate::crypto::check_certificate(&dice.damage(super::keys::IDP));
     }
 }

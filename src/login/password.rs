@@ -3,14 +3,13 @@
 
 use std::rc::Rc;
 
-use super::attempts::{self, Attempt};
-use super::{accepted, alias_of_login, login_request, ruling, HeadRuling};
 use crate::config::{Account, PasswordLogin};
 use crate::directory::User;
 use crate::events::{self, Place};
+use crate::exchange::{Asked, Body, Outcome, Pass, Ruling};
 use crate::fault::{Code, Fault};
-use crate::gate::{Asked, Body, Outcome, Pass, Ruling};
-use crate::login;
+use crate::password::attempts::{self, Attempt};
+use crate::password::{accepted, alias_of_login, login_request, ruling, HeadRuling};
 use crate::request::{Head, Headers, Path};
 use crate::session::{Method, Origin, Session, Tokens};
 use crate::task::Ask;
@@ -67,7 +66,7 @@ pub fn refuse_of_another(asked: &Asked) -> Ruling {
 }
 
 /// Rules on it.
-pub fn gate(asked: Rc<Asked>, found: Match, pass: Pass) -> crate::gate::Ruling {
+pub fn gate(asked: Rc<Asked>, found: Match, pass: Pass) -> Ruling {
     let login = match found {
         Match::Exact(login) => login,
         Match::Alias => {
@@ -126,7 +125,11 @@ async fn password_login(
             events::password_ruling(ask.host(), asked.place(), "passed");
             let watch = Watch { asked: asked.clone(), login: Rc::new(login.clone()), user, attempt };
             // Another session of this browser, SSO or password, is nothing to this request.
-            Outcome::Pass(Pass { password: Some(Box::new(watch)), opened: None, ..pass })
+            Outcome::Pass(Pass {
+                on_response: Some(Box::new(move |headers| watch.answered(headers))),
+                opened: None,
+                ..pass
+            })
         }
         Err(fault) => {
             events::password_ruling(ask.host(), asked.place(), fault.code.as_str());
@@ -185,7 +188,7 @@ impl Watch {
         let cookies = self
             .asked
             .site_and_origin()
-            .and_then(|(site, _)| login::open_session(&self.asked, &site, session?));
+            .and_then(|(site, _)| super::open_session(&self.asked, &site, session?));
         cookies.unwrap_or_else(|fault| {
             // The application let the person in; without a session of ours the next request asks again.
             events::refusal(host, place, &fault);

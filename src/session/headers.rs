@@ -186,8 +186,7 @@ mod tests {
             let nobody = &mut |call: &_| panic!("nobody is asked: {call:?}");
             if path == "/login" {
                 let mut pass = browser.post(path, &[("username", "ada")], nobody).pass.unwrap();
-                let cookies =
-                    pass.password.take().unwrap().answered(&vec![(":status".into(), b"200".to_vec())]);
+                let cookies = pass.on_response.take().unwrap()(&vec![(":status".into(), b"200".to_vec())]);
                 for pair in cookies.iter().filter_map(|line| line.split(';').next()?.split_once('=')) {
                     browser.cookies.push((pair.0.to_owned(), pair.1.to_owned()));
                 }

@@ -1,13 +1,9 @@
 //! What the rules on a path demand of a session.
 
-use std::rc::Rc;
-
-use super::{Asked, Ruling};
+use super::{challenge, Asked, Extras};
 use crate::answer::Answer;
-use crate::bearer;
 use crate::config::{Admission, Protocol};
 use crate::fault::{Code, Fault};
-use crate::login::{self, flow};
 use crate::oidc::signed::SKEW_MILLISECONDS;
 use crate::session::{Method, Opened};
 
@@ -16,7 +12,7 @@ pub enum Unmet {
     /// A role is missing.
     Role(Fault),
     /// The IdP has to authenticate the person again, or better.
-    Authentication(flow::Extras),
+    Authentication(Extras),
 }
 
 impl Unmet {
@@ -46,10 +42,10 @@ pub fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet>
                 .is_some_and(|at| now.saturating_sub(at) <= age.saturating_add(SKEW_MILLISECONDS))
         });
         if !acr || !fresh {
-            return Some(Unmet::Authentication(flow::Extras {
+            return Some(Unmet::Authentication(Extras {
                 acr_values: acr_values.clone(),
                 max_age: max_age.map(|age| age / 1000),
-                ..flow::Extras::default()
+                ..Extras::default()
             }));
         }
     }
@@ -87,16 +83,6 @@ fn missing_role(demands: &[&Admission], opened: &Opened) -> Option<Fault> {
     demands.iter().find_map(missing)
 }
 
-/// Sends the person to authenticate again, where that helps and is possible.
-pub fn answer(asked: Rc<Asked>, opened: &Opened, unmet: Unmet) -> Ruling {
-    match (step_up_target(&asked, opened, &unmet), unmet) {
-        (Some(target), Unmet::Authentication(extras)) => {
-            login::begin(asked, &opened.session.origin.provider, &target, extras)
-        }
-        (_, unmet) => Ruling::Answer(refuse(&asked, opened, &unmet)),
-    }
-}
-
 /// Where a step-up comes back to, for a navigation of somebody whom a provider can authenticate again.
 pub fn step_up_target(asked: &Asked, opened: &Opened, unmet: &Unmet) -> Option<String> {
     let person = opened.session.method == Method::Sso && asked.head.is_navigation();
@@ -108,7 +94,7 @@ pub fn step_up_target(asked: &Asked, opened: &Opened, unmet: &Unmet) -> Option<S
 pub fn refuse(asked: &Asked, opened: &Opened, unmet: &Unmet) -> Answer {
     let session = &opened.session;
     match (session.method, unmet) {
-        (Method::Bearer, _) => bearer::insufficient(asked, unmet),
+        (Method::Bearer, _) => challenge::insufficient(asked, unmet),
         (Method::Sso, Unmet::Authentication(extras)) => {
             let mut parameters = vec![("idp", session.origin.provider.clone())];
             parameters.extend(extras.max_age.map(|seconds| ("max_age", seconds.to_string())));

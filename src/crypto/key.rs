@@ -79,7 +79,7 @@ impl PrivateKey {
     }
 
     /// RSAES-OAEP, blinded.
-    pub(super) fn decrypt(
+    pub(crate) fn decrypt(
         &self,
         host: &dyn Host,
         padding: Oaep,

@@ -97,7 +97,7 @@ impl Certificate {
             der: der.to_vec(),
             not_before: time(&tbs.validity.not_before),
             not_after: time(&tbs.validity.not_after),
-            subject: super::xml::clip(&shown(&tbs.subject)),
+            subject: crate::values::text::clip(&shown(&tbs.subject)),
         })
     }
 
@@ -112,14 +112,14 @@ impl Certificate {
             return Some(format!(
                 "the certificate {} expired on {}: it is pinned and still verifies, replace it at the IdP and here",
                 self.name(),
-                super::time::instant(self.not_after)
+                crate::values::time::instant(self.not_after)
             ));
         }
         (now < self.not_before).then(|| {
             format!(
                 "the certificate {} is valid only from {}",
                 self.name(),
-                super::time::instant(self.not_before)
+                crate::values::time::instant(self.not_before)
             )
         })
     }

@@ -1,13 +1,15 @@
 //! What a program is told whose token holds and is not enough.
 
+use super::{Asked, Unmet};
 use crate::answer::Answer;
-use crate::gate::{Asked, Unmet};
+use crate::events;
+use crate::fault::Fault;
 use crate::pages;
 
 /// The refusal of a request whose token does not meet what the path demands: the program learns what kind of
 /// token to ask the provider for.
 pub fn insufficient(asked: &Asked, unmet: &Unmet) -> Answer {
-    super::refusal(asked, &unmet.fault()).set_header("www-authenticate", &challenge(unmet))
+    refusal(asked, &unmet.fault()).set_header("www-authenticate", &challenge(unmet))
 }
 
 /// RFC 6750 section 3.1 and RFC 9470 section 3. Roles are no scopes, so that none is named.
@@ -27,4 +29,12 @@ fn challenge(unmet: &Unmet) -> String {
         text.push_str(&format!(", max_age=\"{seconds}\""));
     }
     text
+}
+
+/// The refusal of a request with a token: for a program, whatever it says it accepts.
+pub fn refusal(asked: &Asked, fault: &Fault) -> Answer {
+    events::refusal(&*asked.world.host, asked.place(), fault);
+    let mut context = asked.page_context();
+    context.html = false;
+    pages::refusal(fault, &context)
 }

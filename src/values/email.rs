@@ -11,7 +11,7 @@ const MAX: usize = 254;
 /// control or invisible characters, no empty label in the domain.
 pub fn normalise(text: &str) -> Option<String> {
     let text = text.trim_matches(|c: char| c.is_ascii_whitespace());
-    if text.len() > MAX || text.chars().any(|c| c.is_whitespace() || super::invisible(c)) {
+    if text.len() > MAX || text.chars().any(|c| c.is_whitespace() || super::names::invisible(c)) {
         return None;
     }
     let (local, domain) = text.split_once('@')?;

@@ -2,7 +2,16 @@
 
 use url::Url;
 
-use crate::config::Success;
+/// What an accepted password looks like.
+#[derive(Clone, Debug, Default)]
+pub struct Success {
+    /// Empty: any 2xx.
+    pub status: Vec<u16>,
+    /// A cookie that is set to something.
+    pub cookie: Option<String>,
+    /// Where it redirects to; a trailing `*` matches the rest.
+    pub redirect: Option<String>,
+}
 
 /// Judges the head of the application's answer. Without a list of statuses any 2xx will do, where a
 /// redirect is expected any 3xx, and where a cookie is expected either. `now` in milliseconds since 1970.
@@ -76,7 +85,7 @@ fn cookie_date(text: &str) -> Option<u64> {
         return Some(0);
     }
     let text = format!("{:04}-{:02}-{:02}T{}Z", year?, month?, day?, time?);
-    crate::identity::time::parse_rfc3339(&text).map(|ms| ms / 1_000)
+    crate::values::time::parse_rfc3339(&text).map(|ms| ms / 1_000)
 }
 
 /// `Location` leads to the path; a trailing `*` matches the rest. Its query counts where the pattern has one.

@@ -1,0 +1,23 @@
+//! What an authorization request may ask for beyond the configuration.
+
+use serde::{Deserialize, Serialize};
+
+/// What an authorization request may ask for beyond the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extras {
+    /// `login_hint`.
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+    pub login_hint: Option<String>,
+    /// `acr_values`.
+    #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
+    pub acr_values: Vec<String>,
+    /// `max_age`, seconds.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<u64>,
+    /// `prompt`.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// True for a login that an unsolicited response began anew.
+    #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
+    pub restarted: bool,
+}

@@ -1,0 +1,32 @@
+//! How far a request is.
+
+use std::rc::Rc;
+
+use crate::exchange::{Asked, Body, OnResponse, Outcome, Ruling};
+use crate::fault::Fault;
+use crate::task::Task;
+
+/// How far it is.
+#[derive(Default)]
+pub enum Stage {
+    /// Nothing was decided.
+    #[default]
+    Start,
+    /// Its body is read.
+    Body(usize, Box<dyn FnOnce(Body) -> Ruling>),
+    /// It waits for news, and the root context wakes it.
+    Parked,
+    /// A flow waits for a call.
+    Flow {
+        task: Task<Result<Outcome, Fault>>,
+        asked: Rc<Asked>,
+        token: u32,
+        sent: u64,
+        max: usize,
+        what: &'static str,
+    },
+    /// The application has it; this is for its answer.
+    Passed { set_cookies: Vec<String>, on_response: Option<OnResponse> },
+    /// It was answered.
+    Answered,
+}

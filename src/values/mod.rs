@@ -1,0 +1,7 @@
+//! Values as every protocol writes and compares them: email addresses, phone numbers, names, times.
+
+pub mod email;
+pub mod names;
+pub mod phone;
+pub mod text;
+pub mod time;
