@@ -31,39 +31,23 @@
 //!   that shows nowhere.
 #![forbid(unsafe_code)]
 
-pub mod admin;
-pub mod answer;
-pub mod background;
-pub mod bearer;
+pub mod access;
 pub mod config;
 pub mod crypto;
 pub mod directory;
-pub mod endpoints;
-pub mod events;
 pub mod exchange;
 pub mod fault;
+pub mod flows;
 pub mod gate;
 pub mod host;
+pub mod http;
 pub mod identity;
-pub mod idp;
-pub mod jose;
-pub mod json;
-pub mod login;
-pub mod logout;
-pub mod oidc;
 pub mod pages;
 pub mod password;
+pub mod proto;
 pub mod proxy;
-pub mod recheck;
-pub mod request;
-pub mod saml;
-pub mod seal;
-pub mod secret;
 pub mod session;
-pub mod shared;
-pub mod surface;
-pub mod task;
+pub mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod values;
-pub mod world;

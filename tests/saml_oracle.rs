@@ -9,13 +9,13 @@ use std::process::{Command, Output};
 
 use envoy_sso::fault::Fault;
 use envoy_sso::host::{Host, Level};
-use envoy_sso::saml::certificate::Certificate;
-use envoy_sso::saml::encryption::{self, Opener};
-use envoy_sso::saml::key::PrivateKey;
-use envoy_sso::saml::sign::Signer;
-use envoy_sso::saml::signature::Trust;
-use envoy_sso::saml::xml;
-use envoy_sso::secret::Secret;
+use envoy_sso::proto::saml::certificate::Certificate;
+use envoy_sso::proto::saml::encryption::{self, Opener};
+use envoy_sso::proto::saml::private_key::PrivateKey;
+use envoy_sso::proto::saml::sign::Signer;
+use envoy_sso::proto::saml::signature::Trust;
+use envoy_sso::proto::saml::xml;
+use envoy_sso::values::secret::Secret;
 
 const SAML: &str = "urn:oasis:names:tc:SAML:2.0:assertion";
 const SAMLP: &str = "urn:oasis:names:tc:SAML:2.0:protocol";

@@ -8,12 +8,12 @@ use std::rc::Rc;
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine;
-use envoy_sso::bearer::{sent, Sent};
-use envoy_sso::config::Clusters;
-use envoy_sso::oidc::access_token::{unverified, verify, AccessToken};
-use envoy_sso::oidc::Client;
-use envoy_sso::request::Head;
-use envoy_sso::task::{Ask, Step, Task};
+use envoy_sso::flows::bearer::{sent, Sent};
+use envoy_sso::host::clusters::Clusters;
+use envoy_sso::host::task::{Ask, Step, Task};
+use envoy_sso::http::Head;
+use envoy_sso::proto::oidc::access_token::{unverified, verify, AccessToken};
+use envoy_sso::proto::oidc::Client;
 use jwt_compact::alg::Es256;
 use jwt_compact::{Algorithm, AlgorithmSignature};
 use p256::pkcs8::DecodePrivateKey;

@@ -1,7 +1,7 @@
 //! What the browser brings back: one state, one outcome, the same for whoever reads it.
 
-use envoy_sso::oidc::callback::Outcome;
-use envoy_sso::oidc::{Callback, Metadata};
+use envoy_sso::proto::oidc::callback::Outcome;
+use envoy_sso::proto::oidc::{Callback, Metadata};
 
 use super::provider::{by_hand, ISSUER};
 

@@ -1,7 +1,7 @@
 //! The configuration: the same as JSON and as a Struct, and no secret in what is said about it.
 
 use envoy_sso::config::{load, Placeholders};
-use envoy_sso::json::parse_strict;
+use envoy_sso::values::json::parse_strict;
 use serde_json::{Map, Value};
 
 /// What a secret's `value` holds in the seeds.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use envoy_sso::config::{Cookies, SameSite};
-use envoy_sso::request::{CookieEdit, Found, Head, Jar};
+use envoy_sso::http::{CookieEdit, Found, Head, Jar};
 use envoy_sso::session::{set_cookies, KeyRing, Purpose, Session};
 
 use super::host::Still;

@@ -1,6 +1,6 @@
 //! A provider's metadata: of the issuer that was asked, endpoints that can be called.
 
-use envoy_sso::oidc::Metadata;
+use envoy_sso::proto::oidc::Metadata;
 use serde_json::Value;
 
 use super::provider::discovered;

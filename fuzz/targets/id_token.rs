@@ -7,12 +7,12 @@ use std::rc::Rc;
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine;
-use envoy_sso::config::Clusters;
-use envoy_sso::jose::{Jws, KeySet};
-use envoy_sso::oidc::id_token::{verify, Claims, Moment};
-use envoy_sso::oidc::Client;
-use envoy_sso::secret::Secret;
-use envoy_sso::task::{Ask, Step, Task};
+use envoy_sso::crypto::{Jws, KeySet};
+use envoy_sso::host::clusters::Clusters;
+use envoy_sso::host::task::{Ask, Step, Task};
+use envoy_sso::proto::oidc::id_token::{verify, Claims, Moment};
+use envoy_sso::proto::oidc::Client;
+use envoy_sso::values::secret::Secret;
 use jwt_compact::alg::Es256;
 use jwt_compact::{Algorithm, AlgorithmSignature};
 use p256::pkcs8::DecodePrivateKey;

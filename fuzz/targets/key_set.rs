@@ -1,6 +1,6 @@
 //! A provider's keys: a strange one spoils none of the others, and none makes an HMAC count.
 
-use envoy_sso::jose::{Jws, KeySet};
+use envoy_sso::crypto::{Jws, KeySet};
 use serde_json::Value;
 
 use super::host::Still;

@@ -5,10 +5,10 @@
 
 use std::rc::Rc;
 
-use envoy_sso::config::Clusters;
-use envoy_sso::oidc::logout_token::{verify, LogoutToken};
-use envoy_sso::oidc::Client;
-use envoy_sso::task::{Ask, Step, Task};
+use envoy_sso::host::clusters::Clusters;
+use envoy_sso::host::task::{Ask, Step, Task};
+use envoy_sso::proto::oidc::logout_token::{verify, LogoutToken};
+use envoy_sso::proto::oidc::Client;
 use serde_json::Value;
 
 use super::host::{Still, NOW};

@@ -1,8 +1,8 @@
 //! Which surface a path belongs to: whatever an application makes of it, no door opens that is closed.
 
+use envoy_sso::access::{demand, Demand};
 use envoy_sso::config::{AccessRule, Admission, Match};
-use envoy_sso::request::Path;
-use envoy_sso::surface::{demand, Demand};
+use envoy_sso::http::Path;
 
 use super::applications::{percent, percent_bytes};
 

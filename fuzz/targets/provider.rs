@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use envoy_sso::config::{ClientCredentials, Endpoints, Oidc, ResponseMode};
-use envoy_sso::secret::Secret;
+use envoy_sso::values::secret::Secret;
 use url::Url;
 
 pub const ISSUER: &str = "https://idp.example.com";

@@ -1,6 +1,6 @@
 //! What the SAML targets share: an identity provider, and us.
 
-use envoy_sso::saml::certificate::Certificate;
+use envoy_sso::proto::saml::certificate::Certificate;
 
 pub const IDP: &str = "https://idp.partner.com";
 pub const ACS: &str = "https://app.example.com/sso/saml/consume?u=acme";

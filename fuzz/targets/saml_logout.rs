@@ -1,9 +1,9 @@
 //! SAML logout requests, from a query or, after a line end, from a form: they end no session that the provider's key
 //! did not end.
 
-use envoy_sso::saml::bindings::{decode_post, Redirected};
-use envoy_sso::saml::logout::{read_request, read_response, Expected, LogoutRequest, Received};
-use envoy_sso::saml::signature::Trust;
+use envoy_sso::proto::saml::bindings::{decode_post, Redirected};
+use envoy_sso::proto::saml::logout::{read_request, read_response, Expected, LogoutRequest, Received};
+use envoy_sso::proto::saml::signature::Trust;
 
 use super::host::{Still, NOW};
 use super::saml::{certificates, IDP, REQUEST, SLO};

@@ -1,6 +1,6 @@
 //! A SAML provider's metadata: of the entity that was asked for, with keys and addresses that can be used.
 
-use envoy_sso::saml::metadata::Theirs;
+use envoy_sso::proto::saml::metadata::Theirs;
 
 use super::host::NOW;
 use super::saml::IDP;

@@ -2,10 +2,10 @@
 //!
 //! The seeds `signed_…` and `encrypted` are all that this key ever signed.
 
-use envoy_sso::saml::key::PrivateKey;
-use envoy_sso::saml::response::{claimed, verify, Expected};
-use envoy_sso::saml::verified::Verified;
-use envoy_sso::secret::Secret;
+use envoy_sso::proto::saml::private_key::PrivateKey;
+use envoy_sso::proto::saml::response::{claimed, verify, Expected};
+use envoy_sso::proto::saml::verified::Verified;
+use envoy_sso::values::secret::Secret;
 
 use super::host::{Still, NOW};
 use super::saml::{certificates, compact, ACS, ENTITY, IDP, REQUEST, SP_KEY};

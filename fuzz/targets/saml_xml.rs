@@ -1,6 +1,6 @@
 //! XML and its canonical form: canonical once is canonical for good, and it is the same tree.
 
-use envoy_sso::saml::{c14n, xml};
+use envoy_sso::proto::saml::{c14n, xml};
 
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };

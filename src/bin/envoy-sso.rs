@@ -101,7 +101,7 @@ fn check(file: &OsStr, uris: bool, out: &mut impl Write) -> io::Result<u8> {
         match config::load(configuration.to_string().as_bytes(), &Placeholders) {
             Ok(config) => {
                 for account in config.accounts.iter().filter(|_| uris) {
-                    for (what, uri) in envoy_sso::admin::redirect_uris(account) {
+                    for (what, uri) in envoy_sso::flows::admin::redirect_uris(account) {
                         writeln!(out, "{}: {what}: {uri}", account.code)?;
                     }
                 }

@@ -6,7 +6,8 @@ use url::Url;
 
 use super::names::is_local;
 use super::problems::At;
-use super::{Account, Clusters, Directory, Protocol, Provider};
+use super::{Account, Directory, Protocol, Provider};
+use crate::host::clusters::Clusters;
 
 /// Warns of a host that no entry of `clusters` is for, once, and of plain http under an https origin.
 pub(super) fn check<'a>(

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use super::env::{self, Environment};
 use super::problems::{At, Problem, Problems};
 use super::{
-    account, calls, document, duration, names, raw, schema, shared, Account, Clusters, Config, Cookies,
-    Origin, SameSite, SessionSettings,
+    account, calls, clusters, document, duration, names, raw, schema, shared_origins, Account, Config,
+    Cookies, Origin, SameSite, SessionSettings,
 };
-use crate::seal::KeyRing;
+use crate::crypto::seal::KeyRing;
 
 /// Reads and checks a configuration: a JSON object, or the bytes of a `google.protobuf.Struct`.
 pub fn load(bytes: &[u8], env: &dyn Environment) -> Result<Config, Vec<Problem>> {
@@ -73,7 +73,7 @@ fn configuration(at: &At<'_>, raw: &raw::Configuration, env: &dyn Environment) -
         accounts.push(account);
     }
     let cookies = cookies(&at.field("cookies"), &raw.cookies);
-    let clusters = Clusters::check(&at.field("clusters"), &raw.clusters);
+    let clusters = clusters::check(&at.field("clusters"), &raw.clusters);
     let mut unreached = HashSet::new();
     for (i, account) in accounts.iter().enumerate() {
         let at = at.field("accounts").index(i);
@@ -82,8 +82,8 @@ fn configuration(at: &At<'_>, raw: &raw::Configuration, env: &dyn Environment) -
         }
         for served in account.origins.iter().filter_map(|origin| by_authority.get(&origin.authority)) {
             match account.enabled {
-                true => shared::check(&at, account, served),
-                false => shared::left_out(&at, served),
+                true => shared_origins::check(&at, account, served),
+                false => shared_origins::left_out(&at, served),
             }
         }
         calls::check(&at, account, &clusters, &mut unreached);

@@ -2,7 +2,7 @@
 
 use super::problems::At;
 use super::raw;
-use crate::secret::Secret;
+use crate::values::secret::Secret;
 
 /// The variables secrets are read from.
 pub trait Environment {

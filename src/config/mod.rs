@@ -19,17 +19,18 @@ mod problems;
 mod provider;
 pub mod raw;
 pub mod schema;
-mod shared;
+mod shared_origins;
 mod unique;
 
 use std::rc::Rc;
+
+use crate::host::clusters::Clusters;
 
 pub use account::{
     accepted, AccessRule, Account, Admission, AttemptLimit, Bearer, Directory, Forward, Invitation, Mapping,
     Match, Origin, Password, PasswordLogin, Provisioning, Scim, StaticUser, Success, UsernameField, PERSON,
 };
 pub use check::load;
-pub use clusters::Clusters;
 pub use env::{Environment, Placeholders, ProcessEnvironment};
 #[cfg(not(target_family = "wasm"))]
 pub use find::find_in_text;
@@ -43,7 +44,7 @@ pub use raw::{
     ProvisioningMode, ResponseMode, SameSite, SamlBinding,
 };
 
-use crate::seal::KeyRing;
+use crate::crypto::seal::KeyRing;
 
 /// A whole, checked configuration.
 #[derive(Debug)]

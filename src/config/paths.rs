@@ -71,7 +71,7 @@ impl Paths {
                 None => (value.clone(), None),
             };
             if !path.starts_with('/')
-                || crate::request::Path::read(path.as_bytes()).plain() != Some(path.as_str())
+                || crate::http::Path::read(path.as_bytes()).plain() != Some(path.as_str())
             {
                 at.field(name).problem(format!(
                     "expected an absolute path in its plain form, such as {default:?}, found {written:?}"

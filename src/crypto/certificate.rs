@@ -13,7 +13,7 @@ use x509_cert::der::{Decode, Encode};
 use x509_cert::name::Name;
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
-use crate::jose::curve::{Curve, Point};
+use crate::crypto::curve::{Curve, Point};
 
 /// RSA keys below this can be factored by those who want to (NIST SP 800-131A).
 pub const MIN_RSA_BITS: usize = 2048;
@@ -189,7 +189,7 @@ fn p384(spki: &[u8]) -> Option<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::saml::tests::keys;
+    use crate::proto::saml::tests::keys;
 
     #[test]
     fn reads_certificates_and_says_what_is_wrong() {

@@ -1,9 +1,31 @@
-//! Certificates and private keys of operators and providers.
+//! Keys and what is done with them: compact JWS (RFC 7515), the keys that verify them (RFC 7517) and the algorithms
+//! (RFC 7518, RFC 8037), certificates and private keys of operators and providers, and the seal of cookies. What a
+//! token claims is the business of `proto`.
 
+mod alg;
 pub mod certificate;
-pub mod key;
+pub mod curve;
+mod jwk;
+mod jws;
+mod key_set;
+pub mod private_key;
+mod rng;
+pub mod seal;
+mod sign;
+#[cfg(test)]
+pub(crate) mod test_keys;
+#[cfg(test)]
+mod tests;
 
-use crate::secret::Secret;
+pub use alg::Alg;
+pub use jwk::Key;
+pub use jws::Jws;
+pub use jws::MAX_TOKEN;
+pub use key_set::{KeySet, Unverified, MAX_KEY_SET};
+pub(crate) use rng::HostRng;
+pub use sign::{check_signing_key, sign, Protected};
+
+use crate::values::secret::Secret;
 
 /// Whether an operator's certificate can be used, and if not, why.
 pub fn check_certificate(pem: &str) -> Result<(), String> {
@@ -12,12 +34,12 @@ pub fn check_certificate(pem: &str) -> Result<(), String> {
 
 /// Whether an operator's private key can be used, and if not, why.
 pub fn check_private_key(pem: &Secret) -> Result<(), String> {
-    key::PrivateKey::parse(pem).map(|_| ())
+    private_key::PrivateKey::parse(pem).map(|_| ())
 }
 
 /// Whether a private key and a certificate that can be used are of one pair, and if not, why.
 pub fn check_pair(private_key: &Secret, certificate: &str) -> Result<(), String> {
-    match (key::PrivateKey::parse(private_key), certificate::Certificate::parse(certificate)) {
+    match (private_key::PrivateKey::parse(private_key), certificate::Certificate::parse(certificate)) {
         (Ok(key), Ok(certificate)) if !key.belongs_to(&certificate) => {
             Err(format!("{} is not of the private_key: the IdP would use another key", certificate.name()))
         }

@@ -4,8 +4,8 @@ use super::scim::{self, Wanted};
 use super::{Cache, Record};
 use crate::config::{Account, Directory};
 use crate::fault::Fault;
+use crate::host::task::Ask;
 use crate::identity::Mapped;
-use crate::task::Ask;
 
 /// Everybody whom the mapped value leads to, inactive users too: uniqueness counts them.
 pub(super) async fn by_mapped(

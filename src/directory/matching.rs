@@ -4,8 +4,8 @@ use super::scim::link;
 use super::{lookup, seen, Cache, Record, User};
 use crate::config::{Account, Directory};
 use crate::fault::{Code, Fault};
+use crate::host::task::Ask;
 use crate::identity::{claim, mapping, roles, Identity, Linking, Mapped};
-use crate::task::Ask;
 use crate::values::email;
 
 /// The user whom the mapped value leads to, `None` where nobody matches.

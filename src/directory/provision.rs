@@ -4,9 +4,9 @@ use super::scim::create::{self, Created};
 use super::{lookup, matching, seen, unavailable, Cache, Origin, User};
 use crate::config::{Account, Attribute, Directory, ProvisioningMode};
 use crate::fault::{Code, Fault};
+use crate::host::task::Ask;
 use crate::host::Host;
 use crate::identity::{mapped_value, roles, usable_email, Identity, Mapped};
-use crate::task::Ask;
 use crate::values::email;
 
 /// The invitation of this person: the address invited, and the roles. The address must be the person's by

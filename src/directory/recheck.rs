@@ -3,8 +3,8 @@
 use super::{lookup, provision, Cache, Origin, Record, User};
 use crate::config::{Account, Directory, PasswordMode, ProvisioningMode};
 use crate::fault::Fault;
+use crate::host::task::Ask;
 use crate::identity::roles;
-use crate::task::Ask;
 use crate::values::email;
 
 /// The user as the directory has it now; `None` where it is inactive or gone, and the session ends. Where

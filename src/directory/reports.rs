@@ -13,8 +13,8 @@ use url::Url;
 use super::{scim, seen, unavailable, Record};
 use crate::config::{Account, Directory, Protocol};
 use crate::fault::Fault;
+use crate::host::task::Ask;
 use crate::identity::mapping;
-use crate::task::Ask;
 
 /// The most problems or names that a report lists.
 pub const MAX_LISTED: usize = 10_000;

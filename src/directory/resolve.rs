@@ -4,8 +4,8 @@ use super::matching::{existing, name, text, unknown};
 use super::{provision, Cache, Origin, User};
 use crate::config::{Account, Directory, ProvisioningMode};
 use crate::fault::Fault;
+use crate::host::task::Ask;
 use crate::identity::{mapped_value, roles, Identity, Mapped};
-use crate::task::Ask;
 
 /// What an identity leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,10 +9,10 @@ use serde_json::{json, Value};
 use super::Origin;
 use super::*;
 use crate::config::*;
+use crate::host::task::{Call, Failure, Reply};
 use crate::identity::{example, mapping::tests::mapping, Identity};
-use crate::secret::Secret;
-use crate::task::{Call, Failure, Reply};
 use crate::testing::{self, drive_with, TestHost};
+use crate::values::secret::Secret;
 
 pub(crate) fn account(directory: Directory) -> Account {
     Account {
@@ -435,7 +435,7 @@ fn a_user_is_created_with_its_link_and_roles() {
 
 #[test]
 fn logins_that_race_create_one_user() {
-    use crate::task::{Step, Task};
+    use crate::host::task::{Step, Task};
     // Two workers, every order of their first ten steps, a directory that does and one that does not enforce names.
     for order in 0..1u32 << 10 {
         for enforces in [true, false] {

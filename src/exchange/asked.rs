@@ -2,16 +2,16 @@
 
 use std::rc::Rc;
 
-use crate::answer::Answer;
 use crate::config::{Endpoint, Origin, PasswordMode};
-use crate::events::{self, Place};
 use crate::exchange::return_to;
 use crate::fault::{Code, Fault};
+use crate::host::events::{self, Place};
 use crate::host::Level;
+use crate::http::response::Answer;
+use crate::http::{bare_authority, Head, Jar};
 use crate::pages;
-use crate::request::{bare_authority, Head, Jar};
 use crate::session::{chunk_name, cookie};
-use crate::world::{Site, Visitor, World};
+use crate::state::{Site, Visitor, World};
 
 /// A request that was asked, for flows and for refusals: head, account, origin.
 pub struct Asked {

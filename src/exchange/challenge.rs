@@ -1,9 +1,9 @@
 //! What a program is told whose token holds and is not enough.
 
 use super::{Asked, Unmet};
-use crate::answer::Answer;
-use crate::events;
 use crate::fault::Fault;
+use crate::host::events;
+use crate::http::response::Answer;
 use crate::pages;
 
 /// The refusal of a request whose token does not meet what the path demands: the program learns what kind of

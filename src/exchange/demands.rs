@@ -1,10 +1,10 @@
 //! What the rules on a path demand of a session.
 
 use super::{challenge, Asked, Extras};
-use crate::answer::Answer;
 use crate::config::{Admission, Protocol};
 use crate::fault::{Code, Fault};
-use crate::oidc::signed::SKEW_MILLISECONDS;
+use crate::http::response::Answer;
+use crate::proto::oidc::signed::SKEW_MILLISECONDS;
 use crate::session::{Method, Opened};
 
 /// A demand that a session does not meet.

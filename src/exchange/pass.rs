@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::request::{CookieEdit, Headers};
+use crate::http::{CookieEdit, Headers};
 use crate::session::{Method, Opened};
 
 /// Reads the head of the application's answer: `set-cookie` values to add.

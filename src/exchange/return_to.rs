@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::config::Origin;
 use crate::fault::{Code, Fault};
-use crate::request::Head;
+use crate::http::Head;
 
 /// The longest target that is kept: it travels in a sealed cookie.
 pub const MAX: usize = 2000;
@@ -71,7 +71,7 @@ fn begins_like_a_host(path: &str) -> bool {
         if matches!(text.as_bytes(), [b'/', b'/' | b'\\' | 0..=b' ', ..]) {
             return true;
         }
-        let decoded = crate::request::path::decode(&text);
+        let decoded = crate::http::path::decode(&text);
         if decoded == text {
             return false;
         }

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::rc::Rc;
 
 use super::{Asked, Pass};
-use crate::answer::Answer;
 use crate::fault::Fault;
-use crate::request::Head;
-use crate::task::{Ask, Task};
+use crate::host::task::{Ask, Task};
+use crate::http::response::Answer;
+use crate::http::Head;
 
 /// What becomes of a request.
 pub enum Ruling {

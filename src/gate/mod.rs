@@ -3,7 +3,8 @@
 //! The common case, a request with a valid session, is decided here synchronously. The order of the
 //! lines in [`rule`] is the order of the rules.
 
-mod choice;
+mod account;
+mod endpoints;
 #[cfg(test)]
 mod shared_origin_tests;
 #[cfg(test)]
@@ -11,15 +12,15 @@ mod tests;
 
 use std::rc::Rc;
 
-use crate::bearer::{self, Bearing};
+use crate::access::{demand, Demand};
 use crate::exchange::{unmet, Asked, Pass, Ruling};
-use crate::login;
-use crate::recheck;
-use crate::recheck::renewal::Due;
-use crate::request::{Head, Path};
-use crate::surface::{demand, Demand};
-use crate::world::{Site, Visitor, World};
-use choice::Choice;
+use crate::flows::bearer::{self, Bearing};
+use crate::flows::login;
+use crate::flows::recheck;
+use crate::flows::recheck::renewal::Due;
+use crate::http::{Head, Path};
+use crate::state::{Site, Visitor, World};
+use account::Choice;
 
 /// Rules on a request.
 #[inline]
@@ -37,11 +38,11 @@ fn rule_once(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     let sites = world.sites_at(head.authority());
     let path = Path::read(head.path());
     let jar = head.jar(&world.config.cookies.name);
-    let choice = choice::choose(world, sites, &head, &path, &jar, now);
+    let choice = account::choose(world, sites, &head, &path, &jar, now);
     let (site, visitor, behind) = match choice {
         Choice::Site(site, visitor, behind) => (site, visitor, behind),
-        Choice::None => return choice::account_unknown(world, &head, now),
-        Choice::Ask => return choice::ask_for_account(world, &head, now),
+        Choice::None => return account::account_unknown(world, &head, now),
+        Choice::Ask => return account::ask_for_account(world, &head, now),
     };
     if sites.len() > 1 && login::password::is_of_another(sites, &site, &head, &path) {
         let path = path.canonical().to_owned();
@@ -60,7 +61,7 @@ fn rule_once(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     // From here on the rare cases need the request as a whole.
     if let Some(endpoint) = own {
         let path = path.canonical().to_owned();
-        return crate::endpoints::answer(asked(world, &site, &head, path, now), endpoint);
+        return endpoints::answer(asked(world, &site, &head, path, now), endpoint);
     }
     if !account.password.logins.is_empty() {
         if let Some(login) = login::password::login_at(account, &head, &path) {

@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use serde_json::{json, Value};
 
+use crate::crypto::test_keys::{token_of, JWKS};
 use crate::directory::{self, User};
-use crate::jose::test_keys::{token_of, JWKS};
+use crate::host::task::{Call, Reply};
 use crate::session::{chunk_name, Method, Origin, Session, Tokens};
-use crate::task::{Call, Reply};
+use crate::state::World;
 use crate::testing::browser::{world, Browser, Seen, KEY};
 use crate::testing::{TestHost, START};
-use crate::world::World;
 
 const NOW: u64 = START / 1000;
 

@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use serde_json::{json, Value};
 
+use crate::host::task::{Call, Reply};
 use crate::session::Purpose;
-use crate::task::{Call, Reply};
+use crate::state::World;
 use crate::testing::browser::{world, Browser, Seen, KEY};
 use crate::testing::{TestHost, START};
-use crate::world::World;
 
 fn configuration(accounts: Value) -> Value {
     json!({

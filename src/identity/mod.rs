@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{json, Value};
 
 use crate::config::{Mapping, MappingFrom};
-use crate::saml::name_id::NameId;
+use crate::proto::saml::name_id::NameId;
 
 pub use mapping::{mapped_value, usable_email, Mapped};
 
@@ -163,7 +163,7 @@ fn needed(claims: &Claims, mapping: &Mapping) -> Claims {
 /// The member of that name, else, where `claim` begins with `/`, what the JSON Pointer (RFC 6901) leads
 /// to. Names first: claims such as `https://app.example.com/email` hold slashes themselves.
 pub fn claim<'a>(claims: &'a Claims, claim: &str) -> Option<&'a Value> {
-    crate::json::pointer(claims, claim)
+    crate::values::json::pointer(claims, claim)
 }
 
 #[cfg(test)]

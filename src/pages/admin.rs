@@ -4,7 +4,7 @@ use super::escape::Html;
 use super::layout::{Forms, Page};
 use super::texts::Texts;
 use super::Context;
-use crate::answer::Answer;
+use crate::http::response::Answer;
 
 /// What the overview shows. A section that is absent is not there yet.
 #[derive(Clone, Debug, Default)]

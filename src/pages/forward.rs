@@ -5,8 +5,8 @@
 use super::escape::{safe_url, Html};
 use super::layout::{Forms, Page};
 use super::Context;
-use crate::answer::Answer;
 use crate::fault::{Code, Fault};
+use crate::http::response::Answer;
 
 /// A form without anything to fill in.
 #[derive(Clone, Debug, Default)]

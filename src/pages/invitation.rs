@@ -3,7 +3,7 @@
 use super::escape::{safe_url, Html};
 use super::layout::{Forms, Page};
 use super::Context;
-use crate::answer::Answer;
+use crate::http::response::Answer;
 
 /// An invitation to show.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,7 @@ use super::escape::{safe_url, source, Html};
 use super::settings::Settings;
 use super::texts::Texts;
 use super::Context;
-use crate::answer::Answer;
+use crate::http::response::Answer;
 
 /// The style without the operator's colour.
 const STYLE: &str = include_str!("style.css");

@@ -6,8 +6,8 @@ use serde_json::{json, Value};
 use super::escape::Html;
 use super::layout::{Forms, Page};
 use super::Context;
-use crate::answer::Answer;
 use crate::fault::{Code, Fault};
+use crate::http::response::Answer;
 
 /// What a refusal's headers say beyond the fault.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@ use super::escape::{safe_url, Html};
 use super::layout::{Forms, Page};
 use super::texts::Texts;
 use super::Context;
-use crate::answer::Answer;
+use crate::http::response::Answer;
 
 /// What the sign-in page offers.
 #[derive(Clone, Debug, Default)]

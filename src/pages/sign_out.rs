@@ -3,7 +3,7 @@
 use super::escape::{safe_url, Html};
 use super::layout::{framed_by, Forms, Page};
 use super::Context;
-use crate::answer::Answer;
+use crate::http::response::Answer;
 
 /// A sign-out that somebody has to confirm.
 #[derive(Clone, Debug, Default)]

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use super::layout::{style, SUBMIT};
 use super::settings::Settings;
 use super::*;
-use crate::answer::Answer;
 use crate::fault::{Code, Fault};
+use crate::http::response::Answer;
 
 /// A start tag: its name and attributes as a browser would read them.
 type Tag = (String, Vec<(String, String)>);

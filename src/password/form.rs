@@ -1,7 +1,7 @@
 //! `application/x-www-form-urlencoded`, as an allow-grammar (WHATWG URL section 5.1).
 
 use super::names;
-use crate::request::form::{decode, unescape};
+use crate::http::form::{decode, unescape};
 
 /// The most fields of a login form. PHP and qs ignore fields beyond 1000.
 const MAX_FIELDS: usize = 200;

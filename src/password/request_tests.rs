@@ -2,7 +2,7 @@
 
 use serde_json::{json, Value};
 
-use crate::task::{Call, Reply};
+use crate::host::task::{Call, Reply};
 use crate::testing::browser::{world, Browser, KEY};
 use crate::testing::TestHost;
 

@@ -4,7 +4,7 @@ use super::Username;
 use crate::config::{Account, PasswordMode};
 use crate::directory::{self, Cache, Origin, User};
 use crate::fault::{Code, Fault};
-use crate::task::Ask;
+use crate::host::task::Ask;
 
 /// The request may go on; if the application accepts the password, this is who signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use super::*;
 use crate::config::{AttemptLimit, Origin, PasswordLogin, PasswordMode, Success, UsernameField};
 use crate::directory::{self, Cache};
 use crate::fault::{Code, Fault};
-use crate::task::{Failure, Reply};
+use crate::host::task::{Failure, Reply};
 use crate::testing::{drive, TestHost};
 
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -1,6 +1,6 @@
 //! Caches and the answers of the application that carry a cookie of ours.
 
-use crate::request::Headers;
+use crate::http::Headers;
 
 /// What such an answer says in `cache-control` instead of what made it somebody else's too. RFC 9111 lets a shared
 /// cache keep an answer with `set-cookie`, which would hand one person's session to the next (section 7.3).

@@ -11,16 +11,16 @@ use super::caching;
 use super::host::EnvoyHost;
 use super::stage::Stage;
 use super::waiting::{News, Waiting};
-use crate::answer::Answer;
-use crate::events;
 use crate::exchange::{Asked, Body, OnResponse, Outcome, Pass, Ruling};
 use crate::fault::{Code, Fault};
 use crate::gate;
+use crate::host::events;
+use crate::host::task::{self, Call, Failure, Reply, Step, Task};
 use crate::host::Host;
+use crate::http::response::Answer;
+use crate::http::{self, CookieEdit, Head};
 use crate::pages;
-use crate::request::{self, CookieEdit, Head};
-use crate::task::{self, Call, Failure, Reply, Step, Task};
-use crate::world::World;
+use crate::state::World;
 
 /// How long a request may wait for the first part of its body. Without
 /// `allow_on_headers_stop_iteration` it never comes.
@@ -170,7 +170,7 @@ impl Filter {
         let Some(world) = &self.world else { return };
         let trailers = hostcalls::get_map_bytes(TRAILERS).unwrap_or_default();
         let reserved = world.sites.iter().map(|site| &site.account.forward.reserved);
-        for name in request::among_trailers(reserved, &trailers) {
+        for name in http::among_trailers(reserved, &trailers) {
             let _ = hostcalls::remove_map_value(TRAILERS, &name);
         }
     }

@@ -13,13 +13,13 @@ use super::filter::{self, Filter};
 use super::host::EnvoyHost;
 use super::stage::Stage;
 use super::waiting::Waiting;
-use crate::background;
 use crate::config::{self, ProcessEnvironment};
-use crate::events;
+use crate::host::events;
+use crate::host::task::Chore;
+use crate::host::task::Step;
 use crate::host::Host;
-use crate::task::Chore;
-use crate::task::Step;
-use crate::world::World;
+use crate::state::background;
+use crate::state::World;
 
 /// How often background work is looked for.
 const TICK: Duration = Duration::from_millis(500);

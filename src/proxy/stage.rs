@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::exchange::{Asked, Body, OnResponse, Outcome, Ruling};
 use crate::fault::Fault;
-use crate::task::Task;
+use crate::host::task::Task;
 
 /// How far it is.
 #[derive(Default)]

@@ -12,7 +12,7 @@ use proxy_wasm::hostcalls;
 
 use super::stage::Stage;
 use crate::exchange::Ruling;
-use crate::request::Head;
+use crate::http::Head;
 
 /// How often the root context ticks while requests wait.
 const HURRY: Duration = Duration::from_millis(10);

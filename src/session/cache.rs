@@ -11,7 +11,7 @@ use std::rc::Rc;
 use super::ended::Mark;
 use super::Session;
 use crate::config::Account;
-use crate::request::same;
+use crate::http::same;
 
 /// How many sessions are kept: some 4 KB each, with the tokens of a usual provider.
 const PLACES: usize = 16_384;

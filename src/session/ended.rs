@@ -11,8 +11,8 @@
 use std::cell::Cell;
 
 use super::{Session, SessionSettings};
+use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
 use crate::host::Host;
-use crate::shared::{id_of, Inserted, SharedSet, WhenFull};
 
 /// 4096 times 64 logouts within one lifetime, 6 MB at the most. Beyond that the session that would have
 /// expired first is forgotten: a flood of logouts needs as many sessions of the flooder's own.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::config::{Account, PERSON};
-use crate::events::{self, Place};
+use crate::host::events::{self, Place};
 use crate::host::{Host, Level};
 use crate::identity::Claims;
 use crate::session::Session;
@@ -67,7 +67,7 @@ pub fn from_claims(
 ) -> Vec<(String, String)> {
     let mut kept = Vec::new();
     for (name, claim) in &account.forward.headers {
-        match crate::json::pointer(claims, claim).and_then(text) {
+        match crate::values::json::pointer(claims, claim).and_then(text) {
             Some(value) if value.len() <= MAX => kept.push((name.clone(), value)),
             Some(value) => note(host, place, name, value.len()),
             None => {}
@@ -122,7 +122,7 @@ fn encode(text: &str, in_list: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jose::test_keys::{token_of, JWKS};
+    use crate::crypto::test_keys::{token_of, JWKS};
     use crate::testing::browser::{world, Browser, KEY};
     use crate::testing::{TestHost, START};
     use serde_json::json;
@@ -140,7 +140,7 @@ mod tests {
             ("\u{7f}", false, "%7F"),
         ] {
             assert_eq!(encode(text, list), wanted, "{text:?}");
-            assert_eq!(crate::request::path::decode(wanted), text);
+            assert_eq!(crate::http::path::decode(wanted), text);
         }
     }
 

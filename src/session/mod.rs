@@ -10,7 +10,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::seal::{KeyRing, Purpose, CHUNK};
+pub use crate::crypto::seal::{KeyRing, Purpose, CHUNK};
 pub use cache::{Opened, OpenedSessions};
 
 /// Content of this size fits into one cookie whatever the names: a failure to seal it has another reason.
@@ -24,11 +24,11 @@ const EARLY: u64 = 30_000;
 
 use crate::config::{Account, Config, Cookies, Directory, SessionSettings};
 use crate::directory::User;
-use crate::events::Place;
 use crate::fault::Fault;
+use crate::host::events::Place;
 use crate::host::{random_token, Host};
-use crate::saml::name_id::NameId;
-use crate::secret::Secret;
+use crate::proto::saml::name_id::NameId;
+use crate::values::secret::Secret;
 
 /// How the person signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -305,7 +305,7 @@ mod secret_text {
     //! A secret inside the sealed cookie is text like any other.
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use crate::secret::Secret;
+    use crate::values::secret::Secret;
 
     pub fn serialize<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
         secret.as_ref().map(Secret::expose).serialize(serializer)

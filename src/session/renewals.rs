@@ -9,9 +9,9 @@
 
 use super::Session;
 use crate::fault::Code;
+use crate::host::shared_set::{id_of, SharedSet, WhenFull};
 use crate::host::Host;
-use crate::secret::Secret;
-use crate::shared::{id_of, SharedSet, WhenFull};
+use crate::values::secret::Secret;
 
 /// Refresh tokens that were replaced or refused, until their session would have ended.
 const SPENT: SharedSet =

@@ -1,7 +1,7 @@
 //! What holds for sealed cookies.
 
 use super::*;
-use crate::request::{Found, Jar};
+use crate::http::{Found, Jar};
 use crate::testing::TestHost;
 
 fn keys() -> KeyRing {

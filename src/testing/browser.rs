@@ -11,14 +11,14 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::TestHost;
-use crate::answer::Answer;
 use crate::config::{self, Placeholders};
 use crate::exchange::{Asked, Body, Outcome, Pass, Ruling};
 use crate::fault::Fault;
 use crate::gate;
-use crate::request::Head;
-use crate::task::{Call, Reply, Step, Task};
-use crate::world::World;
+use crate::host::task::{Call, Reply, Step, Task};
+use crate::http::response::Answer;
+use crate::http::Head;
+use crate::state::World;
 
 /// A session key for configurations in tests.
 pub const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";

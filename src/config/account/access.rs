@@ -1,11 +1,11 @@
 //! Who may ask for what.
 
 use super::plain_path;
+use crate::access::{AccessRule, Admission, Match};
 use crate::config::duration;
 use crate::config::names::is_token;
 use crate::config::problems::At;
 use crate::config::raw::{self, Allow};
-use crate::surface::{AccessRule, Admission, Match};
 
 /// Checks it.
 pub(super) fn check(at: &At<'_>, raw: &[raw::AccessRule]) -> Vec<AccessRule> {

@@ -7,7 +7,7 @@ use url::Url;
 use crate::config::env::{self, Environment};
 use crate::config::problems::At;
 use crate::config::{duration, provider, raw};
-use crate::secret::Secret;
+use crate::values::secret::Secret;
 
 /// Where users are looked up.
 #[derive(Debug)]

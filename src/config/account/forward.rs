@@ -2,7 +2,7 @@
 
 use crate::config::problems::At;
 use crate::config::raw;
-use crate::request::Reserved;
+use crate::http::Reserved;
 
 /// What the application is told.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use url::Url;
 
-pub use crate::surface::{AccessRule, Admission, Match};
+pub use crate::access::{AccessRule, Admission, Match};
 pub use bearer::Bearer;
 pub use directory::{Directory, Scim, StaticUser};
 pub use forward::{Forward, PERSON};
@@ -28,7 +28,7 @@ use super::paths::Paths;
 use super::problems::At;
 use super::provider::{self, Provider};
 use super::raw::{self, MappingFrom, PasswordMode, ProvisioningMode, Switch};
-use crate::request::Path;
+use crate::http::Path;
 
 /// One customer or deployment.
 #[derive(Debug)]
@@ -217,7 +217,7 @@ fn origin(at: &At<'_>, text: &str) -> Option<Origin> {
         at.problem(provider::urls::not_a("an origin such as https://app.example.com", text));
         return None;
     };
-    Some(Origin { scheme: url.scheme().to_owned(), authority: crate::request::authority(&url) })
+    Some(Origin { scheme: url.scheme().to_owned(), authority: crate::http::authority(&url) })
 }
 
 fn plain_path(at: &At<'_>, path: &str) {

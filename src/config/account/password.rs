@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use super::success::{accepted, Success};
 use super::{plain_path, Directory, Mapping};
+use crate::access::{demand, AccessRule, Demand};
 use crate::config::duration;
 use crate::config::paths::Paths;
 use crate::config::problems::At;
 use crate::config::raw::{self, PasswordMode};
-use crate::request::Path;
-use crate::surface::{demand, AccessRule, Demand};
+use crate::http::Path;
 
 /// The password rule.
 #[derive(Clone, Debug)]

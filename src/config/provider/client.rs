@@ -3,7 +3,7 @@
 use crate::config::env::{self, Environment};
 use crate::config::problems::At;
 use crate::config::raw::{self, ClientAuth};
-use crate::secret::Secret;
+use crate::values::secret::Secret;
 
 /// Who we are at a provider's token endpoint.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ pub(super) fn credentials(
             at.field("alg").problem(format!("expected RS256, PS256, ES256 or EdDSA, found {alg:?}"));
         }
         let private_key = env::secret(&at.field("private_key"), &raw.private_key, env)?;
-        if let Err(why) = crate::jose::check_signing_key(&alg, &private_key) {
+        if let Err(why) = crate::crypto::check_signing_key(&alg, &private_key) {
             at.field("private_key").problem(why);
         }
         Some(ClientKey { private_key, kid: raw.kid.clone(), alg, x5t: raw.x5t.clone() })

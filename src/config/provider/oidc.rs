@@ -113,7 +113,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Oidc, env: &dyn Environment) -> Opti
     let client = credentials(at, &raw.client_id, &raw.client_secret, raw.client_auth, &raw.client_key, env);
     let jwks = raw.jwks.as_ref().and_then(|keys| serde_json::to_string(keys).ok());
     if let Some(text) = &jwks {
-        if let Err(why) = crate::jose::KeySet::parse(text.as_bytes()) {
+        if let Err(why) = crate::crypto::KeySet::parse(text.as_bytes()) {
             at.field("jwks").problem(format!("expected a JSON Web Key Set: {why}"));
         }
     }

@@ -10,7 +10,7 @@ use crate::config::names::is_local;
 use crate::config::problems::At;
 use crate::config::raw::{self, IdpInitiated, NameIdFormat, SamlBinding};
 use crate::crypto::{check_certificate, check_pair, check_private_key};
-use crate::secret::Secret;
+use crate::values::secret::Secret;
 
 /// A key of ours for SAML, with the certificate in our metadata.
 #[derive(Clone, Debug)]

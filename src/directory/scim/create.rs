@@ -6,8 +6,8 @@ use super::{read, request, send};
 use crate::config::{Attribute, Scim};
 use crate::directory::Record;
 use crate::fault::Fault;
+use crate::host::task::Ask;
 use crate::identity::Mapped;
-use crate::task::Ask;
 
 /// Who is created.
 pub struct New<'a> {

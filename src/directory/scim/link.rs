@@ -5,8 +5,8 @@ use serde_json::json;
 use super::request;
 use crate::config::{Account, Scim};
 use crate::directory::Record;
-use crate::events::{self, Place};
-use crate::task::{Ask, Reply};
+use crate::host::events::{self, Place};
+use crate::host::task::{Ask, Reply};
 
 /// Writes the link (RFC 7644 section 3.5.2). A write that fails is logged and nothing more: the person is
 /// who the mapping says, with or without it. `If-Match` keeps two logins from overwriting each other where

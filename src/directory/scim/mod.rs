@@ -10,8 +10,8 @@ use std::collections::HashSet;
 use super::{unavailable, Cache, Record};
 use crate::config::{Account, Attribute, Mapping, Scim};
 use crate::fault::Fault;
+use crate::host::task::{Answer, Ask, Failure, Reply, Request};
 use crate::identity::Mapped;
-use crate::task::{Answer, Ask, Failure, Reply, Request};
 use crate::values::names::careless as folded;
 use read::Page;
 

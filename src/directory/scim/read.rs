@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::request::MAX_ANSWER;
 use crate::directory::{unavailable, Record};
 use crate::fault::Fault;
-use crate::json;
-use crate::task::Answer;
+use crate::host::task::Answer;
+use crate::values::json;
 
 /// One page of users.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use url::Url;
 
 use crate::config::Scim;
-use crate::task::Request;
+use crate::host::task::Request;
 use crate::values::phone::country_code_len;
 
 /// The largest answer that is read: a page of users, or the whole list of a small server that does not page.

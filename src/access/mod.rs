@@ -1,0 +1,371 @@
+//! Which surface a path belongs to: what the rules on paths demand of a request.
+
+use crate::http::path::{decoded, hides, loosest, names, reads_one_way, shortest};
+use crate::http::Path;
+
+/// One rule of `access`.
+#[derive(Clone, Debug)]
+pub struct AccessRule {
+    /// Which paths.
+    pub matches: Match,
+    /// How a request authenticates.
+    pub admission: Admission,
+}
+
+/// Which paths a rule is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Match {
+    Path(String),
+    Prefix(String),
+}
+
+/// How a request authenticates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Not at all.
+    Anyone,
+    /// By a session or bearer token with one of these roles (none: any).
+    Users {
+        /// One of them is needed.
+        roles: Vec<String>,
+        /// `acr` must be one of them (none: any).
+        acr_values: Vec<String>,
+        /// Milliseconds since the person authenticated at the IdP.
+        max_age: Option<u64>,
+    },
+    /// By the application's own credentials, left alone.
+    Programs,
+}
+
+impl Admission {
+    /// True where it demands more than a session.
+    #[inline]
+    pub fn is_demanding(&self) -> bool {
+        matches!(self, Admission::Users { roles, acr_values, max_age }
+            if !roles.is_empty() || !acr_values.is_empty() || max_age.is_some())
+    }
+}
+
+impl Match {
+    #[inline]
+    fn exactly(&self, path: &str) -> bool {
+        match self {
+            Match::Path(own) => path == own,
+            Match::Prefix(own) => path.starts_with(own.as_str()),
+        }
+    }
+
+    #[inline]
+    fn written(&self) -> &str {
+        let (Match::Path(own) | Match::Prefix(own)) = self;
+        own
+    }
+
+    /// Whether the path with a slash more at its end, or one less, falls under this rule.
+    #[inline]
+    fn by_a_slash(&self, path: &str) -> bool {
+        if let Some(shorter) = path.strip_suffix('/') {
+            return !shorter.is_empty() && self.exactly(shorter);
+        }
+        let longer = self.written().strip_suffix('/') == Some(path);
+        longer || matches!(self, Match::Prefix(_)) && self.exactly(path)
+    }
+
+    #[inline]
+    fn has_capitals(&self) -> bool {
+        self.written().bytes().any(|byte| byte.is_ascii_uppercase())
+    }
+
+    /// Whether the loosest reading of a path falls under this rule.
+    fn loosely(&self, loose: &str) -> bool {
+        let own = loosest(self.written().as_bytes());
+        match self {
+            Match::Path(_) => loose == own,
+            // A prefix that ends within a segment matches within a segment.
+            Match::Prefix(written) if !written.ends_with('/') => loose.starts_with(&own),
+            Match::Prefix(_) => {
+                loose == own || loose.strip_prefix(&own).is_some_and(|rest| rest.starts_with('/'))
+            }
+        }
+    }
+
+    /// Whether some reading of a path with these names falls under this rule: applications take names away
+    /// and never add one, so its own must be among them, in order.
+    fn possibly(&self, held: &[String]) -> bool {
+        let written = self.written();
+        let within = matches!(self, Match::Prefix(_)) && !written.ends_with('/');
+        let own = names(&decoded(written.as_bytes()));
+        let mut held = held.iter();
+        own.iter().enumerate().all(|(n, wanted)| match within && n + 1 == own.len() {
+            true => held.any(|name| name.starts_with(wanted.as_str())),
+            false => held.any(|name| name == wanted),
+        })
+    }
+}
+
+/// What the rules demand of a request for this path.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Demand<'r> {
+    /// Nothing.
+    Anyone,
+    /// The application's own credentials, left alone.
+    Programs,
+    /// A session or bearer token that satisfies every one of these rules (none: any session).
+    Users(Vec<&'r Admission>),
+}
+
+/// Rules on the path: the first match counts, without one it is users. `/admin` is `/admin/` to most
+/// applications: unless a rule names the path itself, what is demanded of the one is demanded of the other. A path
+/// that is not in its plain form, or that differs from its loosest reading, is also judged by every rule with
+/// demands of its own that this reading falls under; an ambiguous one from which an application may take segments,
+/// by every such rule whose names it holds. What is open stays so unless such a rule is the first for that reading.
+/// A rule with capitals is meant in any case.
+#[inline]
+pub fn demand<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8]) -> Demand<'r> {
+    let first = rules.iter().find(|rule| rule.matches.exactly(path.canonical()));
+    let named = first.is_some_and(|rule| rule.matches.written() == path.canonical());
+    let twin = rules.iter().find(|rule| rule.matches.by_a_slash(path.canonical()));
+    let twin = twin.filter(|rule| !named && matches!(rule.admission, Admission::Users { .. }));
+    let open = match first.map(|rule| &rule.admission) {
+        Some(Admission::Anyone) if !path.is_ambiguous() && twin.is_none() => Some(Demand::Anyone),
+        Some(Admission::Programs) if !path.is_ambiguous() && twin.is_none() => Some(Demand::Programs),
+        _ => None,
+    };
+    let one_way = || path.canonical().as_bytes() == raw && reads_one_way(raw);
+    let mut demanding = rules.iter().filter(|rule| rule.admission.is_demanding()).peekable();
+    // The path is looked at again only where a rule could care.
+    let other_readings =
+        demanding.peek().is_some() && (!one_way() || demanding.any(|rule| rule.matches.has_capitals()));
+    let judges = match &open {
+        Some(_) if named => Vec::new(),
+        Some(_) if other_readings => first_of_other_readings(rules, raw),
+        None if other_readings => all_of_other_readings(rules, path, raw),
+        _ => Vec::new(),
+    };
+    match open {
+        Some(open) if judges.is_empty() => open,
+        Some(_) => Demand::Users(judges),
+        None => {
+            let mut demands: Vec<&Admission> = Vec::new();
+            let plainly = first.into_iter().chain(twin).map(|rule| &rule.admission);
+            for admission in plainly.chain(judges) {
+                if matches!(admission, Admission::Users { .. }) && !demands.contains(&admission) {
+                    demands.push(admission);
+                }
+            }
+            Demand::Users(demands)
+        }
+    }
+}
+
+/// The demands of the rules that come first for what else an application might make of an open path.
+fn first_of_other_readings<'r>(rules: &'r [AccessRule], raw: &[u8]) -> Vec<&'r Admission> {
+    let first = |loose: &String| rules.iter().find(|rule| rule.matches.loosely(loose));
+    let readings = [loosest(raw), shortest(raw)];
+    let demanding = readings.iter().filter_map(first).filter(|rule| rule.admission.is_demanding());
+    demanding.map(|rule| &rule.admission).collect()
+}
+
+/// The demands of all rules under which what else an application might make of a path falls.
+fn all_of_other_readings<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8]) -> Vec<&'r Admission> {
+    let readings = [loosest(raw), shortest(raw)];
+    let plain = path.canonical().trim_end_matches('/');
+    let strange = path.is_ambiguous() || readings.iter().any(|loose| loose != plain);
+    let text = decoded(raw);
+    let names = (path.is_ambiguous() && hides(&text)).then(|| names(&text));
+    let meant = |rule: &&AccessRule| {
+        let loosely = strange || rule.matches.has_capitals();
+        loosely && readings.iter().any(|loose| rule.matches.loosely(loose))
+            || names.as_ref().is_some_and(|names| rule.matches.possibly(names))
+    };
+    rules
+        .iter()
+        .filter(|rule| rule.admission.is_demanding())
+        .filter(meant)
+        .map(|rule| &rule.admission)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Vec<AccessRule> {
+        let users = |roles: &[&str]| Admission::Users {
+            roles: roles.iter().map(|r| (*r).to_owned()).collect(),
+            acr_values: Vec::new(),
+            max_age: None,
+        };
+        vec![
+            AccessRule { matches: Match::Path("/healthz".into()), admission: Admission::Anyone },
+            AccessRule { matches: Match::Prefix("/static/".into()), admission: Admission::Anyone },
+            AccessRule { matches: Match::Prefix("/api/sql/".into()), admission: Admission::Programs },
+            AccessRule { matches: Match::Path("/admin/public".into()), admission: users(&[]) },
+            AccessRule { matches: Match::Prefix("/admin/".into()), admission: users(&["account_admin"]) },
+        ]
+    }
+
+    /// How many roles-bearing demands there are; 90 and 91 for anyone and programs.
+    fn judged(path: &str) -> usize {
+        match demand(&rules(), &Path::read(path.as_bytes()), path.as_bytes()) {
+            Demand::Anyone => 90,
+            Demand::Programs => 91,
+            Demand::Users(list) => list
+                .iter()
+                .filter(|a| matches!(a, Admission::Users { roles, .. } if !roles.is_empty()))
+                .count(),
+        }
+    }
+
+    #[test]
+    fn only_the_literal_normalised_path_opens_a_door() {
+        for path in ["/healthz", "//healthz", "/x/../healthz", "/static/a.css", "/static/./a", "/%73tatic/a"]
+        {
+            assert_eq!(judged(path), 90, "{path}");
+        }
+        assert_eq!(judged("/api/sql/run"), 91);
+        for path in [
+            "/healthz/",
+            "/healthz;x",
+            "/HEALTHZ",
+            "/healthz%00",
+            "/healthz%2f",
+            "/static",
+            "/static/..%2fadmin2",
+            "/static/..;/a",
+            "/static/%2e%2e/a",
+            "/static\\..\\a",
+            "/static/%252e%252e/a",
+            "/api/sql/%2e%2e%2fa",
+            "/STATIC/a",
+            "/static/../a",
+        ] {
+            assert_eq!(judged(path), 0, "{path}");
+        }
+    }
+
+    #[test]
+    fn roles_hold_for_every_spelling_of_their_path() {
+        for path in [
+            "/admin/x",
+            "/admin/",
+            "/ADMIN/x",
+            "/admin;v=1/x",
+            "/admin%2fx",
+            "/%61dmin/x",
+            "//admin//x",
+            "/admin./x",
+            "/x/..;/admin/x",
+            "/static/..%2fadmin/x",
+            "/admin\\x",
+            "/adm%2569n/x",
+            "/static/..;/admin/x",
+            "/Admin",
+            "/admin",
+            "/admin/public/",
+            "/admin/PUBLIC/x",
+            "/api/sql/..%2f..%2fadmin/x",
+            "/x%2f..%2fadmin%2f%00%2f..%2f..",
+            "/x%2f..%2fadmin%2fy%3f%2f..%2f..",
+            "/admin%20.%20./x",
+        ] {
+            assert_eq!(judged(path), 1, "{path}");
+        }
+        // A parameter that holds a separator: gone with it, or not, by the order of reading.
+        for slash in ["\\", "%2f", "%5c", "%252f", "%255c", "%25252F"] {
+            for semicolon in [";", "%3b", "%253B"] {
+                for path in [
+                    format!("/{semicolon}{slash}x/admin"),
+                    format!("/{semicolon}{slash}x/admin/y"),
+                    format!("/{semicolon}a=b{slash}x/Admin;v=1/y"),
+                    format!("/y/{semicolon}{slash}../../admin/x"),
+                    format!("/admin{semicolon}{slash}..{slash}..{slash}/x"),
+                ] {
+                    assert_eq!(judged(&path), 1, "{path}");
+                }
+            }
+        }
+        // Names alone are no reading: nothing is taken away here.
+        for path in ["/files/docs%2fadmin%2freport", "/x%20y/admin/z", "/files;v=1/admin"] {
+            assert_eq!(judged(path), 0, "{path}");
+        }
+        for path in ["/admin/public", "/administrator", "/x/admin/y", "/"] {
+            assert_eq!(judged(path), 0, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_is_no_way_around_a_rule() {
+        let users = |roles: &[&str]| Admission::Users {
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            acr_values: Vec::new(),
+            max_age: None,
+        };
+        let rule = |matches: Match, admission: Admission| AccessRule { matches, admission };
+        let (path, prefix) = (|own: &str| Match::Path(own.into()), |own: &str| Match::Prefix(own.into()));
+        let with = |last: Admission| {
+            vec![
+                rule(path("/reports"), users(&["boss"])),
+                rule(path("/sums/"), users(&["boss"])),
+                rule(path("/open"), Admission::Anyone),
+                rule(path("/open/"), users(&["boss"])),
+                rule(prefix("/admin/"), users(&["boss"])),
+                rule(prefix("/Mixed/"), users(&["boss"])),
+                rule(prefix("/files/"), users(&[])),
+                rule(path("/shop/Pictures"), Admission::Anyone),
+                rule(prefix("/shop/assets/"), Admission::Anyone),
+                rule(prefix("/shop/"), users(&["boss"])),
+                rule(prefix("/"), last),
+            ]
+        };
+        let demanded = |rules: &[AccessRule], asked: &str| match demand(
+            rules,
+            &Path::read(asked.as_bytes()),
+            asked.as_bytes(),
+        ) {
+            Demand::Anyone => "anyone",
+            Demand::Programs => "programs",
+            Demand::Users(list) if list.contains(&&users(&["boss"])) => "boss",
+            Demand::Users(_) => "users",
+        };
+        for (last, elsewhere) in
+            [(Admission::Anyone, "anyone"), (Admission::Programs, "programs"), (users(&[]), "users")]
+        {
+            let rules = with(last);
+            for (asked, wanted) in [
+                ("/reports", "boss"),
+                ("/reports/", "boss"),
+                ("/reports/.", "boss"),
+                ("//reports//", "boss"),
+                ("/sums/", "boss"),
+                ("/sums", "boss"),
+                ("/admin", "boss"),
+                ("/admin/", "boss"),
+                ("/admin/x", "boss"),
+                ("/open", "anyone"),
+                ("/open/", "boss"),
+                ("/Mixed/x", "boss"),
+                ("/mixed/x", "boss"),
+                ("/MIXED", "boss"),
+                ("/mixed", "boss"),
+                ("/files", "users"),
+                ("/ADMIN/x", "boss"),
+                ("/shop/assets/Logo.PNG", "anyone"),
+                ("/shop/assets/", "anyone"),
+                ("/shop/assets", "boss"),
+                ("/shop/Pictures", "anyone"),
+                ("/shop/pictures", "boss"),
+                ("/Shop/x", "boss"),
+                ("/files/x", "users"),
+                ("/reports/x", elsewhere),
+                ("/administrator", elsewhere),
+                ("/x/", elsewhere),
+                ("/x", elsewhere),
+                ("/", elsewhere),
+            ] {
+                assert_eq!(demanded(&rules, asked), wanted, "{asked}, elsewhere {elsewhere}");
+            }
+        }
+    }
+}

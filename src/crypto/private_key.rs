@@ -1,0 +1,137 @@
+//! Our private RSA key: signs requests, opens encrypted assertions.
+
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
+use rsa::pkcs8::DecodePrivateKey;
+use rsa::signature::{RandomizedSigner, SignatureEncoding};
+use rsa::traits::PublicKeyParts;
+use rsa::{Oaep, RsaPrivateKey};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::certificate::MIN_RSA_BITS;
+use crate::crypto::HostRng;
+use crate::fault::{Code, Fault};
+use crate::host::{Hash, Host};
+use crate::values::secret::Secret;
+
+/// An RSA private key of at least 2048 bits.
+#[derive(Clone)]
+pub struct PrivateKey {
+    key: RsaPrivateKey,
+    pkcs8: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PrivateKey(…)")
+    }
+}
+
+impl PrivateKey {
+    /// Reads PKCS#8 PEM. The error never holds a part of it.
+    pub fn parse(pem: &Secret) -> Result<Self, String> {
+        const CONVERT: &str = "convert it: openssl pkcs8 -topk8 -nocrypt -in key.pem";
+        let text = pem.expose();
+        if text.contains("BEGIN RSA PRIVATE KEY") || text.contains("BEGIN EC PRIVATE KEY") {
+            return Err(format!("a key in the old PKCS#1 or SEC1 form, expected PKCS#8; {CONVERT}"));
+        }
+        if text.contains("BEGIN ENCRYPTED PRIVATE KEY") {
+            return Err(format!("a key under a passphrase, expected PKCS#8 without one; {CONVERT}"));
+        }
+        if text.contains("BEGIN CERTIFICATE") {
+            return Err("a certificate, expected a private key (-----BEGIN PRIVATE KEY-----)".into());
+        }
+        let body = text
+            .split_once("-----BEGIN PRIVATE KEY-----")
+            .and_then(|(_, rest)| rest.split_once("-----END PRIVATE KEY-----"))
+            .ok_or("not a PKCS#8 private key in PEM (-----BEGIN PRIVATE KEY-----)")?
+            .0;
+        let compact: Zeroizing<String> = Zeroizing::new(body.split_ascii_whitespace().collect());
+        let pkcs8 = STANDARD
+            .decode(compact.as_bytes())
+            .map(Zeroizing::new)
+            .map_err(|_| "not a private key in PEM (its base64 is broken)")?;
+        let key = RsaPrivateKey::from_pkcs8_der(&pkcs8)
+            .map_err(|_| "not an RSA private key: SAML requests are signed and assertions opened with RSA")?;
+        let bits = key.n().bits();
+        if bits < MIN_RSA_BITS {
+            return Err(format!("an RSA key of {bits} bits: at least {MIN_RSA_BITS} are needed"));
+        }
+        Ok(Self { key, pkcs8 })
+    }
+
+    /// Whether a certificate holds the public half.
+    pub fn belongs_to(&self, certificate: &super::certificate::Certificate) -> bool {
+        matches!(&certificate.key, super::certificate::PublicKey::Rsa(key) if *key == self.key.to_public_key())
+    }
+
+    /// RSASSA-PKCS1-v1_5 with SHA-256: by the host where it offers that, else here, blinded.
+    pub fn sign(&self, host: &dyn Host, message: &[u8]) -> Result<Vec<u8>, Fault> {
+        if let Some(signature) = host.sign_rsa(Hash::Sha256, &self.pkcs8, message) {
+            return Ok(signature);
+        }
+        let signer = rsa::pkcs1v15::SigningKey::<Sha256>::new(self.key.clone());
+        let signature = signer
+            .try_sign_with_rng(&mut HostRng::new(host)?, message)
+            .map_err(|_| Fault::new(Code::NotReady, "the SAML signing key cannot sign"))?;
+        Ok(signature.to_vec())
+    }
+
+    /// RSAES-OAEP, blinded.
+    pub(crate) fn decrypt(
+        &self,
+        host: &dyn Host,
+        padding: Oaep,
+        ciphertext: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        let mut blinding = HostRng::new(host).ok()?;
+        self.key.decrypt_blinded(&mut blinding, padding, ciphertext).ok().map(Zeroizing::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::saml::certificate::Certificate;
+    use crate::proto::saml::tests::keys;
+    use crate::testing::TestHost;
+
+    fn parse(pem: &str) -> Result<PrivateKey, String> {
+        PrivateKey::parse(&Secret::new(pem.into()))
+    }
+
+    #[test]
+    fn reads_keys_and_says_what_is_wrong() {
+        let key = parse(keys::SP_KEY).unwrap();
+        assert!(key.belongs_to(&Certificate::parse(keys::SP).unwrap()));
+        assert!(!key.belongs_to(&Certificate::parse(keys::IDP).unwrap()));
+        for (bad, why) in [
+            ("", "PKCS#8"),
+            (keys::SP, "certificate"),
+            (keys::WEAK_KEY, "1024 bits"),
+            (keys::P256_KEY, "RSA"),
+            ("-----BEGIN RSA PRIVATE KEY-----", "openssl"),
+            ("-----BEGIN ENCRYPTED PRIVATE KEY-----", "passphrase"),
+        ] {
+            let error = parse(bad).unwrap_err();
+            assert!(error.contains(why), "{error}");
+            assert!(!error.contains("MII"), "no part of the key: {error}");
+        }
+    }
+
+    #[test]
+    fn signs_the_same_here_and_by_the_host() {
+        let key = parse(keys::SP_KEY).unwrap();
+        let (pure, native) = (TestHost::new(), TestHost::new().with_native_rsa());
+        assert_eq!(key.sign(&*pure, b"text").unwrap(), key.sign(&*native, b"text").unwrap());
+        assert_eq!((pure.native_calls(), native.native_calls()), (0, 1));
+    }
+
+    #[test]
+    fn does_not_sign_without_randomness() {
+        let host = TestHost::new();
+        host.fail_random();
+        assert!(parse(keys::SP_KEY).unwrap().sign(&*host, b"text").is_err());
+    }
+}

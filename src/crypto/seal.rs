@@ -1,0 +1,175 @@
+//! The one envelope for everything that leaves the filter and comes back: cookies and hidden fields.
+//!
+//! `1.<key id>.<chunks>.<account>.<base64url(nonce ‖ ciphertext ‖ tag)>`, XChaCha20-Poly1305 with a
+//! random 192-bit nonce. Version, purpose, key id, chunk count and account are associated data, and
+//! every purpose has a key of its own (HKDF, RFC 5869): a flow cookie is no session, one account's
+//! cookie none of another's, and a chunk less or more does not open. There is no padding to probe.
+
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::Engine;
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
+use sha2::Sha256;
+
+use crate::fault::{Code, Fault};
+use crate::host::{random, Host};
+use crate::http::MAX_CHUNKS;
+use crate::values::secret::Secret;
+
+/// The longest value of one cookie; with its name and attributes it stays under the 4096 bytes that
+/// browsers keep (RFC 6265 section 6.1).
+pub const CHUNK: usize = 3800;
+
+const NONCE: usize = 24;
+const TAG: usize = 16;
+
+/// What an envelope is for. Each has its own key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A session.
+    Session,
+    /// A login in progress.
+    Flow,
+    /// A logout in progress.
+    Logout,
+    /// A form of the filter's own pages, against cross-site requests.
+    Form,
+    /// An invitation that waits for the person's answer.
+    Invitation,
+}
+
+impl Purpose {
+    const ALL: [Purpose; 5] =
+        [Purpose::Session, Purpose::Flow, Purpose::Logout, Purpose::Form, Purpose::Invitation];
+
+    fn label(self) -> &'static str {
+        match self {
+            Purpose::Session => "session",
+            Purpose::Flow => "flow",
+            Purpose::Logout => "logout",
+            Purpose::Form => "form",
+            Purpose::Invitation => "invitation",
+        }
+    }
+}
+
+struct Key {
+    id: String,
+    ciphers: [(Purpose, XChaCha20Poly1305); 5],
+}
+
+/// The keys: the first seals, every one opens.
+pub struct KeyRing {
+    keys: Vec<Key>,
+}
+
+impl std::fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.keys.iter().map(|key| &key.id)).finish()
+    }
+}
+
+impl KeyRing {
+    /// 32 bytes out of base64, in either alphabet.
+    pub fn decode(secret: &Secret) -> Option<[u8; 32]> {
+        let text = secret.expose().trim();
+        let bytes =
+            STANDARD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text.trim_end_matches('='))).ok()?;
+        bytes.try_into().ok()
+    }
+
+    /// Derives a key for every purpose from each of these.
+    pub fn new(keys: Vec<(String, [u8; 32])>) -> Self {
+        let derive = |master: &[u8; 32], purpose: Purpose| {
+            let mut derived = [0u8; 32];
+            // Expanding to 32 bytes cannot fail: RFC 5869 allows 255 times 32.
+            let _ = Hkdf::<Sha256>::new(Some(b"envoy-sso v1"), master)
+                .expand(purpose.label().as_bytes(), &mut derived);
+            (purpose, XChaCha20Poly1305::new(&derived.into()))
+        };
+        let keys = keys
+            .into_iter()
+            .map(|(id, master)| Key { id, ciphers: Purpose::ALL.map(|p| derive(&master, p)) });
+        Self { keys: keys.collect() }
+    }
+
+    /// Seals with the first key.
+    pub fn seal(
+        &self,
+        host: &dyn Host,
+        purpose: Purpose,
+        account: &str,
+        plain: &[u8],
+    ) -> Result<String, Fault> {
+        let none = || Fault::new(Code::NotReady, "no session key");
+        let key = self.keys.first().ok_or_else(none)?;
+        let nonce = random::<NONCE>(host)?;
+        let payload = ((NONCE + plain.len() + TAG) * 4).div_ceil(3);
+        let fixed = "1...".len() + key.id.len() + 1 + account.len() + 1;
+        let chunks = (fixed + payload).div_ceil(CHUNK);
+        if chunks > MAX_CHUNKS {
+            let detail = format!("{} bytes do not fit into {MAX_CHUNKS} cookies", plain.len());
+            return Err(Fault::new(Code::NotReady, detail));
+        }
+        let header = format!("1.{}.{chunks}.{account}", key.id);
+        let aad = associated(purpose, &header);
+        let sealed = cipher(key, purpose)
+            .and_then(|c| c.encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: &aad }).ok())
+            .ok_or_else(none)?;
+        let mut bytes = nonce.to_vec();
+        bytes.extend(sealed);
+        Ok(format!("{header}.{}", URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// The account and the content of an envelope that was sealed for this purpose; `None` for all else.
+    pub fn open(&self, purpose: Purpose, text: &str) -> Option<(String, Vec<u8>)> {
+        let (header, payload) = text.rsplit_once('.')?;
+        let envelope = Envelope::parse(header)?;
+        if envelope.chunks != text.len().div_ceil(CHUNK) {
+            return None;
+        }
+        let key = self.keys.iter().find(|key| key.id == envelope.key)?;
+        let bytes = URL_SAFE_NO_PAD.decode(payload).ok()?;
+        let (nonce, sealed) = bytes.split_at_checked(NONCE)?;
+        let aad = associated(purpose, header);
+        let payload = Payload { msg: sealed, aad: &aad };
+        let plain = cipher(key, purpose)?.decrypt(XNonce::from_slice(nonce), payload).ok()?;
+        Some((envelope.account.to_owned(), plain))
+    }
+
+    /// True where the envelope was sealed by another key than the first: seal it anew.
+    pub fn is_old(&self, text: &str) -> bool {
+        let id = text.split('.').nth(1);
+        self.keys.first().map(|key| key.id.as_str()) != id
+    }
+}
+
+/// What stands in clear before the payload.
+pub struct Envelope<'a> {
+    key: &'a str,
+    /// How many cookies it is split over.
+    pub chunks: usize,
+    account: &'a str,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads `1.<key id>.<chunks>.<account>`, with or without what follows.
+    pub fn parse(header: &'a str) -> Option<Self> {
+        let mut parts = header.splitn(4, '.');
+        let (version, key, chunks, account) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let chunks = match chunks.as_bytes() {
+            [digit @ b'1'..=b'9'] => usize::from(digit - b'0'),
+            _ => return None,
+        };
+        (version == "1" && chunks <= MAX_CHUNKS).then_some(Self { key, chunks, account })
+    }
+}
+
+fn associated(purpose: Purpose, header: &str) -> Vec<u8> {
+    format!("envoy-sso\0{}\0{header}", purpose.label()).into_bytes()
+}
+
+fn cipher(key: &Key, purpose: Purpose) -> Option<&XChaCha20Poly1305> {
+    key.ciphers.iter().find(|(p, _)| *p == purpose).map(|(_, cipher)| cipher)
+}

@@ -1,0 +1,492 @@
+//! Whole requests of programs.
+
+use std::rc::Rc;
+
+use serde_json::{json, Value};
+
+use super::{sent, Sent};
+use crate::crypto::test_keys::{token_of, JWKS};
+use crate::host::task::{Call, Failure, Reply};
+use crate::http::Head;
+use crate::state::World;
+use crate::testing::browser::{world, Browser, Seen, KEY};
+use crate::testing::{header, json as answer, status, TestHost, START};
+
+const NOW: u64 = START / 1000;
+
+fn configuration() -> Value {
+    let keys: Value = serde_json::from_str(JWKS).unwrap();
+    json!({
+        "session": { "keys": [{ "id": "k1", "value": KEY }], "recheck": "5m", "recheck_grace": "1h" },
+        "clusters": { "*": "idp" },
+        "accounts": [{
+            "code": "acme", "origins": ["https://app.example"], "sso": "enabled",
+            "identity_providers": [{ "id": "corp", "oidc": {
+                "issuer": "https://idp.example", "authorization_endpoint": "https://idp.example/authorize",
+                "token_endpoint": "https://idp.example/token", "jwks": keys, "client_id": "app"
+            } }],
+            "mapping": { "roles_claim": "groups", "role_map": { "admins": "boss" } },
+            "directory": { "static": { "users": [
+                { "username": "ada", "email": "ada@acme.com", "roles": ["editor"] },
+                { "username": "bob", "email": "bob@acme.com", "active": false }
+            ] } },
+            "access": [
+                { "prefix": "/api/", "allow": "programs" }, { "path": "/healthz", "allow": "anyone" },
+                { "prefix": "/admin/", "allow": "users", "roles": ["boss"] },
+                { "prefix": "/owners/", "allow": "users", "roles": ["owner"] },
+                { "prefix": "/fresh/", "allow": "users", "max_age": "1m" },
+                { "prefix": "/strong/", "allow": "users", "acr_values": ["mfa", "urn:x:hardware"] }
+            ],
+            "forward": { "headers": { "x-department": "/department" } },
+            "bearer": { "audiences": ["lakehouse-api"], "providers": ["corp"] }
+        }]
+    })
+}
+
+fn claims() -> Value {
+    json!({
+        "iss": "https://idp.example", "sub": "1", "aud": "lakehouse-api", "iat": NOW, "exp": NOW + 3600,
+        "client_id": "cli", "email": "ada@acme.com", "groups": ["admins"], "department": "Lakes",
+    })
+}
+
+fn token(change: Value) -> String {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    token_of(&json!({"alg": "ES256", "kid": "p256", "typ": "at+jwt"}), &claims.to_string())
+}
+
+fn nobody(call: &Call) -> Reply {
+    panic!("nobody is asked: {call:?}")
+}
+
+fn ask(world: &Rc<World>, path: &str, authorization: &str) -> Seen {
+    let mut program =
+        Browser::new(world, "app.example").with("authorization", authorization).with("accept", "*/*");
+    program.get(path, &mut nobody)
+}
+
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+fn told(seen: &Seen, name: &str) -> Option<String> {
+    let opened = seen.pass.as_ref()?.opened.as_ref()?;
+    let value = opened.headers.iter().find(|(own, _)| own == name)?.1.clone();
+    Some(String::from_utf8(value).unwrap())
+}
+
+#[test]
+fn a_token_is_the_same_user_with_the_same_headers_and_roles_as_a_session() {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    let token = token(json!({}));
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let seen = ask(&world, "/reports", &format!("{scheme} {token}"));
+        for (name, value) in [
+            ("x-sso-user", "ada"),
+            ("x-sso-email", "ada@acme.com"),
+            ("x-sso-roles", "boss,editor"),
+            ("x-sso-account", "acme"),
+            ("x-sso-idp", "corp"),
+            ("x-sso-method", "bearer"),
+            ("x-department", "Lakes"),
+        ] {
+            assert_eq!(told(&seen, name).as_deref(), Some(value), "{name}");
+        }
+        let pass = seen.pass.unwrap();
+        assert!(pass.set_cookies.is_empty(), "a program gets no session");
+        assert!(!pass.remove.contains(&"authorization".to_owned()), "the application may want the token");
+    }
+    assert_eq!(
+        host.counted("sso_bearer_tokens.account.acme.outcome.ok"),
+        1,
+        "verified once, then remembered"
+    );
+    assert!(ask(&world, "/admin/", &bearer(&token)).pass.is_some());
+    let seen = ask(&world, "/owners/", &bearer(&token));
+    assert_eq!((seen.status(), seen.code()), (403, "role_missing"));
+    let mut browser = Browser::new(&world, "app.example").with("authorization", &bearer(&token));
+    assert_eq!(browser.get("/fresh/", &mut nobody).status(), 401);
+}
+
+#[test]
+fn a_token_that_is_not_enough_is_told_what_would_be() {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    let plain = bearer(&token(json!({})));
+    let strong = bearer(&token(json!({ "acr": "mfa", "groups": ["admins"] })));
+    for known in [false, true] {
+        for (path, token, status, challenge) in [
+            ("/admin/", &plain, 0, ""),
+            ("/owners/", &plain, 403, "error=\"insufficient_scope\""),
+            ("/strong/", &strong, 0, ""),
+            (
+                "/strong/",
+                &plain,
+                401,
+                "error=\"insufficient_user_authentication\", acr_values=\"mfa urn:x:hardware\"",
+            ),
+        ] {
+            let mut browser = Browser::new(&world, "app.example").with("authorization", token);
+            let seen = browser.get(path, &mut nobody);
+            assert_eq!(seen.status(), status, "{path} known {known}");
+            let Some(answer) = seen.answer else { continue };
+            assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+            let wanted = format!("Bearer realm=\"sso\", {challenge}");
+            assert_eq!(answer.header("www-authenticate"), Some(wanted.as_str()), "{path} known {known}");
+        }
+    }
+    // When it was issued says nothing: a refresh token issues them for months.
+    let fresh = bearer(&self::token(json!({ "auth_time": NOW })));
+    assert_eq!(ask(&world, "/fresh/", &plain).code(), "login_required");
+    assert!(ask(&world, "/fresh/", &fresh).pass.is_some());
+    host.advance(121_000);
+    assert_eq!(ask(&world, "/fresh/", &fresh).code(), "login_required", "and no redirect to the provider");
+    let answer = ask(&world, "/fresh/", &plain).answer.unwrap();
+    let wanted = "Bearer realm=\"sso\", error=\"insufficient_user_authentication\", max_age=\"60\"";
+    assert_eq!(answer.header("www-authenticate"), Some(wanted));
+    assert_eq!(host.counted("sso_bearer_tokens.account.acme.outcome.ok"), 3, "and none of them was refused");
+}
+
+#[test]
+fn a_wrong_token_is_told_so_and_never_passed_over() {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    let good = token(json!({}));
+    let (head, signature) = good.rsplit_once('.').unwrap();
+    let turned: String = signature.chars().rev().collect();
+    for (authorization, status, code) in [
+        (bearer(&good), 0, ""),
+        (bearer(&format!("{head}.{turned}")), 401, "token_invalid"),
+        (bearer(&token(json!({ "aud": "other" }))), 401, "token_invalid"),
+        (bearer(&token(json!({ "iss": "https://evil.example" }))), 401, "token_invalid"),
+        (bearer(&token(json!({ "exp": NOW - 60 }))), 401, "token_invalid"),
+        (bearer(&token(json!({ "nonce": "n" }))), 401, "token_invalid"),
+        ("Bearer".into(), 401, "token_invalid"),
+        ("Bearer ".into(), 401, "token_invalid"),
+        ("Bearer opaque".into(), 401, "token_invalid"),
+        (format!("Bearer {good}, Bearer {good}"), 401, "token_invalid"),
+        (format!("Bearer {good} x"), 401, "token_invalid"),
+        ("Bearer \u{e9}".into(), 401, "token_invalid"),
+        (bearer(&"a.".repeat(40_000)), 401, "token_invalid"),
+        (bearer(&token(json!({ "email": "bob@acme.com" }))), 403, "user_inactive"),
+        (bearer(&token(json!({ "email": "eve@acme.com" }))), 403, "identity_unknown"),
+        (bearer(&token(json!({ "email": 7 }))), 403, "identity_missing"),
+        (bearer(&token(json!({ "email_verified": false }))), 403, "email_unverified"),
+    ] {
+        // A person's browser, also with a session, gets the same: what was sent is what counts.
+        for accept in ["*/*", "text/html"] {
+            let mut browser = Browser::new(&world, "app.example")
+                .with("accept", accept)
+                .with("authorization", &authorization);
+            let seen = browser.get("/reports", &mut nobody);
+            assert_eq!((seen.status(), seen.code()), (status, code), "{authorization:.60}");
+            let Some(answer) = seen.answer else { continue };
+            assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+            let challenge = answer.header("www-authenticate").unwrap_or_default().to_owned();
+            assert_eq!(
+                challenge.contains("error=\"invalid_token\", error_description="),
+                status == 401,
+                "{challenge}"
+            );
+            assert!(!answer.headers.iter().any(|(name, _)| name == "location" || name == "set-cookie"));
+        }
+    }
+    let logged: String = host.logs().into_iter().map(|(_, line)| line).collect();
+    assert!(!logged.contains(signature) && !logged.contains(&turned));
+}
+
+#[test]
+fn without_a_token_the_challenge_is_plain() {
+    let world = world(&TestHost::new(), &configuration());
+    let mut program = Browser::new(&world, "app.example").with("accept", "application/json");
+    let seen = program.get("/reports", &mut nobody);
+    assert_eq!((seen.status(), seen.code()), (401, "login_required"));
+    assert_eq!(seen.answer.unwrap().header("www-authenticate"), Some("Bearer realm=\"sso\""));
+    assert_eq!(ask(&world, "/reports", "Digest x").code(), "login_required", "another scheme is no token");
+    assert_eq!(ask(&world, "/reports?access_token=x", "").code(), "login_required");
+}
+
+#[test]
+fn tokens_count_on_users_paths_of_accounts_that_take_them() {
+    let with = world(&TestHost::new(), &configuration());
+    for path in ["/api/x", "/healthz"] {
+        let pass = ask(&with, path, "Bearer anything").pass.expect("it is the application's");
+        assert!(pass.opened.is_none() && !pass.remove.contains(&"authorization".to_owned()));
+    }
+    for path in ["/sso/session", "/sso/admin"] {
+        assert_eq!(ask(&with, path, &bearer(&token(json!({})))).code(), "login_required", "{path}");
+    }
+    let mut config = configuration();
+    config["accounts"][0].as_object_mut().unwrap().remove("bearer");
+    let without = world(&TestHost::new(), &config);
+    assert_eq!(ask(&without, "/reports", &bearer(&token(json!({})))).code(), "login_required");
+}
+
+#[test]
+fn the_header_is_read_in_one_way() {
+    let head = |values: &[&str]| {
+        Head::new(values.iter().map(|v| ("authorization".to_owned(), v.as_bytes().to_vec())).collect(), true)
+    };
+    for values in [&["Bearer a"][..], &["  bearer   a  "], &["Bearer\ta"]] {
+        assert!(matches!(sent(&head(values)), Sent::Token("a")), "{values:?}");
+    }
+    for values in
+        [&[][..], &["Basic a"], &["Bearerx a"], &["Negotiate Bearer"], &["Basic a", "Basic b"], &[""]]
+    {
+        assert!(matches!(sent(&head(values)), Sent::Nothing), "{values:?}");
+    }
+    for values in [
+        &["Bearer a", "Bearer a"][..],
+        &["Basic a", "Bearer a"],
+        &["Bearer a", ""],
+        &["Bearer a, b"],
+        &["Bearer,a"],
+    ] {
+        assert!(matches!(sent(&head(values)), Sent::Wrong(_)), "{values:?}");
+    }
+}
+
+#[test]
+fn a_remembered_token_ends_with_its_time_and_with_not_before() {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    let short = bearer(&token(json!({ "exp": NOW + 100 })));
+    assert!(ask(&world, "/reports", &short).pass.is_some());
+    host.advance(159_999);
+    assert!(ask(&world, "/reports", &short).pass.is_some(), "within the skew of clocks");
+    host.advance(1);
+    assert_eq!(ask(&world, "/reports", &short).code(), "token_invalid");
+    for (name, value) in [
+        ("not_before", json!("2027-01-15T08:00:01Z")),
+        ("not_before_users", json!({ "ada": "2027-01-15T08:00:01Z" })),
+    ] {
+        let mut config = configuration();
+        config["accounts"][0][name] = value;
+        let cut = crate::testing::browser::world(&host, &config);
+        assert_eq!(ask(&cut, "/reports", &bearer(&token(json!({})))).code(), "token_invalid", "{name}");
+        assert!(ask(&cut, "/reports", &bearer(&token(json!({ "iat": NOW + 1 })))).pass.is_some());
+    }
+}
+
+fn scim(config: &mut Value) {
+    config["accounts"][0]["directory"] =
+        json!({ "scim": { "url": "https://directory.example/scim", "cache": "0s" } });
+}
+
+#[test]
+fn the_directory_is_asked_again_and_may_be_down_for_a_while() {
+    let host = TestHost::new();
+    let mut config = configuration();
+    scim(&mut config);
+    let world = world(&host, &config);
+    let token = bearer(&token(json!({ "exp": NOW + 100_000 })));
+    let user = |active: bool| {
+        answer(&json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "totalResults": 1,
+            "itemsPerPage": 1, "startIndex": 1, "Resources": [{ "id": "u1", "userName": "ada", "active": active,
+            "emails": [{ "value": "ada@acme.com" }], "externalId": "https://idp.example|1" }] }))
+    };
+    let ask = |reply: Reply| {
+        let mut program =
+            Browser::new(&world, "app.example").with("authorization", &token).with("accept", "*/*");
+        program.get("/reports", &mut move |_| reply.clone())
+    };
+    assert_eq!(ask(status(500, "text/plain", "")).code(), "directory_unavailable", "never let in unchecked");
+    assert!(ask(user(true)).pass.is_some());
+    assert!(ask(user(false)).calls.is_empty(), "remembered");
+    host.advance(300_000);
+    let seen = ask(Reply::Failed(Failure::Unreachable));
+    assert!(seen.pass.is_some() && seen.calls.len() == 1, "it goes on for its grace");
+    assert!(ask(user(false)).calls.is_empty(), "one asks");
+    host.advance(5_000);
+    let seen = ask(user(false));
+    assert_eq!((seen.status(), seen.code()), (403, "user_inactive"));
+    assert_eq!(ask(user(false)).code(), "user_inactive", "and is not remembered as good");
+    assert!(ask(user(true)).pass.is_some());
+    host.advance(300_000 + 3_600_000);
+    assert_eq!(
+        ask(Reply::Failed(Failure::Unreachable)).code(),
+        "directory_unavailable",
+        "past the grace nobody goes on"
+    );
+}
+
+/// The link that logins write into the directory is none of a token's, whose `sub` may be another.
+#[test]
+fn the_directorys_link_is_compared_where_the_subject_is_the_logins_and_never_written() {
+    let run = |document: Value, change: Value, link: Option<&str>| {
+        let host = TestHost::new();
+        let mut config = configuration();
+        scim(&mut config);
+        let oidc = &mut config["accounts"][0]["identity_providers"][0]["oidc"];
+        *oidc = json!({ "discovery": "https://idp.example/.well-known/openid-configuration", "client_id": "app" });
+        let mut discovery = json!({
+            "issuer": "https://idp.example", "authorization_endpoint": "https://idp.example/authorize",
+            "token_endpoint": "https://idp.example/token", "jwks_uri": "https://idp.example/keys",
+        });
+        discovery.as_object_mut().unwrap().extend(document.as_object().unwrap().clone());
+        let mut user =
+            json!({ "id": "u1", "userName": "ada", "active": true, "emails": [{ "value": "ada@acme.com" }] });
+        if let Some(link) = link {
+            user["externalId"] = json!(link);
+        }
+        let list = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "totalResults": 1,
+            "itemsPerPage": 1, "startIndex": 1, "Resources": [user] });
+        let world = world(&host, &config);
+        let mut program = Browser::new(&world, "app.example")
+            .with("authorization", &bearer(&token(change)))
+            .with("accept", "*/*");
+        let seen = program.get("/reports", &mut |call| match header(call, ":path").unwrap() {
+            "/.well-known/openid-configuration" => answer(&discovery),
+            "/keys" => answer(&serde_json::from_str::<Value>(JWKS).unwrap()),
+            path => {
+                assert!(path.starts_with("/scim/Users?"), "{path}");
+                assert_eq!(header(call, ":method"), Some("GET"), "a token writes nothing");
+                answer(&list)
+            }
+        });
+        seen.code().to_owned()
+    };
+    let okta = || json!({ "cid": "cli", "uid": "00u1", "sub": "ada@acme.com" });
+    let adfs = || json!({ "iss": "http://fs.example/trust", "sub": null });
+    for (document, change, link, wanted) in [
+        (json!({}), json!({}), None, ""),
+        (json!({}), json!({}), Some("https://idp.example|1"), ""),
+        // An address that was given to a new person.
+        (json!({}), json!({}), Some("https://idp.example|2"), "identity_conflict"),
+        (json!({}), okta(), Some("https://idp.example|00u1"), ""),
+        (json!({}), okta(), Some("https://idp.example|00u2"), "identity_conflict"),
+        // Entra: each client's sub is another.
+        (json!({ "subject_types_supported": ["pairwise"] }), json!({}), Some("https://idp.example|2"), ""),
+        (
+            json!({ "subject_types_supported": ["pairwise"] }),
+            json!({ "client_id": "app" }),
+            Some("https://idp.example|2"),
+            "identity_conflict",
+        ),
+        (
+            json!({ "access_token_issuer": "http://fs.example/trust" }),
+            adfs(),
+            Some("https://idp.example|2"),
+            "",
+        ),
+        (json!({}), json!({ "sub": null }), None, "token_invalid"),
+    ] {
+        assert_eq!(run(document.clone(), change.clone(), link), wanted, "{document} {change} {link:?}");
+    }
+}
+
+#[test]
+fn userinfo_says_what_the_token_does_not() {
+    let host = TestHost::new();
+    let mut config = configuration();
+    config["accounts"][0]["identity_providers"][0]["oidc"]["userinfo_endpoint"] =
+        json!("https://idp.example/userinfo");
+    let mut bare = claims();
+    for name in ["email", "groups", "department"] {
+        bare.as_object_mut().unwrap().remove(name);
+    }
+    let thin = token_of(&json!({"alg": "ES256", "kid": "p256", "typ": "at+jwt"}), &bare.to_string());
+    let ask = |reply: Reply, token: &str| {
+        let world = world(&host, &config);
+        let mut program =
+            Browser::new(&world, "app.example").with("authorization", &bearer(token)).with("accept", "*/*");
+        program.get("/reports", &mut move |call| {
+            assert_eq!(header(call, ":path"), Some("/userinfo"));
+            reply.clone()
+        })
+    };
+    let person = |sub: &str| {
+        answer(&json!({ "sub": sub, "email": "ada@acme.com", "groups": ["admins"], "department": "Lakes" }))
+    };
+    let seen = ask(person("1"), &thin);
+    assert_eq!(told(&seen, "x-sso-roles").as_deref(), Some("boss,editor"));
+    assert_eq!(told(&seen, "x-department").as_deref(), Some("Lakes"));
+    assert_eq!(ask(person("2"), &thin).code(), "token_invalid", "another person's");
+    assert_eq!(
+        ask(status(401, "text/plain", ""), &thin).code(),
+        "identity_missing",
+        "the provider does not take it there"
+    );
+    assert_eq!(ask(Reply::Failed(Failure::Timeout), &thin).code(), "idp_timeout");
+    assert!(ask(person("1"), &token(json!({}))).calls.is_empty(), "nothing is missing");
+}
+
+#[test]
+fn the_application_gets_the_token_where_it_expects_one() {
+    for name in ["authorization", "x-token"] {
+        let mut config = configuration();
+        config["accounts"][0]["forward"] = json!({ "access_token": name });
+        let token = bearer(&token(json!({})));
+        let seen = ask(&world(&TestHost::new(), &config), "/reports", &token);
+        assert_eq!(told(&seen, name), Some(token), "{name}");
+    }
+}
+
+#[test]
+fn on_a_shared_origin_the_token_says_for_which_account_it_is() {
+    let mut config = configuration();
+    let mut other = config["accounts"][0].clone();
+    other["code"] = json!("globex");
+    other["bearer"]["audiences"] = json!(["globex-api"]);
+    config["accounts"].as_array_mut().unwrap().push(other);
+    let world = world(&TestHost::new(), &config);
+    for (aud, account) in [
+        (json!("lakehouse-api"), Some("acme")),
+        (json!("globex-api"), Some("globex")),
+        (json!("other"), None),
+        (json!(["lakehouse-api", "globex-api"]), None), // for both: nobody can say
+    ] {
+        let seen = ask(&world, "/reports", &bearer(&token(json!({ "aud": aud }))));
+        assert_eq!(told(&seen, "x-sso-account").as_deref(), account, "{aud}");
+        assert_eq!(seen.status(), if account.is_some() { 0 } else { 401 });
+    }
+    assert_eq!(ask(&world, "/reports", "Bearer x").status(), 401);
+}
+
+#[test]
+fn a_session_beside_a_token_is_nothing() {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    let session = {
+        use crate::directory::Resolution;
+        use crate::session::{set_cookies, Method, Origin, Session, Tokens};
+        // Signed in as a person whom the token is not about.
+        let site = world.sites[0].clone();
+        let identity = crate::identity::Identity::verified(
+            crate::config::MappingFrom::IdToken,
+            "corp",
+            "https://idp.example",
+            "1",
+            claims().as_object().unwrap().clone(),
+            claims().as_object().unwrap().clone(),
+        );
+        let ask = host.ask();
+        let (account, inner) = (site.account.clone(), ask.clone());
+        let flow =
+            async move { crate::directory::resolve(&inner, &account, &site.directory, &identity).await };
+        let (found, _) = crate::testing::drive(&ask, flow, []);
+        let Ok(Resolution::User(user)) = found else { panic!("{found:?}") };
+        let origin = Origin { provider: "corp".into(), ..Origin::default() };
+        let session = Session::open(&*host, user, Method::Sso, origin, Tokens::default()).unwrap();
+        let sealed = session.seal(&*host, &world.config, &world.sites[0].account).unwrap();
+        let cookie = set_cookies(&world.config.cookies, &sealed.text).remove(0);
+        let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+        (name.to_owned(), value.to_owned())
+    };
+    let ask = |authorization: Option<&str>| {
+        let mut browser = Browser::new(&world, "app.example").with("accept", "*/*");
+        browser.cookies.push(session.clone());
+        if let Some(value) = authorization {
+            browser = browser.with("authorization", value);
+        }
+        browser.get("/reports", &mut nobody)
+    };
+    assert_eq!(told(&ask(None), "x-sso-method").as_deref(), Some("sso"));
+    assert_eq!(told(&ask(Some("Digest x")), "x-sso-method").as_deref(), Some("sso"));
+    assert_eq!(told(&ask(Some(&bearer(&token(json!({}))))), "x-sso-method").as_deref(), Some("bearer"));
+    assert_eq!(ask(Some("Bearer wrong")).code(), "token_invalid", "never the session in its place");
+    assert_eq!(ask(Some(&bearer(&token(json!({ "exp": NOW - 60 }))))).code(), "token_invalid");
+}

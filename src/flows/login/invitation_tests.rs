@@ -1,0 +1,225 @@
+//! Whole requests of an invited person, against a static directory and a plain OAuth 2.0 provider.
+
+use std::rc::Rc;
+
+use serde_json::{json, Value};
+
+use crate::host::task::{Call, Reply};
+use crate::state::World;
+use crate::testing::browser::{world, Browser, Seen, KEY};
+use crate::testing::{header, json as answer, TestHost};
+
+fn configuration() -> Value {
+    let account = |code: &str| {
+        json!({
+            "code": code, "origins": [format!("https://{code}.example")], "sso": "enabled",
+            "identity_providers": [{ "id": "corp", "oauth2": {
+                "issuer": "https://idp.example", "authorization_endpoint": "https://idp.example/authorize",
+                "token_endpoint": "https://idp.example/token", "userinfo_endpoint": "https://idp.example/userinfo",
+                "client_id": "app", "client_secret": { "value": "s" }
+            } }],
+            "mapping": { "from": "userinfo", "roles_claim": "groups", "role_map": { "staff": "member" } },
+            "directory": { "static": { "users": [{ "username": "bob", "email": "bob@acme.com" }] } },
+            "provisioning": { "mode": "invited", "invitations": [{ "email": "Ina@acme.com", "roles": ["editor"] }] },
+            "forward": { "headers": { "x-department": "department" } }
+        })
+    };
+    json!({
+        "session": { "keys": [{ "id": "k1", "value": KEY }] }, "clusters": { "*": "idp" },
+        "accounts": [account("acme"), account("other")]
+    })
+}
+
+fn person() -> Value {
+    let crowd: Vec<String> = (0..500).map(|i| format!("a group that grants nothing {i}")).collect();
+    let groups: Vec<&str> = crowd.iter().map(String::as_str).chain(["staff"]).collect();
+    json!({
+        "sub": "s-1", "email": "ina@acme.com", "email_verified": true, "name": "Ina", "department": "Lakes",
+        "groups": groups, "address": "x".repeat(5000),
+    })
+}
+
+fn idp(person: &Value) -> impl FnMut(&Call) -> Reply + '_ {
+    move |call| match header(call, ":path") {
+        Some("/token") => answer(&json!({ "access_token": "at-1", "token_type": "Bearer" })),
+        Some("/userinfo") => answer(person),
+        other => panic!("nobody asks for {other:?}"),
+    }
+}
+
+type Form = Vec<(String, String)>;
+
+fn nobody(call: &Call) -> Reply {
+    panic!("nobody is asked: {call:?}")
+}
+
+/// A login that went to the provider and back.
+fn log_in(world: &Rc<World>, code: &str, person: &Value) -> (Browser, Seen) {
+    let mut browser = Browser::new(world, &format!("{code}.example"));
+    let start = browser.get("/reports?q=1", &mut nobody);
+    let url = url::Url::parse(start.location()).expect("to the provider");
+    let state = url.query_pairs().find(|(name, _)| name == "state").expect("a state").1.into_owned();
+    let back = browser.get(&format!("/sso/oidc/consume?u={code}&code=c&state={state}"), &mut idp(person));
+    (browser, back)
+}
+
+fn invited(world: &Rc<World>) -> (Browser, String) {
+    let (browser, page) = log_in(world, "acme", &person());
+    assert_eq!((page.status(), page.code()), (200, "invitation"), "{}", page.text());
+    assert!(page.text().contains("ina@acme.com") && page.text().contains("editor"));
+    let csrf = page.field("csrf");
+    assert!(!csrf.is_empty());
+    (browser, csrf)
+}
+
+fn has_session(browser: &mut Browser) -> bool {
+    browser.get("/reports", &mut nobody).pass.is_some()
+}
+
+#[test]
+fn who_accepts_is_in_with_the_roles_of_the_invitation_and_of_the_groups() {
+    let world = world(&TestHost::new(), &configuration());
+    let (mut browser, csrf) = invited(&world);
+    assert!(!has_session(&mut browser), "not before the answer");
+    let seen = browser.post("/sso/invitation", &[("csrf", &csrf), ("decision", "accept")], &mut nobody);
+    assert_eq!((seen.status(), seen.location()), (302, "/reports?q=1"), "{}", seen.text());
+    let passed = browser.get("/reports", &mut nobody).pass.expect("she is in");
+    let opened = passed.opened.expect("with a session");
+    let told =
+        |name: &str| opened.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_slice());
+    assert_eq!(told("x-sso-user"), Some(&b"ina@acme.com"[..]));
+    assert_eq!(told("x-sso-name"), Some(&b"Ina"[..]));
+    assert_eq!(told("x-sso-roles"), Some(&b"editor,member"[..]));
+    assert_eq!(told("x-department"), Some(&b"Lakes"[..]));
+    assert!(browser.cookies.iter().all(|(name, _)| !name.contains("invitation")), "its cookie is gone");
+}
+
+#[test]
+fn who_declines_is_nobody() {
+    let world = world(&TestHost::new(), &configuration());
+    let (mut browser, csrf) = invited(&world);
+    let seen = browser.post("/sso/invitation", &[("csrf", &csrf), ("decision", "decline")], &mut nobody);
+    assert_eq!((seen.status(), seen.location()), (302, "/sso/logout-complete"));
+    assert!(!has_session(&mut browser));
+    let again = browser.post("/sso/invitation", &[("csrf", &csrf), ("decision", "accept")], &mut nobody);
+    assert_eq!(again.code(), "state_unknown", "and cannot change their mind without signing in again");
+}
+
+#[test]
+fn the_page_comes_again_after_a_reload_and_beside_another_login() {
+    let world = world(&TestHost::new(), &configuration());
+    let (mut browser, csrf) = invited(&world);
+    assert_eq!(browser.get("/sso/login?idp=corp", &mut nobody).status(), 302);
+    let page = browser.get("/sso/invitation", &mut nobody);
+    assert_eq!((page.code(), page.field("csrf")), ("invitation", csrf));
+    assert_eq!(
+        Browser::new(&world, "acme.example").get("/sso/invitation", &mut nobody).code(),
+        "state_unknown"
+    );
+}
+
+#[test]
+fn an_answer_that_is_not_the_persons_own_is_refused() {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    let accept = |change: &dyn Fn(&mut Browser, &mut Form)| {
+        let (mut browser, csrf) = invited(&world);
+        let mut form = vec![("csrf".to_owned(), csrf), ("decision".to_owned(), "accept".to_owned())];
+        change(&mut browser, &mut form);
+        let form: Vec<(&str, &str)> =
+            form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let seen = browser.post("/sso/invitation", &form, &mut nobody);
+        (seen.status(), seen.code().to_owned())
+    };
+    let refused = |status: u16, code: &str| (status, code.to_owned());
+    assert_eq!(accept(&|_, _| ()), refused(302, "redirect"));
+    assert_eq!(
+        accept(&|_, form| {
+            form.remove(0);
+        }),
+        refused(403, "request_invalid")
+    );
+    assert_eq!(accept(&|_, form| form[0].1.push('x')), refused(403, "request_invalid"));
+    assert_eq!(accept(&|_, form| form.push(form[0].clone())), refused(403, "request_invalid"));
+    assert_eq!(
+        accept(&|_, form| {
+            form.pop();
+        }),
+        refused(400, "request_invalid")
+    );
+    assert_eq!(accept(&|_, form| form[1].1 = "yes".into()), refused(400, "request_invalid"));
+    let from = |name: &'static str, value: &'static str| {
+        accept(&move |browser: &mut Browser, _: &mut Form| browser.headers.push((name.into(), value.into())))
+    };
+    assert_eq!(from("sec-fetch-site", "same-origin"), refused(302, "redirect"));
+    assert_eq!(from("sec-fetch-site", "cross-site"), refused(403, "request_invalid"));
+    assert_eq!(from("origin", "https://acme.example"), refused(302, "redirect"));
+    assert_eq!(from("origin", "https://evil.example"), refused(403, "request_invalid"));
+    assert_eq!(from("content-type", "text/plain"), refused(415, "content_type_unsupported"));
+    assert_eq!(accept(&|browser, _| browser.cookies.clear()), refused(400, "state_unknown"));
+    let later = |milliseconds: u64| accept(&|_, _| host.advance(milliseconds));
+    assert_eq!(later(599_000), refused(302, "redirect"));
+    assert_eq!(later(600_000), refused(400, "state_unknown"));
+}
+
+#[test]
+fn one_accounts_invitation_is_none_of_anothers() {
+    let world = world(&TestHost::new(), &configuration());
+    let (browser, csrf) = invited(&world);
+    let mut elsewhere = Browser::new(&world, "other.example");
+    elsewhere.cookies = browser.cookies.clone();
+    let seen = elsewhere.post("/sso/invitation", &[("csrf", &csrf), ("decision", "accept")], &mut nobody);
+    assert_eq!(seen.code(), "state_unknown");
+}
+
+#[test]
+fn an_invitation_that_was_withdrawn_lets_nobody_in() {
+    let host = TestHost::new();
+    let (mut browser, csrf) = invited(&world(&host, &configuration()));
+    let mut changed = configuration();
+    changed["accounts"][0]["provisioning"]["invitations"] = json!([]);
+    let mut after = Browser::new(&world(&host, &changed), "acme.example");
+    after.cookies = browser.cookies.clone();
+    let form = [("csrf", csrf.as_str()), ("decision", "accept")];
+    assert_eq!(after.post("/sso/invitation", &form, &mut nobody).code(), "identity_unknown");
+    assert_eq!(
+        browser.post("/sso/invitation", &form, &mut nobody).code(),
+        "redirect",
+        "where it stands it counts"
+    );
+}
+
+#[test]
+fn only_who_is_invited_is_asked() {
+    let world = world(&TestHost::new(), &configuration());
+    let mut somebody = person();
+    for (email, verified, code) in [
+        ("bob@acme.com", true, "redirect"),
+        ("eve@acme.com", true, "identity_unknown"),
+        ("ina@acme.com", false, "email_unverified"),
+        ("INA@acme.com", true, "invitation"),
+    ] {
+        somebody["email"] = json!(email);
+        somebody["email_verified"] = json!(verified);
+        assert_eq!(log_in(&world, "acme", &somebody).1.code(), code, "{email} {verified}");
+    }
+}
+
+#[test]
+fn a_session_cookie_is_no_invitation_and_an_invitation_no_session() {
+    let world = world(&TestHost::new(), &configuration());
+    let (mut browser, csrf) = invited(&world);
+    let (base, sealed) = (
+        world.config.cookies.name.clone(),
+        browser.cookies.iter().find(|(name, _)| name.ends_with("-flow-invitation")),
+    );
+    let sealed = sealed.expect("a cookie").1.clone();
+    assert!(sealed.len() <= crate::session::CHUNK);
+    let mut thief = Browser::new(&world, "acme.example");
+    thief.cookies = vec![(base.clone(), sealed)];
+    assert!(!has_session(&mut thief));
+    browser.post("/sso/invitation", &[("csrf", &csrf), ("decision", "accept")], &mut nobody);
+    let session = browser.cookies.iter().find(|(name, _)| *name == base).expect("a session").1.clone();
+    thief.cookies = vec![(format!("{base}-flow-invitation"), session)];
+    assert_eq!(thief.get("/sso/invitation", &mut nobody).code(), "state_unknown");
+}

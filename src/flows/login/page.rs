@@ -1,0 +1,255 @@
+//! The sign-in page, and what decides whether anybody sees it.
+
+use std::rc::Rc;
+
+use super::{begin, flow};
+use crate::config::{Account, Endpoint, PasswordMode, Protocol, Provider};
+use crate::exchange::return_to;
+use crate::exchange::{Asked, Ruling};
+use crate::fault::{Code, Fault};
+use crate::http::response::Answer;
+use crate::pages::{self, SignIn};
+
+/// A navigation without a session: to the IdP where that is the only way in, to the sign-in page where
+/// there is a choice.
+pub fn first(asked: Rc<Asked>, stale: bool) -> Ruling {
+    let Some(site) = asked.site.clone() else { return Ruling::Answer(asked.refuse(&nobody_here())) };
+    let target = asked.target_or_home();
+    if let Some(only) = only_way(&site.account) {
+        let id = only.id.clone();
+        return begin(asked, &id, &target, flow::Extras::default());
+    }
+    let url = asked.login_url().unwrap_or_else(|| "/".into());
+    let answer = Answer::redirect(&url).with_code(Code::LoginRequired.as_str());
+    Ruling::Answer(if stale { asked.without_session(answer) } else { answer })
+}
+
+/// What a login may be asked for with.
+const PARAMETERS: [&str; 10] = [
+    "idp",
+    "return_to",
+    "login_hint",
+    "email",
+    "iss",
+    "target_link_uri",
+    "show",
+    "prompt",
+    "max_age",
+    "acr_values",
+];
+
+/// A login that a third party initiates with POST (OpenID Connect Core section 4): the same as with GET. The
+/// redirect makes it a navigation that carries the cookies.
+pub fn initiated(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
+    let Some(site) = &asked.site else { return Ruling::Answer(asked.refuse(&nobody_here())) };
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    if let Some(code) = asked.head.param("u") {
+        query.append_pair("u", &code);
+    }
+    let known = url::form_urlencoded::parse(&body).filter(|(name, _)| PARAMETERS.contains(&name.as_ref()));
+    query.extend_pairs(known);
+    let url = format!("{}?{}", site.account.paths.path(Endpoint::Login), query.finish());
+    Ruling::Answer(Answer::redirect(&url).with_code(Code::LoginRequired.as_str()))
+}
+
+/// GET of the sign-in page: `idp`, `return_to`, `login_hint`, `prompt`, `email`, `show=all`; or a login that
+/// a third party initiates (OpenID Connect Core section 4): `iss`, `target_link_uri`, `login_hint`.
+pub fn show(asked: Rc<Asked>) -> Ruling {
+    match requested(&asked) {
+        Ok(Way::Page(message)) => Ruling::Answer(page(&asked, message)),
+        Ok(Way::Provider(id, target, extras)) => begin(asked, &id, &target, extras),
+        Err(fault) => Ruling::Answer(asked.refuse(&fault)),
+    }
+}
+
+enum Way {
+    Page(Option<String>),
+    Provider(String, String, flow::Extras),
+}
+
+fn requested(asked: &Asked) -> Result<Way, Fault> {
+    let (Some(site), Some(origin)) = (&asked.site, asked.origin()) else { return Err(nobody_here()) };
+    let account = &site.account;
+    let head = &asked.head;
+    for name in PARAMETERS {
+        let query = head.query().unwrap_or_default();
+        if url::form_urlencoded::parse(query).filter(|(key, _)| key == name).count() > 1 {
+            return Err(
+                Fault::new(Code::RequestInvalid, format!("{name} stands in the query twice")).about(name)
+            );
+        }
+    }
+    let target = match head.param("return_to").or_else(|| head.param("target_link_uri")) {
+        Some(text) => own_endpoints_lead_home(account, return_to::check(&text, origin)?),
+        None => "/".into(),
+    };
+    let hint = head.param("login_hint").filter(|hint| hint.len() <= 320);
+    let email = head
+        .param("email")
+        .map(|email| email.trim().to_owned())
+        .filter(|email| !email.is_empty() && email.len() <= 320);
+    let prompt = head.param("prompt");
+    // `none` would only come back as an error: nobody is signed in without being seen here.
+    if prompt.as_deref().is_some_and(|prompt| !matches!(prompt, "login" | "select_account" | "consent")) {
+        let why = "prompt is not login, select_account or consent";
+        return Err(Fault::new(Code::RequestInvalid, why).about("prompt"));
+    }
+    let login_hint = hint.or_else(|| email.clone());
+    // What a path demands of whoever has a session: asking for more than anybody demands harms nobody.
+    let max_age = head.param("max_age").map(|text| {
+        let seconds =
+            text.parse().ok().filter(|_| text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit()));
+        seconds.ok_or_else(|| {
+            Fault::new(Code::RequestInvalid, "max_age is no number of seconds").about("max_age")
+        })
+    });
+    let acr_values = head.param("acr_values").unwrap_or_default();
+    if acr_values.len() > 512 || !acr_values.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        return Err(Fault::new(Code::RequestInvalid, "acr_values are no list of acr").about("acr_values"));
+    }
+    let acr_values = acr_values.split_ascii_whitespace().map(str::to_owned).collect();
+    let extras = flow::Extras {
+        login_hint,
+        prompt,
+        acr_values,
+        max_age: max_age.transpose()?,
+        ..flow::Extras::default()
+    };
+    if let Some(id) = head.param("idp") {
+        let provider = account.provider(&id).ok_or_else(|| {
+            Fault::new(Code::RequestInvalid, "no identity provider has that id").about("idp")
+        })?;
+        return Ok(Way::Provider(provider.id.clone(), target, extras));
+    }
+    if let Some(issuer) = head.param("iss") {
+        let named = account.providers.iter().find(|provider| is_issuer(asked, provider, &issuer));
+        let provider = named.ok_or_else(|| {
+            Fault::new(Code::RequestInvalid, "iss is no identity provider's of this account").about("iss")
+        })?;
+        return Ok(Way::Provider(provider.id.clone(), target, extras));
+    }
+    if let Some(email) = email {
+        return Ok(match by_domain(account, &email) {
+            Some(provider) => Way::Provider(provider.id.clone(), target, extras),
+            None => Way::Page(Some("sign_in.unknown_domain".into())),
+        });
+    }
+    match only_way(account) {
+        Some(only) if head.param("show").as_deref() != Some("all") => {
+            Ok(Way::Provider(only.id.clone(), target, extras))
+        }
+        _ => Ok(Way::Page(None)),
+    }
+}
+
+/// The provider, where it is the only way in that people are offered.
+fn only_way(account: &Account) -> Option<&Rc<Provider>> {
+    let beside = account.password.mode == PasswordMode::Enabled && account.password.page.is_some();
+    match account.providers.as_slice() {
+        [only] if !beside => Some(only),
+        _ => None,
+    }
+}
+
+/// Home-realm discovery: the provider whose `email_domains` hold the address's.
+fn by_domain<'a>(account: &'a Account, email: &str) -> Option<&'a Rc<Provider>> {
+    let domain = email.rsplit_once('@')?.1.to_ascii_lowercase();
+    account.providers.iter().find(|provider| provider.email_domains.contains(&domain))
+}
+
+/// True where a provider is known by this `iss`. Before its metadata is there, by where that will be found
+/// (OpenID Connect Discovery section 4): the login itself compares again.
+fn is_issuer(asked: &Asked, provider: &Provider, iss: &str) -> bool {
+    match &provider.protocol {
+        Protocol::Oidc(oidc) => {
+            let client = asked.site.as_ref().and_then(|site| site.clients.get(&provider.id));
+            match client.and_then(|client| client.known_metadata()) {
+                Some(metadata) => metadata.is_issuer(iss),
+                None => {
+                    let found = format!("{}/.well-known/openid-configuration", iss.trim_end_matches('/'));
+                    oidc.issuer.as_deref() == Some(iss)
+                        || oidc.discovery.as_ref().is_some_and(|url| url.as_str() == found)
+                }
+            }
+        }
+        Protocol::OAuth2(oauth2) => !iss.is_empty() && oauth2.issuer == iss,
+        Protocol::Saml(_) => {
+            let idp = asked.site.as_ref().and_then(|site| site.idps.get(&provider.id));
+            idp.and_then(|idp| idp.known_issuer()).as_deref() == Some(iss)
+        }
+    }
+}
+
+/// After signing in nobody wants to be signed out, or in again.
+pub(super) fn own_endpoints_lead_home(account: &Account, target: String) -> String {
+    let path = target.split('?').next().unwrap_or_default();
+    match account.paths.endpoint(path) {
+        None | Some(Endpoint::Admin | Endpoint::Session | Endpoint::Invitation) => target,
+        Some(_) => "/".into(),
+    }
+}
+
+fn page(asked: &Asked, message: Option<String>) -> Answer {
+    let Some(site) = &asked.site else { return asked.refuse(&nobody_here()) };
+    let account = &site.account;
+    let action = account.paths.path(Endpoint::Login).to_owned();
+    let mut fields = Vec::new();
+    if asked.world.sites_at(asked.head.authority()).len() > 1 {
+        fields.push(("u".to_owned(), account.code.clone()));
+    }
+    if let Some(target) = asked.head.param("return_to") {
+        fields.push(("return_to".to_owned(), target));
+    }
+    let link = |id: &str| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("idp", id).extend_pairs(&fields);
+        format!("{action}?{}", query.finish())
+    };
+    let show_password = match account.password.mode {
+        PasswordMode::Enabled => true,
+        PasswordMode::Admins => asked.head.param("show").as_deref() == Some("all"),
+        PasswordMode::Disabled => false,
+    };
+    let context = asked.page_context();
+    let message = message.map(|key| pages::text(&context, &key));
+    let offer = SignIn {
+        providers: account.providers.iter().map(|p| (p.title.clone(), link(&p.id))).collect(),
+        password_page: account.password.page.clone().filter(|_| show_password),
+        email_form: account.providers.len() > 1
+            && account.providers.iter().any(|p| !p.email_domains.is_empty()),
+        account_form: false,
+        email: asked.head.param("email").or_else(|| asked.head.param("login_hint")),
+        message,
+        form_targets: form_targets(asked),
+        action,
+        fields,
+    };
+    pages::sign_in(&context, &offer)
+}
+
+/// The page that asks which account is meant, on an origin that several share.
+pub fn ask_for_account(asked: &Asked) -> Answer {
+    let Some(site) = &asked.site else { return asked.refuse(&nobody_here()) };
+    let mut fields = Vec::new();
+    if let Ok(target) = asked.target() {
+        fields.push(("return_to".to_owned(), own_endpoints_lead_home(&site.account, target)));
+    }
+    let offer = SignIn {
+        account_form: true,
+        action: site.account.paths.path(Endpoint::Login).to_owned(),
+        fields,
+        ..SignIn::default()
+    };
+    pages::sign_in(&asked.page_context(), &offer)
+}
+
+/// Where the email form may be redirected to: browsers hold `form-action` against redirects too.
+fn form_targets(asked: &Asked) -> Vec<String> {
+    let Some(site) = &asked.site else { return Vec::new() };
+    let known = site.clients.values().filter_map(|client| client.known_metadata());
+    known.map(|metadata| metadata.authorization_endpoint.origin().ascii_serialization()).collect()
+}
+
+fn nobody_here() -> Fault {
+    Fault::new(Code::AccountUnknown, "no account is served here")
+}

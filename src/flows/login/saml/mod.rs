@@ -1,0 +1,356 @@
+//! Signing in with SAML 2.0: the Web Browser SSO profile (SAML profiles section 4.1), begun here or at the IdP
+//! (`unsolicited`).
+
+#[cfg(test)]
+mod attacks;
+pub mod metadata;
+mod outcome;
+#[cfg(test)]
+pub(crate) mod tests;
+mod unsolicited;
+
+pub use outcome::last;
+
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use outcome::{note, refused};
+
+use super::flow::{self, Extras, Flow, Returns};
+use super::{arrived, authenticated_well_enough, departed, BOUNCED};
+use crate::config::{Account, Endpoint, MappingFrom, Origin, Provider, SamlBinding};
+use crate::directory;
+use crate::exchange::{Asked, Outcome, Ruling};
+use crate::fault::{Code, Fault};
+use crate::host::random_token;
+use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
+use crate::host::task::Ask;
+use crate::http::response::Answer;
+use crate::identity::{mapped_value, Claims, Identity};
+use crate::pages;
+use crate::proto::saml::authn_request::{AuthnRequest, Settings};
+use crate::proto::saml::idp::Facts;
+use crate::proto::saml::response::{self, Claimed, Expected};
+use crate::proto::saml::verified::Verified;
+use crate::proto::saml::xml::clip;
+use crate::proto::saml::{bindings, Idp};
+use crate::session::Tokens;
+use crate::state::Site;
+
+/// Requests of ours that were answered by a verified response, for as long as their logins may last. The states of
+/// [`Flow::take`] can be pushed out of their record by anybody who begins logins and answers them with garbage; here
+/// only an IdP's answers count.
+const ANSWERED: SharedSet =
+    SharedSet { name: "sso.saml.answered", buckets: 1024, capacity: 64, when_full: WhenFull::Evict };
+
+/// Our addresses as this IdP knows them, on the origin that was asked.
+pub struct Own {
+    /// The assertion consumer service, with its `?u=`.
+    pub acs_url: String,
+    /// Single logout, with its `?u=`.
+    pub slo_url: String,
+    /// Our entity ID.
+    pub entity_id: String,
+}
+
+impl Own {
+    /// At an origin of the account.
+    pub fn at(origin: &Origin, account: &Account, idp: &Idp) -> Self {
+        let url = |endpoint| format!("{origin}{}", account.paths.registered(endpoint));
+        Self {
+            acs_url: url(Endpoint::SamlCallback),
+            slo_url: url(Endpoint::SamlLogout),
+            entity_id: idp.config().entity_id.clone().unwrap_or_else(|| url(Endpoint::SamlMetadata)),
+        }
+    }
+}
+
+/// Sends the person to the provider with an AuthnRequest.
+pub(super) async fn start_login(
+    ask: &Ask,
+    asked: &Asked,
+    provider: &Provider,
+    target: String,
+    extras: Extras,
+) -> Result<Answer, Fault> {
+    let (site, origin) = asked.site_and_origin()?;
+    let idp = idp(&site, &provider.id)?;
+    let facts = idp.facts(ask).await.map_err(super::unusable)?;
+    let own = Own::at(&origin, &site.account, idp);
+    let (binding, sso_url) = &facts.sso;
+    let contexts = extras.acr_values.clone();
+    let settings = Settings {
+        sso_url,
+        acs_url: &own.acs_url,
+        entity_id: &own.entity_id,
+        name_id_format: idp.config().name_id_format,
+        force_authn: is_forced(idp, &extras),
+        authn_contexts: &contexts,
+        signer: idp.signer(ask.host()),
+    };
+    let request = AuthnRequest::new(ask.host(), &settings)?;
+    let flow = Flow {
+        provider: provider.id.clone(),
+        state: random_token::<24>(ask.host())?,
+        nonce: request.id.clone(),
+        verifier: String::new(),
+        return_to: target,
+        redirect_uri: String::new(),
+        started: ask.now(),
+        extras,
+        replaces: None,
+    };
+    let answer = match binding {
+        SamlBinding::Redirect => Answer::redirect(&request.redirect(&settings, &flow.state)?),
+        SamlBinding::Post => {
+            let fields = request.post(&settings, &flow.state)?;
+            let form =
+                pages::AutoSubmit { action: sso_url.as_str().to_owned(), fields, ..Default::default() };
+            pages::auto_submit(&asked.page_context(), &form)?
+        }
+    };
+    departed(ask, asked, &site, flow, Returns::PostWithTwin, answer)
+}
+
+/// The person has to authenticate now: by configuration, for a rule with `max_age`, or as the link asks.
+fn is_forced(idp: &Idp, extras: &Extras) -> bool {
+    idp.config().force_authn || extras.max_age.is_some() || extras.prompt.as_deref() == Some("login")
+}
+
+/// A form that came to the assertion consumer service. It is a cross-site POST, which carries no `Lax` cookie: where
+/// this browser sent no login in progress, one bounce over a page of our own makes it a same-site POST.
+pub fn posted(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
+    let form = match Form::read(&body) {
+        Ok(form) => form,
+        Err(fault) => return Ruling::Answer(asked.refuse_login(asked.place(), &fault, "/")),
+    };
+    let in_progress = flow::is_in_progress(&asked.world.config, &asked.head, &form.relay_state);
+    let missing = !in_progress && form.needs_cookies(&asked);
+    if missing && !form.bounced && asked.head.is_person() {
+        return Ruling::Answer(form.bounce(&asked).unwrap_or_else(|fault| asked.refuse(&fault)));
+    }
+    Ruling::flow(asked, move |ask, asked| async move {
+        finish_login(&ask, &asked, form, in_progress).await.map(Outcome::Answer)
+    })
+}
+
+/// The fields of the HTTP-POST binding (SAML bindings section 3.5.4).
+struct Form {
+    message: String,
+    claimed: Claimed,
+    relay_state: String,
+    bounced: bool,
+}
+
+impl Form {
+    /// Each field counts once: with two, one could be checked and the other used.
+    fn read(body: &[u8]) -> Result<Self, Fault> {
+        let field = |name| bindings::field(body, name).map_err(|why| Fault::new(Code::CallbackInvalid, why));
+        let missing = || Fault::new(Code::CallbackInvalid, "the form has no SAMLResponse");
+        let encoded = field("SAMLResponse")?.ok_or_else(missing)?;
+        let message =
+            bindings::decode_post(&encoded).map_err(|why| Fault::new(Code::AssertionInvalid, why))?;
+        let claimed = response::claimed(&message)?;
+        let relay_state = field("RelayState")?.unwrap_or_default();
+        Ok(Self { message, claimed, relay_state, bounced: field(BOUNCED)?.is_some() })
+    }
+
+    /// False for an unsolicited response that signs nobody in by itself: the login that it begins, or its refusal,
+    /// is the same in every browser. (The logins that it has begun already have cookies that come along over HTTPS.)
+    fn needs_cookies(&self, asked: &Asked) -> bool {
+        let unasked = self.claimed.in_response_to.is_none() && !flow::is_handle(&self.relay_state);
+        let idps = asked.site.iter().flat_map(|site| site.idps.values());
+        let mut issued = idps.filter(|idp| idp.known_issuer() == self.claimed.issuer);
+        let accepted = |idp: &Rc<Idp>| idp.config().idp_initiated == crate::config::IdpInitiated::Accept;
+        !unasked
+            || !asked.world.config.cookies.secure
+            || issued.clone().next().is_none()
+            || issued.any(accepted)
+    }
+
+    fn bounce(&self, asked: &Asked) -> Result<Answer, Fault> {
+        // Chromium holds a page's `form-action` against redirects too: to an IdP where a login starts over.
+        let idps = asked.site.iter().flat_map(|site| site.idps.values());
+        let onward = idps.filter_map(|idp| idp.known_sso_url()).map(String::from).collect();
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let (site, _) = asked.site_and_origin()?;
+        let form = pages::AutoSubmit {
+            action: site.account.paths.registered(Endpoint::SamlCallback),
+            fields: vec![
+                // Written anew: the line breaks that some IdPs put into their base64 do not survive a page.
+                field("SAMLResponse", &bindings::encode_post(&self.message)),
+                field("RelayState", &self.relay_state),
+                field(BOUNCED, "1"),
+            ],
+            onward,
+            ..pages::AutoSubmit::default()
+        };
+        pages::auto_submit(&asked.page_context(), &form)
+    }
+}
+
+async fn finish_login(ask: &Ask, asked: &Asked, form: Form, in_progress: bool) -> Result<Answer, Fault> {
+    // What names a request, or comes with a login of ours, answers it or nothing.
+    if form.claimed.in_response_to.is_none() && !in_progress {
+        return unsolicited::answer(ask, asked, &form).await;
+    }
+    let (site, origin) = asked.site_and_origin()?;
+    let config = &asked.world.config;
+    let taken = Flow::take(ask.host(), config, &site.account.code, &asked.head, &form.relay_state);
+    let (flow, forget) = match taken {
+        Ok(taken) => taken,
+        Err(fault) => return no_login(ask, asked, &site, &form.claimed, fault),
+    };
+    // The flow is used up: whatever comes of it, its cookie goes.
+    let answer = match solicited(ask, asked, &site, &origin, &flow, &form.message).await {
+        Ok(answer) => answer,
+        Err(fault) => refused(ask, asked, &site, &flow.provider, &fault, &flow.return_to),
+    };
+    Ok(forget.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
+}
+
+/// The refusal of an answer whose login is not under way in this browser. Nothing of it is verified: what it says of itself
+/// is for the operator, whom a browser without cookies tells nothing.
+fn no_login(
+    ask: &Ask,
+    asked: &Asked,
+    site: &Site,
+    claimed: &Claimed,
+    mut fault: Fault,
+) -> Result<Answer, Fault> {
+    let said = |claim: &Option<String>| clip(claim.as_deref().unwrap_or_default());
+    let (issuer, request) = (said(&claimed.issuer), said(&claimed.in_response_to));
+    fault.detail.push_str(&format!(
+        "; the response says that it is from {issuer:?} and answers {request:?}: was the login begun at another host name?"
+    ));
+    let issued = |idp: &Rc<Idp>| claimed.issuer.is_some() && idp.known_issuer() == claimed.issuer;
+    let known = site.account.providers.iter().find(|own| site.idps.get(&own.id).is_some_and(issued));
+    match known {
+        Some(provider) => Ok(refused(ask, asked, site, &provider.id, &fault, "/")),
+        None => Err(fault),
+    }
+}
+
+/// The answer to an AuthnRequest of ours, in the browser that was sent with it.
+async fn solicited(
+    ask: &Ask,
+    asked: &Asked,
+    site: &Site,
+    origin: &Origin,
+    flow: &Flow,
+    message: &str,
+) -> Result<Answer, Fault> {
+    let idp = idp(site, &flow.provider)?;
+    let own = Own::at(origin, &site.account, idp);
+    let request = Request {
+        in_response_to: Some(&flow.nonce),
+        authenticated_since: is_forced(idp, &flow.extras).then_some(flow.started),
+    };
+    let verified = verify(ask, idp, &own, &request, message).await?;
+    let until = flow.started.saturating_add(flow::LIFETIME);
+    if ANSWERED.insert(ask.host(), &id_of(&flow.nonce), until, ask.now()) == Inserted::Known {
+        return Err(Fault::new(Code::AssertionInvalid, "the request was answered already"));
+    }
+    let identity = identity(site, &flow.provider, &verified)?;
+    authenticated_well_enough(&identity, flow)?;
+    let user = directory::resolve(ask, &site.account, &site.directory, &identity).await?;
+    note(ask, asked, site, &flow.provider, &verified);
+    arrived(ask, asked, site, flow, &identity, Tokens::default(), user)
+}
+
+/// What a response must answer.
+struct Request<'a> {
+    in_response_to: Option<&'a str>,
+    authenticated_since: Option<u64>,
+}
+
+/// Verifies the response against what we know of the IdP and asked for.
+async fn verify(
+    ask: &Ask,
+    idp: &Idp,
+    own: &Own,
+    request: &Request<'_>,
+    message: &str,
+) -> Result<Verified, Fault> {
+    let judge = |facts: &Facts| {
+        let expected = Expected {
+            host: ask.host(),
+            issuer: &facts.issuer,
+            certificates: &facts.certificates,
+            decryption_key: idp.decryption_key(),
+            acs_url: &own.acs_url,
+            entity_id: &own.entity_id,
+            in_response_to: request.in_response_to,
+            authenticated_since: request.authenticated_since,
+            now: ask.now(),
+            clock_skew: idp.config().clock_skew,
+        };
+        response::verify(&expected, message)
+    };
+    idp.judged(ask, judge).await.map(|(verified, _)| verified)
+}
+
+/// The person, as attributes and NameID say. A name that does not last is no subject to link an account to. Where a value
+/// of an attribute that counts was left out, the others do not count alone.
+fn identity(site: &Site, provider: &str, verified: &Verified) -> Result<Identity, Fault> {
+    let mapping = &site.account.mapping;
+    // A JSON Pointer begins with the attribute's name (RFC 6901).
+    let first =
+        |claim: &str| Some(claim.strip_prefix('/')?.split('/').next()?.replace("~1", "/").replace("~0", "~"));
+    let left_out =
+        |claim: &str| verified.holds_xml(claim) || first(claim).is_some_and(|name| verified.holds_xml(&name));
+    let mapped = [Some(mapping.claim.as_str()), mapping.roles_claim.as_deref()];
+    let mut counts = mapped.into_iter().flatten().chain(["email", "email_verified"]);
+    if let Some(claim) = counts.find(|claim| left_out(claim)) {
+        let detail = format!("attribute {claim:?}: a value is XML, expected text");
+        return Err(Fault::new(Code::AssertionInvalid, detail));
+    }
+    let mut claims = Claims::new();
+    let names = verified.attributes.iter().flat_map(|attribute| {
+        [Some(attribute.name.as_str()), attribute.friendly_name.as_deref()].into_iter().flatten()
+    });
+    for name in names.chain(["NameID"]) {
+        let values: Vec<Value> = verified.values(name).into_iter().map(Value::from).collect();
+        if !values.is_empty() || name != "NameID" {
+            claims.insert(name.to_owned(), Value::from(values));
+        }
+    }
+    let lasting = verified.name_id.as_ref().filter(|name_id| name_id.lasts());
+    let subject = lasting.map(|name_id| name_id.value.clone()).unwrap_or_default();
+    let issuer = verified.issuer.as_str();
+    let mut identity =
+        Identity::verified(MappingFrom::Saml, provider, issuer, subject, claims.clone(), claims);
+    if lasting.is_none() {
+        // As it is compared: a link must not break on an IdP that writes an address in other letters.
+        let mapped = mapped_value(mapping, &identity);
+        identity.subject = mapped.map(|mapped| mapped.value).unwrap_or_default();
+    }
+    identity.auth_time = Some(verified.authn_instant / 1000);
+    identity.acr = verified.authn_context.clone();
+    identity.sid = verified.session_index.clone();
+    identity.not_after = verified.session_not_on_or_after;
+    identity.name_id = verified.name_id.clone();
+    Ok(identity)
+}
+
+/// The account's provider of that issuer, the first in the configuration; metadata that is not there yet is fetched.
+pub async fn by_issuer<'a>(ask: &Ask, site: &'a Site, issuer: &str) -> Option<(&'a str, &'a Rc<Idp>)> {
+    let idps = || {
+        let of = |provider: &'a Rc<Provider>| Some((provider.id.as_str(), site.idps.get(&provider.id)?));
+        site.account.providers.iter().filter_map(of)
+    };
+    if let Some(found) = idps().find(|(_, idp)| idp.known_issuer().as_deref() == Some(issuer)) {
+        return Some(found);
+    }
+    for (id, idp) in idps().filter(|(_, idp)| idp.known_issuer().is_none()) {
+        if idp.facts(ask).await.is_ok_and(|facts| facts.issuer == issuer) {
+            return Some((id, idp));
+        }
+    }
+    None
+}
+
+fn idp<'a>(site: &'a Site, id: &str) -> Result<&'a Rc<Idp>, Fault> {
+    site.idps.get(id).ok_or_else(|| Fault::new(Code::StateUnknown, "the login's SAML provider is gone"))
+}

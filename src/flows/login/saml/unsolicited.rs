@@ -1,0 +1,138 @@
+//! A response that nobody here asked for (SAML profiles section 4.1.5).
+
+use std::rc::Rc;
+
+use super::outcome::{note, refused};
+use super::{by_issuer, identity, idp, verify, Form, Own, Request};
+use crate::config::{IdpInitiated, Origin};
+use crate::directory::{self, Resolution};
+use crate::exchange::return_to;
+use crate::exchange::Asked;
+use crate::fault::{Code, Fault};
+use crate::flows::login::flow::{self, Extras, Flow};
+use crate::flows::login::{arrived, page, start_login};
+use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
+use crate::host::task::Ask;
+use crate::http::response::Answer;
+use crate::proto::saml::response;
+use crate::session::{Opened, Tokens};
+use crate::state::{Site, Visitor};
+
+/// So many unsolicited responses within a minute begin a login in one browser. An IdP that answers these logins with
+/// unsolicited responses again would send people in circles, without anything to see.
+const MAX_RESTARTS: usize = 3;
+
+/// Unsolicited assertions that were used. With no room for one more it is refused: forgetting one would open
+/// it to a replay.
+const USED: SharedSet =
+    SharedSet { name: "sso.saml.used", buckets: 1024, capacity: 64, when_full: WhenFull::Refuse };
+
+/// A response that answers no request (SAML profiles section 4.1.5): anybody could have had it made for themselves and
+/// sent it with somebody else's browser, so what becomes of it is configured.
+pub(super) async fn answer(ask: &Ask, asked: &Asked, form: &Form) -> Result<Answer, Fault> {
+    let (site, origin) = asked.site_and_origin()?;
+    let nobody = || {
+        let issuer = form.claimed.issuer.as_deref().unwrap_or_default();
+        Fault::new(Code::AssertionInvalid, format!("no provider of this account has the issuer {issuer:?}"))
+    };
+    let issuer = form.claimed.issuer.as_deref().ok_or_else(nobody)?;
+    let (id, idp) = by_issuer(ask, &site, issuer).await.ok_or_else(nobody)?;
+    let target = page::own_endpoints_lead_home(
+        &site.account,
+        return_to::check(&form.relay_state, &origin).unwrap_or_else(|_| "/".into()),
+    );
+    match idp.config().idp_initiated {
+        IdpInitiated::Off => {
+            let detail = "an unsolicited response, and saml.idp_initiated is off";
+            let fault = Fault::new(Code::AssertionInvalid, detail);
+            Ok(refused(ask, asked, &site, id, &fault, &target))
+        }
+        // The assertion is dropped; the person's session at the IdP makes a login of our own silent.
+        IdpInitiated::Restart => {
+            let since = ask.now().saturating_sub(60_000);
+            let config = &asked.world.config;
+            if flow::restarts(config, &asked.head, &site.account.code, id, since) >= MAX_RESTARTS {
+                let detail =
+                    "the IdP answers requests of ours with unsolicited responses, without InResponseTo and \
+                              RelayState: let it answer requests, or set saml.idp_initiated to accept";
+                let fault = Fault::new(Code::AssertionInvalid, detail);
+                return Ok(refused(ask, asked, &site, id, &fault, &target));
+            }
+            start_login(ask, asked, id, target, Extras { restarted: true, ..Extras::default() }).await
+        }
+        IdpInitiated::Accept => match accept(ask, asked, &site, &origin, id, target.clone(), form).await {
+            Ok(answer) => Ok(answer),
+            Err(fault) => Ok(refused(ask, asked, &site, id, &fault, &target)),
+        },
+    }
+}
+
+/// `idp_initiated: accept`: fresh, once, and never in the place of somebody else's session.
+async fn accept(
+    ask: &Ask,
+    asked: &Asked,
+    site: &Site,
+    origin: &Origin,
+    id: &str,
+    target: String,
+    form: &Form,
+) -> Result<Answer, Fault> {
+    // A cross-site POST does not say who is signed in here: the bounce must have made it a same-site one.
+    if asked.head.is_cross_site(&site.account.origin_texts()) {
+        return Err(Fault::new(Code::RequestInvalid, "an unsolicited response from another site"));
+    }
+    let idp = idp(site, id)?;
+    let own = Own::at(origin, &site.account, idp);
+    // Nobody asked for a fresh sign-in; with force_authn it must be as fresh as the response itself.
+    let since = idp.config().force_authn.then(|| ask.now().saturating_sub(response::MAX_AGE));
+    let request = Request { in_response_to: None, authenticated_since: since };
+    let verified = verify(ask, idp, &own, &request, &form.message).await?;
+    let replay = id_of(&format!("{} {}", verified.issuer, verified.assertion_id));
+    match USED.insert(ask.host(), &replay, verified.valid_until, ask.now()) {
+        Inserted::New => {}
+        Inserted::Known => return Err(Fault::new(Code::AssertionInvalid, "the assertion was used already")),
+        Inserted::Full => {
+            let detail = "the record of used assertions is full: another one might be a replay";
+            return Err(Fault::new(Code::AssertionInvalid, detail));
+        }
+    }
+    let identity = identity(site, id, &verified)?;
+    let resolution = directory::resolve(ask, &site.account, &site.directory, &identity).await?;
+    if let Some(other) = signed_in(asked) {
+        let same = match &resolution {
+            Resolution::User(user) => {
+                Rc::ptr_eq(&other.account, &site.account) && user.username == other.session.user.username
+            }
+            Resolution::Invitation { .. } => false,
+        };
+        if !same {
+            let detail = format!(
+                "an unsolicited response does not replace the session of {:?}",
+                other.session.user.username
+            );
+            return Err(Fault::new(Code::IdentityConflict, detail));
+        }
+    }
+    note(ask, asked, site, id, &verified);
+    let flow = Flow {
+        provider: id.to_owned(),
+        state: String::new(),
+        nonce: String::new(),
+        verifier: String::new(),
+        return_to: target,
+        redirect_uri: String::new(),
+        started: ask.now(),
+        extras: Extras::default(),
+        replaces: None,
+    };
+    arrived(ask, asked, site, &flow, &identity, Tokens::default(), resolution)
+}
+
+/// Whoever is signed in with this browser, in any account: with `cookies.domain` their origins share one session.
+fn signed_in(asked: &Asked) -> Option<Rc<Opened>> {
+    let world = &asked.world;
+    match world.session(&world.sites, &asked.jar(), asked.now) {
+        Visitor::Known(opened) => Some(opened),
+        _ => None,
+    }
+}

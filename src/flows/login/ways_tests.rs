@@ -1,0 +1,470 @@
+//! Whole requests by which people come in: chooser, home-realm discovery, hints, logins that others start,
+//! step-up, pushed requests.
+
+use std::rc::Rc;
+
+use serde_json::{json, Value};
+
+use crate::crypto::test_keys::{token_of, JWKS};
+use crate::host::task::{Call, Failure, Reply};
+use crate::session::Purpose;
+use crate::state::World;
+use crate::testing::browser::{world, Browser, Seen, KEY};
+use crate::testing::{self, form, header, TestHost, START};
+
+const NOW: u64 = START / 1000;
+
+fn configuration() -> Value {
+    let provider = |id: &str, domain: &str| {
+        json!({
+            "id": id, "title": format!("Staff of {id}"), "email_domains": [domain],
+            "oidc": {
+                "discovery": format!("https://{id}.example/.well-known/openid-configuration"),
+                "client_id": "app", "client_secret": { "value": "s" },
+                "authorization_params": { "prompt": "consent", "ui_locales": "de" },
+            }
+        })
+    };
+    let plain = json!({ "id": "plain", "title": "Plain", "oauth2": {
+        "issuer": "https://plain.example", "authorization_endpoint": "https://plain.example/authorize",
+        "token_endpoint": "https://plain.example/token", "userinfo_endpoint": "https://plain.example/userinfo",
+        "client_id": "app", "client_secret": { "value": "s" },
+    } });
+    let access = json!([
+        { "prefix": "/strong/", "allow": "users", "acr_values": ["mfa", "hardware"] },
+        { "prefix": "/fresh/", "allow": "users", "max_age": "5m" },
+    ]);
+    let account = |code: &str, providers: Value| {
+        json!({
+            "code": code, "origins": [format!("https://{code}.app")], "sso": "enabled",
+            "identity_providers": providers, "access": access,
+            "password": { "mode": "enabled", "logins": [{ "path": "/login", "username": { "form": "username" } }] },
+        })
+    };
+    json!({
+        "session": { "keys": [{ "id": "k1", "value": KEY }], "idle": "8h" }, "clusters": { "*": "idp" },
+        "accounts": [
+            account("one", json!([provider("corp", "acme.com")])),
+            account("two", json!([provider("corp", "acme.com"), provider("partners", "partner.com"), plain])),
+        ]
+    })
+}
+
+/// The providers: documents, keys, and an ID token of ada with these further claims.
+fn idp(nonce: &str, more: Value) -> impl FnMut(&Call) -> Reply {
+    let nonce = nonce.to_owned();
+    move |call| {
+        let issuer = format!("https://{}", header(call, ":authority").unwrap_or_default());
+        match header(call, ":path").unwrap_or_default() {
+            "/.well-known/openid-configuration" => testing::json(&json!({
+                "issuer": issuer, "authorization_endpoint": format!("{issuer}/authorize"),
+                "token_endpoint": format!("{issuer}/token"), "jwks_uri": format!("{issuer}/keys"),
+                "id_token_signing_alg_values_supported": ["RS256", "ES256"],
+                "pushed_authorization_request_endpoint": format!("{issuer}/par"),
+                "require_pushed_authorization_requests": more.get("par").is_some(),
+                "userinfo_endpoint": format!("{issuer}/userinfo"),
+            })),
+            "/par" => match more.get("par") {
+                Some(Value::String(failure)) if failure == "timeout" => Reply::Failed(Failure::Timeout),
+                Some(Value::String(failure)) if failure == "down" => Reply::Failed(Failure::Unreachable),
+                Some(Value::Array(answer)) => testing::status(
+                    answer[0].as_u64().unwrap_or_default() as u16,
+                    "application/json",
+                    answer[1].to_string(),
+                ),
+                _ => testing::status(201, "application/json", r#"{"request_uri":"urn:r:1","expires_in":60}"#),
+            },
+            "/keys" => testing::answer("application/json", JWKS),
+            "/token" => {
+                let mut claims = json!({
+                    "iss": issuer, "aud": "app", "sub": "ada", "iat": NOW, "exp": NOW + 40_000, "nonce": nonce,
+                    "email": "ada@acme.com",
+                });
+                for (name, value) in more.as_object().into_iter().flatten() {
+                    claims[name] = value.clone();
+                }
+                let id_token = token_of(&json!({ "alg": "ES256", "kid": "p256" }), &claims.to_string());
+                testing::json(&json!({ "access_token": "at", "token_type": "Bearer", "id_token": id_token }))
+            }
+            "/userinfo" => match more.get("userinfo") {
+                Some(failure) => testing::status(
+                    failure.as_u64().unwrap_or_default() as u16,
+                    "application/json",
+                    r#"{"error":"invalid_token"}"#,
+                ),
+                None => testing::json(&json!({ "sub": "ada", "email": "ada@acme.com", "groups": ["staff"] })),
+            },
+            other => panic!("nobody asks for {other:?}"),
+        }
+    }
+}
+
+fn plainly() -> impl FnMut(&Call) -> Reply {
+    idp("", json!({}))
+}
+
+fn query(url: &str, name: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    let found = url.query_pairs().find(|(own, _)| own == name).map(|(_, value)| value.into_owned());
+    found
+}
+
+/// On from an answer that leads to a provider, through the callback of this account.
+fn come_back(browser: &mut Browser, code: &str, start: &Seen, more: Value) -> Seen {
+    let [state, nonce] = ["state", "nonce"].map(|name| query(start.location(), name).unwrap_or_default());
+    browser.get(&format!("/sso/oidc/consume?u={code}&code=c&state={state}"), &mut idp(&nonce, more))
+}
+
+fn start(world: &Rc<World>, code: &str, target: &str) -> (Browser, Seen) {
+    let mut browser = Browser::new(world, &format!("{code}.app"));
+    let seen = browser.get(target, &mut plainly());
+    (browser, seen)
+}
+
+#[test]
+fn one_provider_is_gone_to_and_of_several_people_choose() {
+    let world = world(&TestHost::new(), &configuration());
+    let (mut browser, seen) = start(&world, "one", "/reports?q=1");
+    assert!(seen.location().starts_with("https://corp.example/authorize?"), "{}", seen.location());
+    assert_eq!(query(seen.location(), "prompt").as_deref(), Some("consent"), "of the configuration");
+    let back = come_back(&mut browser, "one", &seen, json!({}));
+    assert_eq!((back.status(), back.location()), (302, "/reports?q=1"));
+    let (mut browser, seen) = start(&world, "two", "/reports?q=1");
+    assert_eq!((seen.code(), seen.location()), ("login_required", "/sso/login?return_to=%2Freports%3Fq%3D1"));
+    let page = browser.get(seen.location(), &mut plainly());
+    for (id, title) in [("corp", "Staff of corp"), ("partners", "Staff of partners"), ("plain", "Plain")] {
+        assert!(page.text().contains(title), "{title}");
+        assert!(
+            page.text().contains(&format!("/sso/login?idp={id}&amp;return_to=%2Freports%3Fq%3D1")),
+            "{id}"
+        );
+        let mut browser = Browser::new(&world, "two.app");
+        let target = format!("/sso/login?idp={id}&return_to=%2Freports%3Fq%3D1");
+        let seen = browser.get(&target, &mut plainly());
+        assert!(
+            seen.location().starts_with(&format!("https://{id}.example/authorize?")),
+            "{}",
+            seen.location()
+        );
+        assert_eq!(come_back(&mut browser, "two", &seen, json!({})).location(), "/reports?q=1");
+    }
+    assert_eq!(start(&world, "two", "/sso/login?idp=nobody").1.code(), "request_invalid");
+}
+
+#[test]
+fn an_email_address_leads_to_the_provider_of_its_domain() {
+    let world = world(&TestHost::new(), &configuration());
+    for (email, id) in [
+        ("ada@acme.com", Some("corp")),
+        ("ada@partner.com", Some("partners")),
+        ("%20Ada@PARTNER.com%20", Some("partners")),
+        ("a@acme.com@partner.com", Some("partners")),
+        ("ada@other.com", None),
+        ("ada@sub.acme.com", None),
+        ("ada@acme.com.evil.com", None),
+        ("ada@", None),
+        ("acme.com", None),
+        ("", None),
+    ] {
+        let (_, seen) = start(&world, "two", &format!("/sso/login?email={email}&return_to=%2Fa"));
+        match id {
+            Some(id) => {
+                let beginning = format!("https://{id}.example/authorize?");
+                assert!(seen.location().starts_with(&beginning), "{email}: {}", seen.location());
+                let hint = query(seen.location(), "login_hint").unwrap();
+                assert!(hint.contains('@') && hint.trim() == hint, "{hint}");
+            }
+            None => assert_eq!(seen.status(), 200, "{email}: the page again"),
+        }
+    }
+}
+
+#[test]
+fn hints_and_prompts_are_passed_on() {
+    let world = world(&TestHost::new(), &configuration());
+    let (_, seen) = start(&world, "one", "/sso/login?login_hint=ada%40acme.com&prompt=select_account");
+    assert_eq!(query(seen.location(), "login_hint").as_deref(), Some("ada@acme.com"));
+    assert_eq!(
+        query(seen.location(), "prompt").as_deref(),
+        Some("select_account"),
+        "before the configuration's"
+    );
+    for prompt in ["login", "consent"] {
+        let (_, seen) = start(&world, "one", &format!("/sso/login?prompt={prompt}"));
+        assert_eq!(query(seen.location(), "prompt").as_deref(), Some(prompt));
+    }
+    for wrong in ["none", "", "login%20none", "x"] {
+        let (_, seen) = start(&world, "one", &format!("/sso/login?prompt={wrong}"));
+        assert_eq!(seen.code(), "request_invalid", "{wrong}");
+    }
+    let (_, seen) = start(&world, "one", &format!("/sso/login?login_hint={}", "a".repeat(400)));
+    assert_eq!((seen.status(), query(seen.location(), "login_hint")), (302, None), "too long to be one");
+    for twice in ["idp", "return_to", "login_hint", "email", "iss", "target_link_uri", "prompt"] {
+        let (_, seen) = start(&world, "one", &format!("/sso/login?{twice}=login&{twice}=login"));
+        assert_eq!(seen.code(), "request_invalid", "{twice}");
+    }
+}
+
+#[test]
+fn a_third_party_starts_a_login_by_get_or_post() {
+    let world = world(&TestHost::new(), &configuration());
+    let issuer = "https%3A%2F%2Fpartners.example";
+    let target = "https%3A%2F%2Ftwo.app%2Fthere%3Fx%3D1";
+    let query_of = format!("iss={issuer}&login_hint=ada&target_link_uri={target}");
+    // Also on a worker that has not heard from the provider yet.
+    let (mut browser, seen) = start(&world, "two", &format!("/sso/login?{query_of}"));
+    assert!(seen.location().starts_with("https://partners.example/authorize?"), "{}", seen.location());
+    assert_eq!(query(seen.location(), "login_hint").as_deref(), Some("ada"));
+    assert_eq!(come_back(&mut browser, "two", &seen, json!({})).location(), "/there?x=1");
+    let mut browser = Browser::new(&world, "two.app").with("origin", "https://partners.example");
+    let posted = [
+        ("iss", "https://partners.example"),
+        ("login_hint", "ada"),
+        ("target_link_uri", "https://two.app/there?x=1"),
+        ("unknown", "x"),
+    ];
+    let seen = browser.post("/sso/login", &posted, &mut plainly());
+    assert_eq!((seen.status(), seen.location()), (302, format!("/sso/login?{query_of}").as_str()));
+    for (query, code) in [
+        ("iss=https%3A%2F%2Fevil.example", "request_invalid"),
+        ("iss=", "request_invalid"),
+        ("iss=https%3A%2F%2Fpartners.example.evil.example", "request_invalid"),
+        (&format!("iss={issuer}&target_link_uri=https%3A%2F%2Fevil.example%2F"), "return_to_refused"),
+        (&format!("iss={issuer}&target_link_uri=%2F%2Fevil.example"), "return_to_refused"),
+    ] {
+        assert_eq!(start(&world, "two", &format!("/sso/login?{query}")).1.code(), code, "{query}");
+    }
+    assert_eq!(browser.send("PUT", "/sso/login", None, &mut plainly()).status(), 405);
+}
+
+fn signed_in(world: &Rc<World>, claims: Value) -> Browser {
+    let (mut browser, seen) = start(world, "one", "/reports");
+    let back = come_back(&mut browser, "one", &seen, claims);
+    assert_eq!(back.location(), "/reports", "{}", back.text());
+    browser
+}
+
+#[test]
+fn with_a_strict_cookie_a_page_of_our_own_goes_on() {
+    for (same_site, status) in [("strict", 200), ("lax", 302)] {
+        let mut config = configuration();
+        config["cookies"] = json!({ "same_site": same_site });
+        let world = world(&TestHost::new(), &config);
+        let (mut browser, seen) = start(&world, "one", "/reports?q=1&r=%22%3E");
+        let back = come_back(&mut browser, "one", &seen, json!({}));
+        assert_eq!(back.status(), status, "{same_site}");
+        let answer = back.answer.unwrap();
+        let refresh = answer.header("refresh");
+        assert_eq!(refresh, (same_site == "strict").then_some("0; url=/reports?q=1&r=%22%3E"));
+        let page = String::from_utf8(answer.body.clone()).unwrap();
+        assert_eq!(page.contains("href=\"/reports?q=1&amp;r=%22%3E\""), same_site == "strict");
+        assert!(browser.get("/reports", &mut plainly()).pass.is_some());
+    }
+}
+
+#[test]
+fn what_leads_to_another_host_is_not_come_back_to() {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    for (target, wanted) in [
+        ("/strong/x?p=C:\\temp", "/strong/x?p=C:%5Ctemp"),
+        ("//evil.com/..;/strong/x", "/"),
+        ("//evil.com/%2e%2e/strong/x", "/"),
+        ("/fresh/x?y=1", "/fresh/x?y=1"),
+    ] {
+        // Whoever is signed in and has to authenticate better, and whoever is nobody.
+        for mut browser in [signed_in(&world, json!({})), Browser::new(&world, "one.app")] {
+            let seen = browser.get(target, &mut plainly());
+            assert!(
+                seen.location().starts_with("https://corp.example/authorize?"),
+                "{target}: {}",
+                seen.code()
+            );
+            let back = come_back(&mut browser, "one", &seen, json!({ "acr": "mfa", "auth_time": NOW }));
+            assert_eq!((back.status(), back.location()), (302, wanted), "{target}");
+        }
+    }
+    let long = format!("/reports?q={}", "x".repeat(2_000));
+    let (mut browser, seen) = start(&world, "one", &long);
+    assert_eq!(come_back(&mut browser, "one", &seen, json!({})).location(), "/");
+    assert!(host.logs().iter().any(|(_, line)| line.contains("the login leads to /: return_to is too long")));
+}
+
+#[test]
+fn userinfo_that_only_adds_may_refuse_the_token() {
+    for (from, answered, wanted) in [
+        ("id_token", None, Ok("member")),
+        // The access token is for another resource: whom the ID token names gets in, without what UserInfo adds.
+        ("id_token", Some(401), Ok("")),
+        ("id_token", Some(403), Ok("")),
+        ("id_token", Some(400), Err("idp_invalid_answer")),
+        ("id_token", Some(500), Err("idp_unavailable")),
+        ("userinfo", None, Ok("member")),
+        ("userinfo", Some(401), Err("idp_invalid_answer")),
+    ] {
+        let mut config = configuration();
+        config["accounts"][0]["mapping"] =
+            json!({ "from": from, "roles_claim": "groups", "role_map": { "staff": "member" } });
+        let host = TestHost::new();
+        let world = world(&host, &config);
+        let (mut browser, seen) = start(&world, "one", "/reports");
+        let more = answered.map_or(json!({}), |status| json!({ "userinfo": status }));
+        let back = come_back(&mut browser, "one", &seen, more);
+        let got = match back.location() {
+            "/reports" => {
+                let opened = browser.get("/reports", &mut plainly()).pass.unwrap().opened.unwrap();
+                Ok(opened.session.user.roles.join(","))
+            }
+            _ => Err(back.code().to_owned()),
+        };
+        assert_eq!(got, wanted.map(str::to_owned).map_err(str::to_owned), "{from} {answered:?}");
+        let logged = host.logs().iter().any(|(_, line)| line.contains("UserInfo does not take"));
+        assert_eq!(logged, got == Ok(String::new()), "{from} {answered:?}");
+    }
+}
+
+#[test]
+fn a_path_asks_for_a_stronger_authentication() {
+    let world = world(&TestHost::new(), &configuration());
+    let mut browser = signed_in(&world, json!({ "acr": "password" }));
+    let step = browser.get("/strong/x?y=1", &mut plainly());
+    assert!(step.location().starts_with("https://corp.example/authorize?"), "{}", step.location());
+    assert_eq!(query(step.location(), "acr_values").as_deref(), Some("mfa hardware"));
+    // A script is told, not redirected.
+    let mut script = browser.clone_headers(&[("accept", "application/json")]);
+    script.cookies = browser.cookies.clone();
+    let told = script.get("/strong/x", &mut plainly());
+    assert_eq!(
+        (told.code(), &told.json()["login"]),
+        ("login_required", &json!("/sso/login?idp=corp&acr_values=mfa+hardware"))
+    );
+    // And where that leads is the login that the path asks for.
+    let login = browser.get("/sso/login?idp=corp&acr_values=mfa+hardware&max_age=60", &mut plainly());
+    assert_eq!(query(login.location(), "acr_values").as_deref(), Some("mfa hardware"));
+    assert_eq!(query(login.location(), "max_age").as_deref(), Some("60"));
+    for wrong in
+        ["max_age=-1", "max_age=x", "max_age=", "max_age=1&max_age=2", "acr_values=%C3%A9", "acr_values=%0A"]
+    {
+        let seen = browser.get(&format!("/sso/login?idp=corp&{wrong}"), &mut plainly());
+        assert_eq!((seen.status(), seen.code()), (400, "request_invalid"), "{wrong}");
+    }
+    let back = come_back(&mut browser, "one", &step, json!({ "acr": "hardware" }));
+    assert_eq!((back.status(), back.location()), (302, "/strong/x?y=1"));
+    assert!(browser.get("/strong/x?y=1", &mut plainly()).pass.is_some());
+}
+
+#[test]
+fn a_provider_that_does_not_authenticate_as_asked_ends_in_a_page_not_in_a_loop() {
+    let world = world(&TestHost::new(), &configuration());
+    for claims in
+        [json!({}), json!({ "acr": "password" }), json!({ "acr": "MFA" }), json!({ "acr": "mfa hardware" })]
+    {
+        let mut browser = signed_in(&world, json!({ "acr": "password" }));
+        let step = browser.get("/strong/x", &mut plainly());
+        let back = come_back(&mut browser, "one", &step, claims.clone());
+        assert_eq!((back.status(), back.code()), (403, "idp_denied"), "{claims}");
+        assert!(browser.get("/reports", &mut plainly()).pass.is_some(), "the session is what it was");
+    }
+}
+
+#[test]
+fn a_path_asks_for_a_fresh_authentication() {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    let mut browser = signed_in(&world, json!({ "auth_time": NOW }));
+    let fresh = |browser: &mut Browser| browser.get("/fresh/x", &mut plainly());
+    assert!(fresh(&mut browser).pass.is_some());
+    host.advance(360_000);
+    assert!(fresh(&mut browser).pass.is_some(), "five minutes, and one for the clocks");
+    host.advance(1);
+    assert!(browser.get("/reports", &mut plainly()).pass.is_some(), "elsewhere the session is good");
+    let step = fresh(&mut browser);
+    assert_eq!(query(step.location(), "max_age").as_deref(), Some("300"));
+    // The provider has to say when, and it has to be lately.
+    let back = come_back(&mut browser, "one", &step, json!({ "auth_time": NOW }));
+    assert_eq!(back.code(), "id_token_invalid");
+    let step = fresh(&mut browser);
+    assert_eq!(come_back(&mut browser, "one", &step, json!({})).code(), "id_token_invalid");
+    let step = fresh(&mut browser);
+    let back = come_back(&mut browser, "one", &step, json!({ "auth_time": NOW + 360 }));
+    assert_eq!((back.status(), back.location()), (302, "/fresh/x"));
+    assert!(fresh(&mut browser).pass.is_some());
+    // What the ID token's check lets pass, the path lets pass: no loop between the two.
+    host.advance(1_000_000);
+    let step = fresh(&mut browser);
+    let back = come_back(&mut browser, "one", &step, json!({ "auth_time": NOW + 1360 - 359 }));
+    assert_eq!((back.status(), back.location()), (302, "/fresh/x"), "{}", back.text());
+    assert!(fresh(&mut browser).pass.is_some());
+}
+
+#[test]
+fn a_login_that_does_not_say_when_is_not_fresh_unless_nobody_can_be_asked() {
+    let world = world(&TestHost::new(), &configuration());
+    let mut browser = signed_in(&world, json!({}));
+    let step = browser.get("/fresh/x", &mut plainly());
+    assert_eq!(query(step.location(), "max_age").as_deref(), Some("300"));
+    let back = come_back(&mut browser, "one", &step, json!({ "auth_time": NOW }));
+    assert_eq!(back.location(), "/fresh/x");
+    assert!(browser.get("/fresh/x", &mut plainly()).pass.is_some());
+    // Plain OAuth 2.0 has no auth_time at all.
+    let mut browser = Browser::new(&world, "two.app");
+    let seen = browser.get("/sso/login?idp=plain&return_to=%2Ffresh%2Fx", &mut plainly());
+    assert_eq!(come_back(&mut browser, "two", &seen, json!({})).location(), "/fresh/x");
+    assert!(browser.get("/fresh/x", &mut plainly()).pass.is_some());
+}
+
+#[test]
+fn a_provider_that_requires_pushed_requests_gets_them_and_every_failure_has_its_code() {
+    for (par, expected) in [
+        (json!(true), (302, "login_required")),
+        (json!([200, { "request_uri": "urn:r:1" }]), (302, "login_required")),
+        (json!([201, {}]), (502, "idp_invalid_answer")),
+        (json!([201, { "request_uri": "" }]), (502, "idp_invalid_answer")),
+        (json!([201, { "request_uri": 7 }]), (502, "idp_invalid_answer")),
+        (json!([400, { "error": "invalid_request" }]), (502, "idp_invalid_answer")),
+        (json!([401, { "error": "invalid_client" }]), (502, "idp_invalid_answer")),
+        (json!([429, {}]), (502, "idp_invalid_answer")),
+        (json!([503, {}]), (503, "idp_unavailable")),
+        (json!("down"), (503, "idp_unavailable")),
+        (json!("timeout"), (504, "idp_timeout")),
+    ] {
+        let host = TestHost::new();
+        let world = world(&host, &configuration());
+        let mut browser = Browser::new(&world, "one.app");
+        let seen = browser.get("/reports", &mut idp("", json!({ "par": par })));
+        assert_eq!((seen.status(), seen.code()), expected, "{par}: {}", seen.text());
+        let pushed = seen.calls.iter().find(|call| header(call, ":path") == Some("/par")).expect("pushed");
+        let sent = form(pushed);
+        let value = |name: &str| sent.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
+        assert_eq!(value("redirect_uri"), Some("https://one.app/sso/oidc/consume?u=one"));
+        assert!(value("code_challenge").is_some() && value("nonce").is_some() && value("state").is_some());
+        if seen.status() == 302 {
+            assert_eq!(
+                seen.location(),
+                "https://corp.example/authorize?client_id=app&request_uri=urn%3Ar%3A1"
+            );
+            // The state went through the back: the way back is as ever.
+            let (state, nonce) = (value("state").unwrap(), value("nonce").unwrap());
+            let back = browser
+                .get(&format!("/sso/oidc/consume?u=one&code=c&state={state}"), &mut idp(nonce, json!({})));
+            assert_eq!(back.location(), "/reports");
+        }
+    }
+}
+
+#[test]
+fn a_session_by_password_cannot_be_stepped_up() {
+    let host = TestHost::new();
+    let world = world(&host, &configuration());
+    let session = json!({
+        "s": "id", "u": { "u": "bob", "o": "i" }, "m": "password", "b": START, "l": START, "c": START,
+    });
+    let keys = &world.config.session.keys;
+    let sealed = keys.seal(&*host, Purpose::Session, "one", session.to_string().as_bytes()).unwrap();
+    let mut browser = Browser::new(&world, "one.app");
+    browser.cookies.push((world.config.cookies.name.clone(), sealed));
+    assert!(browser.get("/reports", &mut plainly()).pass.is_some());
+    let seen = browser.get("/strong/x", &mut plainly());
+    assert_eq!((seen.status(), seen.code()), (401, "login_required"), "no provider knows this person");
+    assert!(seen.text().contains("/sso/login?return_to=%2Fstrong%2Fx"));
+}

@@ -1,0 +1,137 @@
+//! OpenID Connect Back-Channel Logout 1.0: the provider says that a session, or a person, is out.
+
+use std::rc::Rc;
+
+use serde_json::json;
+
+use crate::config::{Protocol, Provider};
+use crate::crypto::Jws;
+use crate::exchange::{Asked, Outcome, Ruling};
+use crate::fault::{Code, Fault};
+use crate::host::events::{self, Place};
+use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
+use crate::host::task::Ask;
+use crate::http::response::Answer;
+use crate::proto::oidc::{logout_token, signed, Client};
+use crate::session::ended::{self, Party};
+use crate::state::Site;
+
+/// The largest form.
+pub const MAX_FORM: usize = 64 << 10;
+
+/// Tokens that were used, each until it has expired. Only verified ones are noted.
+const USED: SharedSet =
+    SharedSet { name: "sso.logout-tokens", buckets: 1024, capacity: 64, when_full: WhenFull::Evict };
+
+/// A logout token was posted.
+pub fn received(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
+    Ruling::flow(asked, move |ask, asked| async move {
+        Ok(Outcome::Answer(match end(&ask, &asked, &body).await {
+            Ok(()) => Answer::new(200, "back_channel_logout"),
+            Err(fault) => refused(&asked, fault),
+        }))
+    })
+}
+
+async fn end(ask: &Ask, asked: &Asked, body: &[u8]) -> Result<(), Fault> {
+    let (site, _) = asked.site_and_origin()?;
+    let invalid = |why: &str| Fault::new(Code::RequestInvalid, format!("logout token: {why}"));
+    let mut tokens = url::form_urlencoded::parse(body).filter(|(name, _)| name == "logout_token");
+    let (Some((_, text)), None) = (tokens.next(), tokens.next()) else {
+        return Err(invalid("the form does not have exactly one logout_token"));
+    };
+    let addressees = addressees(ask, &site, &text).await?;
+    let Some((_, client)) = addressees.first() else {
+        return Err(invalid("iss and aud name no OpenID Connect provider of this account"));
+    };
+    let token = logout_token::verify(ask, client, &text).await?;
+    let (host, settings) = (ask.host(), &asked.world.config.session);
+    let used = id_of(
+        &json!([site.account.code, token.issuer, client.config().client.client_id, token.jti]).to_string(),
+    );
+    // Section 2.6 item 7.
+    if USED.contains(host, &used, host.now()) {
+        return Err(invalid("its jti was used already"));
+    }
+    // Sessions opened that long after `iat` are none that the token is about, however late it comes or is sent
+    // again; before that, it may be the clocks.
+    let opened_until = host.now().min(token.issued.saturating_add(signed::SKEW_MILLISECONDS));
+    for (provider, _) in &addressees {
+        let party = Party { account: &site.account.code, provider: &provider.id, issuer: &token.issuer };
+        let noted = match (&token.sid, &token.subject) {
+            // Section 2.7: with a sid it is that session, whoever is named beside it.
+            (Some(sid), subject) => {
+                let unknown =
+                    |subject| ended::by_subject_without_sid(host, settings, party, subject, opened_until);
+                ended::by_sid(host, settings, party, sid) && subject.as_deref().is_none_or(unknown)
+            }
+            (None, Some(subject)) => ended::by_subject(host, settings, party, subject, opened_until),
+            (None, None) => false,
+        };
+        if !noted {
+            return Err(Fault::new(Code::NotReady, "logout token: the end could not be noted"));
+        }
+        let place = Place { provider: Some(&provider.id), ..asked.place() };
+        events::provider_logout(host, place, "backchannel_logout", token.sid.is_some());
+    }
+    // Noted last, so that what could not be ended can be sent again.
+    match USED.insert(host, &used, token.expires, host.now()) {
+        Inserted::Known => Err(invalid("its jti was used already")),
+        _ => Ok(()),
+    }
+}
+
+/// The providers of this account that the token claims to be from and for: several where one is
+/// configured twice. With a single one there is nothing to choose, and verification says what is wrong.
+async fn addressees<'a>(
+    ask: &Ask,
+    site: &'a Site,
+    token: &str,
+) -> Result<Vec<(&'a Rc<Provider>, &'a Rc<Client>)>, Fault> {
+    let mut all = Vec::new();
+    for provider in &site.account.providers {
+        if let Protocol::Oidc(_) = provider.protocol {
+            all.push((provider, site.client(&provider.id)?));
+        }
+    }
+    if all.len() < 2 {
+        return Ok(all);
+    }
+    let refused = |why: String| Fault::new(Code::RequestInvalid, format!("logout token: {why}"));
+    let claims = Jws::parse(token).map_err(refused)?.unverified();
+    let claims = claims.ok_or_else(|| refused("its payload is no JSON object".into()))?;
+    let audiences = signed::audiences(&claims).map_err(refused)?;
+    let iss = signed::string(&claims, "iss").map_err(refused)?.unwrap_or_default();
+    let (mut found, mut down) = (Vec::new(), None);
+    for (provider, client) in all {
+        if !audiences.contains(&client.config().client.client_id.as_str()) {
+            continue;
+        }
+        match client.metadata(ask).await {
+            Ok(metadata) if metadata.is_issuer(iss) => found.push((provider, client)),
+            Ok(_) => {}
+            Err(fault) => down = Some(fault),
+        }
+    }
+    match (found.is_empty(), down) {
+        (true, Some(fault)) => Err(fault),
+        _ => Ok(found),
+    }
+}
+
+/// Section 2.8: whatever the reason, 400, with the `error` of RFC 6749 section 5.2.
+fn refused(asked: &Asked, fault: Fault) -> Answer {
+    let error = match fault.code {
+        Code::RequestInvalid => "invalid_request",
+        _ => "temporarily_unavailable",
+    };
+    let fault = fault.with_status(400);
+    events::refusal(&*asked.world.host, asked.place(), &fault);
+    let body = json!({
+        "error": error,
+        "error_description": "nobody was signed out; the log says why, under this request_id",
+        "code": fault.code.as_str(),
+        "request_id": asked.head.request_id(),
+    });
+    Answer::json(400, &body).with_code(fault.code.as_str())
+}

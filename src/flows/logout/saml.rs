@@ -1,0 +1,285 @@
+//! SAML single logout (SAML profiles section 4.4), begun here or at the IdP.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Endpoint, Origin, SameSite, SamlBinding};
+use crate::exchange::{Asked, Outcome, Ruling};
+use crate::fault::{Code, Fault};
+use crate::flows::login::saml::{by_issuer, Own};
+use crate::host::events::{self, Place};
+use crate::host::task::Ask;
+use crate::host::Level;
+use crate::http::response::Answer;
+use crate::pages;
+use crate::proto::saml::bindings::{self, Kind, Redirected};
+use crate::proto::saml::idp::Facts;
+use crate::proto::saml::logout::{self, Expected, LogoutRequest, Outgoing, Received};
+use crate::proto::saml::refused::Refused;
+use crate::proto::saml::signature::Trust;
+use crate::proto::saml::Idp;
+use crate::session::{cookie, ended, Purpose, Session};
+use crate::state::{Site, Visitor};
+
+/// The longest RelayState that is sent back: it should have 80 bytes (SAML bindings section 3.4.3).
+const MAX_RELAY_STATE: usize = 1024;
+
+/// How long an answer to a request of ours is waited for, milliseconds.
+const WAIT: u64 = 600_000;
+
+/// A request of ours that waits for its answer, in a cookie of its own.
+#[derive(Serialize, Deserialize)]
+struct Waiting {
+    #[serde(rename = "saml")]
+    id: String,
+    #[serde(rename = "t")]
+    sent: u64,
+}
+
+/// Sends the browser to the IdP with a LogoutRequest for the session's NameID. `None` where there is no single
+/// logout, or where its endpoint is not known: an IdP that is down does not keep anybody from signing out here.
+pub(super) async fn request(
+    ask: &Ask,
+    asked: &Asked,
+    site: &Site,
+    origin: &Origin,
+    session: &Session,
+) -> Result<Option<Answer>, Fault> {
+    let (Some(idp), Some(name_id)) = (site.idps.get(&session.origin.provider), &session.origin.name_id)
+    else {
+        return Ok(None);
+    };
+    let Ok(facts) = idp.facts(ask).await else { return Ok(None) };
+    let Some((binding, endpoint)) = facts.slo(None) else { return Ok(None) };
+    let own = Own::at(origin, &site.account, idp);
+    let index = session.origin.sid.as_deref();
+    let message = Outgoing::request(ask.host(), &endpoint.requests, &own.entity_id, name_id, index)?;
+    let answer = leave(ask, asked, idp, *binding, &endpoint.requests, &message, None)?;
+    let waiting = Waiting { id: message.id, sent: ask.now() };
+    Ok(Some(answer.with_cookie(&remember(ask, asked, site, &waiting)?)))
+}
+
+/// A message that came by HTTP-Redirect.
+pub fn redirected(asked: Rc<Asked>) -> Ruling {
+    let query = String::from_utf8_lossy(asked.head.query().unwrap_or_default()).into_owned();
+    match Redirected::parse(&query) {
+        Ok(redirected) => receive(asked, Message::Redirect(redirected)),
+        Err(why) => Ruling::Answer(asked.refuse(&Fault::new(Code::RequestInvalid, why))),
+    }
+}
+
+/// A message that came by HTTP-POST.
+pub fn posted(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
+    match Message::posted(&body) {
+        Ok(message) => receive(asked, message),
+        Err(why) => Ruling::Answer(asked.refuse(&Fault::new(Code::RequestInvalid, why))),
+    }
+}
+
+/// A message as it came.
+enum Message {
+    Redirect(Redirected),
+    Post(Kind, String, Option<String>),
+}
+
+impl Message {
+    fn posted(body: &[u8]) -> Result<Self, String> {
+        let field = |name| bindings::field(body, name);
+        let (kind, text) = match (field("SAMLRequest")?, field("SAMLResponse")?) {
+            (Some(text), None) => (Kind::Request, text),
+            (None, Some(text)) => (Kind::Response, text),
+            _ => return Err("the form holds not exactly one of SAMLRequest and SAMLResponse".into()),
+        };
+        Ok(Self::Post(kind, bindings::decode_post(&text)?, field("RelayState")?))
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Redirect(redirected) => redirected.kind,
+            Self::Post(kind, ..) => *kind,
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Self::Redirect(redirected) => &redirected.message,
+            Self::Post(_, text, _) => text,
+        }
+    }
+
+    fn received(&self) -> Received<'_> {
+        match self {
+            Self::Redirect(redirected) => Received::Redirect(redirected),
+            Self::Post(_, text, _) => Received::Post(text),
+        }
+    }
+
+    fn relay_state(&self) -> Option<&str> {
+        let relay_state = match self {
+            Self::Redirect(redirected) => redirected.relay_state.as_deref(),
+            Self::Post(.., relay_state) => relay_state.as_deref(),
+        };
+        relay_state.filter(|relay_state| relay_state.len() <= MAX_RELAY_STATE)
+    }
+
+    fn binding(&self) -> SamlBinding {
+        match self {
+            Self::Redirect(_) => SamlBinding::Redirect,
+            Self::Post(..) => SamlBinding::Post,
+        }
+    }
+}
+
+fn receive(asked: Rc<Asked>, message: Message) -> Ruling {
+    Ruling::flow(
+        asked,
+        move |ask, asked| async move { answer(&ask, &asked, &message).await.map(Outcome::Answer) },
+    )
+}
+
+async fn answer(ask: &Ask, asked: &Asked, message: &Message) -> Result<Answer, Fault> {
+    let (site, origin) = asked.site_and_origin()?;
+    let issuer = logout::claimed_issuer(message.text())?;
+    let (id, idp) = by_issuer(ask, &site, &issuer).await.ok_or_else(|| {
+        Fault::new(Code::RequestInvalid, format!("no provider of this account has the issuer {issuer:?}"))
+    })?;
+    let own = Own::at(&origin, &site.account, idp);
+    let place = Place { provider: Some(id), ..asked.place() };
+    match message.kind() {
+        Kind::Request => {
+            let read = |expected: &Expected<'_>| logout::read_request(expected, message.received());
+            let (request, facts) = verify(ask, idp, &own, read).await?;
+            warn(ask, place, &request.warnings);
+            let (binding, endpoint) = facts.slo(Some(message.binding())).ok_or_else(no_single_logout)?;
+            let ended = end(ask, asked, &site, id, &facts, &request);
+            events::session_ended(ask.host(), place, "single_logout");
+            let to = &endpoint.responses;
+            let response = Outgoing::response(ask.host(), to, &own.entity_id, &request.id, ended)?;
+            let answer = leave(ask, asked, idp, *binding, to, &response, message.relay_state())?;
+            // A session of somebody else in this browser is none of this.
+            Ok(match asked.visitor() {
+                Visitor::Known(_) => answer,
+                _ => asked.without_session(answer),
+            })
+        }
+        Kind::Response => {
+            let waiting = waiting(asked, &site, ask.now());
+            let sent = waiting.as_ref().map(|waiting| waiting.id.as_str());
+            let read = |expected: &Expected<'_>| logout::read_response(expected, message.received(), sent);
+            let (response, _) = verify(ask, idp, &own, read).await?;
+            warn(ask, place, &response.warnings);
+            if !response.complete {
+                let reason = format!("the provider did not end everything: {}", response.status);
+                events::notice(ask.host(), place, Level::Warn, &reason);
+            }
+            let complete = site.account.paths.registered(Endpoint::LogoutComplete);
+            let cookies = &asked.world.config.cookies;
+            Ok(Answer::redirect(&complete).with_cookie(&cookie::delete(&name(asked), cookies)))
+        }
+    }
+}
+
+/// Ends what the request names, here on every worker. False where it could not be noted.
+fn end(ask: &Ask, asked: &Asked, site: &Site, id: &str, facts: &Facts, request: &LogoutRequest) -> bool {
+    let party = ended::Party { account: &site.account.code, provider: id, issuer: &facts.issuer };
+    let (host, settings, name) = (ask.host(), &asked.world.config.session, &request.name_id.value);
+    // What was opened after the request was made it does not mean: sent again, it ends nothing new.
+    let skew = site.idps.get(id).map_or(0, |idp| idp.config().clock_skew);
+    let opened = ask.now().min(request.issued.saturating_add(skew));
+    if request.session_indexes.is_empty() {
+        return ended::by_subject(host, settings, party, name, opened);
+    }
+    // Where the IdP told no SessionIndex at sign-in, any session of the person may be the one.
+    let mut all = ended::by_subject_without_sid(host, settings, party, name, opened);
+    for index in &request.session_indexes {
+        all &= ended::by_subject_and_sid(host, settings, party, name, index, opened);
+    }
+    all
+}
+
+/// Verifies the message against what we know of the IdP.
+async fn verify<T>(
+    ask: &Ask,
+    idp: &Idp,
+    own: &Own,
+    read: impl Fn(&Expected<'_>) -> Result<T, Refused>,
+) -> Result<(T, Facts), Fault> {
+    let judge = |facts: &Facts| {
+        if facts.slo.is_empty() {
+            return Err(Refused::from(no_single_logout()));
+        }
+        read(&Expected {
+            trust: Trust { host: ask.host(), certificates: &facts.certificates },
+            decryption_key: idp.decryption_key(),
+            issuer: &facts.issuer,
+            slo_url: &own.slo_url,
+            now: ask.now(),
+            clock_skew: idp.config().clock_skew,
+        })
+    };
+    idp.judged(ask, judge).await
+}
+
+fn no_single_logout() -> Fault {
+    let why = "there is no single logout with this provider: set saml.slo_url, or saml.signing where its metadata has \
+               the endpoint";
+    Fault::new(Code::RequestInvalid, why)
+}
+
+/// The browser takes a message of ours to the IdP.
+fn leave(
+    ask: &Ask,
+    asked: &Asked,
+    idp: &Idp,
+    binding: SamlBinding,
+    to: &url::Url,
+    message: &Outgoing,
+    relay_state: Option<&str>,
+) -> Result<Answer, Fault> {
+    let signer = idp.signer(ask.host());
+    match binding {
+        SamlBinding::Redirect => Ok(Answer::redirect(&message.redirect(to, relay_state, signer)?)),
+        SamlBinding::Post => {
+            let fields = message.post(relay_state, signer)?;
+            let action = to.as_str().to_owned();
+            // A provider may sign people out of all applications in frames of one page of its own. By then
+            // they are signed out here: there is nothing to click on that a page around it could abuse.
+            let framed_by = if message.is_response() { vec![action.clone()] } else { Vec::new() };
+            let form = pages::AutoSubmit { action, fields, framed_by, ..Default::default() };
+            pages::auto_submit(&asked.page_context(), &form)
+        }
+    }
+}
+
+fn warn(ask: &Ask, place: Place<'_>, warnings: &[String]) {
+    for warning in warnings {
+        events::notice(ask.host(), place, Level::Warn, warning);
+    }
+}
+
+fn name(asked: &Asked) -> String {
+    format!("{}-logout-saml", asked.world.config.cookies.name)
+}
+
+/// The answer may come as a cross-site POST, which carries no `Lax` cookie.
+fn remember(ask: &Ask, asked: &Asked, site: &Site, waiting: &Waiting) -> Result<String, Fault> {
+    let config = &asked.world.config;
+    let plain = serde_json::to_vec(waiting).unwrap_or_default();
+    let sealed = config.session.keys.seal(ask.host(), Purpose::Logout, &site.account.code, &plain)?;
+    let same_site = if config.cookies.secure { SameSite::None } else { SameSite::Lax };
+    let attributes = cookie::Attributes { cookies: &config.cookies, same_site, max_age: Some(WAIT / 1000) };
+    Ok(cookie::set(&name(asked), &sealed, attributes))
+}
+
+/// The request of ours that this browser waits with. Without the cookie (plain HTTP, an old browser) the answer's
+/// signature and age have to do: the session here ended before the request left.
+fn waiting(asked: &Asked, site: &Site, now: u64) -> Option<Waiting> {
+    let name = name(asked);
+    let jar = asked.jar();
+    let sealed = std::str::from_utf8(jar.named(name.as_bytes()).next()?).ok()?;
+    let (account, plain) = asked.world.config.session.keys.open(Purpose::Logout, sealed)?;
+    let waiting: Waiting = serde_json::from_slice(&plain).ok()?;
+    let fresh = now.saturating_sub(waiting.sent) < WAIT;
+    (account == site.account.code && fresh).then_some(waiting)
+}

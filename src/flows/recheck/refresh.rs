@@ -1,0 +1,292 @@
+//! What a renewal asks and what comes of it: the refresh token at the provider, what that brings verified,
+//! the directory, and the session sealed anew where every worker finds it.
+
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use crate::config::{Directory, MappingFrom, OAuth2, Protocol};
+use crate::directory;
+use crate::fault::{Code, Fault};
+use crate::flows::login::{kept, wants_userinfo};
+use crate::host::events::{self, Place};
+use crate::host::task::Ask;
+use crate::host::Level;
+use crate::identity::Claims;
+use crate::proto::oidc::token::{self, Refreshed};
+use crate::proto::oidc::{id_token, userinfo};
+use crate::session::headers;
+use crate::session::renewals::{self, Id, State};
+use crate::session::{Opened, Session, Tokens};
+use crate::state::{Site, World};
+use crate::values::secret::Secret;
+
+/// After one that failed, the next comes so much later.
+const BACK_OFF: u64 = 10_000;
+/// The provider refused the token: most likely the person is signed out there, or another replica used it a
+/// moment ago and the browser is about to send what that one made. Only time tells which.
+const RACE: u64 = 10_000;
+/// The newer state is kept for whoever still sends the older one.
+const KEPT: u64 = 15 * 60_000;
+/// What ended is known for as long as requests wait for it.
+const ENDED: u64 = 60_000;
+
+/// Renews it and says what came of it.
+pub(super) async fn renew(ask: &Ask, world: &World, site: &Site, opened: &Rc<Opened>, id: Id) {
+    let host = ask.host();
+    let settings = &world.config.session;
+    let old = &opened.session;
+    let place = old.place(Place { account: Some(&site.account.code), ..Place::default() });
+    let ends = old.ends(settings);
+    let settle = |id: Id, state: State, keep: u64| {
+        let now = host.now();
+        renewals::settle(host, id, &state, now, now.saturating_add(keep));
+    };
+    let spend = || {
+        if let Some(token) = &old.tokens.refresh_token {
+            renewals::spend(host, token, ends);
+        }
+    };
+    let (next, fault) = match ask_both(ask, world, site, old).await {
+        Said::State { next, fault } => (*next, fault),
+        Said::Ended(error) => {
+            spend();
+            let detail = format!("token endpoint: {error}, the refresh token is no longer good");
+            events::renewal(host, place, "refused", Some(&Fault::new(Code::SessionExpired, detail)));
+            events::session_ended(host, place, error);
+            settle(id, State::Refused(0), RACE);
+            return;
+        }
+        Said::Anew => {
+            // Section 12.2 has `auth_time` stay; Keycloak's moves whenever any application asks for the password
+            // again. Signing in again, most often unseen, is what both can live with.
+            spend();
+            let detail =
+                "the person authenticated anew at the provider: auth_time is later than at the login";
+            events::renewal(host, place, "refused", Some(&Fault::new(Code::SessionExpired, detail)));
+            opened.mark.end(host, ends);
+            events::session_ended(host, place, "authenticated_anew");
+            settle(id, State::Ended(None), ENDED);
+            return;
+        }
+        Said::Refused(fault) => {
+            // It is not the person's: nothing of it counts, at once.
+            spend();
+            events::renewal(host, place, "refused", Some(&fault));
+            opened.mark.end(host, ends);
+            events::session_ended(host, place, "id_token_invalid");
+            settle(id, State::Ended(Some(Code::IdTokenInvalid)), ENDED);
+            return;
+        }
+        Said::Inactive => {
+            opened.mark.end(host, ends);
+            events::session_ended(host, place, "user_inactive");
+            settle(id, State::Ended(Some(Code::UserInactive)), ENDED);
+            return;
+        }
+    };
+    events::renewal(host, place, if fault.is_none() { "ok" } else { "failed" }, fault.as_ref());
+    let failed = fault.map(|fault| State::Failed(Some(fault.code), 0));
+    let rotated = next.tokens.refresh_token != old.tokens.refresh_token;
+    if rotated {
+        spend();
+    }
+    if next == *old {
+        settle(id, failed.unwrap_or(State::Failed(None, 0)), BACK_OFF);
+        return;
+    }
+    let newer_id = Id::of(&next);
+    match super::reseal(world, opened, Session { seen: host.now(), ..next }) {
+        Ok(Some((newer, _))) => {
+            if let (Some(failed), true) = (failed, newer.session.is_renewable()) {
+                settle(newer_id, failed, BACK_OFF);
+            }
+            settle(id, State::Done(newer.sealed.to_vec()), KEPT);
+        }
+        Ok(None) => settle(id, State::Ended(None), ENDED),
+        Err(fault) => {
+            events::notice(
+                host,
+                place,
+                Level::Error,
+                &format!("a renewed session cannot be kept: {}", fault.detail),
+            );
+            settle(id, State::Ended(Some(fault.code)), ENDED);
+        }
+    }
+}
+
+/// What IdP and directory say.
+enum Said {
+    /// The session as it is now, and what could not be asked.
+    State { next: Box<Session>, fault: Option<Fault> },
+    /// The IdP does not know it any longer, or wants to see the person: its `error`.
+    Ended(&'static str),
+    /// The person authenticated anew at the IdP, for another application.
+    Anew,
+    /// The IdP brought another person's token, or one that does not hold.
+    Refused(Fault),
+    /// The user may no longer sign in.
+    Inactive,
+}
+
+async fn ask_both(ask: &Ask, world: &World, site: &Site, old: &Session) -> Said {
+    let settings = &world.config.session;
+    let account = &site.account;
+    let place = old.place(Place { account: Some(&account.code), ..Place::default() });
+    let mut next = old.clone();
+    let mut fault = None;
+    let mut asked_idp = false;
+    if ask.now() >= old.renewal_due(settings, account) {
+        match ask_idp(ask, site, old).await {
+            Ok(Answered::Ended(error)) => return Said::Ended(error),
+            Ok(Answered::Anew) => return Said::Anew,
+            Ok(Answered::Fresh { tokens, claims }) => {
+                next.tokens = tokens;
+                next.renewed = Some(ask.now());
+                if let Some(claims) = claims {
+                    next.user = next.user.with_claims(&account.mapping, &claims);
+                    next.headers = headers::from_claims(ask.host(), place, account, &claims);
+                }
+                asked_idp = true;
+            }
+            Ok(Answered::Unverified { refresh_token, fault: why }) => {
+                next.tokens.refresh_token = refresh_token;
+                fault = Some(why);
+            }
+            Err(why) if why.code == Code::IdTokenInvalid => return Said::Refused(why),
+            Err(why) => fault = Some(why),
+        }
+    }
+    // New claims are judged beside the directory's roles; an IdP that is down does not keep a user in whom
+    // the directory has put out.
+    let directory_due =
+        ask.now() >= old.directory_due(settings) && !matches!(account.directory, Directory::None);
+    if asked_idp || directory_due {
+        match directory::recheck(ask, account, &site.directory, &next.user).await {
+            Ok(Some(user)) if fault.is_none() || user != next.user => {
+                next.user = user;
+                next.checked = ask.now();
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => return Said::Inactive,
+            Err(why) => fault = fault.or(Some(why)),
+        }
+    }
+    Said::State { next: Box::new(next), fault }
+}
+
+/// What the IdP says.
+enum Answered {
+    /// The session's tokens from now on, and the claims where it brought any.
+    Fresh { tokens: Tokens, claims: Option<Claims> },
+    /// New tokens came, but what they say could not be verified now (its keys or UserInfo are down): the old
+    /// refresh token is used up all the same.
+    Unverified { refresh_token: Option<Secret>, fault: Fault },
+    /// Nothing: `invalid_grant`, or another `error` that only a login mends.
+    Ended(&'static str),
+    /// An ID token of a later authentication.
+    Anew,
+}
+
+async fn ask_idp(ask: &Ask, site: &Site, old: &Session) -> Result<Answered, Fault> {
+    let gone = || Fault::new(Code::NotReady, "the session has no refresh token, or its provider is gone");
+    let provider = site.provider(&old.origin.provider).ok_or_else(gone)?;
+    let refresh_token = old.tokens.refresh_token.as_ref().ok_or_else(gone)?;
+    let refreshed = match &provider.protocol {
+        Protocol::Oidc(oidc) => {
+            let metadata = site.client(&provider.id)?.metadata(ask).await?;
+            token::refresh(ask, &token::Endpoint::of_oidc(oidc, &metadata), refresh_token).await?
+        }
+        Protocol::OAuth2(oauth2) => {
+            token::refresh(ask, &token::Endpoint::of_oauth2(oauth2), refresh_token).await?
+        }
+        Protocol::Saml(_) => return Err(gone()),
+    };
+    let tokens = match refreshed {
+        Refreshed::Tokens(tokens) => tokens,
+        Refreshed::Ended(error) => return Ok(Answered::Ended(error)),
+    };
+    let said = match &provider.protocol {
+        Protocol::Oidc(_) => openid(ask, site, old, &tokens).await,
+        Protocol::OAuth2(oauth2) => plain(ask, oauth2, old, &tokens).await,
+        Protocol::Saml(_) => Err(gone()),
+    };
+    // RFC 6749 section 6: without a new refresh token the old one stays; so does the ID token.
+    let refresh_token = tokens.refresh_token.clone().or_else(|| old.tokens.refresh_token.clone());
+    match said {
+        Ok(Some(claims)) if authenticated_later(old, &claims) => Ok(Answered::Anew),
+        Ok(claims) => {
+            let fresh = kept(ask, &site.account, tokens);
+            let id_token = fresh.id_token.or_else(|| old.tokens.id_token.clone());
+            let (access_token, access_expires) = match fresh.access_token {
+                Some(token) => (Some(token), fresh.access_expires),
+                None => (old.tokens.access_token.clone(), old.tokens.access_expires),
+            };
+            let tokens = Tokens { id_token, access_token, access_expires, refresh_token };
+            Ok(Answered::Fresh { tokens, claims })
+        }
+        Err(fault) if fault.code == Code::IdTokenInvalid => Err(fault),
+        Err(fault) => Ok(Answered::Unverified { refresh_token, fault }),
+    }
+}
+
+fn authenticated_later(old: &Session, claims: &Claims) -> bool {
+    let at = claims.get("auth_time").and_then(Value::as_f64);
+    at.zip(old.origin.auth_time).is_some_and(|(at, first)| at as u64 > first)
+}
+
+/// OpenID Connect Core section 12.2; UserInfo where something is missing, as at login.
+async fn openid(
+    ask: &Ask,
+    site: &Site,
+    old: &Session,
+    tokens: &token::Tokens,
+) -> Result<Option<Claims>, Fault> {
+    let Some(id_token) = &tokens.id_token else { return Ok(None) };
+    let client = site.client(&old.origin.provider)?;
+    let moment = id_token::Moment::Refresh {
+        issuer: &old.origin.issuer,
+        subject: &old.origin.subject,
+        nonce: old.origin.nonce.as_deref(),
+        auth_time: old.origin.auth_time.map(|seconds| seconds as f64),
+    };
+    let claims = id_token::verify(ask, client, id_token, tokens.access_token.as_ref(), moment).await?;
+    let mut known = claims.all().clone();
+    let metadata = client.metadata(ask).await?;
+    if wants_userinfo(&site.account, &known, metadata.userinfo_endpoint.is_some())
+        && tokens.access_token.is_some()
+    {
+        let (subject, token) = (claims.subject(), tokens.access_token.as_ref());
+        // Whoever has roles or headers from there keeps them while it cannot be asked; others have nothing to lose.
+        let needed =
+            site.account.mapping.from == MappingFrom::Userinfo || has_from_userinfo(site, old, &known);
+        let userinfo = userinfo::more(ask, client, subject, token, needed).await?;
+        userinfo::add(&mut known, userinfo.unwrap_or_default());
+    }
+    Ok(Some(known))
+}
+
+/// True where the session holds what only UserInfo can have said: it is not in the ID token.
+fn has_from_userinfo(site: &Site, old: &Session, id_token: &Claims) -> bool {
+    let account = &site.account;
+    let missing = |claim: &String| crate::values::json::pointer(id_token, claim).is_none();
+    let roles = account.mapping.roles_claim.as_ref().is_some_and(missing) && !old.user.claim_roles.is_empty();
+    let held = |name: &String| old.headers.iter().any(|(own, _)| own == name);
+    roles || account.forward.headers.iter().any(|(name, claim)| missing(claim) && held(name))
+}
+
+/// Plain OAuth 2.0: the person of the new access token is still the same.
+async fn plain(
+    ask: &Ask,
+    oauth2: &OAuth2,
+    old: &Session,
+    tokens: &token::Tokens,
+) -> Result<Option<Claims>, Fault> {
+    let Some(access) = &tokens.access_token else { return Ok(None) };
+    let person = userinfo::fetch_person(ask, oauth2, access).await?;
+    match person.subject == old.origin.subject {
+        true => Ok(Some(person.all)),
+        false => Err(Fault::new(Code::IdTokenInvalid, "UserInfo: after a refresh it is another person")),
+    }
+}

@@ -1,0 +1,24 @@
+//! A request as it comes in, read once: headers, cookies, path. Nothing is decided here.
+
+mod bytes;
+pub mod form;
+mod head;
+mod jar;
+pub mod path;
+mod reserved;
+pub mod response;
+
+pub use bytes::same;
+pub use head::{bare_authority, Head, Headers};
+pub use jar::{chunks, CookieEdit, Found, Jar, MAX_CHUNKS};
+pub use path::Path;
+pub use reserved::{among_trailers, Reserved};
+
+/// `host` or `host:port` as it stands in a URL, without a default port.
+pub fn authority(url: &url::Url) -> String {
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (Some(host), None) => host.to_owned(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,177 @@
+//! A program's access token, as RFC 9068 has it and as providers really issue it: a JWT that the provider
+//! signed, for this application, and nothing else that the same key signs.
+
+use serde_json::{Map, Value};
+
+use super::discovery::Metadata;
+use super::id_token;
+use super::provider::Client;
+use super::signed::{self, Signed, SKEW};
+use crate::fault::{Code, Fault};
+use crate::host::task::Ask;
+use crate::values::time::parse_rfc3339;
+
+/// A verified access token. Only [`verify`] makes one.
+#[derive(Clone, Debug)]
+pub struct AccessToken {
+    /// The issuer under which the person is known.
+    pub issuer: String,
+    /// The person's name at the provider; ADFS has none in access tokens unless a rule puts `sub` there.
+    pub subject: Option<String>,
+    /// It is the `sub` that the person's ID tokens for us have: what a directory's link holds.
+    pub is_login_subject: bool,
+    /// When it was issued, in milliseconds.
+    pub issued: u64,
+    /// When it is worth nothing any more, in milliseconds.
+    pub expires: u64,
+    /// `auth_time`, in seconds.
+    pub auth_time: Option<u64>,
+    /// `acr`.
+    pub acr: Option<String>,
+    /// Every claim.
+    pub all: Map<String, Value>,
+}
+
+/// What a token says of itself before anybody has looked at its signature: to find out who could have issued
+/// it, and for nothing else.
+pub fn unverified(token: &str) -> Option<Map<String, Value>> {
+    use base64::Engine;
+    let payload = token.split('.').nth(1)?;
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;
+    crate::values::json::parse_object(&bytes, crate::crypto::MAX_TOKEN).ok()
+}
+
+/// True where this provider could have issued a token of that issuer: its own, ADFS's second one from its
+/// metadata (`access_token_issuer`), or another that the configuration names (Entra's `sts.windows.net`).
+pub async fn is_issuer(ask: &Ask, client: &Client, iss: &str, other: Option<&str>) -> Result<bool, Fault> {
+    let metadata = client.metadata(ask).await?;
+    let second = metadata.access_token_issuer.as_deref();
+    Ok(metadata.is_issuer(iss) || second == Some(iss) || other == Some(iss))
+}
+
+/// Verifies a token that names this provider. Any refusal is `token_invalid`.
+pub async fn verify(
+    ask: &Ask,
+    client: &Client,
+    token: &str,
+    audiences: &[String],
+    other_issuer: Option<&str>,
+) -> Result<AccessToken, Fault> {
+    let refused = |why: String| Fault::new(Code::TokenInvalid, format!("access token: {why}"));
+    let metadata = client.metadata(ask).await?;
+    let signed = signed::open_access_token(ask, client, token).await?;
+    let iss = signed::string(&signed.claims, "iss").map_err(refused)?.map(str::to_owned);
+    let beside = [metadata.access_token_issuer.as_deref(), other_issuer];
+    let issuer = match iss {
+        Some(iss) if beside.contains(&Some(&iss)) => iss,
+        _ => {
+            let tenants = client.config().tenants.as_deref();
+            signed::issuer(&signed.claims, &metadata, signed.key_issuer.as_deref(), tenants)
+                .map_err(refused)?
+        }
+    };
+    check(signed, issuer, audiences, client, &metadata, ask.now() as f64 / 1000.0).map_err(refused)
+}
+
+/// The checklist; the signature and `iss` are done.
+fn check(
+    signed: Signed,
+    issuer: String,
+    ours: &[String],
+    client: &Client,
+    metadata: &Metadata,
+    now: f64,
+) -> Result<AccessToken, String> {
+    let claims = &signed.claims;
+    let client_id = client.config().client.client_id.as_str();
+    let audiences = signed::audiences(claims)?;
+    let for_us = audiences.contains(&client_id);
+    let other_issuer = metadata.access_token_issuer.is_some() && metadata.is_issuer(&issuer);
+    is_access_token(&signed, for_us, other_issuer)?;
+    if !audiences.iter().any(|aud| ours.iter().any(|own| own == aud)) {
+        return Err(format!("aud holds none of bearer.audiences ({})", ours.join(", ")));
+    }
+    let issued = id_token::times(claims, now)?;
+    let expires = signed::date(claims, "exp")?.ok_or("exp is missing")?;
+    // RFC 7800: only its holder may use it, and nothing here proves who that is.
+    if claims.contains_key("cnf") {
+        return Err("it is bound to a key (cnf), which a bearer token is not".into());
+    }
+    let subject = match subject(claims)? {
+        None if metadata.access_token_issuer.as_ref() != Some(&issuer) => return Err("sub is missing".into()),
+        subject => subject.map(str::to_owned),
+    };
+    let is = |name: &&str| claims.get(*name).and_then(Value::as_str) == Some(client_id);
+    // Entra's `sub` is another for every API, whoever asked for the token (`tid`: its tenant).
+    let by_us = for_us || !claims.contains_key("tid") && ["azp", "client_id", "cid", "appid"].iter().any(is);
+    let is_login_subject = subject.is_some() && (by_us || !metadata.pairwise);
+    let auth_time = match claims.get("auth_time") {
+        // ADFS writes a date; what cannot be read is no time at all.
+        Some(Value::String(text)) => parse_rfc3339(text).map(|milliseconds| milliseconds / 1000),
+        _ => signed::date(claims, "auth_time")?.map(|seconds| seconds as u64),
+    };
+    let acr = claims.get("acr").and_then(Value::as_str).map(str::to_owned);
+    let milliseconds = |seconds: f64| (seconds * 1000.0) as u64;
+    Ok(AccessToken {
+        issuer,
+        subject,
+        is_login_subject,
+        issued: milliseconds(issued),
+        expires: milliseconds(expires + SKEW),
+        auth_time,
+        acr,
+        all: signed.claims,
+    })
+}
+
+/// Okta's `sub` is the person's login name, which changes; `uid` is the `sub` of its ID tokens and of UserInfo.
+fn subject(claims: &Map<String, Value>) -> Result<Option<&str>, String> {
+    let okta = claims.contains_key("cid") && claims.get("uid").is_some_and(Value::is_string);
+    let name = if okta { "uid" } else { "sub" };
+    match claims.get(name) {
+        None => Ok(None),
+        Some(_) => id_token::name_of(claims, name).map(Some),
+    }
+}
+
+/// Another kind of token, signed by the same key for the same client, must not pass for an access token (RFC
+/// 8725 section 3.11): above all not an ID token, which every relying party of the provider gets to see. An ID
+/// token is for its client (OpenID Connect Core section 2, `aud`): what is for an API alone, and has nothing
+/// that only ID tokens have, need not say what it is; what is `for_us`, the client, has to. ADFS gives its ID tokens what only access tokens have elsewhere, and signs them
+/// as its `other_issuer`.
+fn is_access_token(signed: &Signed, for_us: bool, other_issuer: bool) -> Result<(), String> {
+    let claims = &signed.claims;
+    let explicit = match signed.typ.as_deref() {
+        // RFC 9068 section 2.1.
+        Some("at+jwt" | "application/at+jwt") => true,
+        None | Some("jwt") => false,
+        Some(typ) => return Err(format!("typ is {typ:?}, not an access token's")),
+    };
+    // Keycloak says it in the payload, Cognito too.
+    let mut says = false;
+    for (name, access) in [("typ", &["bearer", "at+jwt", "jwt"][..]), ("token_use", &["access"][..])] {
+        if let Some(kind) = claims.get(name) {
+            let kind = kind.as_str().unwrap_or_default().to_ascii_lowercase();
+            if !access.contains(&kind.as_str()) {
+                return Err(format!("its claim {name} is {kind:?}, not an access token's"));
+            }
+            says |= kind != "jwt";
+        }
+    }
+    // What only ID tokens and logout tokens have. Keycloak before 25 repeats `nonce` in access tokens, whose `typ`
+    // is Bearer where its ID tokens' is ID.
+    let bearer =
+        claims.get("typ").and_then(Value::as_str).is_some_and(|typ| typ.eq_ignore_ascii_case("bearer"));
+    for name in ["nonce", "at_hash", "c_hash", "s_hash", "events"] {
+        if claims.contains_key(name) && !(bearer && name == "nonce") {
+            return Err(format!("it has {name}: an ID token or a logout token"));
+        }
+    }
+    // What providers put into access tokens and not into ID tokens.
+    let granted = !other_issuer
+        && ["scope", "scp", "client_id", "cid", "appid"].iter().any(|name| claims.contains_key(*name));
+    match !for_us || explicit || says || granted {
+        true => Ok(()),
+        false => Err("its aud is our client_id, and neither typ nor a claim says that it is an access token and no ID token".into()),
+    }
+}

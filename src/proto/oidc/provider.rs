@@ -1,0 +1,155 @@
+//! One OpenID provider as a VM knows it: settings, metadata, keys.
+
+use std::rc::Rc;
+
+use super::discovery::{Metadata, MAX_METADATA};
+use super::KeySet;
+use crate::config::Oidc;
+use crate::fault::{Code, Fault};
+use crate::host::task::Ask;
+use crate::proto::fetch::document::{Document, Source};
+
+/// Metadata is fetched again after an hour.
+const METADATA_LIFETIME: u64 = 60 * 60 * 1000;
+/// Keys are fetched again after a quarter of an hour, whatever `cache-control` says (Okta says 44 days,
+/// Keycloak no-cache): a key that was withdrawn counts no longer than that, and one worker's fetch serves
+/// all. New keys do not wait for it, see [`Client::keys_for_unknown_kid`].
+const KEYS_LIFETIME: u64 = 15 * 60 * 1000;
+const MAX_KEYS: usize = crate::crypto::MAX_KEY_SET;
+
+/// One per VM and configured provider.
+#[derive(Debug)]
+pub struct Client {
+    oidc: Rc<Oidc>,
+    metadata: Document<Metadata>,
+    keys: Document<KeySet>,
+    by_hand: Option<Result<Rc<Metadata>, Fault>>,
+    own_keys: Option<Result<Rc<KeySet>, Fault>>,
+}
+
+impl Client {
+    /// Knows nothing of the provider yet, unless the configuration says it.
+    pub fn new(oidc: &Oidc) -> Self {
+        let not_ready = |why| Fault::new(Code::NotReady, why);
+        Self {
+            oidc: Rc::new(oidc.clone()),
+            metadata: Document::new("discovery", MAX_METADATA, METADATA_LIFETIME),
+            keys: Document::new("keys", MAX_KEYS, KEYS_LIFETIME),
+            by_hand: oidc
+                .discovery
+                .is_none()
+                .then(|| Metadata::by_hand(oidc).map(Rc::new).map_err(not_ready)),
+            own_keys: oidc
+                .jwks
+                .as_ref()
+                .map(|text| KeySet::parse(text.as_bytes()).map(Rc::new).map_err(not_ready)),
+        }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Oidc {
+        &self.oidc
+    }
+
+    /// The metadata if it is there, without asking anybody: for the paths that must not wait.
+    pub fn known_metadata(&self) -> Option<Rc<Metadata>> {
+        match &self.by_hand {
+            Some(by_hand) => by_hand.as_ref().ok().cloned(),
+            None => self.metadata.current(),
+        }
+    }
+
+    /// The metadata, fetched where it is not there yet.
+    pub async fn metadata(&self, ask: &Ask) -> Result<Rc<Metadata>, Fault> {
+        if let Some(by_hand) = &self.by_hand {
+            return by_hand.clone();
+        }
+        self.metadata.get(ask, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?).await
+    }
+
+    /// The metadata for a callback: a flow that opened proves that some worker had it a moment ago, so a
+    /// failure this worker remembers must not burn the code.
+    pub async fn metadata_for_callback(&self, ask: &Ask) -> Result<Rc<Metadata>, Fault> {
+        match (self.known_metadata(), &self.by_hand) {
+            (Some(metadata), _) => Ok(metadata),
+            (None, Some(by_hand)) => by_hand.clone(),
+            (None, None) => {
+                self.metadata
+                    .refresh(ask, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?)
+                    .await
+            }
+        }
+    }
+
+    /// The keys, fetched where they are not there yet.
+    pub async fn keys(&self, ask: &Ask) -> Result<Rc<KeySet>, Fault> {
+        if let Some(own) = &self.own_keys {
+            return own.clone();
+        }
+        if let Some(keys) = self.keys.current() {
+            return Ok(keys);
+        }
+        let metadata = self.metadata(ask).await?;
+        self.keys.get(ask, self.keys_source(&metadata)?).await
+    }
+
+    /// Newer keys, for a token whose key ours lack: at most one fetch a minute over all workers, `None`
+    /// while it lasts or where the keys are configured.
+    pub async fn keys_for_unknown_kid(
+        &self,
+        ask: &Ask,
+        kid: Option<&str>,
+    ) -> Result<Option<Rc<KeySet>>, Fault> {
+        if self.own_keys.is_some() {
+            return Ok(None);
+        }
+        let metadata = self.metadata(ask).await?;
+        let has = |keys: &KeySet| kid.is_some_and(|kid| keys.has(kid));
+        self.keys.newer(ask, self.keys_source(&metadata)?, &has).await
+    }
+
+    /// Whether [`Client::refresh`] has something to do: asked at every tick.
+    pub fn due(&self, now: u64) -> bool {
+        (self.by_hand.is_none() && self.metadata.due(now)) || self.keys_due(now)
+    }
+
+    /// Fetches what is due. A failure keeps the last good one and is tried again ten seconds later, so
+    /// that an Envoy that started before its IdP recovers by itself.
+    pub async fn refresh(&self, ask: &Ask) -> Result<(), Fault> {
+        if self.by_hand.is_none() && self.metadata.due(ask.now()) {
+            let refreshed = self
+                .metadata
+                .refresh(ask, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?)
+                .await;
+            // With old metadata the keys can still be refreshed.
+            if refreshed.is_err() && self.metadata.current().is_none() {
+                return refreshed.map(|_| ());
+            }
+        }
+        if self.keys_due(ask.now()) {
+            let metadata = self.metadata(ask).await?;
+            self.keys.refresh(ask, self.keys_source(&metadata)?).await?;
+        }
+        Ok(())
+    }
+
+    /// Without metadata nobody knows where the keys are: then its own pace is the pace.
+    fn keys_due(&self, now: u64) -> bool {
+        self.own_keys.is_none() && self.known_metadata().is_some() && self.keys.due(now)
+    }
+
+    fn metadata_source<'a>(
+        &'a self,
+        read: &'a dyn Fn(&[u8]) -> Result<Metadata, String>,
+    ) -> Result<Source<'a, Metadata>, Fault> {
+        let url = self.oidc.discovery.as_ref();
+        let url = url.ok_or_else(|| Fault::new(Code::NotReady, "no discovery URL is configured"))?;
+        Ok(Source { url, timeout: self.oidc.timeout, read })
+    }
+
+    fn keys_source<'a>(&self, metadata: &'a Metadata) -> Result<Source<'a, KeySet>, Fault> {
+        let url = metadata.jwks_uri.as_ref();
+        let url = url.ok_or_else(|| Fault::new(Code::IdpInvalidAnswer, "discovery: jwks_uri is missing"))?;
+        Ok(Source { url, timeout: self.oidc.timeout, read: &KeySet::parse })
+    }
+}

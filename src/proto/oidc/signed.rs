@@ -1,0 +1,169 @@
+//! Any signed token of a provider: ID token, logout token, signed UserInfo, access token for us. Whose
+//! signature it is and that the algorithm is one we accept; what the claims must say is the caller's.
+
+use serde_json::{Map, Value};
+
+use super::discovery::Metadata;
+use super::provider::Client;
+use crate::crypto::{Alg, Jws, Unverified};
+use crate::fault::{Code, Fault};
+use crate::host::task::Ask;
+
+/// Clocks may differ by so many seconds.
+pub const SKEW: f64 = 60.0;
+/// The same in milliseconds.
+pub const SKEW_MILLISECONDS: u64 = SKEW as u64 * 1000;
+
+/// A token whose signature is the provider's.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// The algorithm, for `at_hash`.
+    pub alg: Alg,
+    /// `typ` in lower case.
+    pub typ: Option<String>,
+    /// The claims, still unchecked.
+    pub claims: Map<String, Value>,
+    /// `issuer` of the key that signed (Entra).
+    pub key_issuer: Option<String>,
+}
+
+/// Verifies the signature; refetches the keys at most once, for a key we do not have.
+pub async fn open(
+    ask: &Ask,
+    client: &Client,
+    metadata: &Metadata,
+    token: &str,
+    code: Code,
+) -> Result<Signed, Fault> {
+    let refused = |why: String| Fault::new(code, why);
+    let jws = Jws::parse(token).map_err(refused)?;
+    let configured = client.config().id_token_alg.as_deref();
+    accept(jws.alg, configured, metadata.id_token_algs.as_deref()).map_err(refused)?;
+    verify(ask, client, jws, code).await
+}
+
+/// The same for an access token, whose algorithm discovery does not list. Never an HMAC: whoever may verify
+/// one may also make one.
+pub async fn open_access_token(ask: &Ask, client: &Client, token: &str) -> Result<Signed, Fault> {
+    let refused = |why: String| Fault::new(Code::TokenInvalid, why);
+    let jws = Jws::parse(token).map_err(refused)?;
+    if jws.alg.is_symmetric() {
+        return Err(refused(format!("alg {} is not accepted for access tokens", jws.alg.name())));
+    }
+    verify(ask, client, jws, Code::TokenInvalid).await
+}
+
+async fn verify(ask: &Ask, client: &Client, jws: Jws<'_>, code: Code) -> Result<Signed, Fault> {
+    let refused = |why: String| Fault::new(code, why);
+    let oidc = client.config();
+    let verified = |claims, key_issuer| Signed { alg: jws.alg, typ: jws.typ(), claims, key_issuer };
+    if jws.alg.is_symmetric() {
+        // Only where the configuration names this very algorithm, see `accept`.
+        let secret = oidc.client.secret.as_ref();
+        let secret = secret.ok_or_else(|| refused("there is no client_secret to verify with".into()))?;
+        return match jws.verify_with_secret(secret) {
+            Ok(claims) => Ok(verified(claims, None)),
+            Err(Unverified::UnknownKey(why) | Unverified::Refused(why)) => Err(refused(why)),
+        };
+    }
+    let keys = client.keys(ask).await?;
+    let unknown = match keys.verify(ask.host(), &jws) {
+        Ok((claims, key)) => return Ok(verified(claims, key.issuer.clone())),
+        Err(Unverified::Refused(why)) => return Err(refused(why)),
+        Err(Unverified::UnknownKey(why)) => why,
+    };
+    let Some(keys) = client.keys_for_unknown_kid(ask, jws.kid.as_deref()).await? else {
+        return Err(refused(format!("{unknown}, and no newer keys can be had now")));
+    };
+    match keys.verify(ask.host(), &jws) {
+        Ok((claims, key)) => Ok(verified(claims, key.issuer.clone())),
+        Err(Unverified::UnknownKey(why) | Unverified::Refused(why)) => Err(refused(why)),
+    }
+}
+
+/// OpenID Connect Core 3.1.3.7 items 7 and 8: the configured algorithm exactly; else what discovery
+/// lists, RS256 always among it, and never an HMAC: discovery must not be able to turn one on.
+fn accept(alg: Alg, configured: Option<&str>, advertised: Option<&[String]>) -> Result<(), String> {
+    if let Some(configured) = configured {
+        return match Alg::parse(configured) == Some(alg) {
+            true => Ok(()),
+            false => Err(format!("alg is {}, configured is {configured}", alg.name())),
+        };
+    }
+    if alg.is_symmetric() {
+        return Err(format!("alg {} needs id_token_signed_response_alg in the configuration", alg.name()));
+    }
+    let listed = |list: &[String]| list.iter().any(|name| Alg::parse(name) == Some(alg));
+    match advertised {
+        Some(list) if alg != Alg::Rs256 && !listed(list) => {
+            Err(format!("alg {} is not among those discovery lists", alg.name()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A string claim. Absent is `None`; another type is an error, never an absence.
+pub fn string<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, String> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(format!("{name} is {}, not a string", crate::values::json::kind(other))),
+    }
+}
+
+/// A NumericDate claim (RFC 7519 section 2), in seconds; some providers write fractions.
+pub fn date(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, String> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(Value::Number(n)) => match n.as_f64().filter(|s| (0.0..1e12).contains(s)) {
+            Some(seconds) => Ok(Some(seconds)),
+            None => Err(format!("{name} is out of range")),
+        },
+        Some(other) => Err(format!("{name} is {}, not a number", crate::values::json::kind(other))),
+    }
+}
+
+/// `aud`, a string or an array of strings (RFC 7519 section 4.1.3).
+pub fn audiences(claims: &Map<String, Value>) -> Result<Vec<&str>, String> {
+    match claims.get("aud") {
+        None => Err("aud is missing".into()),
+        Some(Value::String(one)) => Ok(vec![one]),
+        Some(Value::Array(many)) => many
+            .iter()
+            .map(|aud| aud.as_str().ok_or_else(|| "aud holds something that is not a string".to_owned()))
+            .collect(),
+        Some(other) => Err(format!("aud is {}, not a string or an array", crate::values::json::kind(other))),
+    }
+}
+
+/// `iss` must be the provider. For Entra's template: the token's own tenant, one that is let in, and a
+/// key that may sign for it. Returns the issuer under which the identity is known.
+pub fn issuer(
+    claims: &Map<String, Value>,
+    metadata: &Metadata,
+    key_issuer: Option<&str>,
+    tenants: Option<&[String]>,
+) -> Result<String, String> {
+    let iss = string(claims, "iss")?.ok_or("iss is missing")?;
+    if !metadata.is_issuer(iss) {
+        let iss: String = iss.chars().take(200).collect();
+        return Err(format!("iss is {iss:?}, expected {:?}", metadata.issuer));
+    }
+    let Some(tenant) = metadata.tenant_of(iss) else {
+        // Google's two forms are one issuer.
+        return Ok(metadata.issuer.clone());
+    };
+    if string(claims, "tid")? != Some(tenant) {
+        return Err("tid is not the tenant that iss names".into());
+    }
+    if tenants.is_some_and(|list| !list.iter().any(|t| t.eq_ignore_ascii_case(tenant))) {
+        return Err(format!("the tenant {tenant} is not among those let in"));
+    }
+    // A key of one tenant must not sign for another (Entra: "validate the signing key issuer").
+    match key_issuer {
+        Some(own) if own.replace(super::discovery::TENANT, tenant) != iss => {
+            Err(format!("the key signs for {own:?}, not for {iss:?}"))
+        }
+        _ => Ok(iss.to_owned()),
+    }
+}

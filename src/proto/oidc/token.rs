@@ -1,0 +1,187 @@
+//! The token endpoint: a code or a refresh token for tokens (RFC 6749 sections 4.1.3, 5 and 6).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::client_auth::{self, Authentication};
+use super::discovery::Metadata;
+use crate::config::{ClientAuth, ClientCredentials, OAuth2, Oidc};
+use crate::fault::{Code, Fault};
+use crate::host::task::{Ask, Reply};
+use crate::proto::fetch::answer::{self, Refusal};
+use crate::values::json;
+use crate::values::secret::Secret;
+
+/// A larger answer is not read.
+const MAX_ANSWER: usize = 256 << 10;
+
+/// A token endpoint and what it needs to know.
+#[derive(Clone, Debug)]
+pub struct Endpoint<'a> {
+    /// Its URL.
+    pub url: &'a Url,
+    /// Who we are.
+    pub client: &'a ClientCredentials,
+    /// How we say so.
+    pub auth: ClientAuth,
+    /// More parameters.
+    pub params: &'a BTreeMap<String, String>,
+    /// Milliseconds.
+    pub timeout: u64,
+    /// Whether a login must bring an ID token.
+    pub openid: bool,
+}
+
+impl<'a> Endpoint<'a> {
+    /// An OpenID provider's.
+    pub fn of_oidc(oidc: &'a Oidc, metadata: &'a Metadata) -> Self {
+        Self {
+            url: &metadata.token_endpoint,
+            client: &oidc.client,
+            auth: client_auth::method(&oidc.client, metadata.token_auth_methods.as_deref()),
+            params: &oidc.token_params,
+            timeout: oidc.timeout,
+            openid: true,
+        }
+    }
+
+    /// A plain OAuth 2.0 provider's.
+    pub fn of_oauth2(oauth2: &'a OAuth2) -> Self {
+        Self {
+            url: &oauth2.token,
+            client: &oauth2.client,
+            auth: client_auth::method(&oauth2.client, None),
+            params: &oauth2.token_params,
+            timeout: oauth2.timeout,
+            openid: false,
+        }
+    }
+}
+
+/// What the token endpoint gave.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens {
+    /// For UserInfo and, where configured, the application.
+    pub access_token: Option<Secret>,
+    /// Who it is.
+    pub id_token: Option<Secret>,
+    /// For the next time.
+    pub refresh_token: Option<Secret>,
+    /// Seconds the access token lives.
+    pub expires_in: Option<u64>,
+}
+
+/// What a refresh brought.
+#[derive(Clone, Debug)]
+pub enum Refreshed {
+    /// New tokens; without a refresh token among them the old one stays (RFC 6749 section 6).
+    Tokens(Tokens),
+    /// The provider has ended this, or wants to see the person: the session ends too. What it says.
+    Ended(&'static str),
+}
+
+/// Exchanges the code (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
+pub async fn exchange(
+    ask: &Ask,
+    endpoint: &Endpoint<'_>,
+    code: &Secret,
+    redirect_uri: &str,
+    code_verifier: Option<&Secret>,
+) -> Result<Tokens, Fault> {
+    let mut grant =
+        vec![("grant_type", "authorization_code"), ("code", code.expose()), ("redirect_uri", redirect_uri)];
+    if let Some(verifier) = code_verifier {
+        grant.push(("code_verifier", verifier.expose()));
+    }
+    let tokens = read(call(ask, endpoint, &grant).await?)?;
+    let missing =
+        |name: &str| Fault::new(Code::IdpInvalidAnswer, format!("token endpoint: {name} is missing"));
+    if endpoint.openid && tokens.id_token.is_none() {
+        return Err(missing("id_token"));
+    }
+    // RFC 6749 section 5.1: REQUIRED.
+    if tokens.access_token.is_none() {
+        return Err(missing("access_token"));
+    }
+    Ok(tokens)
+}
+
+/// The refresh token is no longer good (RFC 6749 section 5.2), or nothing but a login helps (OpenID Connect Core
+/// section 3.1.2.6; Entra's conditional access).
+const ENDED: [&str; 4] = ["invalid_grant", "interaction_required", "login_required", "consent_required"];
+
+/// Uses a refresh token (RFC 6749 section 6, OpenID Connect Core section 12). Only once, whatever the
+/// outcome: providers that rotate take a second use for theft.
+pub async fn refresh(ask: &Ask, endpoint: &Endpoint<'_>, refresh_token: &Secret) -> Result<Refreshed, Fault> {
+    let grant = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
+    match read(call(ask, endpoint, &grant).await?) {
+        Ok(tokens) if tokens.access_token.is_none() && tokens.id_token.is_none() => {
+            Err(Fault::new(Code::IdpInvalidAnswer, "token endpoint: a refresh brought no token"))
+        }
+        Ok(tokens) => Ok(Refreshed::Tokens(tokens)),
+        Err(refusal) => match ENDED.into_iter().find(|error| refusal.error.as_deref() == Some(error)) {
+            Some(error) => Ok(Refreshed::Ended(error)),
+            None => Err(refusal.fault),
+        },
+    }
+}
+
+async fn call(ask: &Ask, endpoint: &Endpoint<'_>, grant: &[(&str, &str)]) -> Result<Reply, Fault> {
+    let own = grant.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let more = endpoint.params.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let auth = Authentication { client: endpoint.client, method: endpoint.auth, audience: endpoint.url };
+    let pairs = own.chain(more).collect();
+    let mut request = client_auth::request(ask, "token", endpoint.url, pairs, &auth, endpoint.timeout)?;
+    request.max_answer = MAX_ANSWER;
+    Ok(ask.call(request).await)
+}
+
+/// Reads the answer (RFC 6749 section 5.1, OpenID Connect Core 3.1.3.3).
+fn read(reply: Reply) -> Result<Tokens, Refusal> {
+    let map = answer::object("token endpoint", reply, MAX_ANSWER)?;
+    let invalid = |why: String| Fault::new(Code::IdpInvalidAnswer, format!("token endpoint: {why}"));
+    // GitHub reports errors with status 200.
+    if let Some(error) = map.get("error").and_then(Value::as_str) {
+        let error = answer::clean(error, 60);
+        let fault = invalid(format!("status 200, error {error}"));
+        return Err(Refusal { fault, error: Some(error), status: 200 });
+    }
+    let secret = |name: &str| Ok::<_, Refusal>(text(&map, name).map_err(invalid)?.map(Secret::new));
+    let tokens = Tokens {
+        access_token: secret("access_token")?,
+        id_token: secret("id_token")?,
+        refresh_token: secret("refresh_token")?,
+        expires_in: expires_in(&map).map_err(invalid)?,
+    };
+    let bearer = text(&map, "token_type").map_err(invalid)?;
+    // RFC 6749 section 7.1: a token of a type that is not understood must not be used.
+    if tokens.access_token.is_some() && !bearer.is_some_and(|t| t.eq_ignore_ascii_case("bearer")) {
+        return Err(invalid("token_type is not Bearer".into()).into());
+    }
+    Ok(tokens)
+}
+
+/// A string; null and empty count as absent.
+fn text(map: &Map<String, Value>, name: &str) -> Result<Option<String>, String> {
+    match map.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone()).filter(|t| !t.is_empty())),
+        Some(other) => Err(format!("{name} is {}", json::kind(other))),
+    }
+}
+
+/// A number of seconds, which some providers write as a string.
+fn expires_in(map: &Map<String, Value>) -> Result<Option<u64>, String> {
+    match map.get("expires_in") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Number(n)) => {
+            let seconds =
+                n.as_f64().filter(|s| (0.0..1e12).contains(s)).ok_or("expires_in is out of range")?;
+            Ok(Some(seconds as u64))
+        }
+        Some(Value::String(s)) => s.trim().parse().map(Some).map_err(|_| "expires_in is not a number".into()),
+        Some(other) => Err(format!("expires_in is {}", json::kind(other))),
+    }
+}

@@ -1,0 +1,122 @@
+//! What else a provider knows (OpenID Connect Core 5.3), and all a plain OAuth 2.0 provider says.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::id_token;
+use super::provider::Client;
+use super::signed;
+use crate::config::OAuth2;
+use crate::fault::{Code, Fault};
+use crate::host::task::{Ask, Reply, Request};
+use crate::proto::fetch::answer::{self, Refusal};
+use crate::values::json;
+use crate::values::secret::Secret;
+
+/// A larger answer is not read.
+const MAX_ANSWER: usize = 256 << 10;
+
+/// Adds it to what a token says: what is signed wins over what is not.
+pub fn add(known: &mut Map<String, Value>, userinfo: Map<String, Value>) {
+    for (name, value) in userinfo {
+        known.entry(name).or_insert(value);
+    }
+}
+
+/// UserInfo of the person a token is about. `sub` must be there and equal, else another person's
+/// answer could be taken for theirs (section 5.3.2, token substitution).
+pub async fn fetch(
+    ask: &Ask,
+    client: &Client,
+    subject: &str,
+    access_token: Option<&Secret>,
+) -> Result<Map<String, Value>, Refusal> {
+    let metadata = client.metadata(ask).await?;
+    let missing = |what: &str| Fault::new(Code::IdpInvalidAnswer, format!("UserInfo: {what}"));
+    let endpoint =
+        metadata.userinfo_endpoint.as_ref().ok_or_else(|| missing("there is no userinfo_endpoint"))?;
+    let token = access_token.ok_or_else(|| missing("the token endpoint gave no access token"))?;
+    let oidc = client.config();
+    let reply = ask.call(request(endpoint, &oidc.userinfo_params, token, oidc.timeout)).await;
+    let answer = answer::success("UserInfo", reply)?;
+    let refused = |why: String| Refusal::from(Fault::new(Code::IdTokenInvalid, format!("UserInfo: {why}")));
+    let map = if answer.media_type().as_deref() == Some("application/jwt") {
+        let text = std::str::from_utf8(&answer.body).map_err(|_| missing("not UTF-8"))?;
+        let jwt = signed::open(ask, client, &metadata, text.trim(), Code::IdTokenInvalid).await?;
+        // Section 5.3.2: a signed answer should say from whom and for whom; where it does it must be true.
+        if jwt.claims.contains_key("iss") {
+            signed::issuer(&jwt.claims, &metadata, jwt.key_issuer.as_deref(), oidc.tenants.as_deref())
+                .map_err(refused)?;
+        }
+        if jwt.claims.contains_key("aud")
+            && !signed::audiences(&jwt.claims).map_err(refused)?.contains(&oidc.client.client_id.as_str())
+        {
+            return Err(refused(format!("aud does not hold {:?}", oidc.client.client_id)));
+        }
+        jwt.claims
+    } else {
+        answer::object("UserInfo", Reply::Answer(answer), MAX_ANSWER)?
+    };
+    match id_token::subject(&map).map_err(refused)? {
+        sub if sub == subject => Ok(map),
+        _ => Err(refused("sub is not the token's".into())),
+    }
+}
+
+/// The same where it may only add to what a token says: unless it is `needed`, nothing where the provider does not take
+/// the access token there, which is for another resource then (ADFS with `resource`, Entra with the scope of an API).
+pub async fn more(
+    ask: &Ask,
+    client: &Client,
+    subject: &str,
+    access_token: Option<&Secret>,
+    needed: bool,
+) -> Result<Option<Map<String, Value>>, Fault> {
+    match fetch(ask, client, subject, access_token).await {
+        Ok(userinfo) => Ok(Some(userinfo)),
+        Err(Refusal { status: 401 | 403, .. }) if !needed => Ok(None),
+        Err(refusal) => Err(refusal.fault),
+    }
+}
+
+/// The person of a plain OAuth 2.0 provider.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The provider's lasting name for them.
+    pub subject: String,
+    /// Everything it said.
+    pub all: Map<String, Value>,
+}
+
+/// Asks a plain OAuth 2.0 provider who the access token is about.
+pub async fn fetch_person(ask: &Ask, oauth2: &OAuth2, access_token: &Secret) -> Result<Person, Fault> {
+    let request = request(&oauth2.userinfo, &oauth2.userinfo_params, access_token, oauth2.timeout);
+    let all = answer::object("UserInfo", ask.call(request).await, MAX_ANSWER)?;
+    let name = match &oauth2.subject {
+        Some(name) => name.as_str(),
+        None if all.contains_key("sub") => "sub",
+        None => "id",
+    };
+    let subject = match json::pointer(&all, name) {
+        Some(Value::String(text)) if !text.is_empty() && text.len() <= 255 => Ok(text.clone()),
+        // GitHub and others number their users; a fraction would not be one person's for long.
+        Some(Value::Number(n)) if n.is_u64() || n.is_i64() => Ok(n.to_string()),
+        Some(other) => Err(format!("{name} is {}, not a name", json::kind(other))),
+        None => Err(format!("{name} is missing")),
+    };
+    let subject = subject.map_err(|why| Fault::new(Code::IdpInvalidAnswer, format!("UserInfo: {why}")))?;
+    Ok(Person { subject, all })
+}
+
+fn request(endpoint: &Url, params: &BTreeMap<String, String>, token: &Secret, timeout: u64) -> Request {
+    let mut url = endpoint.clone();
+    if !params.is_empty() {
+        url.query_pairs_mut().extend_pairs(params);
+    }
+    let mut request =
+        Request::get("userinfo", url, timeout).header("authorization", format!("Bearer {}", token.expose()));
+    request.max_answer = MAX_ANSWER;
+    request
+}

@@ -1,0 +1,228 @@
+//! What one worker's filter runs on: the checked configuration and all that is kept between requests.
+
+pub mod background;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use crate::config::{Account, Config, Protocol, Provider};
+use crate::directory;
+use crate::fault::{Code, Fault};
+use crate::host::task::Ask;
+use crate::host::task::Chore;
+use crate::host::Host;
+use crate::http::{bare_authority, Found, Jar};
+use crate::proto::oidc;
+use crate::proto::saml;
+use crate::session::{ended, Method, Opened, OpenedSessions, Purpose, Session};
+
+/// One worker's filter.
+pub struct World {
+    /// The surroundings.
+    pub host: Rc<dyn Host>,
+    /// The configuration.
+    pub config: Config,
+    /// Sessions opened so far.
+    pub opened: OpenedSessions,
+    /// Bearer tokens verified so far.
+    pub bearers: OpenedSessions,
+    /// Every account, in the order written.
+    pub sites: Vec<Rc<Site>>,
+    /// Work that requests have left to the background.
+    pub errands: RefCell<Vec<Chore>>,
+    /// Sorted by authority.
+    by_authority: Vec<(String, Vec<Rc<Site>>)>,
+}
+
+/// An account with what is kept for it.
+pub struct Site {
+    /// The account.
+    pub account: Rc<Account>,
+    /// Its OpenID Connect providers' documents, by provider id.
+    pub clients: HashMap<String, Rc<oidc::Client>>,
+    /// Its SAML providers, by provider id.
+    pub idps: HashMap<String, Rc<saml::Idp>>,
+    /// What its directory said lately.
+    pub directory: directory::Cache,
+}
+
+impl Site {
+    fn new(account: Rc<Account>) -> Self {
+        let clients = account.providers.iter().filter_map(|provider| match &provider.protocol {
+            Protocol::Oidc(oidc) => Some((provider.id.clone(), Rc::new(oidc::Client::new(oidc)))),
+            _ => None,
+        });
+        let idps = account.providers.iter().filter_map(|provider| match &provider.protocol {
+            Protocol::Saml(saml) => Some((provider.id.clone(), Rc::new(saml::Idp::new(saml)))),
+            _ => None,
+        });
+        Self { clients: clients.collect(), idps: idps.collect(), directory: directory::Cache::new(), account }
+    }
+
+    /// What is known of an OpenID Connect provider.
+    pub fn client(&self, id: &str) -> Result<&Rc<oidc::Client>, Fault> {
+        self.clients
+            .get(id)
+            .ok_or_else(|| Fault::new(Code::NotReady, "no OpenID Connect provider has that id"))
+    }
+
+    /// The provider of that id.
+    pub fn provider(&self, id: &str) -> Option<&Rc<Provider>> {
+        self.account.provider(id)
+    }
+}
+
+impl World {
+    /// Makes it from a checked configuration.
+    pub fn new(host: Rc<dyn Host>, config: Config) -> Self {
+        let sites: Vec<Rc<Site>> = config.accounts.iter().map(|a| Rc::new(Site::new(a.clone()))).collect();
+        let mut by_authority: BTreeMap<String, Vec<Rc<Site>>> = BTreeMap::new();
+        for site in &sites {
+            for origin in &site.account.origins {
+                by_authority.entry(origin.authority.clone()).or_default().push(site.clone());
+            }
+        }
+        let by_authority = by_authority.into_iter().collect();
+        let errands = RefCell::default();
+        Self {
+            host,
+            config,
+            opened: OpenedSessions::default(),
+            bearers: OpenedSessions::default(),
+            sites,
+            errands,
+            by_authority,
+        }
+    }
+
+    /// The accounts served at an authority, as a `Host` header or `:authority` has it.
+    #[inline]
+    pub fn sites_at(&self, authority: &[u8]) -> &[Rc<Site>] {
+        // Sorted, not hashed: a few comparisons, and nothing has to be UTF-8.
+        let find = |authority: &[u8]| {
+            let at = self.by_authority.binary_search_by(|(own, _)| own.as_bytes().cmp(authority)).ok()?;
+            self.by_authority.get(at).map(|(_, sites)| sites.as_slice())
+        };
+        if let Some(found) = find(authority) {
+            return found;
+        }
+        let Ok(text) = std::str::from_utf8(authority) else { return &[] };
+        let lower = text.to_ascii_lowercase();
+        let bare = || find(bare_authority(&lower).as_bytes());
+        find(lower.as_bytes()).or_else(bare).unwrap_or_default()
+    }
+
+    /// What a flow holds.
+    pub fn ask(&self) -> Ask {
+        Ask::new(self.host.clone(), self.config.clusters.clone())
+    }
+
+    /// The session that these cookies hold for one of these accounts, if it is valid now.
+    #[inline]
+    pub fn session(&self, sites: &[Rc<Site>], jar: &Jar<'_>, now: u64) -> Visitor {
+        self.session_and_age(sites, jar, now).0
+    }
+
+    /// The same, and whether the cookies hold an older state of it than is known here: then the browser has
+    /// yet to get the newer one.
+    #[inline]
+    pub fn session_and_age(&self, sites: &[Rc<Site>], jar: &Jar<'_>, now: u64) -> (Visitor, bool) {
+        let sealed = match jar.session() {
+            Found::Nothing => return (Visitor::Nobody, false),
+            Found::Broken => return (Visitor::Stale, false),
+            Found::Sealed(sealed) => sealed,
+        };
+        let sent = match self.opened.get(&sealed) {
+            Some(opened) => opened,
+            None => match self.open(&sealed) {
+                Some(opened) => opened,
+                None => return (Visitor::Stale, false),
+            },
+        };
+        // A recheck may have given the session a newer state than this copy of its cookie has.
+        let opened = sent.clone().latest();
+        let behind = !Rc::ptr_eq(&sent, &opened);
+        let here = sites.iter().any(|site| Rc::ptr_eq(&site.account, &opened.account));
+        if !here {
+            return (Visitor::Nobody, false);
+        }
+        if now >= opened.expires || opened.over.get() || opened.mark.has_ended(&*self.host, now) {
+            return (Visitor::Stale, false);
+        }
+        (Visitor::Known(opened), behind)
+    }
+
+    /// Takes on a newer state of a session that another worker made; `false` where it is none.
+    pub fn adopt(&self, opened: &Rc<Opened>, sealed: &[u8]) -> bool {
+        let newer = self.opened.get(sealed).or_else(|| self.open(sealed));
+        let Some(newer) = newer.map(Opened::latest) else { return false };
+        let same = newer.session.id == opened.session.id && Rc::ptr_eq(&newer.account, &opened.account);
+        if same && !Rc::ptr_eq(&newer, opened) {
+            *opened.successor.borrow_mut() = Some(newer);
+            return true;
+        }
+        false
+    }
+
+    fn open(&self, sealed: &[u8]) -> Option<Rc<Opened>> {
+        let text = std::str::from_utf8(sealed).ok()?;
+        let (code, plain) = self.config.session.keys.open(Purpose::Session, text)?;
+        let session: Session = serde_json::from_slice(&plain).ok()?;
+        if session.method == Method::Bearer {
+            return None;
+        }
+        let account = self.config.accounts.iter().find(|account| account.code == code)?;
+        let mut opened = self.admit(account, session, sealed.into())?;
+        if self.config.session.keys.is_old(text) {
+            opened.reseal = 0;
+        }
+        let opened = Rc::new(opened);
+        self.opened.put(opened.clone());
+        Some(opened)
+    }
+
+    /// A session as requests need it, if the configuration lets it be: its account and provider are still
+    /// there, no cut ended it, and its way in is still open.
+    pub fn admit(&self, account: &Rc<Account>, session: Session, sealed: Box<[u8]>) -> Option<Opened> {
+        let way_in = match session.method {
+            Method::Sso => account.provider(&session.origin.provider).is_some(),
+            Method::Password => crate::password::session_stands(account, &session.user),
+            Method::Bearer => {
+                account.bearer.as_ref().is_some_and(|b| b.providers.contains(&session.origin.provider))
+            }
+        };
+        if !account.enabled || !way_in || session.is_before_cut(account) {
+            return None;
+        }
+        let mark = ended::Mark::of(&account.code, &session);
+        mark.remember(&*self.host, session.ends(&self.config.session));
+        let due = session.due(&self.config.session, account);
+        let forwarded = account.forward.access_token.is_some() && session.tokens.access_token.is_some();
+        Some(Opened {
+            sealed,
+            account: account.clone(),
+            mark,
+            headers: crate::session::headers::for_application(account, &session),
+            expires: session.expires(&self.config.session),
+            reseal: session.seen.saturating_add(self.config.session.idle / 16),
+            due,
+            recheck: Cell::new(due),
+            token_expires: session.tokens.access_expires.filter(|_| forwarded).unwrap_or(u64::MAX),
+            spread: Cell::new(false),
+            over: Cell::new(false),
+            successor: RefCell::new(None),
+            session,
+        })
+    }
+}
+
+/// Who the cookies say is there.
+pub enum Visitor {
+    /// There is no session.
+    Nobody,
+    /// There is one that does not count: expired, ended, unreadable. Its cookies are deleted.
+    Stale,
+    /// A valid session.
+    Known(Rc<Opened>),
+}
