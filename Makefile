@@ -9,7 +9,7 @@ SHELL := /bin/bash
 
 export CARGO_TARGET_DIR := $(CURDIR)/target
 WASM := target/wasm32-wasip1/release/envoy_sso.wasm
-WASM_LIMIT := 2000000
+WASM_LIMIT := 2400000
 PYTHON := .venv/bin/python
 VENV := .venv/.installed
 CANAILLE := .venv-canaille/.installed

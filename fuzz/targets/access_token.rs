@@ -10,10 +10,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine;
 use envoy_sso::flows::bearer::{sent, Sent};
 use envoy_sso::host::clusters::Clusters;
-use envoy_sso::host::task::{Ask, Step, Task};
+use envoy_sso::host::task::{Io, Step, Task};
 use envoy_sso::http::Head;
 use envoy_sso::proto::oidc::access_token::{unverified, verify, AccessToken};
-use envoy_sso::proto::oidc::Client;
+use envoy_sso::proto::oidc::Provider;
 use jwt_compact::alg::Es256;
 use jwt_compact::{Algorithm, AlgorithmSignature};
 use p256::pkcs8::DecodePrivateKey;
@@ -107,13 +107,13 @@ fn claimed(header: &str, claims: &str) {
 }
 
 fn accepted(token: &str) -> Result<AccessToken, ()> {
-    let ask = Ask::new(Rc::new(Still::default()), Rc::new(Clusters::to("test")));
-    let (inner, token) = (ask.clone(), token.to_owned());
+    let io = Io::new(Rc::new(Still::default()), Rc::new(Clusters::to("test")));
+    let (inner, token) = (io.clone(), token.to_owned());
     let flow = async move {
-        let client = Client::new(&by_hand());
+        let client = Provider::new(&by_hand());
         verify(&inner, &client, &token, &[AUDIENCE.to_owned()], Some(OTHER)).await
     };
-    match Task::new(ask, flow).start() {
+    match Task::new(io, flow).start() {
         Step::Done(done) => done.map_err(|_| ()),
         Step::Call(call) => panic!("a call although all is configured: {call:?}"),
     }

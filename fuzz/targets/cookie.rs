@@ -14,7 +14,7 @@ use envoy_sso::session::{set_cookies, KeyRing, Purpose, Session};
 use super::host::Still;
 
 const NAME: &str = "__Host-sso";
-const PURPOSES: [Purpose; 4] = [Purpose::Session, Purpose::Flow, Purpose::Logout, Purpose::Form];
+const PURPOSES: [Purpose; 4] = [Purpose::Session, Purpose::LoginState, Purpose::Logout, Purpose::Form];
 
 fn keys() -> KeyRing {
     KeyRing::new(vec![("new".into(), [1; 32]), ("old".into(), [2; 32])])
@@ -42,7 +42,7 @@ fn sealed() -> Vec<(Purpose, &'static str, Vec<u8>, String)> {
     let stranger = KeyRing::new(vec![("new".into(), [9; 32])]);
     let mut all = vec![
         seal(keys(), Purpose::Session, "acme", b"a session".to_vec()),
-        seal(keys(), Purpose::Flow, "acme", b"a flow".to_vec()),
+        seal(keys(), Purpose::LoginState, "acme", b"a flow".to_vec()),
         seal(old, Purpose::Session, "beta", vec![b'x'; 4000]),
     ];
     all.push(seal(stranger, Purpose::Session, "acme", b"a session".to_vec()));

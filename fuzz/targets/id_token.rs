@@ -9,9 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine;
 use envoy_sso::crypto::{Jws, KeySet};
 use envoy_sso::host::clusters::Clusters;
-use envoy_sso::host::task::{Ask, Step, Task};
-use envoy_sso::proto::oidc::id_token::{verify, Claims, Moment};
-use envoy_sso::proto::oidc::Client;
+use envoy_sso::host::task::{Io, Step, Task};
+use envoy_sso::proto::oidc::id_token::{verify, Claims, Expectation};
+use envoy_sso::proto::oidc::Provider;
 use envoy_sso::values::secret::Secret;
 use jwt_compact::alg::Es256;
 use jwt_compact::{Algorithm, AlgorithmSignature};
@@ -100,14 +100,14 @@ fn claimed(header: &str, claims: &str) {
 const AT_HASH: &str = "oFYf1knNtrqnhAVfBRuteQ";
 
 fn login(token: &str) -> Result<Claims, ()> {
-    let ask = Ask::new(Rc::new(Still::default()), Rc::new(Clusters::to("test")));
-    let (inner, token) = (ask.clone(), Secret::new(token.to_owned()));
+    let io = Io::new(Rc::new(Still::default()), Rc::new(Clusters::to("test")));
+    let (inner, token) = (io.clone(), Secret::new(token.to_owned()));
     let flow = async move {
-        let client = Client::new(&by_hand());
-        let moment = Moment::Login { nonce: NONCE, max_age: None };
+        let client = Provider::new(&by_hand());
+        let moment = Expectation::Login { nonce: NONCE, max_age: None };
         verify(&inner, &client, &token, Some(&Secret::new("access".into())), moment).await
     };
-    match Task::new(ask, flow).start() {
+    match Task::new(io, flow).start() {
         Step::Done(done) => done.map_err(|_| ()),
         Step::Call(call) => panic!("a call although all is configured: {call:?}"),
     }

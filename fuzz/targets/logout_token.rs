@@ -6,9 +6,9 @@
 use std::rc::Rc;
 
 use envoy_sso::host::clusters::Clusters;
-use envoy_sso::host::task::{Ask, Step, Task};
+use envoy_sso::host::task::{Io, Step, Task};
 use envoy_sso::proto::oidc::logout_token::{verify, LogoutToken};
-use envoy_sso::proto::oidc::Client;
+use envoy_sso::proto::oidc::Provider;
 use serde_json::Value;
 
 use super::host::{Still, NOW};
@@ -49,10 +49,10 @@ pub fn run(data: &[u8]) {
 }
 
 fn received(token: &str) -> Result<LogoutToken, ()> {
-    let ask = Ask::new(Rc::new(Still::default()), Rc::new(Clusters::to("test")));
-    let (inner, token) = (ask.clone(), token.to_owned());
-    let flow = async move { verify(&inner, &Client::new(&by_hand()), &token).await };
-    match Task::new(ask, flow).start() {
+    let io = Io::new(Rc::new(Still::default()), Rc::new(Clusters::to("test")));
+    let (inner, token) = (io.clone(), token.to_owned());
+    let flow = async move { verify(&inner, &Provider::new(&by_hand()), &token).await };
+    match Task::new(io, flow).start() {
         Step::Done(done) => done.map_err(|_| ()),
         Step::Call(call) => panic!("a call although all is configured: {call:?}"),
     }

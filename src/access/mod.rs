@@ -319,10 +319,10 @@ mod tests {
                 rule(prefix("/"), last),
             ]
         };
-        let demanded = |rules: &[AccessRule], asked: &str| match demand(
+        let demanded = |rules: &[AccessRule], exchange: &str| match demand(
             rules,
-            &Path::read(asked.as_bytes()),
-            asked.as_bytes(),
+            &Path::read(exchange.as_bytes()),
+            exchange.as_bytes(),
         ) {
             Demand::Anyone => "anyone",
             Demand::Programs => "programs",
@@ -333,7 +333,7 @@ mod tests {
             [(Admission::Anyone, "anyone"), (Admission::Programs, "programs"), (users(&[]), "users")]
         {
             let rules = with(last);
-            for (asked, wanted) in [
+            for (exchange, wanted) in [
                 ("/reports", "boss"),
                 ("/reports/", "boss"),
                 ("/reports/.", "boss"),
@@ -364,7 +364,7 @@ mod tests {
                 ("/x", elsewhere),
                 ("/", elsewhere),
             ] {
-                assert_eq!(demanded(&rules, asked), wanted, "{asked}, elsewhere {elsewhere}");
+                assert_eq!(demanded(&rules, exchange), wanted, "{exchange}, elsewhere {elsewhere}");
             }
         }
     }

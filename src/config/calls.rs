@@ -25,7 +25,7 @@ pub(super) fn check<'a>(
     let https = account.origins.iter().any(|origin| origin.scheme == "https");
     for (i, provider) in account.providers.iter().enumerate() {
         let at = at.field("identity_providers").index(i);
-        let (protocol, urls) = asked(provider);
+        let (protocol, urls) = exchange(provider);
         for (name, url) in urls {
             let at = at.field(protocol).field(name);
             reached(&at, url);
@@ -42,7 +42,7 @@ pub(super) fn check<'a>(
 }
 
 /// The URLs of a provider that are asked, each with its field.
-fn asked(provider: &Provider) -> (&'static str, Vec<(&'static str, &Url)>) {
+fn exchange(provider: &Provider) -> (&'static str, Vec<(&'static str, &Url)>) {
     let (protocol, urls) = match &provider.protocol {
         Protocol::Oidc(oidc) => (
             "oidc",

@@ -30,7 +30,7 @@ pub enum Purpose {
     /// A session.
     Session,
     /// A login in progress.
-    Flow,
+    LoginState,
     /// A logout in progress.
     Logout,
     /// A form of the filter's own pages, against cross-site requests.
@@ -41,12 +41,12 @@ pub enum Purpose {
 
 impl Purpose {
     const ALL: [Purpose; 5] =
-        [Purpose::Session, Purpose::Flow, Purpose::Logout, Purpose::Form, Purpose::Invitation];
+        [Purpose::Session, Purpose::LoginState, Purpose::Logout, Purpose::Form, Purpose::Invitation];
 
     fn label(self) -> &'static str {
         match self {
             Purpose::Session => "session",
-            Purpose::Flow => "flow",
+            Purpose::LoginState => "flow",
             Purpose::Logout => "logout",
             Purpose::Form => "form",
             Purpose::Invitation => "invitation",

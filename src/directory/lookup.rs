@@ -4,12 +4,12 @@ use super::scim::{self, Wanted};
 use super::{Cache, Record};
 use crate::config::{Account, Directory};
 use crate::fault::Fault;
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::identity::Mapped;
 
 /// Everybody whom the mapped value leads to, inactive users too: uniqueness counts them.
 pub(super) async fn by_mapped(
-    ask: &Ask,
+    io: &Io,
     account: &Account,
     cache: &Cache,
     mapped: &Mapped,
@@ -17,13 +17,13 @@ pub(super) async fn by_mapped(
     match &account.directory {
         Directory::None => Ok(Vec::new()),
         Directory::Static(users) => Ok(cache.index(account, users).by_value(users, &mapped.value)),
-        Directory::Scim(server) => scim::find(ask, account, server, cache, Wanted::Mapped(mapped)).await,
+        Directory::Scim(server) => scim::find(io, account, server, cache, Wanted::Mapped(mapped)).await,
     }
 }
 
 /// Everybody whose username could be taken for this one: equal but for case and compatibility forms.
 pub(super) async fn like_username(
-    ask: &Ask,
+    io: &Io,
     account: &Account,
     cache: &Cache,
     username: &str,
@@ -32,8 +32,8 @@ pub(super) async fn like_username(
         Directory::None => Ok(Vec::new()),
         Directory::Static(users) => Ok(cache.index(account, users).by_username(users, username)),
         Directory::Scim(server) => {
-            let found = scim::find(ask, account, server, cache, Wanted::Username(username)).await?;
-            cache.remember(account, username, ask.now(), server.cache, &found);
+            let found = scim::find(io, account, server, cache, Wanted::Username(username)).await?;
+            cache.remember(account, username, io.now(), server.cache, &found);
             Ok(found)
         }
     }
@@ -42,12 +42,12 @@ pub(super) async fn like_username(
 /// The one user of that name, for rulings on passwords. Names compare exactly; where another user's name
 /// differs only in case the application might take one for the other, so it counts as nobody's.
 pub async fn by_username(
-    ask: &Ask,
+    io: &Io,
     account: &Account,
     cache: &Cache,
     username: &str,
 ) -> Result<Option<Record>, Fault> {
-    Ok(only(like_username(ask, account, cache, username).await?, username))
+    Ok(only(like_username(io, account, cache, username).await?, username))
 }
 
 fn only(found: Vec<Record>, username: &str) -> Option<Record> {

@@ -4,35 +4,35 @@ use super::scim::link;
 use super::{lookup, seen, Cache, Record, User};
 use crate::config::{Account, Directory};
 use crate::fault::{Code, Fault};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::identity::{claim, mapping, roles, Identity, Linking, Mapped};
 use crate::values::email;
 
 /// The user whom the mapped value leads to, `None` where nobody matches.
 pub(super) async fn existing(
-    ask: &Ask,
+    io: &Io,
     account: &Account,
     cache: &Cache,
     identity: &Identity,
     mapped: &Mapped,
 ) -> Result<Option<User>, Fault> {
-    let found = lookup::by_mapped(ask, account, cache, mapped).await?;
+    let found = lookup::by_mapped(io, account, cache, mapped).await?;
     let Some(record) = one(account, mapped, found)? else { return Ok(None) };
     check(account, identity, &record)?;
     if let Directory::Scim(server) = &account.directory {
         let unlinked = record.external_id.as_deref().unwrap_or_default().is_empty();
         if let Some(link) = identity.link().filter(|_| unlinked) {
-            link::link(ask, account, server, &record, &link).await;
+            link::link(io, account, server, &record, &link).await;
         }
         cache.forget(account, &record.username);
     }
-    Ok(Some(signed_in(ask, account, identity, &record)))
+    Ok(Some(signed_in(io, account, identity, &record)))
 }
 
 /// The user of a record that passed every check.
-pub(super) fn signed_in(ask: &Ask, account: &Account, identity: &Identity, record: &Record) -> User {
+pub(super) fn signed_in(io: &Io, account: &Account, identity: &Identity, record: &Record) -> User {
     let claim_roles = roles::from_claims(&account.mapping, &identity.claims);
-    seen::mark(ask.host(), account, &record.username, &claim_roles);
+    seen::mark(io.host(), account, &record.username, &claim_roles);
     let mut user = User::of(record, &account.mapping, claim_roles);
     if user.name.is_none() {
         user.name = name(identity);

@@ -22,7 +22,7 @@ pub use cache::Cache;
 pub use lookup::by_username;
 pub use provision::accept_invitation;
 pub use recheck::recheck;
-pub use record::{Origin, Record, User};
+pub use record::{Record, User, UserSource};
 pub use resolve::{resolve, Resolution};
 
 use crate::fault::{Code, Fault};

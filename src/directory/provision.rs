@@ -1,10 +1,10 @@
 //! What happens when nobody matches: invited people and automatic accounts, each created once.
 
 use super::scim::create::{self, Created};
-use super::{lookup, matching, seen, unavailable, Cache, Origin, User};
+use super::{lookup, matching, seen, unavailable, Cache, User, UserSource};
 use crate::config::{Account, Attribute, Directory, ProvisioningMode};
 use crate::fault::{Code, Fault};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::host::Host;
 use crate::identity::{mapped_value, roles, usable_email, Identity, Mapped};
 use crate::values::email;
@@ -59,7 +59,7 @@ pub(super) fn let_in<'a>(account: &'a Account, address: &str) -> Option<&'a [Str
 /// Creates the user of an invitation that was accepted. Everything is asked again: the invitation may be
 /// gone, or the user there already.
 pub async fn accept_invitation(
-    ask: &Ask,
+    io: &Io,
     account: &Account,
     cache: &Cache,
     identity: &Identity,
@@ -69,16 +69,16 @@ pub async fn accept_invitation(
     {
         return Err(matching::unknown(account, &mapped, "nobody is invited"));
     }
-    if let Some(user) = matching::existing(ask, account, cache, identity, &mapped).await? {
+    if let Some(user) = matching::existing(io, account, cache, identity, &mapped).await? {
         return Ok(user);
     }
     let (address, roles) = invitation(account, identity, &mapped)?;
-    create(ask, account, cache, identity, &mapped, &address, roles).await
+    create(io, account, cache, identity, &mapped, &address, roles).await
 }
 
 /// Creates the user: in a SCIM directory once and for all, over a static list for one session.
 pub(super) async fn create(
-    ask: &Ask,
+    io: &Io,
     account: &Account,
     cache: &Cache,
     identity: &Identity,
@@ -91,26 +91,26 @@ pub(super) async fn create(
         Attribute::Email | Attribute::Phone => address.to_owned(),
     };
     let Directory::Scim(server) = &account.directory else {
-        free(ask, account, cache, &username).await?;
+        free(io, account, cache, &username).await?;
         let claim_roles = roles::from_claims(&account.mapping, &identity.claims);
-        let mut user = User::without_record(username, Origin::Session, new_roles, claim_roles);
+        let mut user = User::without_record(username, UserSource::Session, new_roles, claim_roles);
         user.email = Some(address.to_owned());
         user.phone = (mapped.attribute == Attribute::Phone).then(|| mapped.value.clone());
         user.name = matching::name(identity);
-        seen::mark(ask.host(), account, &user.username, &user.claim_roles);
+        seen::mark(io.host(), account, &user.username, &user.claim_roles);
         return Ok(user);
     };
     let lock = Lock::key(&account.code, &mapped.value);
     let lease = 4 * server.timeout + 1_000;
-    let patience = ask.now().saturating_add(lease);
+    let patience = io.now().saturating_add(lease);
     for _ in 0..LOOKS {
-        if let Some(held) = Lock::take(ask.host(), &lock, lease) {
+        if let Some(held) = Lock::take(io.host(), &lock, lease) {
             // Between the lookup that found nobody and the lock, the login that held it may have created.
             let result = async {
-                if let Some(user) = matching::existing(ask, account, cache, identity, mapped).await? {
+                if let Some(user) = matching::existing(io, account, cache, identity, mapped).await? {
                     return Ok(user);
                 }
-                free(ask, account, cache, &username).await?;
+                free(io, account, cache, &username).await?;
                 let name = matching::name(identity);
                 let new = create::New {
                     username: &username,
@@ -120,7 +120,7 @@ pub(super) async fn create(
                     roles: &new_roles,
                     link: identity.link(),
                 };
-                let created = create::post(ask, server, &new).await?;
+                let created = create::post(io, server, &new).await?;
                 let refused = match &created {
                     Created::Refused(status) => format!(": it answers the creation with status {status}"),
                     _ => String::new(),
@@ -128,13 +128,13 @@ pub(super) async fn create(
                 match created {
                     Created::Record(record) if record.matches(&account.mapping, &mapped.value) => {
                         matching::check(account, identity, &record)?;
-                        return Ok(matching::signed_in(ask, account, identity, &record));
+                        return Ok(matching::signed_in(io, account, identity, &record));
                     }
                     // Somebody else was faster (409), or the answer does not show whom it made.
                     Created::Record(_) | Created::Elsewhere | Created::Refused(_) => {}
                 }
                 cache.forget(account, &username);
-                match matching::existing(ask, account, cache, identity, mapped).await? {
+                match matching::existing(io, account, cache, identity, mapped).await? {
                     Some(user) => Ok(user),
                     None => Err(unavailable(format!(
                         "the user {username:?} was created, or was there, but cannot be found{refused}"
@@ -142,14 +142,14 @@ pub(super) async fn create(
                 }
             }
             .await;
-            held.release(ask.host());
+            held.release(io.host());
             return result;
         }
         // Another login is creating this user: a lookup is as long a wait as it takes.
-        if let Some(user) = matching::existing(ask, account, cache, identity, mapped).await? {
+        if let Some(user) = matching::existing(io, account, cache, identity, mapped).await? {
             return Ok(user);
         }
-        if ask.now() >= patience {
+        if io.now() >= patience {
             break;
         }
     }
@@ -157,8 +157,8 @@ pub(super) async fn create(
 }
 
 /// Refuses to make a second user of a name: whoever has it would be taken for the new one.
-async fn free(ask: &Ask, account: &Account, cache: &Cache, username: &str) -> Result<(), Fault> {
-    match lookup::like_username(ask, account, cache, username).await?.first() {
+async fn free(io: &Io, account: &Account, cache: &Cache, username: &str) -> Result<(), Fault> {
+    match lookup::like_username(io, account, cache, username).await?.first() {
         None => Ok(()),
         Some(taken) => {
             let detail = format!(

@@ -1,21 +1,16 @@
 //! A session's user, asked about again after `recheck`.
 
-use super::{lookup, provision, Cache, Origin, Record, User};
+use super::{lookup, provision, Cache, Record, User, UserSource};
 use crate::config::{Account, Directory, PasswordMode, ProvisioningMode};
 use crate::fault::Fault;
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::identity::roles;
 use crate::values::email;
 
 /// The user as the directory has it now; `None` where it is inactive or gone, and the session ends. Where
 /// the directory cannot be asked the fault is `directory_unavailable`: the session goes on unchanged for
 /// `recheck_grace`, never with more than it had.
-pub async fn recheck(
-    ask: &Ask,
-    account: &Account,
-    cache: &Cache,
-    user: &User,
-) -> Result<Option<User>, Fault> {
+pub async fn recheck(io: &Io, account: &Account, cache: &Cache, user: &User) -> Result<Option<User>, Fault> {
     // What the identity brought counts as far as the present configuration still lets it.
     let claim_roles: Vec<String> = user
         .claim_roles
@@ -27,16 +22,16 @@ pub async fn recheck(
         Directory::None => {
             // A directory that was taken away takes its roles along.
             let roles = roles::union(claim_roles.iter().cloned(), []);
-            let stays = matches!(user.origin, Origin::Identity | Origin::Application);
+            let stays = matches!(user.origin, UserSource::Identity | UserSource::Application);
             return Ok(stays.then(|| user.with_roles(roles, claim_roles)));
         }
         Directory::Static(_) => None,
         Directory::Scim(server) => Some(server),
     };
-    let remembered = server.and_then(|s| cache.answer(account, &user.username, ask.now(), s.cache));
+    let remembered = server.and_then(|s| cache.answer(account, &user.username, io.now(), s.cache));
     let found = match remembered {
         Some(found) => found,
-        None => lookup::like_username(ask, account, cache, &user.username).await?,
+        None => lookup::like_username(io, account, cache, &user.username).await?,
     };
     let mut same = found.iter().filter(|record| {
         record.username == user.username && (user.directory_id.is_none() || record.id == user.directory_id)
@@ -60,8 +55,8 @@ pub async fn recheck(
 /// A user whom the directory does not have stays where none was needed to begin with.
 fn without_record(account: &Account, user: &User, name_free: bool, claim_roles: Vec<String>) -> Option<User> {
     let directory_roles = match user.origin {
-        Origin::Session if name_free => still_provisioned(account, user)?,
-        Origin::Application if account.password.mode == PasswordMode::Enabled => Vec::new(),
+        UserSource::Session if name_free => still_provisioned(account, user)?,
+        UserSource::Application if account.password.mode == PasswordMode::Enabled => Vec::new(),
         _ => return None,
     };
     let roles = roles::union(directory_roles, claim_roles.iter().cloned());

@@ -79,7 +79,7 @@ impl From<&StaticUser> for Record {
 
 /// Where a user comes from, which decides what a recheck asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Origin {
+pub enum UserSource {
     /// A record of the directory.
     #[serde(rename = "d")]
     Directory,
@@ -122,7 +122,7 @@ pub struct User {
     pub directory_id: Option<String>,
     /// Where it comes from.
     #[serde(rename = "o")]
-    pub origin: Origin,
+    pub origin: UserSource,
     #[serde(skip)]
     #[allow(dead_code)] // its type is what matters
     proof: Proof,
@@ -142,7 +142,7 @@ impl User {
             roles: roles::union(record.all_roles(mapping), claim_roles.iter().cloned()),
             claim_roles,
             directory_id: record.id.clone(),
-            origin: Origin::Directory,
+            origin: UserSource::Directory,
             proof: Proof,
         }
     }
@@ -150,7 +150,7 @@ impl User {
     /// A user that no record stands behind.
     pub(crate) fn without_record(
         username: String,
-        origin: Origin,
+        origin: UserSource,
         roles: Vec<String>,
         claim_roles: Vec<String>,
     ) -> Self {

@@ -13,7 +13,7 @@ use url::Url;
 use super::{scim, seen, unavailable, Record};
 use crate::config::{Account, Directory, Protocol};
 use crate::fault::Fault;
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::identity::mapping;
 
 /// The most problems or names that a report lists.
@@ -36,40 +36,40 @@ pub struct Progress {
 
 /// The users who could not sign in with the mapping, active or not.
 pub async fn completeness(
-    ask: &Ask,
+    io: &Io,
     account: &Account,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Value, Fault> {
-    Ok(survey(ask, account, progress).await?.completeness())
+    Ok(survey(io, account, progress).await?.completeness())
 }
 
 /// What an operator asks before turning passwords off. Ready is a directory in which every active user has
 /// a value of their own, and has signed in through single sign-on, an administrator among them.
 pub async fn readiness(
-    ask: &Ask,
+    io: &Io,
     account: &Account,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Value, Fault> {
-    Ok(survey(ask, account, progress).await?.readiness(account))
+    Ok(survey(io, account, progress).await?.readiness(account))
 }
 
 /// Completeness and readiness of one survey.
 pub async fn both(
-    ask: &Ask,
+    io: &Io,
     account: &Account,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Value, Value), Fault> {
-    let survey = survey(ask, account, progress).await?;
+    let survey = survey(io, account, progress).await?;
     let readiness = survey.readiness(account);
     Ok((survey.completeness(), readiness))
 }
 
 /// How many users the directory says it has, after one short question; `None` where it does not say.
-pub async fn reach(ask: &Ask, account: &Account) -> Result<Option<u64>, Fault> {
+pub async fn reach(io: &Io, account: &Account) -> Result<Option<u64>, Fault> {
     match &account.directory {
         Directory::None => Ok(None),
         Directory::Static(users) => Ok(Some(users.len() as u64)),
-        Directory::Scim(server) => Ok(scim::page(ask, server, 1, 1).await?.total),
+        Directory::Scim(server) => Ok(scim::page(io, server, 1, 1).await?.total),
     }
 }
 
@@ -108,17 +108,17 @@ impl Survey {
         }
     }
 
-    fn note_sign_in(&mut self, ask: &Ask, account: &Account, record: &Record) {
+    fn note_sign_in(&mut self, io: &Io, account: &Account, record: &Record) {
         if !record.active {
             return;
         }
         let linked = record.external_id.as_deref().is_some_and(|link| is_link(account, link));
-        if !linked && !seen::seen(ask.host(), account, &record.username) {
+        if !linked && !seen::seen(io.host(), account, &record.username) {
             self.never_count += 1;
             if self.never.len() < MAX_LISTED {
                 self.never.push(record.username.clone());
             }
-        } else if is_administrator(ask, account, record) && self.administrators.len() < MAX_LISTED {
+        } else if is_administrator(io, account, record) && self.administrators.len() < MAX_LISTED {
             self.administrators.push(record.username.clone());
         }
     }
@@ -188,9 +188,9 @@ impl Survey {
 }
 
 /// By the directory's roles, or by those that the identity brought.
-fn is_administrator(ask: &Ask, account: &Account, record: &Record) -> bool {
+fn is_administrator(io: &Io, account: &Account, record: &Record) -> bool {
     account.is_admin(&record.all_roles(&account.mapping))
-        || seen::administrator(ask.host(), account, &record.username)
+        || seen::administrator(io.host(), account, &record.username)
 }
 
 /// `issuer|subject`: an issuer is an absolute URI (OpenID Connect Core section 2), or what a SAML provider
@@ -210,14 +210,14 @@ fn is_link(account: &Account, link: &str) -> bool {
 }
 
 /// Both readings.
-async fn survey(ask: &Ask, account: &Account, progress: &mut dyn FnMut(Progress)) -> Result<Survey, Fault> {
+async fn survey(io: &Io, account: &Account, progress: &mut dyn FnMut(Progress)) -> Result<Survey, Fault> {
     let mut survey = Survey::default();
     let mut hashes: Vec<u64> = Vec::new();
     let mut reader = Reader::new();
-    while let Some(records) = reader.next(ask, account).await? {
+    while let Some(records) = reader.next(io, account).await? {
         for record in &records {
             survey.users += 1;
-            survey.note_sign_in(ask, account, record);
+            survey.note_sign_in(io, account, record);
             let values = record.values(account.mapping.attribute);
             let own = own_values(account, record);
             if values.iter().all(|value| value.trim().is_empty()) {
@@ -235,7 +235,7 @@ async fn survey(ask: &Ask, account: &Account, progress: &mut dyn FnMut(Progress)
     }
     let mut reader = Reader::new();
     let mut read = 0;
-    while let Some(records) = reader.next(ask, account).await? {
+    while let Some(records) = reader.next(io, account).await? {
         for record in &records {
             read += 1;
             let value = own_values(account, record)
@@ -281,7 +281,7 @@ impl Reader {
         self.pages.total
     }
 
-    async fn next(&mut self, ask: &Ask, account: &Account) -> Result<Option<Vec<Record>>, Fault> {
+    async fn next(&mut self, io: &Io, account: &Account) -> Result<Option<Vec<Record>>, Fault> {
         match &account.directory {
             Directory::None => Ok(None),
             Directory::Static(users) => {
@@ -295,7 +295,7 @@ impl Reader {
                 if start > MAX_USERS {
                     return Err(unavailable(format!("the directory has more than {MAX_USERS} users")));
                 }
-                let page = scim::page(ask, server, start, COUNT).await?;
+                let page = scim::page(io, server, start, COUNT).await?;
                 let mut records = self.pages.take(page)?;
                 // Somebody who moved to the next page while it was read must not be shared with themselves.
                 let ids = &mut self.ids;

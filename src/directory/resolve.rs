@@ -1,10 +1,10 @@
 //! From an identity to the one user behind it: the table of docs/directory.md.
 
 use super::matching::{existing, name, text, unknown};
-use super::{provision, Cache, Origin, User};
+use super::{provision, Cache, User, UserSource};
 use crate::config::{Account, Directory, ProvisioningMode};
 use crate::fault::Fault;
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::identity::{mapped_value, roles, Identity, Mapped};
 
 /// What an identity leads to.
@@ -23,7 +23,7 @@ pub enum Resolution {
 
 /// Finds the user. One request to a SCIM directory, and one more the first time, for the link.
 pub async fn resolve(
-    ask: &Ask,
+    io: &Io,
     account: &Account,
     cache: &Cache,
     identity: &Identity,
@@ -32,7 +32,7 @@ pub async fn resolve(
     if matches!(account.directory, Directory::None) {
         return Ok(Resolution::User(from_identity(account, identity, mapped)));
     }
-    if let Some(user) = existing(ask, account, cache, identity, &mapped).await? {
+    if let Some(user) = existing(io, account, cache, identity, &mapped).await? {
         return Ok(Resolution::User(user));
     }
     match account.provisioning.mode {
@@ -43,7 +43,7 @@ pub async fn resolve(
         }
         ProvisioningMode::Automatic => {
             let (email, roles) = provision::automatic(account, identity, &mapped)?;
-            let user = provision::create(ask, account, cache, identity, &mapped, &email, roles).await?;
+            let user = provision::create(io, account, cache, identity, &mapped, &email, roles).await?;
             Ok(Resolution::User(user))
         }
     }
@@ -52,7 +52,7 @@ pub async fn resolve(
 /// Without a directory the identity is the user.
 fn from_identity(account: &Account, identity: &Identity, mapped: Mapped) -> User {
     let claim_roles = roles::from_claims(&account.mapping, &identity.claims);
-    let mut user = User::without_record(mapped.value, Origin::Identity, Vec::new(), claim_roles);
+    let mut user = User::without_record(mapped.value, UserSource::Identity, Vec::new(), claim_roles);
     user.email = crate::identity::usable_email(&account.mapping, identity);
     user.phone = text(identity, "phone_number");
     user.name = name(identity);

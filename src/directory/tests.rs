@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use serde_json::{json, Value};
 
-use super::Origin;
+use super::UserSource;
 use super::*;
 use crate::config::*;
 use crate::host::task::{Call, Failure, Reply};
@@ -81,10 +81,10 @@ fn resolved(
     respond: impl FnMut(&Call) -> Reply,
 ) -> (Result<Resolution, Fault>, Vec<Call>, Rc<TestHost>) {
     let host = TestHost::new();
-    let ask = host.ask();
-    let inner = ask.clone();
+    let io = host.io();
+    let inner = io.clone();
     let (result, calls) =
-        drive_with(&ask, async move { resolve(&inner, &account, &Cache::new(), &identity).await }, respond);
+        drive_with(&io, async move { resolve(&inner, &account, &Cache::new(), &identity).await }, respond);
     (result, calls, host)
 }
 
@@ -132,7 +132,7 @@ fn a_static_list_follows_the_table() {
 fn without_a_directory_the_identity_is_the_user() {
     let (result, ..) = resolved(account(Directory::None), ada(), |_| panic!("no call"));
     let Ok(Resolution::User(user)) = result else { panic!("{result:?}") };
-    assert_eq!((user.username.as_str(), user.origin), ("ada@acme.com", Origin::Identity));
+    assert_eq!((user.username.as_str(), user.origin), ("ada@acme.com", UserSource::Identity));
     assert_eq!(user.name.as_deref(), Some("Ada L"));
 }
 
@@ -323,7 +323,7 @@ fn phones_are_asked_for_in_every_notation_and_compared_as_numbers() {
     let stored = |text: &str| json!({"id": "1", "userName": "ada", "phoneNumbers": [{"value": text}], "externalId": "x"});
     let (result, calls, _) = resolved(phone(), identity(), |_| list(&[stored("(138) 0000-0000")]));
     assert_eq!((name(result), calls.len()), (Ok("ada".into()), 1));
-    let asked = path(&calls[0]).1;
+    let exchange = path(&calls[0]).1;
     for notation in [
         "%22%2B8613800000000%22",
         "%22%2B86%20138%200000%200000%22",
@@ -332,9 +332,9 @@ fn phones_are_asked_for_in_every_notation_and_compared_as_numbers() {
         "%22138-0000-0000%22",
         "ew%20%220000%22",
     ] {
-        assert!(asked.contains(notation), "{notation} in {asked}");
+        assert!(exchange.contains(notation), "{notation} in {exchange}");
     }
-    assert!(asked.len() < 8_000, "{}", asked.len());
+    assert!(exchange.len() < 8_000, "{}", exchange.len());
     // A server without `ew` is asked again without it.
     let mut calls_seen = 0;
     let (result, ..) = resolved(phone(), identity(), |call| {
@@ -445,11 +445,11 @@ fn logins_that_race_create_one_user() {
             let mut flows: Vec<_> = [host.clone(), host.worker()]
                 .iter()
                 .map(|host| {
-                    let ask = host.ask();
-                    let inner = ask.clone();
+                    let io = host.io();
+                    let inner = io.clone();
                     let account = provisioned(ProvisioningMode::Automatic, scim());
                     let mut task =
-                        Task::new(ask, async move { resolve(&inner, &account, &Cache::new(), &ada()).await });
+                        Task::new(io, async move { resolve(&inner, &account, &Cache::new(), &ada()).await });
                     let step = task.start();
                     (task, Some(step))
                 })
@@ -477,9 +477,9 @@ fn logins_that_race_create_one_user() {
 
 fn rechecked(account: Account, user: User, replies: Vec<Reply>) -> Result<Option<User>, Fault> {
     let host = TestHost::new();
-    let ask = host.ask();
-    let inner = ask.clone();
-    testing::drive(&ask, async move { recheck(&inner, &account, &Cache::new(), &user).await }, replies).0
+    let io = host.io();
+    let inner = io.clone();
+    testing::drive(&io, async move { recheck(&inner, &account, &Cache::new(), &user).await }, replies).0
 }
 
 #[test]
@@ -511,8 +511,8 @@ fn a_recheck_takes_away_what_the_directory_took_away() {
 #[test]
 fn remembered_answers_serve_rechecks_alone() {
     let host = TestHost::new();
-    let ask = host.ask();
-    let inner = ask.clone();
+    let io = host.io();
+    let inner = io.clone();
     let other = host.clone();
     let record = |active: bool| json!({"id": "1", "userName": "ada", "active": active});
     let flow = async move {
@@ -527,14 +527,14 @@ fn remembered_answers_serve_rechecks_alone() {
         Ok((young, ruled, after, old))
     };
     let (result, calls) =
-        testing::drive(&ask, flow, [list(&[record(true)]), list(&[record(false)]), list(&[record(true)])]);
+        testing::drive(&io, flow, [list(&[record(true)]), list(&[record(false)]), list(&[record(true)])]);
     assert_eq!((result.unwrap(), calls.len()), ((true, false, false, true), 3));
 }
 
 fn report(account: Account, ready: bool, respond: impl FnMut(&Call) -> Reply) -> Value {
     let host = TestHost::new();
-    let ask = host.ask();
-    let inner = ask.clone();
+    let io = host.io();
+    let inner = io.clone();
     let flow = async move {
         let mut progress = |_| {};
         match ready {
@@ -542,7 +542,7 @@ fn report(account: Account, ready: bool, respond: impl FnMut(&Call) -> Reply) ->
             false => reports::completeness(&inner, &account, &mut progress).await,
         }
     };
-    drive_with(&ask, flow, respond).0.unwrap()
+    drive_with(&io, flow, respond).0.unwrap()
 }
 
 #[test]
@@ -624,15 +624,15 @@ fn readiness_sees_an_administrator_by_the_word_of_the_provider() {
     let record =
         || json!({"id": "1", "userName": "ada", "emails": ["ada@acme.com"], "externalId": ada().link()});
     let by = |account: Account, identity: Option<Identity>| {
-        let ask = host.ask();
-        let inner = ask.clone();
+        let io = host.io();
+        let inner = io.clone();
         let flow = async move {
             if let Some(identity) = &identity {
                 resolve(&inner, &account, &Cache::new(), identity).await?;
             }
             reports::readiness(&inner, &account, &mut |_| {}).await
         };
-        let found = drive_with(&ask, flow, |_| list(&[record()])).0.unwrap();
+        let found = drive_with(&io, flow, |_| list(&[record()])).0.unwrap();
         (found["ready"] == true, found["administrators_signed_in"].clone())
     };
     let listed = || Directory::Static(vec![user("ada", Some("ada@acme.com"), true)]);

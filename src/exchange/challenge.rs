@@ -1,15 +1,15 @@
 //! What a program is told whose token holds and is not enough.
 
-use super::{Asked, Unmet};
+use super::{Exchange, Unmet};
 use crate::fault::Fault;
 use crate::host::events;
-use crate::http::response::Answer;
+use crate::http::response::Response;
 use crate::pages;
 
 /// The refusal of a request whose token does not meet what the path demands: the program learns what kind of
 /// token to ask the provider for.
-pub fn insufficient(asked: &Asked, unmet: &Unmet) -> Answer {
-    refusal(asked, &unmet.fault()).set_header("www-authenticate", &challenge(unmet))
+pub fn insufficient(exchange: &Exchange, unmet: &Unmet) -> Response {
+    refusal(exchange, &unmet.fault()).set_header("www-authenticate", &challenge(unmet))
 }
 
 /// RFC 6750 section 3.1 and RFC 9470 section 3. Roles are no scopes, so that none is named.
@@ -32,9 +32,9 @@ fn challenge(unmet: &Unmet) -> String {
 }
 
 /// The refusal of a request with a token: for a program, whatever it says it accepts.
-pub fn refusal(asked: &Asked, fault: &Fault) -> Answer {
-    events::refusal(&*asked.world.host, asked.place(), fault);
-    let mut context = asked.page_context();
+pub fn refusal(exchange: &Exchange, fault: &Fault) -> Response {
+    events::refusal(&*exchange.filter_state.host, exchange.place(), fault);
+    let mut context = exchange.page_context();
     context.html = false;
     pages::refusal(fault, &context)
 }

@@ -1,18 +1,18 @@
 //! What the rules on a path demand of a session.
 
-use super::{challenge, Asked, Extras};
+use super::{challenge, AuthnParameters, Exchange};
 use crate::config::{Admission, Protocol};
 use crate::fault::{Code, Fault};
-use crate::http::response::Answer;
+use crate::http::response::Response;
 use crate::proto::oidc::signed::SKEW_MILLISECONDS;
-use crate::session::{Method, Opened};
+use crate::session::{LiveSession, Method};
 
 /// A demand that a session does not meet.
 pub enum Unmet {
     /// A role is missing.
     Role(Fault),
     /// The IdP has to authenticate the person again, or better.
-    Authentication(Extras),
+    Authentication(AuthnParameters),
 }
 
 impl Unmet {
@@ -28,24 +28,24 @@ impl Unmet {
 
 /// The first demand that the session does not meet.
 #[inline]
-pub fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet> {
-    if let Some(fault) = missing_role(demands, opened) {
+pub fn unmet(demands: &[&Admission], live: &LiveSession, now: u64) -> Option<Unmet> {
+    if let Some(fault) = missing_role(demands, live) {
         return Some(Unmet::Role(fault));
     }
     for demand in demands {
         let Admission::Users { acr_values, max_age, .. } = demand else { continue };
-        let origin = &opened.session.origin;
+        let origin = &live.session.origin;
         let acr = acr_values.is_empty() || origin.acr.as_ref().is_some_and(|acr| acr_values.contains(acr));
         // With the same allowance for clocks as the ID token's check: what passed there passes here.
         let fresh = max_age.is_none_or(|age| {
-            authenticated(opened)
+            authenticated(live)
                 .is_some_and(|at| now.saturating_sub(at) <= age.saturating_add(SKEW_MILLISECONDS))
         });
         if !acr || !fresh {
-            return Some(Unmet::Authentication(Extras {
+            return Some(Unmet::Authentication(AuthnParameters {
                 acr_values: acr_values.clone(),
                 max_age: max_age.map(|age| age / 1000),
-                ..Extras::default()
+                ..AuthnParameters::default()
             }));
         }
     }
@@ -55,27 +55,27 @@ pub fn unmet(demands: &[&Admission], opened: &Opened, now: u64) -> Option<Unmet>
 /// When the person proved who they are, in milliseconds since 1970. A session that an OpenID provider opened without
 /// saying so may have cost nobody a password for weeks; asked with `max_age`, it has to say (OpenID Connect Core section
 /// 2, `auth_time`). Others cannot be asked: there the login counts.
-fn authenticated(opened: &Opened) -> Option<u64> {
-    let session = &opened.session;
+fn authenticated(live: &LiveSession) -> Option<u64> {
+    let session = &live.session;
     let says = || {
-        let provider = opened.account.provider(&session.origin.provider);
+        let provider = live.account.provider(&session.origin.provider);
         provider.is_some_and(|provider| matches!(provider.protocol, Protocol::Oidc(_)))
     };
     match session.origin.auth_time {
         Some(seconds) => Some(seconds.saturating_mul(1000)),
         None if says() => None,
-        None => Some(session.opened),
+        None => Some(session.started_at),
     }
 }
 
 /// The first demand for a role that the session does not meet.
 #[inline]
-fn missing_role(demands: &[&Admission], opened: &Opened) -> Option<Fault> {
+fn missing_role(demands: &[&Admission], live: &LiveSession) -> Option<Fault> {
     let missing = |demand: &&Admission| match demand {
         Admission::Users { roles, .. } if !roles.is_empty() => {
-            let held = &opened.session.user.roles;
+            let held = &live.session.user.roles;
             let detail =
-                || format!("{:?} has none of the roles {}", opened.session.user.username, roles.join(", "));
+                || format!("{:?} has none of the roles {}", live.session.user.username, roles.join(", "));
             (!roles.iter().any(|role| held.contains(role))).then(|| Fault::new(Code::RoleMissing, detail()))
         }
         _ => None,
@@ -84,25 +84,25 @@ fn missing_role(demands: &[&Admission], opened: &Opened) -> Option<Fault> {
 }
 
 /// Where a step-up comes back to, for a navigation of somebody whom a provider can authenticate again.
-pub fn step_up_target(asked: &Asked, opened: &Opened, unmet: &Unmet) -> Option<String> {
-    let person = opened.session.method == Method::Sso && asked.head.is_navigation();
-    (person && matches!(unmet, Unmet::Authentication(_))).then(|| asked.target_or_home())
+pub fn step_up_target(exchange: &Exchange, live: &LiveSession, unmet: &Unmet) -> Option<String> {
+    let person = live.session.method == Method::Sso && exchange.head.is_navigation();
+    (person && matches!(unmet, Unmet::Authentication(_))).then(|| exchange.target_or_home())
 }
 
 /// The refusal where nobody is sent to the IdP. A script learns of the login that helps: one without what the path
 /// demands could lead back here for ever.
-pub fn refuse(asked: &Asked, opened: &Opened, unmet: &Unmet) -> Answer {
-    let session = &opened.session;
+pub fn refuse(exchange: &Exchange, live: &LiveSession, unmet: &Unmet) -> Response {
+    let session = &live.session;
     match (session.method, unmet) {
-        (Method::Bearer, _) => challenge::insufficient(asked, unmet),
+        (Method::Bearer, _) => challenge::insufficient(exchange, unmet),
         (Method::Sso, Unmet::Authentication(extras)) => {
             let mut parameters = vec![("idp", session.origin.provider.clone())];
             parameters.extend(extras.max_age.map(|seconds| ("max_age", seconds.to_string())));
             if !extras.acr_values.is_empty() {
                 parameters.push(("acr_values", extras.acr_values.join(" ")));
             }
-            asked.refuse_asking(&unmet.fault(), &parameters)
+            exchange.refuse_asking(&unmet.fault(), &parameters)
         }
-        (Method::Sso | Method::Password, _) => asked.refuse(&unmet.fault()),
+        (Method::Sso | Method::Password, _) => exchange.refuse(&unmet.fault()),
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::http::{CookieEdit, Headers};
-use crate::session::{Method, Opened};
+use crate::session::{LiveSession, Method};
 
 /// Reads the head of the application's answer: `set-cookie` values to add.
 pub type OnResponse = Box<dyn FnOnce(&Headers) -> Vec<String>>;
@@ -20,7 +20,7 @@ pub struct Pass {
     /// The `cookie` header without this filter's own cookies.
     pub cookie: CookieEdit,
     /// Whose request it is.
-    pub opened: Option<Rc<Opened>>,
+    pub live: Option<Rc<LiveSession>>,
     /// `set-cookie` values for the answer.
     pub set_cookies: Vec<String>,
     /// A header of the session's that is not set: its access token has expired.
@@ -32,17 +32,17 @@ pub struct Pass {
 impl Pass {
     /// The request goes on as this session's.
     #[inline]
-    pub fn carry(&mut self, opened: Rc<Opened>, now: u64) {
+    pub fn carry(&mut self, live: Rc<LiveSession>, now: u64) {
         // Looked at in this order: how it was opened stands where nothing else of a request looks.
-        if !self.remove.is_empty() && opened.session.method == Method::Bearer {
+        if !self.remove.is_empty() && live.session.method == Method::Bearer {
             // The token was verified: the application may call others with it.
             self.remove.retain(|name| name != "authorization");
         }
-        if now >= opened.token_expires {
-            self.withheld.clone_from(&opened.account.forward.access_token);
+        if now >= live.token_expires {
+            self.withheld.clone_from(&live.account.forward.access_token);
             // Where the filter's token would stand, nobody else's takes its place.
             self.remove.extend(self.withheld.clone());
         }
-        self.opened = Some(opened);
+        self.live = Some(live);
     }
 }

@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::rc::Rc;
 
-use super::{Asked, Pass};
+use super::{Exchange, Pass};
 use crate::fault::Fault;
-use crate::host::task::{Ask, Task};
-use crate::http::response::Answer;
+use crate::host::task::{Io, Task};
+use crate::http::response::Response;
 use crate::http::Head;
 
 /// What becomes of a request.
@@ -14,9 +14,9 @@ pub enum Ruling {
     /// It goes to the application, changed like this.
     Pass(Pass),
     /// The filter answers.
-    Answer(Answer),
+    LocalReply(Response),
     /// A flow decides.
-    Flow(Task<Result<Outcome, Fault>>, Rc<Asked>),
+    Flow(Task<Result<Outcome, Fault>>, Rc<Exchange>),
     /// The rules are asked anew about this request, with the session as it is by now.
     Again(Rc<Head>),
     /// It waits: asked every now and then, this says what becomes of it as soon as that is known.
@@ -27,13 +27,13 @@ pub enum Ruling {
 
 impl Ruling {
     /// A flow decides about this request, which it shares.
-    pub fn flow<F>(asked: Rc<Asked>, flow: impl FnOnce(Ask, Rc<Asked>) -> F) -> Self
+    pub fn flow<F>(exchange: Rc<Exchange>, flow: impl FnOnce(Io, Rc<Exchange>) -> F) -> Self
     where
         F: Future<Output = Result<Outcome, Fault>> + 'static,
     {
-        let ask = asked.world.ask();
-        let future = flow(ask.clone(), asked.clone());
-        Ruling::Flow(Task::new(ask, future), asked)
+        let io = exchange.filter_state.io();
+        let future = flow(io.clone(), exchange.clone());
+        Ruling::Flow(Task::new(io, future), exchange)
     }
 }
 
@@ -42,7 +42,7 @@ pub enum Outcome {
     /// The request goes to the application.
     Pass(Pass),
     /// The filter answers.
-    Answer(Answer),
+    LocalReply(Response),
 }
 
 /// A request's body.

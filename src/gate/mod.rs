@@ -13,44 +13,51 @@ mod tests;
 use std::rc::Rc;
 
 use crate::access::{demand, Demand};
-use crate::exchange::{unmet, Asked, Pass, Ruling};
-use crate::flows::bearer::{self, Bearing};
+use crate::exchange::{unmet, Exchange, Pass, Ruling};
+use crate::flows::bearer::{self, BearerLookup};
 use crate::flows::login;
 use crate::flows::recheck;
 use crate::flows::recheck::renewal::Due;
 use crate::http::{Head, Path};
-use crate::state::{Site, Visitor, World};
-use account::Choice;
+use crate::state::{AccountState, FilterState, SessionState};
+use account::AccountChoice;
 
 /// Rules on a request.
 #[inline]
-pub fn rule(world: &Rc<World>, head: Rc<Head>) -> Ruling {
-    let mut ruling = rule_once(world, head);
+pub fn rule(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
+    let mut ruling = rule_once(filter_state, head);
     while let Ruling::Again(head) = ruling {
-        ruling = rule_once(world, head);
+        ruling = rule_once(filter_state, head);
     }
     ruling
 }
 
 #[inline]
-fn rule_once(world: &Rc<World>, head: Rc<Head>) -> Ruling {
-    let now = world.host.now();
-    let sites = world.sites_at(head.authority());
+fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
+    let now = filter_state.host.now();
+    let account_states = filter_state.accounts_at(head.authority());
     let path = Path::read(head.path());
-    let jar = head.jar(&world.config.cookies.name);
-    let choice = account::choose(world, sites, &head, &path, &jar, now);
-    let (site, visitor, behind) = match choice {
-        Choice::Site(site, visitor, behind) => (site, visitor, behind),
-        Choice::None => return account::account_unknown(world, &head, now),
-        Choice::Ask => return account::ask_for_account(world, &head, now),
+    let jar = head.jar(&filter_state.config.cookies.name);
+    let choice = account::choose(filter_state, account_states, &head, &path, &jar, now);
+    let (account_state, session_state, behind) = match choice {
+        AccountChoice::Account(account_state, session_state, behind) => {
+            (account_state, session_state, behind)
+        }
+        AccountChoice::None => return account::account_unknown(filter_state, &head, now),
+        AccountChoice::AskUser => return account::ask_for_account(filter_state, &head, now),
     };
-    if sites.len() > 1 && login::password::is_of_another(sites, &site, &head, &path) {
+    if account_states.len() > 1
+        && login::password::is_of_another(account_states, &account_state, &head, &path)
+    {
         let path = path.canonical().to_owned();
-        return login::password::refuse_of_another(&asked(world, &site, &head, path, now));
+        return login::password::refuse_of_another(&exchange(filter_state, &account_state, &head, path, now));
     }
-    let account = &site.account;
-    let mut pass =
-        Pass { remove: reserved(sites, &site, &head), upgrade: head.names_hops(), ..Pass::default() };
+    let account = &account_state.account;
+    let mut pass = Pass {
+        remove: reserved(account_states, &account_state, &head),
+        upgrade: head.names_hops(),
+        ..Pass::default()
+    };
     if !account.enabled {
         return Ruling::Pass(pass);
     }
@@ -61,72 +68,83 @@ fn rule_once(world: &Rc<World>, head: Rc<Head>) -> Ruling {
     // From here on the rare cases need the request as a whole.
     if let Some(endpoint) = own {
         let path = path.canonical().to_owned();
-        return endpoints::answer(asked(world, &site, &head, path, now), endpoint);
+        return endpoints::answer(exchange(filter_state, &account_state, &head, path, now), endpoint);
     }
     if !account.password.logins.is_empty() {
         if let Some(login) = login::password::login_at(account, &head, &path) {
             // Beside a login that is ruled on, Basic credentials would be one that is not.
-            strip_credentials(sites, &head, &mut pass);
+            strip_credentials(account_states, &head, &mut pass);
             pass.cookie = jar.edit(&head);
             let path = path.canonical().to_owned();
-            return login::password::gate(asked(world, &site, &head, path, now), login, pass);
+            return login::password::gate(
+                exchange(filter_state, &account_state, &head, path, now),
+                login,
+                pass,
+            );
         }
     }
     let demand = demand(&account.access, &path, head.path());
     if demand != Demand::Programs {
-        strip_credentials(sites, &head, &mut pass);
+        strip_credentials(account_states, &head, &mut pass);
     }
     pass.cookie = jar.edit(&head);
     let wanted = match demand {
         Demand::Anyone | Demand::Programs => return Ruling::Pass(pass),
         Demand::Users(wanted) => wanted,
     };
-    let (visitor, behind) = match bearer::look(world, &site, &head, now) {
-        Bearing::Nothing => (visitor, behind),
-        Bearing::Known(opened) => (Visitor::Known(opened), false),
-        Bearing::Unknown(token, known) => {
-            let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
-            return bearer::verify(asked, token, known, pass);
+    let (session_state, behind) = match bearer::lookup(filter_state, &account_state, &head, now) {
+        BearerLookup::Absent => (session_state, behind),
+        BearerLookup::Valid(live) => (SessionState::Valid(live), false),
+        BearerLookup::Unknown(token, known) => {
+            let exchange = exchange(filter_state, &account_state, &head, path.canonical().to_owned(), now);
+            return bearer::verify(exchange, token, known, pass);
         }
-        Bearing::Wrong(fault) => {
-            let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
-            return Ruling::Answer(bearer::refuse(&asked, &fault));
+        BearerLookup::Refused(fault) => {
+            let exchange = exchange(filter_state, &account_state, &head, path.canonical().to_owned(), now);
+            return Ruling::LocalReply(bearer::refuse(&exchange, &fault));
         }
     };
-    let opened = match visitor {
-        Visitor::Known(opened) => opened,
+    let live = match session_state {
+        SessionState::Valid(live) => live,
         nobody => {
             let path = path.canonical().to_owned();
-            let stale = matches!(nobody, Visitor::Stale);
-            return login::sign_in_first(asked(world, &site, &head, path, now), stale);
+            let stale = matches!(nobody, SessionState::Stale);
+            return login::sign_in_first(exchange(filter_state, &account_state, &head, path, now), stale);
         }
     };
-    if now >= opened.recheck.get() && recheck::is_needed(&site, &opened) {
+    if now >= live.recheck.get() && recheck::is_needed(&account_state, &live) {
         // Before the demands: a role may have been granted or taken.
-        let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
-        if !opened.session.is_renewable() {
-            return recheck::start(asked, opened, pass);
+        let exchange = exchange(filter_state, &account_state, &head, path.canonical().to_owned(), now);
+        if !live.session.is_renewable() {
+            return recheck::start(exchange, live, pass);
         }
-        if let Due::Ruled(ruling) = recheck::renewal::due(&asked, &opened) {
+        if let Due::Ruled(ruling) = recheck::renewal::due(&exchange, &live) {
             return ruling;
         }
     }
-    if let Some(unmet) = unmet(&wanted, &opened, now) {
-        let asked = asked(world, &site, &head, path.canonical().to_owned(), now);
-        return login::step_up(asked, &opened, unmet);
+    if let Some(unmet) = unmet(&wanted, &live, now) {
+        let exchange = exchange(filter_state, &account_state, &head, path.canonical().to_owned(), now);
+        return login::step_up(exchange, &live, unmet);
     }
-    if now >= opened.reseal {
-        pass.set_cookies = recheck::slide(world, &opened, now);
+    if now >= live.reseal {
+        pass.set_cookies = recheck::slide(filter_state, &live, now);
     } else if behind {
-        pass.set_cookies = recheck::cookies_of(world, &opened);
+        pass.set_cookies = recheck::cookies_of(filter_state, &live);
     }
-    pass.carry(opened, now);
+    pass.carry(live, now);
     Ruling::Pass(pass)
 }
 
-fn asked(world: &Rc<World>, site: &Rc<Site>, head: &Rc<Head>, path: String, now: u64) -> Rc<Asked> {
-    let (world, site, head) = (world.clone(), Some(site.clone()), head.clone());
-    Rc::new(Asked { world, site, is_unsure: false, head, path, now })
+fn exchange(
+    filter_state: &Rc<FilterState>,
+    account_state: &Rc<AccountState>,
+    head: &Rc<Head>,
+    path: String,
+    now: u64,
+) -> Rc<Exchange> {
+    let (filter_state, account_state, head) =
+        (filter_state.clone(), Some(account_state.clone()), head.clone());
+    Rc::new(Exchange { filter_state, account_state, is_unsure: false, head, path, now })
 }
 
 fn canonical_target(head: &Head, path: &Path<'_>) -> Vec<u8> {
@@ -141,12 +159,12 @@ fn canonical_target(head: &Head, path: &Path<'_>) -> Vec<u8> {
 /// The headers that nobody may send. Accounts of one origin have one application: what is told about the people
 /// of one is told by the filter alone, whoever is there.
 #[inline]
-fn reserved(sites: &[Rc<Site>], site: &Site, head: &Head) -> Vec<String> {
-    let of = |site: &Site| site.account.forward.reserved.among(head.headers());
-    if sites.len() == 1 {
-        return of(site);
+fn reserved(account_states: &[Rc<AccountState>], account_state: &AccountState, head: &Head) -> Vec<String> {
+    let of = |account_state: &AccountState| account_state.account.forward.reserved.among(head.headers());
+    if account_states.len() == 1 {
+        return of(account_state);
     }
-    let mut list: Vec<String> = sites.iter().flat_map(|site| of(site)).collect();
+    let mut list: Vec<String> = account_states.iter().flat_map(|account_state| of(account_state)).collect();
     list.sort_unstable();
     list.dedup();
     list
@@ -156,12 +174,14 @@ fn reserved(sites: &[Rc<Site>], site: &Site, head: &Head) -> Vec<String> {
 /// nothing ruled on. Where the filter sets `authorization`, others' count there only too: beside the headers of a
 /// session that has no access token they would be taken for its.
 #[inline]
-fn strip_credentials(sites: &[Rc<Site>], head: &Head, pass: &mut Pass) {
+fn strip_credentials(account_states: &[Rc<AccountState>], head: &Head, pass: &mut Pass) {
     if !head.has_authorization() {
         return;
     }
-    let is_ours = |site: &Rc<Site>| site.account.forward.access_token.as_deref() == Some("authorization");
-    if head.has_basic() || sites.iter().any(is_ours) {
+    let is_ours = |account_state: &Rc<AccountState>| {
+        account_state.account.forward.access_token.as_deref() == Some("authorization")
+    };
+    if head.has_basic() || account_states.iter().any(is_ours) {
         pass.remove.push("authorization".into());
     }
 }

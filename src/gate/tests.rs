@@ -6,8 +6,8 @@ use serde_json::{json, Value};
 
 use crate::host::task::{Call, Reply};
 use crate::session::Purpose;
-use crate::state::World;
-use crate::testing::browser::{world, Browser, Seen, KEY};
+use crate::state::FilterState;
+use crate::testing::browser::{filter_state, Browser, Seen, KEY};
 use crate::testing::{TestHost, START};
 
 fn configuration(accounts: Value) -> Value {
@@ -37,14 +37,15 @@ fn nobody(call: &Call) -> Reply {
 }
 
 /// Ada with a session of this account, which holds these tokens.
-fn ada(world: &Rc<World>, code: &str, tokens: Value) -> Browser {
+fn ada(filter_state: &Rc<FilterState>, code: &str, tokens: Value) -> Browser {
     let session = json!({
         "s": "id", "u": { "u": "ada", "o": "i" }, "m": "sso", "o": { "p": "corp", "i": "", "s": "1" },
         "t": tokens, "b": START, "l": START, "c": START,
     });
-    let keys = &world.config.session.keys;
-    let sealed = keys.seal(&*world.host, Purpose::Session, code, session.to_string().as_bytes()).unwrap();
-    let mut browser = Browser::new(world, "app.example");
+    let keys = &filter_state.config.session.keys;
+    let sealed =
+        keys.seal(&*filter_state.host, Purpose::Session, code, session.to_string().as_bytes()).unwrap();
+    let mut browser = Browser::new(filter_state, "app.example");
     browser.cookies.push(("sso".into(), sealed));
     browser
 }
@@ -60,33 +61,38 @@ fn left(browser: &mut Browser, target: &str, headers: &[(&str, &str)]) -> Vec<St
 }
 
 fn told(seen: &Seen, name: &str) -> Option<String> {
-    let opened = seen.pass.as_ref()?.opened.as_ref()?;
-    let (_, value) = opened.headers.iter().find(|(own, _)| own == name)?;
+    let live = seen.pass.as_ref()?.live.as_ref()?;
+    let (_, value) = live.headers.iter().find(|(own, _)| own == name)?;
     Some(String::from_utf8_lossy(value).into_owned())
 }
 
 #[test]
 fn where_the_filter_sets_authorization_nobody_else_does() {
     let forward = json!({ "access_token": "authorization" });
-    let plain = world(&TestHost::new(), &configuration(json!([account("a", json!({}))])));
-    let world = world(&TestHost::new(), &configuration(json!([account("a", forward)])));
+    let plain = filter_state(&TestHost::new(), &configuration(json!([account("a", json!({}))])));
+    let filter_state = filter_state(&TestHost::new(), &configuration(json!([account("a", forward)])));
     let with_token = json!({ "a": "at-1", "e": START + 60_000 });
     for scheme in ["Bearer mine", "Negotiate mine", "Basic YTpi", "mine"] {
         let sent = [("authorization", scheme)];
         for tokens in [json!({}), with_token.clone()] {
-            let mut browser = ada(&world, "a", tokens);
+            let mut browser = ada(&filter_state, "a", tokens);
             for path in ["/reports", "/open", "/static/a"] {
                 assert_eq!(left(&mut browser, path, &sent), [""; 0], "{scheme} {path}");
             }
             // Programs' own credentials are left alone.
             assert_eq!(left(&mut browser, "/api/x", &sent), ["authorization"], "{scheme}");
         }
-        assert_eq!(left(&mut Browser::new(&world, "app.example"), "/open", &sent), [""; 0], "{scheme}");
+        assert_eq!(
+            left(&mut Browser::new(&filter_state, "app.example"), "/open", &sent),
+            [""; 0],
+            "{scheme}"
+        );
         // The filter of an account that does not forward it has nothing to do with any scheme but Basic.
         let wanted: &[&str] = if scheme.starts_with("Basic") { &[] } else { &["authorization"] };
         assert_eq!(left(&mut ada(&plain, "a", json!({})), "/reports", &sent), wanted, "{scheme}");
     }
-    let own = ada(&world, "a", with_token).with("authorization", "Bearer mine").get("/reports", &mut nobody);
+    let own =
+        ada(&filter_state, "a", with_token).with("authorization", "Bearer mine").get("/reports", &mut nobody);
     assert_eq!(told(&own, "authorization").as_deref(), Some("Bearer at-1"));
 }
 
@@ -97,8 +103,8 @@ fn on_an_origin_that_accounts_share_nobody_sends_what_one_of_them_is_told() {
         account("b", json!({})),
         account("c", json!({ "access_token": "authorization" })),
     ]);
-    let alone = world(&TestHost::new(), &configuration(json!([account("b", json!({}))])));
-    let world = world(&TestHost::new(), &configuration(shared));
+    let alone = filter_state(&TestHost::new(), &configuration(json!([account("b", json!({}))])));
+    let filter_state = filter_state(&TestHost::new(), &configuration(shared));
     let sent = [
         ("x-dept", "1"),
         ("x_dept", "1"),
@@ -108,19 +114,19 @@ fn on_an_origin_that_accounts_share_nobody_sends_what_one_of_them_is_told() {
         ("x-other", "1"),
     ];
     for code in ["a", "b", "c"] {
-        let mut browser = ada(&world, code, json!({}));
+        let mut browser = ada(&filter_state, code, json!({}));
         for path in ["/reports", "/open"] {
             assert_eq!(left(&mut browser, path, &sent), ["x-other"], "{code} {path}");
         }
     }
-    assert_eq!(left(&mut Browser::new(&world, "app.example"), "/open", &sent), ["x-other"]);
+    assert_eq!(left(&mut Browser::new(&filter_state, "app.example"), "/open", &sent), ["x-other"]);
     let wanted = ["x-dept", "x_dept", "x-token", "authorization", "x-other"];
     assert_eq!(left(&mut ada(&alone, "b", json!({})), "/reports", &sent), wanted);
 }
 
 #[test]
 fn an_upgrade_names_no_header_of_ours_as_one_for_the_next_hop_only() {
-    let world = world(&TestHost::new(), &configuration(json!([account("a", json!({}))])));
+    let filter_state = filter_state(&TestHost::new(), &configuration(json!([account("a", json!({}))])));
     for (path, connection, wanted) in [
         ("/socket", "upgrade, x-sso-user", true),
         ("/open", "x-sso-user, Upgrade", true),
@@ -128,25 +134,25 @@ fn an_upgrade_names_no_header_of_ours_as_one_for_the_next_hop_only() {
         ("/socket", "Upgrade", false),
     ] {
         let mut browser =
-            ada(&world, "a", json!({})).with("upgrade", "websocket").with("connection", connection);
+            ada(&filter_state, "a", json!({})).with("upgrade", "websocket").with("connection", connection);
         let seen = browser.get(path, &mut nobody);
         assert_eq!(seen.pass.map(|pass| pass.upgrade), Some(wanted), "{path} {connection}");
     }
-    let mut browser = ada(&world, "a", json!({})).with("connection", "x-sso-user");
+    let mut browser = ada(&filter_state, "a", json!({})).with("connection", "x-sso-user");
     assert_eq!(browser.get("/reports", &mut nobody).pass.map(|pass| pass.upgrade), Some(false));
 }
 
 #[test]
 fn bytes_that_are_no_utf8_open_no_door_and_need_a_session_only() {
-    let world = world(&TestHost::new(), &configuration(json!([account("a", json!({}))])));
-    let mut stranger = Browser::new(&world, "app.example").with("accept", "*/*");
+    let filter_state = filter_state(&TestHost::new(), &configuration(json!([account("a", json!({}))])));
+    let mut stranger = Browser::new(&filter_state, "app.example").with("accept", "*/*");
     for path in ["/static/caf%e9", "/static/%c0%ae%c0%ae/x", "/static/%c0%af", "/api/%c0%ae%c0%ae/x"] {
         assert_eq!(left(&mut stranger, path, &[]), ["login_required"], "{path}");
     }
     for path in ["/static/caf%c3%a9", "/static/%e6%9c%88", "/api/%c3%a9"] {
         assert_eq!(left(&mut stranger, path, &[]), [""; 0], "{path}");
     }
-    let mut browser = ada(&world, "a", json!({}));
+    let mut browser = ada(&filter_state, "a", json!({}));
     for path in ["/static/caf%e9", "/caf%e9", "/x/%c0%ae", "/x/%c0%ae%c0%aeadmin"] {
         assert_eq!(left(&mut browser, path, &[]), [""; 0], "{path}");
     }
@@ -157,10 +163,11 @@ fn bytes_that_are_no_utf8_open_no_door_and_need_a_session_only() {
 
 #[test]
 fn a_cookie_of_the_sessions_name_that_is_none_takes_it_away_from_nobody() {
-    let world = world(&TestHost::new(), &configuration(json!([account("a", json!({}))])));
-    let sealed = ada(&world, "a", json!({})).cookies.remove(0).1;
-    let ask = |cookies: &str| {
-        let mut browser = Browser::new(&world, "app.example").with("accept", "*/*").with("cookie", cookies);
+    let filter_state = filter_state(&TestHost::new(), &configuration(json!([account("a", json!({}))])));
+    let sealed = ada(&filter_state, "a", json!({})).cookies.remove(0).1;
+    let io = |cookies: &str| {
+        let mut browser =
+            Browser::new(&filter_state, "app.example").with("accept", "*/*").with("cookie", cookies);
         browser.get("/reports", &mut nobody)
     };
     for cookies in [
@@ -168,16 +175,16 @@ fn a_cookie_of_the_sessions_name_that_is_none_takes_it_away_from_nobody() {
         format!("sso=; sso={sealed}"),
         format!("sso=1.; sso={sealed}; sso-1="),
     ] {
-        let seen = ask(&cookies);
+        let seen = io(&cookies);
         assert_eq!(told(&seen, "x-sso-user").as_deref(), Some("ada"), "{cookies}");
     }
     // Another envelope could be somebody else's session.
-    let other = ada(&world, "a", json!({})).cookies.remove(0).1;
+    let other = ada(&filter_state, "a", json!({})).cookies.remove(0).1;
     assert_ne!(other, sealed);
     for cookies in [format!("sso={sealed}; sso={other}"), format!("sso={sealed}; sso=1.k1.1.a.x")] {
-        assert_eq!(ask(&cookies).code(), "session_expired", "{cookies}");
+        assert_eq!(io(&cookies).code(), "session_expired", "{cookies}");
     }
-    let gone = ask("sso=rubbish");
+    let gone = io("sso=rubbish");
     let deleted = |seen: &Seen| {
         seen.answer.iter().any(|a| a.header("set-cookie").is_some_and(|c| c.contains("Max-Age=0;")))
     };

@@ -146,9 +146,9 @@ struct Slot {
 
 /// What a flow holds to ask the outside: outgoing calls, time, randomness, shared data.
 #[derive(Clone)]
-pub struct Ask(Rc<Slot>);
+pub struct Io(Rc<Slot>);
 
-impl Ask {
+impl Io {
     /// For one task. Clones share the slot, so only one call can wait at a time.
     pub fn new(host: Rc<dyn Host>, clusters: Rc<Clusters>) -> Self {
         Self(Rc::new(Slot { host, clusters, call: RefCell::new(None), reply: RefCell::new(None) }))
@@ -209,17 +209,17 @@ pub enum Step<T> {
 
 /// A flow under way.
 pub struct Task<T> {
-    ask: Ask,
+    io: Io,
     future: Pin<Box<dyn Future<Output = T>>>,
 }
 
 impl<T> Task<Result<T, Fault>> {
     /// Makes the flow, which has not run yet.
-    pub fn new<F>(ask: Ask, future: F) -> Self
+    pub fn new<F>(io: Io, future: F) -> Self
     where
         F: Future<Output = Result<T, Fault>> + 'static,
     {
-        Self { ask, future: Box::pin(future) }
+        Self { io, future: Box::pin(future) }
     }
 
     /// Runs it until it waits for its first call or is done.
@@ -229,16 +229,16 @@ impl<T> Task<Result<T, Fault>> {
 
     /// Hands it the reply it waits for.
     pub fn resume(&mut self, reply: Reply) -> Step<Result<T, Fault>> {
-        *self.ask.0.reply.borrow_mut() = Some(reply);
+        *self.io.0.reply.borrow_mut() = Some(reply);
         self.poll()
     }
 
     fn poll(&mut self) -> Step<Result<T, Fault>> {
         match self.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => Step::Done(result),
-            Poll::Pending => match self.ask.0.call.borrow_mut().take() {
+            Poll::Pending => match self.io.0.call.borrow_mut().take() {
                 Some(call) => Step::Call(call),
-                // Only `Ask::call` waits, so a flow that waits for nothing is a defect: refuse it.
+                // Only `Io::call` waits, so a flow that waits for nothing is a defect: refuse it.
                 None => Step::Done(Err(Fault::new(Code::NotReady, "a flow waits for nothing"))),
             },
         }
@@ -246,7 +246,7 @@ impl<T> Task<Result<T, Fault>> {
 }
 
 /// One piece of work.
-pub struct Chore {
+pub struct BackgroundTask {
     /// The flow.
     pub task: Task<Result<(), Fault>>,
     /// The provider it is for.
@@ -257,7 +257,7 @@ pub struct Chore {
     pub is_errand: bool,
 }
 
-impl Chore {
+impl BackgroundTask {
     /// Work that a request leaves here and waits for.
     pub fn errand(task: Task<Result<(), Fault>>, provider: String) -> Self {
         Self { task, provider, max_answer: 0, is_errand: true }

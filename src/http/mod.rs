@@ -1,16 +1,16 @@
 //! A request as it comes in, read once: headers, cookies, path. Nothing is decided here.
 
 mod bytes;
+mod cookies;
 pub mod form;
 mod head;
-mod jar;
 pub mod path;
 mod reserved;
 pub mod response;
 
 pub use bytes::same;
+pub use cookies::{chunks, CookieEdit, Found, Jar, MAX_CHUNKS};
 pub use head::{bare_authority, Head, Headers};
-pub use jar::{chunks, CookieEdit, Found, Jar, MAX_CHUNKS};
 pub use path::Path;
 pub use reserved::{among_trailers, Reserved};
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// An answer of the filter's own. Headers may repeat (several `set-cookie`); names are in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     /// The HTTP status.
     pub status: u16,
     /// Headers, in order.
@@ -13,7 +13,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     /// An answer with the headers that all of them carry. Nothing the filter says may be kept by a cache
     /// or a Back button of the next person (RFC 9111 section 5.2.2.5), or be taken for another type.
     pub fn new(status: u16, code: &str) -> Self {
@@ -96,16 +96,16 @@ mod tests {
 
     #[test]
     fn a_redirect_keeps_its_url_and_cannot_be_split() {
-        assert_eq!(Answer::redirect("/a?b=c#d").header("location"), Some("/a?b=c#d"));
-        let split = Answer::redirect("/a\r\nset-cookie: x=1");
+        assert_eq!(Response::redirect("/a?b=c#d").header("location"), Some("/a?b=c#d"));
+        let split = Response::redirect("/a\r\nset-cookie: x=1");
         assert_eq!(split.header("location"), Some("/a%0D%0Aset-cookie:%20x=1"));
-        let split = Answer::json(200, &Value::Null).with_header("x-a", "b\r\nc: d");
+        let split = Response::json(200, &Value::Null).with_header("x-a", "b\r\nc: d");
         assert_eq!(split.header("x-a"), Some("bc: d"));
     }
 
     #[test]
     fn cookies_add_up_and_codes_replace() {
-        let answer = Answer::redirect("/").with_cookie("a=1").with_cookie("b=2").with_code("signed_in");
+        let answer = Response::redirect("/").with_cookie("a=1").with_cookie("b=2").with_code("signed_in");
         let cookies = answer.headers.iter().filter(|(name, _)| name == "set-cookie").count();
         assert_eq!(cookies, 2);
         let codes: Vec<_> = answer.headers.iter().filter(|(name, _)| name == "x-sso-code").collect();

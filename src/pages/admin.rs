@@ -4,7 +4,7 @@ use super::escape::Html;
 use super::layout::{Forms, Page};
 use super::texts::Texts;
 use super::Context;
-use crate::http::response::Answer;
+use crate::http::response::Response;
 
 /// What the overview shows. A section that is absent is not there yet.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +88,7 @@ pub struct Check {
 }
 
 /// The overview.
-pub fn admin(context: &Context<'_>, admin: &Admin) -> Answer {
+pub fn admin(context: &Context<'_>, admin: &Admin) -> Response {
     let texts = context.texts();
     let mut body = Html::new();
     let account = texts.fill("admin.account", &[("account", &admin.account)]);

@@ -6,7 +6,7 @@ use super::escape::{safe_url, Html};
 use super::layout::{Forms, Page};
 use super::Context;
 use crate::fault::{Code, Fault};
-use crate::http::response::Answer;
+use crate::http::response::Response;
 
 /// A form without anything to fill in.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +22,7 @@ pub struct AutoSubmit {
 }
 
 /// A page that goes on to a path of this origin by itself.
-pub fn go_on(context: &Context<'_>, target: &str) -> Answer {
+pub fn go_on(context: &Context<'_>, target: &str) -> Response {
     let texts = context.texts();
     let mut body = Html::new();
     body.element("<p>", texts.get("forward.what"), "</p>");
@@ -40,7 +40,7 @@ pub fn go_on(context: &Context<'_>, target: &str) -> Answer {
 }
 
 /// The page with the form. Without JavaScript its button does the same.
-pub fn auto_submit(context: &Context<'_>, form: &AutoSubmit) -> Result<Answer, Fault> {
+pub fn auto_submit(context: &Context<'_>, form: &AutoSubmit) -> Result<Response, Fault> {
     let texts = context.texts();
     let action = safe_url(&form.action).ok_or_else(|| {
         Fault::new(Code::IdpUnavailable, "a form would go to something else than a web address")

@@ -3,7 +3,7 @@
 use super::escape::{safe_url, Html};
 use super::layout::{Forms, Page};
 use super::Context;
-use crate::http::response::Answer;
+use crate::http::response::Response;
 
 /// An invitation to show.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,7 @@ pub struct Invitation {
 }
 
 /// Who is invited to what, with which roles: accept or decline.
-pub fn invitation(context: &Context<'_>, invitation: &Invitation) -> Answer {
+pub fn invitation(context: &Context<'_>, invitation: &Invitation) -> Response {
     let texts = context.texts();
     let name = context.pages.name.as_deref().unwrap_or_else(|| texts.get("invitation.this"));
     let what = texts.fill("invitation.what", &[("user", &invitation.user), ("name", name)]);

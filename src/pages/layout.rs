@@ -7,7 +7,7 @@ use super::escape::{safe_url, source, Html};
 use super::settings::Settings;
 use super::texts::Texts;
 use super::Context;
-use crate::http::response::Answer;
+use crate::http::response::Response;
 
 /// The style without the operator's colour.
 const STYLE: &str = include_str!("style.css");
@@ -46,7 +46,7 @@ pub(super) enum Forms<'a> {
 
 impl Page<'_> {
     /// The answer.
-    pub fn answer(self, context: &Context<'_>) -> Answer {
+    pub fn answer(self, context: &Context<'_>) -> Response {
         let texts = context.texts();
         let style = style(context.pages);
         let policy = self.policy(context.pages, &style);
@@ -88,7 +88,7 @@ impl Page<'_> {
             Forms::Own => "same-origin",
             Forms::Idp(_) => "strict-origin",
         };
-        Answer::html(self.status, self.code, &policy, out).set_header("referrer-policy", referrer)
+        Response::html(self.status, self.code, &policy, out).set_header("referrer-policy", referrer)
     }
 
     /// Content Security Policy Level 3: nothing but our own style, the logo, and the forms that are

@@ -7,7 +7,7 @@ use super::escape::Html;
 use super::layout::{Forms, Page};
 use super::Context;
 use crate::fault::{Code, Fault};
-use crate::http::response::Answer;
+use crate::http::response::Response;
 
 /// What a refusal's headers say beyond the fault.
 #[derive(Clone, Copy, Debug)]
@@ -25,12 +25,12 @@ impl Default for Hints<'_> {
 }
 
 /// The answer to a refusal.
-pub fn refusal(fault: &Fault, context: &Context<'_>) -> Answer {
+pub fn refusal(fault: &Fault, context: &Context<'_>) -> Response {
     refusal_with(fault, context, Hints::default())
 }
 
 /// The answer to a refusal whose headers say more.
-pub fn refusal_with(fault: &Fault, context: &Context<'_>, hints: Hints<'_>) -> Answer {
+pub fn refusal_with(fault: &Fault, context: &Context<'_>, hints: Hints<'_>) -> Response {
     let status = fault.status();
     let answer = if context.html { page(fault, context) } else { problem(fault, context) };
     match status {
@@ -70,7 +70,7 @@ fn sentences<'a>(fault: &Fault, context: &Context<'a>) -> Vec<&'a str> {
 }
 
 /// RFC 9457.
-fn problem(fault: &Fault, context: &Context<'_>) -> Answer {
+fn problem(fault: &Fault, context: &Context<'_>) -> Response {
     let texts = context.texts();
     let code = fault.code.as_str();
     let mut value = json!({
@@ -89,12 +89,12 @@ fn problem(fault: &Fault, context: &Context<'_>) -> Answer {
             members.insert("login".into(), login.as_str().into());
         }
     }
-    Answer::json(fault.status(), &value)
+    Response::json(fault.status(), &value)
         .set_header("content-type", "application/problem+json")
         .with_code(code)
 }
 
-fn page(fault: &Fault, context: &Context<'_>) -> Answer {
+fn page(fault: &Fault, context: &Context<'_>) -> Response {
     let texts = context.texts();
     let mut body = Html::new();
     body.raw("<div role=\"alert\">");

@@ -4,7 +4,7 @@ use super::escape::{safe_url, Html};
 use super::layout::{Forms, Page};
 use super::texts::Texts;
 use super::Context;
-use crate::http::response::Answer;
+use crate::http::response::Response;
 
 /// What the sign-in page offers.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,7 @@ pub struct SignIn {
 }
 
 /// The sign-in page.
-pub fn sign_in(context: &Context<'_>, offer: &SignIn) -> Answer {
+pub fn sign_in(context: &Context<'_>, offer: &SignIn) -> Response {
     let texts = context.texts();
     let title = match context.pages.name.as_deref().filter(|name| !name.is_empty()) {
         Some(name) => texts.fill("sign_in.title_to", &[("name", name)]),

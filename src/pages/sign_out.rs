@@ -3,7 +3,7 @@
 use super::escape::{safe_url, Html};
 use super::layout::{framed_by, Forms, Page};
 use super::Context;
-use crate::http::response::Answer;
+use crate::http::response::Response;
 
 /// A sign-out that somebody has to confirm.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +22,7 @@ pub struct ConfirmLogout {
 
 /// Asks before a request of another site signs somebody out (logout CSRF). Staying is
 /// `context.continue_to`.
-pub fn confirm_logout(context: &Context<'_>, logout: &ConfirmLogout) -> Answer {
+pub fn confirm_logout(context: &Context<'_>, logout: &ConfirmLogout) -> Response {
     let texts = context.texts();
     let mut body = Html::new();
     body.element("<p>", texts.get("sign_out.what"), "</p>");
@@ -51,7 +51,7 @@ pub fn confirm_logout(context: &Context<'_>, logout: &ConfirmLogout) -> Answer {
 }
 
 /// The page after signing out, with the way back in at `context.login`.
-pub fn signed_out(context: &Context<'_>) -> Answer {
+pub fn signed_out(context: &Context<'_>) -> Response {
     let texts = context.texts();
     let mut body = Html::new();
     body.element("<p role=\"status\">", texts.get("signed_out.what"), "</p>");
@@ -72,7 +72,7 @@ pub fn signed_out(context: &Context<'_>) -> Answer {
 
 /// The page after signing out for somebody who has a session all the same. Signing out for good leads to
 /// `logout`.
-pub fn still_signed_in(context: &Context<'_>, logout: &str) -> Answer {
+pub fn still_signed_in(context: &Context<'_>, logout: &str) -> Response {
     let texts = context.texts();
     let mut body = Html::new();
     body.element("<p role=\"status\">", texts.get("still.what"), "</p>");
@@ -94,11 +94,11 @@ pub fn still_signed_in(context: &Context<'_>, logout: &str) -> Answer {
 
 /// The empty page in the IdP's frame (OpenID Connect Front-Channel Logout 1.0 section 2): the only one
 /// that may be framed, since it shows nothing to click, and only by these origins.
-pub fn front_channel_done(ancestors: &[String]) -> Answer {
+pub fn front_channel_done(ancestors: &[String]) -> Response {
     let body = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title></title></head><body></body></html>\n";
     let ancestors = framed_by(ancestors);
     let policy =
         format!("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}");
-    Answer::html(200, "front_channel_logout", &policy, body.into())
+    Response::html(200, "front_channel_logout", &policy, body.into())
         .set_header("cache-control", "no-cache, no-store")
 }

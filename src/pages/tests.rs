@@ -8,7 +8,7 @@ use super::layout::{style, SUBMIT};
 use super::settings::Settings;
 use super::*;
 use crate::fault::{Code, Fault};
-use crate::http::response::Answer;
+use crate::http::response::Response;
 
 /// A start tag: its name and attributes as a browser would read them.
 type Tag = (String, Vec<(String, String)>);
@@ -79,7 +79,7 @@ fn shape(page: &str) -> Vec<(String, Vec<String>)> {
     tags.into_iter().map(|(name, own)| (name, own.into_iter().map(|(key, _)| key).collect())).collect()
 }
 
-fn body(answer: &Answer) -> &str {
+fn body(answer: &Response) -> &str {
     std::str::from_utf8(&answer.body).expect("UTF-8")
 }
 
@@ -101,7 +101,7 @@ fn settings(x: &str) -> Settings {
 }
 
 /// Every page, with `x` in every slot for text and `url` in every slot for a URL.
-fn every_page(pages: &Settings, x: &str, url: &str) -> Vec<(&'static str, Answer)> {
+fn every_page(pages: &Settings, x: &str, url: &str) -> Vec<(&'static str, Response)> {
     let s = || x.to_owned();
     let fields = || vec![(s(), s())];
     let context = Context {
@@ -205,7 +205,7 @@ fn text_from_outside_never_becomes_markup() {
 
 #[test]
 fn links_and_forms_lead_only_where_they_may() {
-    let hrefs = |answer: &Answer| -> Vec<String> {
+    let hrefs = |answer: &Response| -> Vec<String> {
         let (tags, _) = parse(body(answer));
         let leads = |key: &str| ["href", "src", "action", "formaction"].contains(&key);
         tags.into_iter()

@@ -3,7 +3,7 @@
 use serde_json::{json, Value};
 
 use crate::host::task::{Call, Reply};
-use crate::testing::browser::{world, Browser, KEY};
+use crate::testing::browser::{filter_state, Browser, KEY};
 use crate::testing::TestHost;
 
 fn configuration() -> Value {
@@ -32,8 +32,8 @@ fn nobody(call: &Call) -> Reply {
 /// The answers a name gets that the application answers so: 0 where the login passed.
 fn tried(answers: &[(&str, u16)]) -> Vec<u16> {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
-    let mut browser = Browser::new(&world, "app.example");
+    let filter_state = filter_state(&host, &configuration());
+    let mut browser = Browser::new(&filter_state, "app.example");
     let mut try_one = |(name, status): &(&str, u16)| {
         let mut seen = browser.post("/login", &[("username", name), ("password", "x")], &mut nobody);
         if let Some(watch) = seen.pass.as_mut().and_then(|pass| pass.on_response.take()) {
@@ -69,23 +69,23 @@ fn guesses_at_one_name_in_several_spellings_are_guesses_at_one_name() {
 #[test]
 fn credentials_in_a_query_are_refused_however_the_path_is_written() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
+    let filter_state = filter_state(&host, &configuration());
     for path in ["/login", "//login", "/LOGIN", "/login/", "/x/../login", "/%6cogin", "/login;x", "/login%2f"]
     {
         for method in ["GET", "HEAD"] {
-            let ask = |query: &str, body: Option<Vec<u8>>| {
-                let mut browser = Browser::new(&world, "app.example");
+            let io = |query: &str, body: Option<Vec<u8>>| {
+                let mut browser = Browser::new(&filter_state, "app.example");
                 let seen = browser.send(method, &format!("{path}{query}"), body, &mut nobody);
                 (seen.status(), seen.pass.is_some())
             };
-            assert_eq!(ask("?username=boss&password=x", None), (400, false), "{method} {path}");
-            assert_eq!(ask("", Some(b"username=boss".to_vec())), (400, false), "{method} {path}");
+            assert_eq!(io("?username=boss&password=x", None), (400, false), "{method} {path}");
+            assert_eq!(io("", Some(b"username=boss".to_vec())), (400, false), "{method} {path}");
             let opens = !path.contains("%2f");
             for query in ["", "?next=/reports"] {
-                assert_eq!(ask(query, None).1, opens, "{method} {path}{query}");
+                assert_eq!(io(query, None).1, opens, "{method} {path}{query}");
             }
         }
     }
-    let mut browser = Browser::new(&world, "app.example");
+    let mut browser = Browser::new(&filter_state, "app.example");
     assert!(browser.get("/logins?username=boss", &mut nobody).pass.is_some());
 }

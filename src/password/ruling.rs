@@ -2,9 +2,9 @@
 
 use super::Username;
 use crate::config::{Account, PasswordMode};
-use crate::directory::{self, Cache, Origin, User};
+use crate::directory::{self, Cache, User, UserSource};
 use crate::fault::{Code, Fault};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 
 /// The request may go on; if the application accepts the password, this is who signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Ruling {
 
 /// Rules on a username. The directory is asked anew each time: a remembered answer would let an
 /// administrator in who was demoted a moment ago.
-pub async fn rule(ask: &Ask, account: &Account, cache: &Cache, username: &Username) -> Result<Ruling, Fault> {
+pub async fn rule(io: &Io, account: &Account, cache: &Cache, username: &Username) -> Result<Ruling, Fault> {
     let name = username.as_str();
     let found = match account.password.mode {
         PasswordMode::Disabled => {
@@ -25,9 +25,9 @@ pub async fn rule(ask: &Ask, account: &Account, cache: &Cache, username: &Userna
             );
             return Err(Fault::new(Code::PasswordDisabled, detail));
         }
-        PasswordMode::Admins => directory::by_username(ask, account, cache, name).await?,
+        PasswordMode::Admins => directory::by_username(io, account, cache, name).await?,
         // Passwords go on working while the directory does not; the session has no roles then.
-        PasswordMode::Enabled => match directory::by_username(ask, account, cache, name).await {
+        PasswordMode::Enabled => match directory::by_username(io, account, cache, name).await {
             Err(fault) if fault.code != Code::DirectoryUnavailable => return Err(fault),
             found => found.unwrap_or(None),
         },
@@ -39,7 +39,7 @@ pub async fn rule(ask: &Ask, account: &Account, cache: &Cache, username: &Userna
             Err(Fault::new(Code::UserInactive, format!("a password login as {name:?}, who is inactive")))
         }
         (PasswordMode::Enabled, None) => Ok(Ruling {
-            user: User::without_record(name.to_owned(), Origin::Application, Vec::new(), Vec::new()),
+            user: User::without_record(name.to_owned(), UserSource::Application, Vec::new(), Vec::new()),
         }),
         (_, Some((true, user))) if account.is_admin(&user.roles) => Ok(Ruling { user }),
         // One refusal for all others: an answer must not tell who exists, or who is inactive.
@@ -58,7 +58,7 @@ pub async fn rule(ask: &Ask, account: &Account, cache: &Cache, username: &Userna
 pub fn session_stands(account: &Account, user: &User) -> bool {
     match account.password.mode {
         PasswordMode::Enabled => true,
-        PasswordMode::Admins => user.origin == Origin::Directory && account.is_admin(&user.roles),
+        PasswordMode::Admins => user.origin == UserSource::Directory && account.is_admin(&user.roles),
         PasswordMode::Disabled => false,
     }
 }

@@ -604,10 +604,10 @@ fn ruling(mode: PasswordMode, scim: bool, user: &str, replies: Vec<Reply>) -> Re
     let mut account = d::account(if scim { d::scim() } else { crate::config::Directory::Static(users) });
     account.password.mode = mode;
     let name = username(&form("u"), format!("u={user}").as_bytes()).unwrap();
-    let ask = TestHost::new().ask();
-    let inner = ask.clone();
+    let io = TestHost::new().io();
+    let inner = io.clone();
     let flow = async move { rule(&inner, &account, &Cache::new(), &name).await };
-    drive(&ask, flow, replies).0.map(|ruling| ruling.user.roles).map_err(|fault| fault.code)
+    drive(&io, flow, replies).0.map(|ruling| ruling.user.roles).map_err(|fault| fault.code)
 }
 
 #[test]

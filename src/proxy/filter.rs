@@ -11,16 +11,16 @@ use super::caching;
 use super::host::EnvoyHost;
 use super::stage::Stage;
 use super::waiting::{News, Waiting};
-use crate::exchange::{Asked, Body, OnResponse, Outcome, Pass, Ruling};
+use crate::exchange::{Body, Exchange, OnResponse, Outcome, Pass, Ruling};
 use crate::fault::{Code, Fault};
 use crate::gate;
 use crate::host::events;
 use crate::host::task::{self, Call, Failure, Reply, Step, Task};
 use crate::host::Host;
-use crate::http::response::Answer;
+use crate::http::response::Response;
 use crate::http::{self, CookieEdit, Head};
 use crate::pages;
-use crate::state::World;
+use crate::state::FilterState;
 
 /// How long a request may wait for the first part of its body. Without
 /// `allow_on_headers_stop_iteration` it never comes.
@@ -30,7 +30,7 @@ const BODY_WAIT: u64 = 15_000;
 pub struct Filter {
     pub(super) id: u32,
     pub(super) root: u32,
-    pub(super) world: Option<Rc<World>>,
+    pub(super) filter_state: Option<Rc<FilterState>>,
     pub(super) host: Rc<EnvoyHost>,
     pub(super) waiting: Rc<Waiting>,
     pub(super) stage: Stage,
@@ -51,9 +51,9 @@ impl Context for Filter {
 impl Filter {
     /// The reply to a call of this request's flow.
     pub(super) fn answered(&mut self, token: u32, headers: usize, body: usize) {
-        let (mut task, asked, sent, max, what) = match std::mem::take(&mut self.stage) {
-            Stage::Flow { task, asked, token: own, sent, max, what } if own == token => {
-                (task, asked, sent, max, what)
+        let (mut task, exchange, sent, max, what) = match std::mem::take(&mut self.stage) {
+            Stage::Flow { task, exchange, token: own, sent, max, what } if own == token => {
+                (task, exchange, sent, max, what)
             }
             // A reply to nothing this request waits for.
             other => {
@@ -64,9 +64,9 @@ impl Filter {
         let (reply, status) = reply(headers, body, max);
         events::call(&*self.host, what, status, self.host.now().saturating_sub(sent));
         match task.resume(reply) {
-            Step::Done(result) => self.finish(result, &asked, true),
+            Step::Done(result) => self.finish(result, &exchange, true),
             Step::Call(call) => {
-                if let Next::Pass = self.send(task, asked, call) {
+                if let Next::Pass = self.send(task, exchange, call) {
                     let _ = hostcalls::resume_http_request();
                 }
             }
@@ -77,7 +77,7 @@ impl Filter {
 impl HttpContext for Filter {
     #[inline]
     fn on_http_request_headers(&mut self, _count: usize, ends: bool) -> Action {
-        let Some(world) = &self.world else {
+        let Some(filter_state) = &self.filter_state else {
             let fault = Fault::new(Code::NotReady, "the configuration was refused");
             events::refusal(&*self.host, events::Place::default(), &fault);
             let pages = crate::pages::Settings::default();
@@ -87,7 +87,7 @@ impl HttpContext for Filter {
         };
         let headers = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
         let head = Rc::new(Head::new(headers, ends));
-        let ruling = gate::rule(world, head.clone());
+        let ruling = gate::rule(filter_state, head.clone());
         let next = self.apply(ruling, ends);
         match self.stage {
             Stage::Body(..) => self.waiting.enter(self.id, self.host.now().saturating_add(BODY_WAIT), head),
@@ -167,9 +167,10 @@ impl Filter {
     /// Takes out of the trailers what nobody may send: some applications make headers of them.
     fn strip_trailers(&self) {
         const TRAILERS: MapType = MapType::HttpRequestTrailers;
-        let Some(world) = &self.world else { return };
+        let Some(filter_state) = &self.filter_state else { return };
         let trailers = hostcalls::get_map_bytes(TRAILERS).unwrap_or_default();
-        let reserved = world.sites.iter().map(|site| &site.account.forward.reserved);
+        let reserved =
+            filter_state.account_states.iter().map(|account_state| &account_state.account.forward.reserved);
         for name in http::among_trailers(reserved, &trailers) {
             let _ = hostcalls::remove_map_value(TRAILERS, &name);
         }
@@ -218,8 +219,8 @@ impl Filter {
     #[inline]
     fn apply(&mut self, ruling: Ruling, ends: bool) -> Next {
         match ruling {
-            Ruling::Again(head) => match self.world.clone() {
-                Some(world) => self.apply(gate::rule(&world, head), ends),
+            Ruling::Again(head) => match self.filter_state.clone() {
+                Some(filter_state) => self.apply(gate::rule(&filter_state, head), ends),
                 None => Next::Wait,
             },
             Ruling::Wait(news) => self.park(news),
@@ -227,7 +228,7 @@ impl Filter {
                 self.pass(pass);
                 Next::Pass
             }
-            Ruling::Answer(own) => {
+            Ruling::LocalReply(own) => {
                 answer(&own);
                 self.stage = Stage::Answered;
                 Next::Wait
@@ -240,16 +241,16 @@ impl Filter {
                 self.stage = Stage::Body(limit, then);
                 Next::Wait
             }
-            Ruling::Flow(mut task, asked) => match task.start() {
+            Ruling::Flow(mut task, exchange) => match task.start() {
                 Step::Done(Ok(Outcome::Pass(pass))) => {
                     self.pass(pass);
                     Next::Pass
                 }
                 Step::Done(result) => {
-                    self.finish(result, &asked, false);
+                    self.finish(result, &exchange, false);
                     Next::Wait
                 }
-                Step::Call(call) => self.send(task, asked, call),
+                Step::Call(call) => self.send(task, exchange, call),
             },
         }
     }
@@ -278,13 +279,13 @@ impl Filter {
     }
 
     /// Makes the flow's next call. A call that cannot be made is answered at once.
-    fn send(&mut self, mut task: Task<Result<Outcome, Fault>>, asked: Rc<Asked>, call: Call) -> Next {
+    fn send(&mut self, mut task: Task<Result<Outcome, Fault>>, exchange: Rc<Exchange>, call: Call) -> Next {
         let mut call = call;
         loop {
             match dispatch(&call) {
                 Ok(token) => {
                     let (max, what) = (call.max_answer, call.what);
-                    self.stage = Stage::Flow { task, asked, token, sent: self.host.now(), max, what };
+                    self.stage = Stage::Flow { task, exchange, token, sent: self.host.now(), max, what };
                     return Next::Wait;
                 }
                 Err(reply) => match task.resume(reply) {
@@ -294,7 +295,7 @@ impl Filter {
                         return Next::Pass;
                     }
                     Step::Done(result) => {
-                        self.finish(result, &asked, false);
+                        self.finish(result, &exchange, false);
                         return Next::Wait;
                     }
                 },
@@ -303,7 +304,7 @@ impl Filter {
     }
 
     /// Ends a flow. `paused`: the request waits and has to be resumed.
-    fn finish(&mut self, result: Result<Outcome, Fault>, asked: &Rc<Asked>, paused: bool) {
+    fn finish(&mut self, result: Result<Outcome, Fault>, exchange: &Rc<Exchange>, paused: bool) {
         match result {
             Ok(Outcome::Pass(pass)) => {
                 self.pass(pass);
@@ -311,16 +312,16 @@ impl Filter {
                     let _ = hostcalls::resume_http_request();
                 }
             }
-            Ok(Outcome::Answer(own)) => {
+            Ok(Outcome::LocalReply(own)) => {
                 answer(&own);
                 self.stage = Stage::Answered;
             }
-            Err(fault) => self.fail(asked, fault),
+            Err(fault) => self.fail(exchange, fault),
         }
     }
 
-    fn fail(&mut self, asked: &Rc<Asked>, fault: Fault) {
-        answer(&asked.refuse(&fault));
+    fn fail(&mut self, exchange: &Rc<Exchange>, fault: Fault) {
+        answer(&exchange.refuse(&fault));
         self.stage = Stage::Answered;
     }
 
@@ -347,8 +348,8 @@ impl Filter {
                 let _ = hostcalls::set_map_value_bytes(REQUEST, "cookie", Some(left));
             }
         }
-        if let Some(opened) = &pass.opened {
-            for (name, value) in &opened.headers {
+        if let Some(live) = &pass.live {
+            for (name, value) in &live.headers {
                 if pass.withheld.as_ref() == Some(name) {
                     continue;
                 }
@@ -382,7 +383,7 @@ fn action(next: Next) -> Action {
 }
 
 /// Sends the filter's own answer.
-fn answer(answer: &Answer) {
+fn answer(answer: &Response) {
     let headers = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let body = (!answer.body.is_empty()).then_some(answer.body.as_slice());
     let _ = hostcalls::send_http_response(u32::from(answer.status), headers, body);

@@ -15,11 +15,11 @@ use super::stage::Stage;
 use super::waiting::Waiting;
 use crate::config::{self, ProcessEnvironment};
 use crate::host::events;
-use crate::host::task::Chore;
+use crate::host::task::BackgroundTask;
 use crate::host::task::Step;
 use crate::host::Host;
 use crate::state::background;
-use crate::state::World;
+use crate::state::FilterState;
 
 /// How often background work is looked for.
 const TICK: Duration = Duration::from_millis(500);
@@ -34,10 +34,10 @@ const MAX_ERRANDS: usize = 64;
 #[derive(Default)]
 pub struct Root {
     id: u32,
-    world: Option<Rc<World>>,
+    filter_state: Option<Rc<FilterState>>,
     host: Rc<EnvoyHost>,
     waiting: Rc<Waiting>,
-    chores: HashMap<u32, (Chore, u64, &'static str)>,
+    background_tasks: HashMap<u32, (BackgroundTask, u64, &'static str)>,
     next: usize,
 }
 
@@ -52,11 +52,11 @@ impl Context for Root {
             }
             return;
         }
-        let Some((mut chore, sent, what)) = self.chores.remove(&token) else { return };
-        let (reply, status) = filter::reply(headers, body, chore.max_answer);
+        let Some((mut background_task, sent, what)) = self.background_tasks.remove(&token) else { return };
+        let (reply, status) = filter::reply(headers, body, background_task.max_answer);
         events::call(&*self.host, what, status, self.host.now().saturating_sub(sent));
-        let step = chore.task.resume(reply);
-        self.go_on(chore, step);
+        let step = background_task.task.resume(reply);
+        self.go_on(background_task, step);
     }
 }
 
@@ -77,7 +77,7 @@ impl RootContext for Root {
             Ok(config) => {
                 let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
                 events::configuration(&*self.host, config.accounts.len(), &[], &warnings);
-                self.world = Some(Rc::new(World::new(self.host.clone(), config)));
+                self.filter_state = Some(Rc::new(FilterState::new(self.host.clone(), config)));
                 let _ = hostcalls::set_tick_period(TICK);
                 true
             }
@@ -86,7 +86,7 @@ impl RootContext for Root {
                 events::configuration(&*self.host, 0, &problems, &[]);
                 // Envoy refuses the configuration; where it went on with this context nevertheless,
                 // every request would get 503 `not_ready`: there is no world to rule in.
-                self.world = None;
+                self.filter_state = None;
                 false
             }
         }
@@ -97,19 +97,20 @@ impl RootContext for Root {
         for (id, head) in self.waiting.overdue(now) {
             filter::give_up(id, &head);
         }
-        let Some(world) = self.world.clone() else { return };
-        self.run_errands(&world);
+        let Some(filter_state) = self.filter_state.clone() else { return };
+        self.run_errands(&filter_state);
         self.bring_news();
-        self.set_pace(&world);
+        self.set_pace(&filter_state);
         let mut looked = 0;
-        while self.chores.len() < MAX_CHORES && looked < world.sites.len() {
-            let site = world.sites.get(self.next % world.sites.len()).cloned();
+        while self.background_tasks.len() < MAX_CHORES && looked < filter_state.account_states.len() {
+            let account_state =
+                filter_state.account_states.get(self.next % filter_state.account_states.len()).cloned();
             self.next = self.next.wrapping_add(1);
             looked += 1;
-            let Some(site) = site else { continue };
-            for mut chore in background::due(&world, &site, now) {
-                let step = chore.task.start();
-                self.go_on(chore, step);
+            let Some(account_state) = account_state else { continue };
+            for mut background_task in background::due(&filter_state, &account_state, now) {
+                let step = background_task.task.start();
+                self.go_on(background_task, step);
             }
         }
     }
@@ -131,11 +132,11 @@ impl Root {
     }
 
     /// Does what requests have left to the background.
-    fn run_errands(&mut self, world: &World) {
-        while self.chores.len() < MAX_ERRANDS {
-            let Some(mut chore) = world.errands.borrow_mut().pop() else { break };
-            let step = chore.task.start();
-            self.go_on(chore, step);
+    fn run_errands(&mut self, filter_state: &FilterState) {
+        while self.background_tasks.len() < MAX_ERRANDS {
+            let Some(mut background_task) = filter_state.background_tasks.borrow_mut().pop() else { break };
+            let step = background_task.task.start();
+            self.go_on(background_task, step);
         }
     }
 
@@ -151,8 +152,11 @@ impl Root {
     }
 
     /// While requests wait, the tick comes often.
-    fn set_pace(&self, world: &World) {
-        if self.waiting.is_hurried() && !self.waiting.has_parked() && world.errands.borrow().is_empty() {
+    fn set_pace(&self, filter_state: &FilterState) {
+        if self.waiting.is_hurried()
+            && !self.waiting.has_parked()
+            && filter_state.background_tasks.borrow().is_empty()
+        {
             self.waiting.calm_down();
             let _ = hostcalls::set_tick_period(TICK);
         }
@@ -163,7 +167,7 @@ impl Root {
         Filter {
             id,
             root: self.id,
-            world: self.world.clone(),
+            filter_state: self.filter_state.clone(),
             host: self.host.clone(),
             waiting: self.waiting.clone(),
             stage: Stage::Start,
@@ -177,18 +181,20 @@ impl Root {
         Some(filter)
     }
 
-    fn go_on(&mut self, mut chore: Chore, step: Step<Result<(), crate::fault::Fault>>) {
+    fn go_on(&mut self, mut background_task: BackgroundTask, step: Step<Result<(), crate::fault::Fault>>) {
         match step {
-            Step::Done(_) if chore.is_errand => {}
-            Step::Done(result) => events::refreshed(&*self.host, &chore.provider, result.err().as_ref()),
+            Step::Done(_) if background_task.is_errand => {}
+            Step::Done(result) => {
+                events::refreshed(&*self.host, &background_task.provider, result.err().as_ref())
+            }
             Step::Call(call) => match filter::dispatch(&call) {
                 Ok(token) => {
-                    chore.max_answer = call.max_answer;
-                    self.chores.insert(token, (chore, self.host.now(), call.what));
+                    background_task.max_answer = call.max_answer;
+                    self.background_tasks.insert(token, (background_task, self.host.now(), call.what));
                 }
                 Err(reply) => {
-                    let step = chore.task.resume(reply);
-                    self.go_on(chore, step);
+                    let step = background_task.task.resume(reply);
+                    self.go_on(background_task, step);
                 }
             },
         }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::exchange::{Asked, Body, OnResponse, Outcome, Ruling};
+use crate::exchange::{Body, Exchange, OnResponse, Outcome, Ruling};
 use crate::fault::Fault;
 use crate::host::task::Task;
 
@@ -19,7 +19,7 @@ pub enum Stage {
     /// A flow waits for a call.
     Flow {
         task: Task<Result<Outcome, Fault>>,
-        asked: Rc<Asked>,
+        exchange: Rc<Exchange>,
         token: u32,
         sent: u64,
         max: usize,

@@ -18,7 +18,7 @@ const PLACES: usize = 16_384;
 
 /// A session that was opened, with all that can be computed ahead.
 #[derive(Debug)]
-pub struct Opened {
+pub struct LiveSession {
     /// The envelope, compared as a whole: the map's key is only a part of it.
     pub sealed: Box<[u8]>,
     /// The session.
@@ -44,10 +44,10 @@ pub struct Opened {
     /// The IdP refused to renew it, and it is over.
     pub over: Cell<bool>,
     /// The same session in a newer state, where a recheck gave it one.
-    pub successor: RefCell<Option<Rc<Opened>>>,
+    pub successor: RefCell<Option<Rc<LiveSession>>>,
 }
 
-impl Opened {
+impl LiveSession {
     /// The newest state of this session that this worker knows, which it leads to at once from now on.
     #[inline]
     pub fn latest(self: Rc<Self>) -> Rc<Self> {
@@ -67,27 +67,27 @@ impl Opened {
 
 /// The sessions of one worker.
 #[derive(Debug)]
-pub struct OpenedSessions(RefCell<Clock<Rc<Opened>>>);
+pub struct LiveSessions(RefCell<Clock<Rc<LiveSession>>>);
 
-impl Default for OpenedSessions {
+impl Default for LiveSessions {
     fn default() -> Self {
         Self(RefCell::new(Clock::of(PLACES)))
     }
 }
 
-impl OpenedSessions {
+impl LiveSessions {
     /// The session of this envelope, if it was opened before.
     #[inline]
-    pub fn get(&self, sealed: &[u8]) -> Option<Rc<Opened>> {
+    pub fn get(&self, sealed: &[u8]) -> Option<Rc<LiveSession>> {
         let sessions = self.0.borrow();
-        let opened = sessions.get(key(sealed)?)?;
-        same(&opened.sealed, sealed).then(|| opened.clone())
+        let live = sessions.get(key(sealed)?)?;
+        same(&live.sealed, sealed).then(|| live.clone())
     }
 
     /// Keeps one.
-    pub fn put(&self, opened: Rc<Opened>) {
-        if let Some(key) = key(&opened.sealed) {
-            self.0.borrow_mut().put(key, opened);
+    pub fn put(&self, live: Rc<LiveSession>) {
+        if let Some(key) = key(&live.sealed) {
+            self.0.borrow_mut().put(key, live);
         }
     }
 }

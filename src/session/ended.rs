@@ -149,7 +149,7 @@ impl Which<'_> {
 #[derive(Debug)]
 pub struct Mark {
     id: [u8; 16],
-    opened: u64,
+    started_at: u64,
     by: Vec<[u8; 16]>,
     sid: Option<[u8; 16]>,
     /// The value of [`CHANGED`] when the session was last seen not to have ended.
@@ -172,7 +172,7 @@ impl Mark {
         if !subject.is_empty() {
             by.push(Which::Both(subject, origin.sid.as_deref().unwrap_or_default()).of(party));
         }
-        Self { id: id_of(&session.id), opened: session.opened, by, sid, looked: Cell::new(None) }
+        Self { id: id_of(&session.id), started_at: session.started_at, by, sid, looked: Cell::new(None) }
     }
 
     /// Notes that there is a session with its `sid`.
@@ -200,7 +200,7 @@ impl Mark {
             return false;
         }
         let ended = ENDED.contains(host, &self.id, now)
-            || self.by.iter().any(|id| ENDED_BY.time(host, id).is_some_and(|until| self.opened <= until));
+            || self.by.iter().any(|id| ENDED_BY.time(host, id).is_some_and(|until| self.started_at <= until));
         if !ended {
             self.looked.set(value);
         }
@@ -227,11 +227,10 @@ mod tests {
     }
 
     /// A session of `subject` in the provider's session `sid`.
-    fn session(id: &str, subject: &str, sid: Option<&str>, opened: u64) -> Session {
+    fn session(id: &str, subject: &str, sid: Option<&str>, started_at: u64) -> Session {
         let origin = json!({ "p": "corp", "i": "https://idp.example", "s": subject, "d": sid });
         let user = json!({ "u": subject, "o": "i" });
-        let session =
-            json!({ "s": id, "u": user, "m": "sso", "o": origin, "b": opened, "l": opened, "c": opened });
+        let session = json!({ "s": id, "u": user, "m": "sso", "o": origin, "b": started_at, "l": started_at, "c": started_at });
         serde_json::from_value(session).unwrap()
     }
 

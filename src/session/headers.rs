@@ -123,7 +123,7 @@ fn encode(text: &str, in_list: bool) -> String {
 mod tests {
     use super::*;
     use crate::crypto::test_keys::{token_of, JWKS};
-    use crate::testing::browser::{world, Browser, KEY};
+    use crate::testing::browser::{filter_state, Browser, KEY};
     use crate::testing::{TestHost, START};
     use serde_json::json;
 
@@ -181,8 +181,8 @@ mod tests {
         let token = token_of(&json!({"alg": "ES256", "kid": "p256", "typ": "at+jwt"}), &claims.to_string());
         ["/login", "/reports"].map(|path| {
             let host = TestHost::new();
-            let world = world(&host, &configuration);
-            let mut browser = Browser::new(&world, "app.example");
+            let filter_state = filter_state(&host, &configuration);
+            let mut browser = Browser::new(&filter_state, "app.example");
             let nobody = &mut |call: &_| panic!("nobody is asked: {call:?}");
             if path == "/login" {
                 let mut pass = browser.post(path, &[("username", "ada")], nobody).pass.unwrap();
@@ -193,7 +193,7 @@ mod tests {
             } else {
                 browser = browser.with("authorization", &format!("Bearer {token}"));
             }
-            let opened = browser.get("/reports", nobody).pass.unwrap().opened.unwrap();
+            let live = browser.get("/reports", nobody).pass.unwrap().live.unwrap();
             let noted = |(_, line): &(Level, String)| {
                 let line: Value = serde_json::from_str(line).unwrap();
                 let reason = line["reason"].as_str().filter(|_| line["event"] == "notice")?;
@@ -201,7 +201,7 @@ mod tests {
             };
             let logs = host.logs();
             (
-                opened.headers.iter().map(|(name, _)| name.clone()).collect(),
+                live.headers.iter().map(|(name, _)| name.clone()).collect(),
                 logs.iter().filter_map(noted).collect(),
             )
         })

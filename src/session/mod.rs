@@ -11,7 +11,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use crate::crypto::seal::{KeyRing, Purpose, CHUNK};
-pub use cache::{Opened, OpenedSessions};
+pub use cache::{LiveSession, LiveSessions};
 
 /// Content of this size fits into one cookie whatever the names: a failure to seal it has another reason.
 const MAX_CONTENT: usize = 2_000;
@@ -55,7 +55,7 @@ impl Method {
 
 /// What the IdP said, kept for headers, refresh and logout. Nothing here for a password session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
+pub struct Authentication {
     /// The provider's id.
     #[serde(rename = "p")]
     pub provider: String,
@@ -113,7 +113,7 @@ pub struct Session {
     pub method: Method,
     /// From where.
     #[serde(rename = "o", default)]
-    pub origin: Origin,
+    pub origin: Authentication,
     /// Tokens.
     #[serde(rename = "t", default)]
     pub tokens: Tokens,
@@ -122,7 +122,7 @@ pub struct Session {
     pub headers: Vec<(String, String)>,
     /// When the person signed in, milliseconds since 1970, as all times here.
     #[serde(rename = "b")]
-    pub opened: u64,
+    pub started_at: u64,
     /// The last request, to a sixteenth of `idle`.
     #[serde(rename = "l")]
     pub seen: u64,
@@ -143,7 +143,7 @@ impl Session {
         host: &dyn Host,
         user: User,
         method: Method,
-        origin: Origin,
+        origin: Authentication,
         tokens: Tokens,
     ) -> Result<Self, Fault> {
         let now = host.now();
@@ -156,7 +156,7 @@ impl Session {
             origin,
             tokens,
             headers,
-            opened: now,
+            started_at: now,
             seen: now,
             checked: now,
             renewed: None,
@@ -172,13 +172,13 @@ impl Session {
 
     /// When it is over whatever is asked meanwhile: as long as an early end of it has to be remembered.
     pub fn ends(&self, settings: &SessionSettings) -> u64 {
-        self.opened.saturating_add(settings.lifetime)
+        self.started_at.saturating_add(settings.lifetime)
     }
 
     /// True where the configuration ends sessions as old as this one.
     pub fn is_before_cut(&self, account: &Account) -> bool {
         let user = account.not_before_users.get(&self.user.username).copied().unwrap_or(0);
-        self.opened < account.not_before.max(user)
+        self.started_at < account.not_before.max(user)
     }
 
     /// Whose session it is, for the log.
@@ -189,7 +189,7 @@ impl Session {
 
     /// When the IdP last agreed.
     pub fn renewed(&self) -> u64 {
-        self.renewed.unwrap_or(self.opened)
+        self.renewed.unwrap_or(self.started_at)
     }
 
     /// True where it has a refresh token: then the IdP is asked again too.
@@ -228,12 +228,12 @@ impl Session {
 
     /// Until when it goes on while directory or IdP cannot be asked.
     pub fn graced_until(&self, settings: &SessionSettings, account: &Account) -> u64 {
-        let asked = match (self.is_renewable(), &account.directory) {
+        let exchange = match (self.is_renewable(), &account.directory) {
             (true, Directory::None) => self.renewed(),
             (true, _) => self.renewed().min(self.checked),
             (false, _) => self.checked,
         };
-        asked.saturating_add(settings.recheck).saturating_add(settings.recheck_grace)
+        exchange.saturating_add(settings.recheck).saturating_add(settings.recheck_grace)
     }
 
     /// Seals it, with what of it fits into its cookies: [`Sealed`] says what was left out. The ID token goes

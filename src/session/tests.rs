@@ -13,7 +13,7 @@ fn an_envelope_opens_for_its_purpose_account_and_key_only() {
     let host = TestHost::new();
     let sealed = keys().seal(&*host, Purpose::Session, "acme", b"content").unwrap();
     assert_eq!(keys().open(Purpose::Session, &sealed), Some(("acme".into(), b"content".to_vec())));
-    for purpose in [Purpose::Flow, Purpose::Logout, Purpose::Form] {
+    for purpose in [Purpose::LoginState, Purpose::Logout, Purpose::Form] {
         assert_eq!(keys().open(purpose, &sealed), None, "{purpose:?}");
     }
     for (from, to) in [

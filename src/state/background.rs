@@ -5,32 +5,36 @@ use std::future::Future;
 use std::rc::Rc;
 
 use crate::fault::Fault;
-use crate::host::task::{Ask, Chore, Task};
-use crate::state::{Site, World};
+use crate::host::task::{BackgroundTask, Io, Task};
+use crate::state::{AccountState, FilterState};
 
 /// What is due for an account.
-pub fn due(world: &Rc<World>, site: &Rc<Site>, now: u64) -> Vec<Chore> {
-    if !site.account.enabled {
+pub fn due(
+    filter_state: &Rc<FilterState>,
+    account_state: &Rc<AccountState>,
+    now: u64,
+) -> Vec<BackgroundTask> {
+    if !account_state.account.enabled {
         return Vec::new();
     }
-    let clients = site.clients.iter().filter(|(_, client)| client.due(now)).map(|(id, client)| {
+    let clients = account_state.clients.iter().filter(|(_, client)| client.due(now)).map(|(id, client)| {
         let client = client.clone();
-        chore(world, id, |ask| async move { client.refresh(&ask).await })
+        background_task(filter_state, id, |io| async move { client.refresh(&io).await })
     });
-    let idps = site.idps.iter().filter(|(_, idp)| idp.due(now)).map(|(id, idp)| {
+    let idps = account_state.idps.iter().filter(|(_, idp)| idp.due(now)).map(|(id, idp)| {
         let idp = idp.clone();
-        chore(world, id, |ask| async move { idp.refresh(&ask).await })
+        background_task(filter_state, id, |io| async move { idp.refresh(&io).await })
     });
     clients.chain(idps).collect()
 }
 
-fn chore<F>(world: &World, id: &str, flow: impl FnOnce(Ask) -> F) -> Chore
+fn background_task<F>(filter_state: &FilterState, id: &str, flow: impl FnOnce(Io) -> F) -> BackgroundTask
 where
     F: Future<Output = Result<(), Fault>> + 'static,
 {
-    let ask = world.ask();
-    Chore {
-        task: Task::new(ask.clone(), flow(ask)),
+    let io = filter_state.io();
+    BackgroundTask {
+        task: Task::new(io.clone(), flow(io)),
         provider: id.to_owned(),
         max_answer: 0,
         is_errand: false,

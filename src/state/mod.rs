@@ -9,48 +9,48 @@ use std::rc::Rc;
 use crate::config::{Account, Config, Protocol, Provider};
 use crate::directory;
 use crate::fault::{Code, Fault};
-use crate::host::task::Ask;
-use crate::host::task::Chore;
+use crate::host::task::BackgroundTask;
+use crate::host::task::Io;
 use crate::host::Host;
 use crate::http::{bare_authority, Found, Jar};
 use crate::proto::oidc;
 use crate::proto::saml;
-use crate::session::{ended, Method, Opened, OpenedSessions, Purpose, Session};
+use crate::session::{ended, LiveSession, LiveSessions, Method, Purpose, Session};
 
 /// One worker's filter.
-pub struct World {
+pub struct FilterState {
     /// The surroundings.
     pub host: Rc<dyn Host>,
     /// The configuration.
     pub config: Config,
     /// Sessions opened so far.
-    pub opened: OpenedSessions,
+    pub live_sessions: LiveSessions,
     /// Bearer tokens verified so far.
-    pub bearers: OpenedSessions,
+    pub bearers: LiveSessions,
     /// Every account, in the order written.
-    pub sites: Vec<Rc<Site>>,
+    pub account_states: Vec<Rc<AccountState>>,
     /// Work that requests have left to the background.
-    pub errands: RefCell<Vec<Chore>>,
+    pub background_tasks: RefCell<Vec<BackgroundTask>>,
     /// Sorted by authority.
-    by_authority: Vec<(String, Vec<Rc<Site>>)>,
+    by_authority: Vec<(String, Vec<Rc<AccountState>>)>,
 }
 
 /// An account with what is kept for it.
-pub struct Site {
+pub struct AccountState {
     /// The account.
     pub account: Rc<Account>,
     /// Its OpenID Connect providers' documents, by provider id.
-    pub clients: HashMap<String, Rc<oidc::Client>>,
+    pub clients: HashMap<String, Rc<oidc::Provider>>,
     /// Its SAML providers, by provider id.
     pub idps: HashMap<String, Rc<saml::Idp>>,
     /// What its directory said lately.
     pub directory: directory::Cache,
 }
 
-impl Site {
+impl AccountState {
     fn new(account: Rc<Account>) -> Self {
         let clients = account.providers.iter().filter_map(|provider| match &provider.protocol {
-            Protocol::Oidc(oidc) => Some((provider.id.clone(), Rc::new(oidc::Client::new(oidc)))),
+            Protocol::Oidc(oidc) => Some((provider.id.clone(), Rc::new(oidc::Provider::new(oidc)))),
             _ => None,
         });
         let idps = account.providers.iter().filter_map(|provider| match &provider.protocol {
@@ -61,7 +61,7 @@ impl Site {
     }
 
     /// What is known of an OpenID Connect provider.
-    pub fn client(&self, id: &str) -> Result<&Rc<oidc::Client>, Fault> {
+    pub fn client(&self, id: &str) -> Result<&Rc<oidc::Provider>, Fault> {
         self.clients
             .get(id)
             .ok_or_else(|| Fault::new(Code::NotReady, "no OpenID Connect provider has that id"))
@@ -73,36 +73,37 @@ impl Site {
     }
 }
 
-impl World {
+impl FilterState {
     /// Makes it from a checked configuration.
     pub fn new(host: Rc<dyn Host>, config: Config) -> Self {
-        let sites: Vec<Rc<Site>> = config.accounts.iter().map(|a| Rc::new(Site::new(a.clone()))).collect();
-        let mut by_authority: BTreeMap<String, Vec<Rc<Site>>> = BTreeMap::new();
-        for site in &sites {
-            for origin in &site.account.origins {
-                by_authority.entry(origin.authority.clone()).or_default().push(site.clone());
+        let account_states: Vec<Rc<AccountState>> =
+            config.accounts.iter().map(|a| Rc::new(AccountState::new(a.clone()))).collect();
+        let mut by_authority: BTreeMap<String, Vec<Rc<AccountState>>> = BTreeMap::new();
+        for account_state in &account_states {
+            for origin in &account_state.account.origins {
+                by_authority.entry(origin.authority.clone()).or_default().push(account_state.clone());
             }
         }
         let by_authority = by_authority.into_iter().collect();
-        let errands = RefCell::default();
+        let background_tasks = RefCell::default();
         Self {
             host,
             config,
-            opened: OpenedSessions::default(),
-            bearers: OpenedSessions::default(),
-            sites,
-            errands,
+            live_sessions: LiveSessions::default(),
+            bearers: LiveSessions::default(),
+            account_states,
+            background_tasks,
             by_authority,
         }
     }
 
     /// The accounts served at an authority, as a `Host` header or `:authority` has it.
     #[inline]
-    pub fn sites_at(&self, authority: &[u8]) -> &[Rc<Site>] {
+    pub fn accounts_at(&self, authority: &[u8]) -> &[Rc<AccountState>] {
         // Sorted, not hashed: a few comparisons, and nothing has to be UTF-8.
         let find = |authority: &[u8]| {
             let at = self.by_authority.binary_search_by(|(own, _)| own.as_bytes().cmp(authority)).ok()?;
-            self.by_authority.get(at).map(|(_, sites)| sites.as_slice())
+            self.by_authority.get(at).map(|(_, account_states)| account_states.as_slice())
         };
         if let Some(found) = find(authority) {
             return found;
@@ -114,58 +115,64 @@ impl World {
     }
 
     /// What a flow holds.
-    pub fn ask(&self) -> Ask {
-        Ask::new(self.host.clone(), self.config.clusters.clone())
+    pub fn io(&self) -> Io {
+        Io::new(self.host.clone(), self.config.clusters.clone())
     }
 
     /// The session that these cookies hold for one of these accounts, if it is valid now.
     #[inline]
-    pub fn session(&self, sites: &[Rc<Site>], jar: &Jar<'_>, now: u64) -> Visitor {
-        self.session_and_age(sites, jar, now).0
+    pub fn session(&self, account_states: &[Rc<AccountState>], jar: &Jar<'_>, now: u64) -> SessionState {
+        self.session_and_age(account_states, jar, now).0
     }
 
     /// The same, and whether the cookies hold an older state of it than is known here: then the browser has
     /// yet to get the newer one.
     #[inline]
-    pub fn session_and_age(&self, sites: &[Rc<Site>], jar: &Jar<'_>, now: u64) -> (Visitor, bool) {
+    pub fn session_and_age(
+        &self,
+        account_states: &[Rc<AccountState>],
+        jar: &Jar<'_>,
+        now: u64,
+    ) -> (SessionState, bool) {
         let sealed = match jar.session() {
-            Found::Nothing => return (Visitor::Nobody, false),
-            Found::Broken => return (Visitor::Stale, false),
+            Found::Nothing => return (SessionState::None, false),
+            Found::Broken => return (SessionState::Stale, false),
             Found::Sealed(sealed) => sealed,
         };
-        let sent = match self.opened.get(&sealed) {
-            Some(opened) => opened,
+        let sent = match self.live_sessions.get(&sealed) {
+            Some(live) => live,
             None => match self.open(&sealed) {
-                Some(opened) => opened,
-                None => return (Visitor::Stale, false),
+                Some(live) => live,
+                None => return (SessionState::Stale, false),
             },
         };
         // A recheck may have given the session a newer state than this copy of its cookie has.
-        let opened = sent.clone().latest();
-        let behind = !Rc::ptr_eq(&sent, &opened);
-        let here = sites.iter().any(|site| Rc::ptr_eq(&site.account, &opened.account));
+        let live = sent.clone().latest();
+        let behind = !Rc::ptr_eq(&sent, &live);
+        let here =
+            account_states.iter().any(|account_state| Rc::ptr_eq(&account_state.account, &live.account));
         if !here {
-            return (Visitor::Nobody, false);
+            return (SessionState::None, false);
         }
-        if now >= opened.expires || opened.over.get() || opened.mark.has_ended(&*self.host, now) {
-            return (Visitor::Stale, false);
+        if now >= live.expires || live.over.get() || live.mark.has_ended(&*self.host, now) {
+            return (SessionState::Stale, false);
         }
-        (Visitor::Known(opened), behind)
+        (SessionState::Valid(live), behind)
     }
 
     /// Takes on a newer state of a session that another worker made; `false` where it is none.
-    pub fn adopt(&self, opened: &Rc<Opened>, sealed: &[u8]) -> bool {
-        let newer = self.opened.get(sealed).or_else(|| self.open(sealed));
-        let Some(newer) = newer.map(Opened::latest) else { return false };
-        let same = newer.session.id == opened.session.id && Rc::ptr_eq(&newer.account, &opened.account);
-        if same && !Rc::ptr_eq(&newer, opened) {
-            *opened.successor.borrow_mut() = Some(newer);
+    pub fn adopt(&self, live: &Rc<LiveSession>, sealed: &[u8]) -> bool {
+        let newer = self.live_sessions.get(sealed).or_else(|| self.open(sealed));
+        let Some(newer) = newer.map(LiveSession::latest) else { return false };
+        let same = newer.session.id == live.session.id && Rc::ptr_eq(&newer.account, &live.account);
+        if same && !Rc::ptr_eq(&newer, live) {
+            *live.successor.borrow_mut() = Some(newer);
             return true;
         }
         false
     }
 
-    fn open(&self, sealed: &[u8]) -> Option<Rc<Opened>> {
+    fn open(&self, sealed: &[u8]) -> Option<Rc<LiveSession>> {
         let text = std::str::from_utf8(sealed).ok()?;
         let (code, plain) = self.config.session.keys.open(Purpose::Session, text)?;
         let session: Session = serde_json::from_slice(&plain).ok()?;
@@ -173,18 +180,18 @@ impl World {
             return None;
         }
         let account = self.config.accounts.iter().find(|account| account.code == code)?;
-        let mut opened = self.admit(account, session, sealed.into())?;
+        let mut live = self.admit(account, session, sealed.into())?;
         if self.config.session.keys.is_old(text) {
-            opened.reseal = 0;
+            live.reseal = 0;
         }
-        let opened = Rc::new(opened);
-        self.opened.put(opened.clone());
-        Some(opened)
+        let live = Rc::new(live);
+        self.live_sessions.put(live.clone());
+        Some(live)
     }
 
     /// A session as requests need it, if the configuration lets it be: its account and provider are still
     /// there, no cut ended it, and its way in is still open.
-    pub fn admit(&self, account: &Rc<Account>, session: Session, sealed: Box<[u8]>) -> Option<Opened> {
+    pub fn admit(&self, account: &Rc<Account>, session: Session, sealed: Box<[u8]>) -> Option<LiveSession> {
         let way_in = match session.method {
             Method::Sso => account.provider(&session.origin.provider).is_some(),
             Method::Password => crate::password::session_stands(account, &session.user),
@@ -199,7 +206,7 @@ impl World {
         mark.remember(&*self.host, session.ends(&self.config.session));
         let due = session.due(&self.config.session, account);
         let forwarded = account.forward.access_token.is_some() && session.tokens.access_token.is_some();
-        Some(Opened {
+        Some(LiveSession {
             sealed,
             account: account.clone(),
             mark,
@@ -218,11 +225,11 @@ impl World {
 }
 
 /// Who the cookies say is there.
-pub enum Visitor {
+pub enum SessionState {
     /// There is no session.
-    Nobody,
+    None,
     /// There is one that does not count: expired, ended, unreadable. Its cookies are deleted.
     Stale,
     /// A valid session.
-    Known(Rc<Opened>),
+    Valid(Rc<LiveSession>),
 }

@@ -12,29 +12,29 @@ use serde_json::Value;
 
 use super::TestHost;
 use crate::config::{self, Placeholders};
-use crate::exchange::{Asked, Body, Outcome, Pass, Ruling};
+use crate::exchange::{Body, Exchange, Outcome, Pass, Ruling};
 use crate::fault::Fault;
 use crate::gate;
 use crate::host::task::{Call, Reply, Step, Task};
-use crate::http::response::Answer;
+use crate::http::response::Response;
 use crate::http::Head;
-use crate::state::World;
+use crate::state::FilterState;
 
 /// A session key for configurations in tests.
 pub const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// The filter of this configuration. One with problems is a failed test.
-pub fn world(host: &Rc<TestHost>, configuration: &Value) -> Rc<World> {
+pub fn filter_state(host: &Rc<TestHost>, configuration: &Value) -> Rc<FilterState> {
     let config = config::load(configuration.to_string().as_bytes(), &Placeholders);
     assert!(config.is_ok(), "{config:#?}");
     let Ok(config) = config else { unreachable!("asserted above") };
-    Rc::new(World::new(host.clone(), config))
+    Rc::new(FilterState::new(host.clone(), config))
 }
 
 /// What became of a request, and the calls that were made for it.
 pub struct Seen {
     /// The filter's own answer; `None`: the request passed.
-    pub answer: Option<Answer>,
+    pub answer: Option<Response>,
     /// What was changed in a request that passed.
     pub pass: Option<Pass>,
     /// Calls to providers and directories, in order.
@@ -85,7 +85,7 @@ impl Seen {
 
 /// A browser that keeps its cookies.
 pub struct Browser {
-    world: Rc<World>,
+    filter_state: Rc<FilterState>,
     authority: String,
     /// Name and value.
     pub cookies: Vec<(String, String)>,
@@ -95,9 +95,9 @@ pub struct Browser {
 
 impl Browser {
     /// Without cookies.
-    pub fn new(world: &Rc<World>, authority: &str) -> Self {
+    pub fn new(filter_state: &Rc<FilterState>, authority: &str) -> Self {
         Self {
-            world: world.clone(),
+            filter_state: filter_state.clone(),
             authority: authority.to_owned(),
             cookies: Vec::new(),
             headers: Vec::new(),
@@ -114,7 +114,7 @@ impl Browser {
     pub fn clone_headers(&self, headers: &[(&str, &str)]) -> Self {
         let more = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let headers = self.headers.iter().cloned().chain(more).collect();
-        Self { headers, ..Self::new(&self.world, &self.authority) }
+        Self { headers, ..Self::new(&self.filter_state, &self.authority) }
     }
 
     /// A navigation.
@@ -160,24 +160,24 @@ impl Browser {
             headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect();
         headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())));
         let head = Rc::new(Head::new(headers, body.is_none()));
-        let mut ruling = gate::rule(&self.world, head);
+        let mut ruling = gate::rule(&self.filter_state, head);
         if let Ruling::Body(limit, then) = ruling {
             let body = body.unwrap_or_default();
             ruling = then(if body.len() > limit { Body::TooLarge } else { Body::Whole(body) });
         }
         let mut calls = Vec::new();
-        let ruling = settle(&self.world, ruling, respond, &mut calls);
+        let ruling = settle(&self.filter_state, ruling, respond, &mut calls);
         let (answer, pass) = match ruling {
             Ruling::Pass(pass) => (None, Some(pass)),
-            Ruling::Answer(answer) => (Some(answer), None),
-            Ruling::Flow(task, asked) => match run(task, &asked, respond, &mut calls) {
+            Ruling::LocalReply(answer) => (Some(answer), None),
+            Ruling::Flow(task, exchange) => match run(task, &exchange, respond, &mut calls) {
                 Outcome::Pass(pass) => (None, Some(pass)),
-                Outcome::Answer(answer) => (Some(answer), None),
+                Outcome::LocalReply(answer) => (Some(answer), None),
             },
             Ruling::Body(..) => unreachable!("a body is read once"),
             Ruling::Wait(_) | Ruling::Again(_) => unreachable!("settled above"),
         };
-        run_errands(&self.world, respond, &mut calls);
+        run_errands(&self.filter_state, respond, &mut calls);
         let seen = Seen { answer, pass, calls };
         self.keep(&seen);
         seen
@@ -201,19 +201,19 @@ impl Browser {
 
 /// Waits for what the background does, as the proxy would: whoever waits for nothing is a failed test.
 fn settle(
-    world: &Rc<World>,
+    filter_state: &Rc<FilterState>,
     mut ruling: Ruling,
     respond: &mut dyn FnMut(&Call) -> Reply,
     calls: &mut Vec<Call>,
 ) -> Ruling {
     for _ in 0..10 {
         let Ruling::Wait(mut news) = ruling else { return ruling };
-        run_errands(world, respond, calls);
+        run_errands(filter_state, respond, calls);
         let next = news();
         assert!(next.is_some(), "a request waits for nothing");
         let Some(next) = next else { unreachable!("asserted above") };
         ruling = match next {
-            Ruling::Again(head) => gate::rule(world, head),
+            Ruling::Again(head) => gate::rule(filter_state, head),
             next => next,
         };
     }
@@ -221,21 +221,25 @@ fn settle(
 }
 
 /// Does what requests have left to the background.
-pub fn run_errands(world: &World, respond: &mut dyn FnMut(&Call) -> Reply, calls: &mut Vec<Call>) {
-    let errands = std::mem::take(&mut *world.errands.borrow_mut());
-    for mut chore in errands {
-        let mut step = chore.task.start();
+pub fn run_errands(
+    filter_state: &FilterState,
+    respond: &mut dyn FnMut(&Call) -> Reply,
+    calls: &mut Vec<Call>,
+) {
+    let background_tasks = std::mem::take(&mut *filter_state.background_tasks.borrow_mut());
+    for mut background_task in background_tasks {
+        let mut step = background_task.task.start();
         while let Step::Call(call) = step {
             let reply = respond(&call);
             calls.push(call);
-            step = chore.task.resume(reply);
+            step = background_task.task.resume(reply);
         }
     }
 }
 
 fn run(
     mut task: Task<Result<Outcome, Fault>>,
-    asked: &Asked,
+    exchange: &Exchange,
     respond: &mut dyn FnMut(&Call) -> Reply,
     calls: &mut Vec<Call>,
 ) -> Outcome {
@@ -243,7 +247,7 @@ fn run(
     loop {
         match step {
             Step::Done(Ok(outcome)) => return outcome,
-            Step::Done(Err(fault)) => return Outcome::Answer(asked.refuse(&fault)),
+            Step::Done(Err(fault)) => return Outcome::LocalReply(exchange.refuse(&fault)),
             Step::Call(call) => {
                 let reply = respond(&call);
                 calls.push(call);

@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use crate::fault::Fault;
 use crate::host::clusters::Clusters;
-use crate::host::task::{Answer, Ask, Call, Reply, Step, Task};
+use crate::host::task::{Answer, Call, Io, Reply, Step, Task};
 use crate::host::{no_randomness, Hash, Host, Level, ABSENT};
 
 /// The time a [`TestHost`] starts at: 2027-01-15T08:00:00Z, in milliseconds.
@@ -121,8 +121,8 @@ impl TestHost {
     }
 
     /// What a flow holds, with every URL reached through the cluster `test`.
-    pub fn ask(self: &Rc<Self>) -> Ask {
-        Ask::new(self.clone(), Rc::new(Clusters::to("test")))
+    pub fn io(self: &Rc<Self>) -> Io {
+        Io::new(self.clone(), Rc::new(Clusters::to("test")))
     }
 }
 
@@ -257,7 +257,7 @@ pub fn json(body: &serde_json::Value) -> Reply {
 /// Runs a flow against scripted replies: its result, and the calls it made in order. A flow that calls
 /// more often than there are replies, or less, is a failed test.
 pub fn drive<T, F>(
-    ask: &Ask,
+    io: &Io,
     flow: F,
     replies: impl IntoIterator<Item = Reply>,
 ) -> (Result<T, Fault>, Vec<Call>)
@@ -266,7 +266,7 @@ where
 {
     let mut replies = replies.into_iter();
     let mut calls = Vec::new();
-    let mut task = Task::new(ask.clone(), flow);
+    let mut task = Task::new(io.clone(), flow);
     let mut step = task.start();
     loop {
         match step {
@@ -288,7 +288,7 @@ where
 
 /// The same for a flow whose replies depend on the calls.
 pub fn drive_with<T, F>(
-    ask: &Ask,
+    io: &Io,
     flow: F,
     mut respond: impl FnMut(&Call) -> Reply,
 ) -> (Result<T, Fault>, Vec<Call>)
@@ -296,7 +296,7 @@ where
     F: Future<Output = Result<T, Fault>> + 'static,
 {
     let mut calls = Vec::new();
-    let mut task = Task::new(ask.clone(), flow);
+    let mut task = Task::new(io.clone(), flow);
     let mut step = task.start();
     loop {
         match step {
@@ -328,8 +328,8 @@ mod tests {
     #[test]
     fn a_flow_runs_against_its_replies() {
         let host = TestHost::new();
-        let ask = host.ask();
-        let inner = ask.clone();
+        let io = host.io();
+        let inner = io.clone();
         let flow = async move {
             let url = url::Url::parse("https://idp.example.com/a?b=c").unwrap();
             match inner.call(Request::get("test", url, 100)).await {
@@ -337,7 +337,7 @@ mod tests {
                 Reply::Failed(_) => Ok(0),
             }
         };
-        let (result, calls) = drive(&ask, flow, [status(204, "text/plain", "")]);
+        let (result, calls) = drive(&io, flow, [status(204, "text/plain", "")]);
         assert_eq!(result.unwrap(), 204);
         assert_eq!(header(&calls[0], ":path"), Some("/a?b=c"));
     }

@@ -6,7 +6,7 @@ use super::{read, request, send};
 use crate::config::{Attribute, Scim};
 use crate::directory::Record;
 use crate::fault::Fault;
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::identity::Mapped;
 
 /// Who is created.
@@ -36,7 +36,7 @@ pub enum Created {
 }
 
 /// `POST /Users`.
-pub async fn post(ask: &Ask, server: &Scim, new: &New<'_>) -> Result<Created, Fault> {
+pub async fn post(io: &Io, server: &Scim, new: &New<'_>) -> Result<Created, Fault> {
     // The least that RFC 7643 section 4.1 lets every server take: no `type` and `primary`, which some refuse, and
     // a family name, which some demand.
     let name = new.name.as_deref().unwrap_or(new.username);
@@ -61,7 +61,7 @@ pub async fn post(ask: &Ask, server: &Scim, new: &New<'_>) -> Result<Created, Fa
             user.insert("roles".into(), json!(roles));
         }
     }
-    let answer = send(ask, request::write(server, "POST", None, &body)).await?;
+    let answer = send(io, request::write(server, "POST", None, &body)).await?;
     match answer.status {
         200 | 201 => {
             Ok(read::one(&answer).map_or(Created::Elsewhere, |record| Created::Record(Box::new(record))))

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use super::{unavailable, Cache, Record};
 use crate::config::{Account, Attribute, Mapping, Scim};
 use crate::fault::Fault;
-use crate::host::task::{Answer, Ask, Failure, Reply, Request};
+use crate::host::task::{Answer, Failure, Io, Reply, Request};
 use crate::identity::Mapped;
 use crate::values::names::careless as folded;
 use read::Page;
@@ -59,7 +59,7 @@ impl Wanted<'_> {
 
 /// Everybody who is looked for, each once, after all pages: compared here, whatever the filter did.
 pub(super) async fn find(
-    ask: &Ask,
+    io: &Io,
     account: &Account,
     server: &Scim,
     cache: &Cache,
@@ -70,12 +70,12 @@ pub(super) async fn find(
     let mut pages = Pages::new(LOOKUP_COUNT, LOOKUP_PAGES);
     let mut found: Vec<Record> = Vec::new();
     while let Some(start) = pages.next() {
-        let mut answer = send(ask, request::list(server, Some(&filter), start, None)).await?;
+        let mut answer = send(io, request::list(server, Some(&filter), start, None)).await?;
         if answer.status == 400 && !plain && start == 1 {
             // `ew` is in RFC 7644 section 3.4.2.2 but not in every server: ask for known notations only.
             cache.use_plain_filters(account);
             filter = wanted.filter(&account.mapping, true);
-            answer = send(ask, request::list(server, Some(&filter), start, None)).await?;
+            answer = send(io, request::list(server, Some(&filter), start, None)).await?;
         }
         for record in pages.take(read::page(&answer)?)? {
             let known = record.id.is_some() && found.iter().any(|other| other.id == record.id);
@@ -144,18 +144,18 @@ impl Pages {
 }
 
 /// One page of the whole directory, for reports.
-pub(super) async fn page(ask: &Ask, server: &Scim, start: usize, count: usize) -> Result<Page, Fault> {
-    let answer = send(ask, request::list(server, None, start, Some(count))).await?;
+pub(super) async fn page(io: &Io, server: &Scim, start: usize, count: usize) -> Result<Page, Fault> {
+    let answer = send(io, request::list(server, None, start, Some(count))).await?;
     match answer.status {
         // Canaille answers 500 to any `count`; its own page size does as well.
-        400 | 500 => read::page(&send(ask, request::list(server, None, start, None)).await?),
+        400 | 500 => read::page(&send(io, request::list(server, None, start, None)).await?),
         _ => read::page(&answer),
     }
 }
 
 /// The whole answer, whatever its status.
-pub(super) async fn send(ask: &Ask, request: Request) -> Result<Answer, Fault> {
-    match ask.call(request).await {
+pub(super) async fn send(io: &Io, request: Request) -> Result<Answer, Fault> {
+    match io.call(request).await {
         Reply::Answer(answer) => Ok(answer),
         Reply::Failed(failure) => Err(unavailable(match failure {
             Failure::NoCluster(host) => format!("no cluster for the directory's host {host}"),

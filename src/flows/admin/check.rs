@@ -6,24 +6,24 @@ use url::Url;
 use crate::config::{Account, Attribute, Directory, Endpoint, MappingFrom, OAuth2, Oidc, Protocol, Saml};
 use crate::crypto::MAX_KEY_SET;
 use crate::directory::reports;
-use crate::exchange::Asked;
+use crate::exchange::Exchange;
 use crate::flows::login;
-use crate::host::task::{Ask, Request};
+use crate::host::task::{Io, Request};
 use crate::pages::Check;
 use crate::proto::fetch::answer;
 use crate::proto::oidc::discovery::{MAX_METADATA, TENANT};
 use crate::proto::oidc::{KeySet, Metadata};
 use crate::proto::saml::idp::single_logout;
 use crate::proto::saml::metadata::{Theirs, MAX_METADATA as MAX_SAML_METADATA};
-use crate::state::Site;
+use crate::state::AccountState;
 
 /// The most calls of one check; each ends with its provider's timeout.
 const MAX_CALLS: usize = 30;
 
 /// What was found so far.
 struct Checks<'a> {
-    ask: &'a Ask,
-    asked: &'a Asked,
+    io: &'a Io,
+    exchange: &'a Exchange,
     /// The provider whose turn it is.
     id: &'a str,
     list: Vec<Check>,
@@ -31,23 +31,23 @@ struct Checks<'a> {
 }
 
 /// Asks and looks at everything.
-pub async fn run(ask: &Ask, asked: &Asked, site: &Site) -> Vec<Check> {
-    let account = &site.account;
-    let mut checks = Checks { ask, asked, id: "", list: Vec::new(), calls: 0 };
+pub async fn run(io: &Io, exchange: &Exchange, account_state: &AccountState) -> Vec<Check> {
+    let account = &account_state.account;
+    let mut checks = Checks { io, exchange, id: "", list: Vec::new(), calls: 0 };
     for provider in &account.providers {
         checks.id = &provider.id;
         match &provider.protocol {
             Protocol::Oidc(oidc) => checks.openid(oidc, account).await,
             Protocol::OAuth2(oauth2) => checks.oauth2(oauth2).await,
-            Protocol::Saml(saml) => checks.saml(saml, site).await,
+            Protocol::Saml(saml) => checks.saml(saml, account_state).await,
         }
     }
     checks.id = "";
     checks.directory(account).await;
     checks.mapping(account);
-    let keys = &asked.world.config.session.keys;
+    let keys = &exchange.filter_state.config.session.keys;
     checks.add("session: keys", Ok(format!("{keys:?}; the first one seals")));
-    for warning in &asked.world.config.warnings {
+    for warning in &exchange.filter_state.config.warnings {
         checks.add("configuration", Ok(format!("warning: {warning}")));
     }
     for (what, uri) in redirect_uris(account) {
@@ -105,7 +105,7 @@ impl Checks<'_> {
             return Err(format!("not asked: one check makes at most {MAX_CALLS} calls"));
         }
         let request = Request { max_answer: max, ..Request::get("check", url.clone(), timeout) };
-        let reply = self.ask.call(request).await;
+        let reply = self.io.call(request).await;
         answer::body(url.as_str(), reply).map_err(|refusal| refusal.fault.detail)
     }
 
@@ -116,8 +116,8 @@ impl Checks<'_> {
         if self.calls > MAX_CALLS {
             return;
         }
-        let cluster = self.asked.world.config.clusters.resolve(url);
-        let reply = self.ask.call(Request::get("check", url.clone(), timeout)).await;
+        let cluster = self.exchange.filter_state.config.clusters.resolve(url);
+        let reply = self.io.call(Request::get("check", url.clone(), timeout)).await;
         let found = match answer::arrived(url.as_str(), reply) {
             Ok(answer) if answer.status < 500 => {
                 Ok(format!("{url} answers through cluster {:?}", cluster.unwrap_or_default()))
@@ -273,11 +273,11 @@ impl Checks<'_> {
         self.reach("UserInfo endpoint", &oauth2.userinfo, oauth2.timeout).await;
     }
 
-    async fn saml(&mut self, saml: &Saml, site: &Site) {
-        let Some(idp) = site.idps.get(self.id) else { return };
+    async fn saml(&mut self, saml: &Saml, account_state: &AccountState) {
+        let Some(idp) = account_state.idps.get(self.id) else { return };
         if let Some(url) = &saml.metadata_url {
             let fetched = self.fetch(url, saml.timeout, MAX_SAML_METADATA).await;
-            let now = self.ask.now();
+            let now = self.io.now();
             let read = fetched.and_then(|bytes| {
                 let text = String::from_utf8(bytes).map_err(|_| "the metadata is not UTF-8".to_owned())?;
                 Theirs::read(&text, saml.issuer.as_deref(), now)
@@ -293,13 +293,13 @@ impl Checks<'_> {
                 }),
             );
         }
-        let facts = match idp.facts(self.ask).await {
+        let facts = match idp.facts(self.io).await {
             Ok(facts) => facts,
             Err(fault) => return self.add("issuer and endpoints", Err(fault.detail)),
         };
         self.add("issuer and endpoints", Ok(format!("{:?}, sign-in at {}", facts.issuer, facts.sso.1)));
         self.reach("sign-in URL", &facts.sso.1, saml.timeout).await;
-        let now = self.ask.now();
+        let now = self.io.now();
         for certificate in &facts.certificates {
             let name = certificate.name();
             // Trust is pinned to the key, so that an expired one still verifies.
@@ -321,7 +321,7 @@ impl Checks<'_> {
             let detail = "warning: our metadata shows no certificate to encrypt for: decryption.certificate";
             self.add("our encryption certificate", Ok(detail.into()));
         }
-        match login::saml::last(self.ask, &site.account, self.id) {
+        match login::saml::last(self.io, &account_state.account, self.id) {
             Some((at, code, _)) if code == "ok" => {
                 let at = crate::proto::saml::time::instant(at);
                 self.add("last sign-in", Ok(format!("worked at {at}")));
@@ -336,7 +336,7 @@ impl Checks<'_> {
     }
 
     async fn directory(&mut self, account: &Account) {
-        let found = match (reports::reach(self.ask, account).await, &account.directory) {
+        let found = match (reports::reach(self.io, account).await, &account.directory) {
             (Err(fault), _) => Err(fault.detail),
             (_, Directory::None) => Ok("none: the identity is the user".into()),
             (Ok(Some(users)), _) => Ok(format!("{users} users")),

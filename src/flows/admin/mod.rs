@@ -13,73 +13,73 @@ use serde_json::{json, Value};
 
 use crate::config::{Account, Endpoint};
 use crate::directory::reports::{self, Progress};
-use crate::exchange::{Asked, Ruling};
+use crate::exchange::{Exchange, Ruling};
 use crate::fault::{Code, Fault};
 use crate::flows::recheck;
 use crate::host::events::{self, Place};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::host::Level;
-use crate::http::response::Answer;
+use crate::http::response::Response;
 use crate::http::Head;
 use crate::pages;
-use crate::session::Opened;
-use crate::state::{Site, Visitor};
+use crate::session::LiveSession;
+use crate::state::{AccountState, SessionState};
 
 /// Names that the overview shows, and rows of its table on one page; the JSON lists more at once.
 const SHOWN: usize = 200;
 
 /// A GET of the overview or of one of its reports.
-pub fn show(asked: Rc<Asked>) -> Ruling {
-    let opened = match asked.visitor() {
-        Visitor::Known(opened) => opened,
-        nobody => return Ruling::Answer(sign_in_first(&asked, matches!(nobody, Visitor::Stale))),
+pub fn show(exchange: Rc<Exchange>) -> Ruling {
+    let live = match exchange.session_state() {
+        SessionState::Valid(live) => live,
+        nobody => return Ruling::LocalReply(sign_in_first(&exchange, matches!(nobody, SessionState::Stale))),
     };
-    recheck::answer(asked, opened, judged)
+    recheck::answer(exchange, live, judged)
 }
 
 /// As on every protected path; coming back leads here.
-fn sign_in_first(asked: &Asked, stale: bool) -> Answer {
-    let answer = match asked.site.as_ref().filter(|_| asked.head.is_navigation()) {
-        Some(site) => {
-            let target = String::from_utf8_lossy(asked.head.target()).into_owned();
+fn sign_in_first(exchange: &Exchange, stale: bool) -> Response {
+    let answer = match exchange.account_state.as_ref().filter(|_| exchange.head.is_navigation()) {
+        Some(account_state) => {
+            let target = String::from_utf8_lossy(exchange.head.target()).into_owned();
             let query = url::form_urlencoded::Serializer::new(String::new())
-                .append_pair("u", &site.account.code)
+                .append_pair("u", &account_state.account.code)
                 .append_pair("return_to", &target)
                 .finish();
-            let url = format!("{}?{query}", site.account.paths.path(Endpoint::Login));
-            Answer::redirect(&url).with_code(Code::LoginRequired.as_str())
+            let url = format!("{}?{query}", account_state.account.paths.path(Endpoint::Login));
+            Response::redirect(&url).with_code(Code::LoginRequired.as_str())
         }
         None if stale => {
-            asked.refuse(&Fault::new(Code::SessionExpired, "the session cookie holds no valid session"))
+            exchange.refuse(&Fault::new(Code::SessionExpired, "the session cookie holds no valid session"))
         }
-        None => asked.refuse(&Fault::new(Code::LoginRequired, "no session")),
+        None => exchange.refuse(&Fault::new(Code::LoginRequired, "no session")),
     };
     if stale {
-        asked.without_session(answer)
+        exchange.without_session(answer)
     } else {
         answer
     }
 }
 
 /// Only for who is an administrator now.
-async fn judged(ask: Ask, asked: Rc<Asked>, opened: Rc<Opened>) -> Result<Answer, Fault> {
-    let (site, _) = asked.site_and_origin()?;
-    let user = &opened.session.user;
-    let answer = match site.account.is_admin(&user.roles) {
-        true => report(&ask, &asked, &site).await,
+async fn judged(io: Io, exchange: Rc<Exchange>, live: Rc<LiveSession>) -> Result<Response, Fault> {
+    let (account_state, _) = exchange.site_and_origin()?;
+    let user = &live.session.user;
+    let answer = match account_state.account.is_admin(&user.roles) {
+        true => report(&io, &exchange, &account_state).await,
         false => {
             let detail = format!("{:?} has none of password.admin_roles", user.username);
             Err(Fault::new(Code::RoleMissing, detail))
         }
     };
     Ok(answer.unwrap_or_else(|fault| {
-        events::refusal(ask.host(), Place { user: Some(&user.username), ..asked.place() }, &fault);
-        pages::refusal(&fault, &asked.page_context())
+        events::refusal(io.host(), Place { user: Some(&user.username), ..exchange.place() }, &fault);
+        pages::refusal(&fault, &exchange.page_context())
     }))
 }
 
-async fn report(ask: &Ask, asked: &Asked, site: &Site) -> Result<Answer, Fault> {
-    let account = &site.account;
+async fn report(io: &Io, exchange: &Exchange, account_state: &AccountState) -> Result<Response, Fault> {
+    let account = &account_state.account;
     let root = account.paths.path(Endpoint::Admin);
     let mut noted = 0;
     // A long reading leaves a trace in the log while it lasts.
@@ -87,38 +87,38 @@ async fn report(ask: &Ask, asked: &Asked, site: &Site) -> Result<Answer, Fault> 
         if at.read >= noted + 10_000 {
             noted = at.read;
             let line = format!("a report has read {} of {:?} users", at.read, at.total);
-            events::notice(ask.host(), asked.place(), Level::Info, &line);
+            events::notice(io.host(), exchange.place(), Level::Info, &line);
         }
     };
-    let report = match asked.path.strip_prefix(root).unwrap_or_default() {
-        "" | "/" => return overview(ask, asked, site, &mut progress).await,
-        "/completeness" => reports::completeness(ask, account, &mut progress).await?,
-        "/readiness" => reports::readiness(ask, account, &mut progress).await?,
+    let report = match exchange.path.strip_prefix(root).unwrap_or_default() {
+        "" | "/" => return overview(io, exchange, account_state, &mut progress).await,
+        "/completeness" => reports::completeness(io, account, &mut progress).await?,
+        "/readiness" => reports::readiness(io, account, &mut progress).await?,
         "/check" => {
-            let checks = check::run(ask, asked, site).await;
+            let checks = check::run(io, exchange, account_state).await;
             let list: Vec<Value> =
                 checks.iter().map(|c| json!({ "name": c.name, "ok": c.ok, "detail": c.detail })).collect();
             json!({ "ok": checks.iter().all(|check| check.ok), "checks": list })
         }
         _ => return Err(Fault::new(Code::RequestInvalid, "there is no such report").with_status(404)),
     };
-    Ok(Answer::json(200, &report))
+    Ok(Response::json(200, &report))
 }
 
 /// Everything on one page. A directory that cannot be read leaves its sections out, with the reason among
 /// the checks.
 async fn overview(
-    ask: &Ask,
-    asked: &Asked,
-    site: &Site,
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &AccountState,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Answer, Fault> {
-    let account = &site.account;
+) -> Result<Response, Fault> {
+    let account = &account_state.account;
     let mut page = pages::Admin { account: account.code.clone(), ..pages::Admin::default() };
-    let mut checks = check::run(ask, asked, site).await;
-    match reports::both(ask, account, progress).await {
+    let mut checks = check::run(io, exchange, account_state).await;
+    match reports::both(io, account, progress).await {
         Ok((completeness, readiness)) => {
-            page.completeness = Some(complete(&completeness, &asked.head, account));
+            page.completeness = Some(complete(&completeness, &exchange.head, account));
             page.readiness = Some(ready(&readiness));
         }
         Err(fault) => {
@@ -130,7 +130,7 @@ async fn overview(
     let root = account.paths.path(Endpoint::Admin);
     page.links =
         ["readiness", "completeness", "check"].map(|name| (name.to_owned(), format!("{root}/{name}"))).into();
-    Ok(pages::admin(&asked.page_context(), &page))
+    Ok(pages::admin(&exchange.page_context(), &page))
 }
 
 fn ready(report: &Value) -> pages::Readiness {

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use serde_json::{json, Value};
 
 use crate::host::task::{Call, Failure, Reply};
-use crate::state::World;
-use crate::testing::browser::{world, Browser, Seen, KEY};
+use crate::state::FilterState;
+use crate::testing::browser::{filter_state, Browser, Seen, KEY};
 use crate::testing::{header, json as answer, status, TestHost};
 
 const OLD_KEY: &str = "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA=";
@@ -46,8 +46,8 @@ fn idp(email: &str) -> impl FnMut(&Call) -> Reply + '_ {
     }
 }
 
-fn sign_in(world: &Rc<World>, email: &str) -> Browser {
-    let mut browser = Browser::new(world, "app.example");
+fn sign_in(filter_state: &Rc<FilterState>, email: &str) -> Browser {
+    let mut browser = Browser::new(filter_state, "app.example");
     let start = browser.get("/reports", &mut idp(email));
     back(&mut browser, &start, email);
     browser
@@ -66,10 +66,10 @@ fn get(browser: &mut Browser, path: &str) -> Seen {
 
 #[test]
 fn reports_are_for_administrators_only() {
-    let world = world(&TestHost::new(), &configuration());
-    let mut ada = sign_in(&world, "ada@acme.com");
-    let mut bob = sign_in(&world, "bob@acme.com");
-    let mut program = Browser::new(&world, "app.example").with("accept", "application/json");
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let mut ada = sign_in(&filter_state, "ada@acme.com");
+    let mut bob = sign_in(&filter_state, "bob@acme.com");
+    let mut program = Browser::new(&filter_state, "app.example").with("accept", "application/json");
     for path in
         ["/sso/admin", "/sso/admin/", "/sso/admin/check", "/sso/admin/completeness", "/sso/admin/readiness"]
     {
@@ -90,8 +90,8 @@ fn reports_are_for_administrators_only() {
 
 #[test]
 fn a_navigation_signs_in_and_comes_back() {
-    let world = world(&TestHost::new(), &configuration());
-    let mut browser = Browser::new(&world, "app.example");
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let mut browser = Browser::new(&filter_state, "app.example");
     let seen = get(&mut browser, "/sso/admin/readiness");
     assert_eq!((seen.status(), seen.code()), (302, "login_required"));
     let to_login = seen.location().to_owned();
@@ -105,10 +105,10 @@ fn a_navigation_signs_in_and_comes_back() {
 fn who_is_no_administrator_any_more_is_told_so_at_the_next_recheck() {
     let host = TestHost::new();
     let mut changed = configuration();
-    let before = world(&host, &changed);
+    let before = filter_state(&host, &changed);
     let mut ada = sign_in(&before, "ada@acme.com");
     changed["accounts"][0]["directory"]["static"]["users"][0]["roles"] = json!([]);
-    let after = world(&host, &changed);
+    let after = filter_state(&host, &changed);
     let mut same = Browser::new(&after, "app.example");
     same.cookies = ada.cookies.clone();
     host.advance(301_000);
@@ -121,8 +121,8 @@ fn rules_for_the_application_do_not_rule_here_before_or_after_a_recheck() {
     let host = TestHost::new();
     let mut ruled = configuration();
     ruled["accounts"][0]["access"] = json!([{ "prefix": "/", "allow": "users", "roles": ["owner"] }]);
-    let world = world(&host, &ruled);
-    let mut ada = sign_in(&world, "ada@acme.com");
+    let filter_state = filter_state(&host, &ruled);
+    let mut ada = sign_in(&filter_state, "ada@acme.com");
     assert_eq!(get(&mut ada, "/sso/admin/check").status(), 200);
     host.advance(301_000);
     assert_eq!(get(&mut ada, "/sso/admin/check").status(), 200);
@@ -131,8 +131,8 @@ fn rules_for_the_application_do_not_rule_here_before_or_after_a_recheck() {
 
 #[test]
 fn the_reports_have_the_specified_shapes() {
-    let world = world(&TestHost::new(), &configuration());
-    let mut ada = sign_in(&world, "ada@acme.com");
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let mut ada = sign_in(&filter_state, "ada@acme.com");
     assert_eq!(
         get(&mut ada, "/sso/admin/completeness").json(),
         json!({ "users": 5, "complete": 2, "problems": [
@@ -154,8 +154,8 @@ fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
 
 #[test]
 fn a_check_of_plain_oauth_names_what_to_register_and_no_secret() {
-    let world = world(&TestHost::new(), &configuration());
-    let mut ada = sign_in(&world, "ada@acme.com");
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let mut ada = sign_in(&filter_state, "ada@acme.com");
     let seen = get(&mut ada, "/sso/admin/check");
     let report = seen.json();
     assert_eq!(report["ok"], true, "{report:#}");
@@ -209,8 +209,8 @@ fn a_check_of_openid_fetches_anew_and_says_what_is_wrong() {
     } }));
     let run = |document: Value, keys: Value| {
         let host = TestHost::new();
-        let world = world(&host, &configuration);
-        let mut ada = Browser::new(&world, "app.example");
+        let filter_state = filter_state(&host, &configuration);
+        let mut ada = Browser::new(&filter_state, "app.example");
         let start = ada.get("/sso/login?idp=corp", &mut idp("ada@acme.com"));
         back(&mut ada, &start, "ada@acme.com");
         let mut both = |call: &Call| match (header(call, ":authority"), header(call, ":path")) {
@@ -220,7 +220,10 @@ fn a_check_of_openid_fetches_anew_and_says_what_is_wrong() {
             _ => idp("nobody")(call),
         };
         let report = ada.get("/sso/admin/check", &mut both).json();
-        assert!(world.sites[0].clients["op"].known_metadata().is_none(), "what sign-ins go by is left alone");
+        assert!(
+            filter_state.account_states[0].clients["op"].known_metadata().is_none(),
+            "what sign-ins go by is left alone"
+        );
         report
     };
     let good = run(discovery(), json!({ "keys": [key(), encryption] }));
@@ -253,8 +256,8 @@ fn a_check_of_openid_fetches_anew_and_says_what_is_wrong() {
 
 #[test]
 fn the_overview_shows_everything_together() {
-    let world = world(&TestHost::new(), &configuration());
-    let mut ada = sign_in(&world, "ada@acme.com");
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let mut ada = sign_in(&filter_state, "ada@acme.com");
     let page = get(&mut ada, "/sso/admin").text();
     for text in [
         "2 of 5 users",
@@ -273,7 +276,7 @@ fn the_table_of_the_overview_goes_on_page_by_page() {
     let mut users: Vec<Value> = (0..450).map(|n| json!({ "username": format!("user-{n:03}") })).collect();
     users.push(json!({ "username": "ada", "email": "ada@acme.com", "roles": ["boss"] }));
     large["accounts"][0]["directory"]["static"]["users"] = json!(users);
-    let many = world(&TestHost::new(), &large);
+    let many = filter_state(&TestHost::new(), &large);
     let mut ada = sign_in(&many, "ada@acme.com");
     let (back, on) = (">Previous page<", ">Next page<");
     let link = |page: usize| format!("href=\"/sso/admin?page={page}#completeness\"");
@@ -298,7 +301,7 @@ fn the_table_of_the_overview_goes_on_page_by_page() {
         assert_eq!((page.contains(back), page.contains(on)), (first > 1, last < 450), "{query}");
     }
     // Few enough: no pages, and nothing is said of any.
-    let few = world(&TestHost::new(), &configuration());
+    let few = filter_state(&TestHost::new(), &configuration());
     let page = get(&mut sign_in(&few, "ada@acme.com"), "/sso/admin?page=2").text();
     assert!(page.contains("<td>cyd</td>") && !page.contains("page=") && !page.contains("Showing"));
 }

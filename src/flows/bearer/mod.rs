@@ -13,21 +13,21 @@ use std::rc::Rc;
 use crate::config::{Account, Bearer, MappingFrom};
 use crate::directory::{self, Resolution};
 use crate::exchange::challenge::refusal;
-use crate::exchange::{Asked, Outcome, Pass, Ruling};
+use crate::exchange::{Exchange, Outcome, Pass, Ruling};
 use crate::fault::{Code, Fault};
 use crate::flows::login::wants_userinfo;
 use crate::flows::recheck;
 use crate::host::events;
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::host::Level;
-use crate::http::response::Answer;
+use crate::http::response::Response;
 use crate::http::Head;
 use crate::identity::{Identity, Linking};
 use crate::proto::oidc::access_token::{self, AccessToken};
 use crate::proto::oidc::{self, userinfo};
 use crate::session::headers;
-use crate::session::{Method, Opened, Origin, Session, Tokens};
-use crate::state::{Site, World};
+use crate::session::{Authentication, LiveSession, Method, Session, Tokens};
+use crate::state::{AccountState, FilterState};
 use crate::values::secret::Secret;
 
 /// What the `authorization` header says about a bearer token.
@@ -70,42 +70,50 @@ pub fn sent(head: &Head) -> Sent<'_> {
 }
 
 /// Who a request's token says is there.
-pub enum Bearing {
+pub enum BearerLookup {
     /// No token was sent, or tokens do not count here.
-    Nothing,
+    Absent,
     /// A token that is remembered.
-    Known(Rc<Opened>),
+    Valid(Rc<LiveSession>),
     /// One to be verified, or to be asked about again.
-    Unknown(Secret, Option<Rc<Opened>>),
+    Unknown(Secret, Option<Rc<LiveSession>>),
     /// It is refused.
-    Wrong(Fault),
+    Refused(Fault),
 }
 
 /// Looks a request's token up; decides without asking anybody.
 #[inline]
-pub fn look(world: &World, site: &Site, head: &Head, now: u64) -> Bearing {
-    if site.account.bearer.is_none() {
-        return Bearing::Nothing;
+pub fn lookup(
+    filter_state: &FilterState,
+    account_state: &AccountState,
+    head: &Head,
+    now: u64,
+) -> BearerLookup {
+    if account_state.account.bearer.is_none() {
+        return BearerLookup::Absent;
     }
     let token = match sent(head) {
-        Sent::Nothing => return Bearing::Nothing,
-        Sent::Wrong(fault) => return Bearing::Wrong(fault),
+        Sent::Nothing => return BearerLookup::Absent,
+        Sent::Wrong(fault) => return BearerLookup::Refused(fault),
         Sent::Token(token) => token,
     };
-    let known = world.bearers.get(token.as_bytes());
-    let known = known.filter(|opened| Rc::ptr_eq(&opened.account, &site.account) && now < opened.expires);
+    let known = filter_state.bearers.get(token.as_bytes());
+    let known = known.filter(|live| Rc::ptr_eq(&live.account, &account_state.account) && now < live.expires);
     match known {
-        Some(opened) if opened.over.get() => Bearing::Unknown(Secret::new(token.to_owned()), None),
-        Some(opened) if now < opened.recheck.get() => Bearing::Known(opened),
-        known => Bearing::Unknown(Secret::new(token.to_owned()), known),
+        Some(live) if live.over.get() => BearerLookup::Unknown(Secret::new(token.to_owned()), None),
+        Some(live) if now < live.recheck.get() => BearerLookup::Valid(live),
+        known => BearerLookup::Unknown(Secret::new(token.to_owned()), known),
     }
 }
 
 /// Where several accounts share an origin, the one that a token is for: the only one with its audience and a
 /// provider that could have issued it. What an unverified token says opens nothing: it is verified for that
 /// account afterwards.
-pub fn site_of<'a>(sites: &'a [Rc<Site>], head: &Head) -> Option<Option<&'a Rc<Site>>> {
-    if sites.iter().all(|site| site.account.bearer.is_none()) {
+pub fn site_of<'a>(
+    account_states: &'a [Rc<AccountState>],
+    head: &Head,
+) -> Option<Option<&'a Rc<AccountState>>> {
+    if account_states.iter().all(|account_state| account_state.account.bearer.is_none()) {
         return None;
     }
     let token = match sent(head) {
@@ -116,61 +124,61 @@ pub fn site_of<'a>(sites: &'a [Rc<Site>], head: &Head) -> Option<Option<&'a Rc<S
     let claims = access_token::unverified(token).unwrap_or_default();
     let iss = claims.get("iss").and_then(|iss| iss.as_str()).unwrap_or_default();
     let audiences = oidc::signed::audiences(&claims).unwrap_or_default();
-    let mut fitting = sites.iter().filter(|site| {
-        site.account.bearer.as_ref().is_some_and(|bearer| {
-            site.account.enabled
+    let mut fitting = account_states.iter().filter(|account_state| {
+        account_state.account.bearer.as_ref().is_some_and(|bearer| {
+            account_state.account.enabled
                 && bearer.audiences.iter().any(|own| audiences.contains(&own.as_str()))
-                && bearer.providers.iter().any(|id| could_issue(site, bearer, id, iss))
+                && bearer.providers.iter().any(|id| could_issue(account_state, bearer, id, iss))
         })
     });
     let first = fitting.next();
     Some(first.filter(|_| fitting.next().is_none()))
 }
 
-fn could_issue(site: &Site, bearer: &Bearer, id: &str, iss: &str) -> bool {
-    let metadata = site.client(id).ok().and_then(|client| client.known_metadata());
+fn could_issue(account_state: &AccountState, bearer: &Bearer, id: &str, iss: &str) -> bool {
+    let metadata = account_state.client(id).ok().and_then(|client| client.known_metadata());
     bearer.issuers.get(id).is_some_and(|other| other == iss)
         || metadata.is_some_and(|m| m.is_issuer(iss) || m.access_token_issuer.as_deref() == Some(iss))
 }
 
 /// Verifies a token, or asks the directory about its user again, then lets the request pass.
-pub fn verify(asked: Rc<Asked>, token: Secret, known: Option<Rc<Opened>>, pass: Pass) -> Ruling {
-    if let Some(opened) = &known {
-        recheck::one_asks(&asked, opened);
+pub fn verify(exchange: Rc<Exchange>, token: Secret, known: Option<Rc<LiveSession>>, pass: Pass) -> Ruling {
+    if let Some(live) = &known {
+        recheck::one_asks(&exchange, live);
     }
-    Ruling::flow(asked, move |ask, asked| async move {
-        match identify(&ask, &asked, &token, known.as_ref()).await {
-            Ok(opened) => recheck::go_on(&ask, &asked, opened, Vec::new(), pass).await,
+    Ruling::flow(exchange, move |io, exchange| async move {
+        match identify(&io, &exchange, &token, known.as_ref()).await {
+            Ok(live) => recheck::go_on(&io, &exchange, live, Vec::new(), pass).await,
             Err(fault) => {
-                if let Some(opened) = known {
-                    opened.over.set(true);
+                if let Some(live) = known {
+                    live.over.set(true);
                 }
-                Ok(Outcome::Answer(refuse(&asked, &fault)))
+                Ok(Outcome::LocalReply(refuse(&exchange, &fault)))
             }
         }
     })
 }
 
 /// The refusal of a token.
-pub fn refuse(asked: &Asked, fault: &Fault) -> Answer {
-    events::bearer(&*asked.world.host, asked.place(), fault.code.as_str());
-    refusal(asked, fault)
+pub fn refuse(exchange: &Exchange, fault: &Fault) -> Response {
+    events::bearer(&*exchange.filter_state.host, exchange.place(), fault.code.as_str());
+    refusal(exchange, fault)
 }
 
 /// The session that a token stands for.
 async fn identify(
-    ask: &Ask,
-    asked: &Asked,
+    io: &Io,
+    exchange: &Exchange,
     token: &Secret,
-    known: Option<&Rc<Opened>>,
-) -> Result<Rc<Opened>, Fault> {
-    let (site, _) = asked.site_and_origin()?;
-    let account = &site.account;
-    let world = &asked.world;
+    known: Option<&Rc<LiveSession>>,
+) -> Result<Rc<LiveSession>, Fault> {
+    let (account_state, _) = exchange.site_and_origin()?;
+    let account = &account_state.account;
+    let filter_state = &exchange.filter_state;
     let read = async {
-        let (provider, verified) = verified(ask, &site, token).await?;
-        let identity = identity(ask, &site, &provider, &verified, token).await?;
-        let user = match directory::resolve(ask, account, &site.directory, &identity).await? {
+        let (provider, verified) = verified(io, &account_state, token).await?;
+        let identity = identity(io, &account_state, &provider, &verified, token).await?;
+        let user = match directory::resolve(io, account, &account_state.directory, &identity).await? {
             Resolution::User(user) => user,
             Resolution::Invitation { .. } => {
                 let detail = "the person is invited and has to accept in a browser first";
@@ -183,21 +191,21 @@ async fn identify(
         Ok(found) => found,
         Err(fault) => match known {
             // A token that held goes on while nobody can be asked about it, as a session does.
-            Some(opened) if fault.status() >= 500 && ask.now() < graced_until(world, opened) => {
+            Some(live) if fault.status() >= 500 && io.now() < graced_until(filter_state, live) => {
                 let reason = format!("a bearer token goes on unchecked: {}", fault.detail);
-                events::notice(ask.host(), asked.place(), Level::Warn, &reason);
-                return Ok(opened.clone());
+                events::notice(io.host(), exchange.place(), Level::Warn, &reason);
+                return Ok(live.clone());
             }
             _ => return Err(fault),
         },
     };
-    let origin = Origin {
+    let origin = Authentication {
         provider: identity.provider.clone(),
         issuer: identity.issuer.clone(),
         subject: identity.subject.clone(),
         auth_time: verified.auth_time,
         acr: verified.acr.clone(),
-        ..Origin::default()
+        ..Authentication::default()
     };
     let forwarded = account.forward.access_token.is_some();
     let tokens = Tokens {
@@ -205,41 +213,45 @@ async fn identify(
         access_expires: forwarded.then_some(verified.expires),
         ..Tokens::default()
     };
-    let session = Session::open(ask.host(), user, Method::Bearer, origin, tokens)?;
+    let session = Session::open(io.host(), user, Method::Bearer, origin, tokens)?;
     let session = Session {
-        headers: headers::from_claims(ask.host(), asked.place(), account, &identity.claims),
+        headers: headers::from_claims(io.host(), exchange.place(), account, &identity.claims),
         // `not_before` ends tokens that were issued earlier, too.
-        opened: verified.issued,
+        started_at: verified.issued,
         ..session
     };
     let refused = || Fault::new(Code::TokenInvalid, "not_before ends tokens issued as long ago as this one");
-    let opened = world.admit(account, session, token.expose().as_bytes().into()).ok_or_else(refused)?;
-    let opened = Rc::new(Opened { expires: verified.expires, reseal: u64::MAX, ..opened });
-    headers::note_left_out(ask.host(), asked.place(), account, &opened.session);
-    world.bearers.put(opened.clone());
-    events::bearer(ask.host(), asked.place(), "ok");
-    Ok(opened)
+    let live = filter_state.admit(account, session, token.expose().as_bytes().into()).ok_or_else(refused)?;
+    let live = Rc::new(LiveSession { expires: verified.expires, reseal: u64::MAX, ..live });
+    headers::note_left_out(io.host(), exchange.place(), account, &live.session);
+    filter_state.bearers.put(live.clone());
+    events::bearer(io.host(), exchange.place(), "ok");
+    Ok(live)
 }
 
-fn graced_until(world: &World, opened: &Opened) -> u64 {
-    opened.session.graced_until(&world.config.session, &opened.account)
+fn graced_until(filter_state: &FilterState, live: &LiveSession) -> u64 {
+    live.session.graced_until(&filter_state.config.session, &live.account)
 }
 
 /// The provider whose token it is, and what it says.
-async fn verified(ask: &Ask, site: &Site, token: &Secret) -> Result<(String, AccessToken), Fault> {
+async fn verified(
+    io: &Io,
+    account_state: &AccountState,
+    token: &Secret,
+) -> Result<(String, AccessToken), Fault> {
     let refused = |why: String| Fault::new(Code::TokenInvalid, format!("access token: {why}"));
-    let Some(bearer) = &site.account.bearer else { return Err(refused("none counts here".into())) };
+    let Some(bearer) = &account_state.account.bearer else { return Err(refused("none counts here".into())) };
     let token = token.expose();
     let claims = access_token::unverified(token).ok_or_else(|| refused("it is no JWT".into()))?;
     let iss = oidc::signed::string(&claims, "iss").map_err(refused)?;
     let iss = iss.ok_or_else(|| refused("iss is missing".into()))?;
     let mut down = None;
     for id in &bearer.providers {
-        let client = site.client(id)?;
+        let client = account_state.client(id)?;
         let other = bearer.issuers.get(id).map(String::as_str);
-        match access_token::is_issuer(ask, client, iss, other).await {
+        match access_token::is_issuer(io, client, iss, other).await {
             Ok(true) => {
-                let verified = access_token::verify(ask, client, token, &bearer.audiences, other).await?;
+                let verified = access_token::verify(io, client, token, &bearer.audiences, other).await?;
                 return Ok((id.clone(), verified));
             }
             Ok(false) => {}
@@ -253,15 +265,15 @@ async fn verified(ask: &Ask, site: &Site, token: &Secret) -> Result<(String, Acc
 /// The person: what the token says, and what UserInfo adds where the mapping or a configured claim is not in
 /// it. A provider that does not take the token there adds nothing.
 async fn identity(
-    ask: &Ask,
-    site: &Site,
+    io: &Io,
+    account_state: &AccountState,
     provider: &str,
     verified: &AccessToken,
     token: &Secret,
 ) -> Result<Identity, Fault> {
-    let account: &Account = &site.account;
-    let client = site.client(provider)?;
-    let has_endpoint = client.metadata(ask).await?.userinfo_endpoint.is_some();
+    let account: &Account = &account_state.account;
+    let client = account_state.client(provider)?;
+    let has_endpoint = client.metadata(io).await?.userinfo_endpoint.is_some();
     let mut known = verified.all.clone();
     let mut mapped = verified.all.clone();
     let needed = account.mapping.from == MappingFrom::Userinfo;
@@ -272,7 +284,7 @@ async fn identity(
     let unmapped = crate::values::json::pointer(&known, &account.mapping.claim).is_none();
     let wanted = needed || has_endpoint && (unmapped || wants_userinfo(account, &known, has_endpoint));
     if let Some(subject) = verified.subject.as_ref().filter(|_| wanted) {
-        match userinfo::fetch(ask, client, subject, Some(token)).await {
+        match userinfo::fetch(io, client, subject, Some(token)).await {
             Ok(userinfo) => {
                 if needed || unmapped {
                     mapped.clone_from(&userinfo);

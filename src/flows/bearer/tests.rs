@@ -8,8 +8,8 @@ use super::{sent, Sent};
 use crate::crypto::test_keys::{token_of, JWKS};
 use crate::host::task::{Call, Failure, Reply};
 use crate::http::Head;
-use crate::state::World;
-use crate::testing::browser::{world, Browser, Seen, KEY};
+use crate::state::FilterState;
+use crate::testing::browser::{filter_state, Browser, Seen, KEY};
 use crate::testing::{header, json as answer, status, TestHost, START};
 
 const NOW: u64 = START / 1000;
@@ -61,9 +61,9 @@ fn nobody(call: &Call) -> Reply {
     panic!("nobody is asked: {call:?}")
 }
 
-fn ask(world: &Rc<World>, path: &str, authorization: &str) -> Seen {
+fn io(filter_state: &Rc<FilterState>, path: &str, authorization: &str) -> Seen {
     let mut program =
-        Browser::new(world, "app.example").with("authorization", authorization).with("accept", "*/*");
+        Browser::new(filter_state, "app.example").with("authorization", authorization).with("accept", "*/*");
     program.get(path, &mut nobody)
 }
 
@@ -72,18 +72,18 @@ fn bearer(token: &str) -> String {
 }
 
 fn told(seen: &Seen, name: &str) -> Option<String> {
-    let opened = seen.pass.as_ref()?.opened.as_ref()?;
-    let value = opened.headers.iter().find(|(own, _)| own == name)?.1.clone();
+    let live = seen.pass.as_ref()?.live.as_ref()?;
+    let value = live.headers.iter().find(|(own, _)| own == name)?.1.clone();
     Some(String::from_utf8(value).unwrap())
 }
 
 #[test]
 fn a_token_is_the_same_user_with_the_same_headers_and_roles_as_a_session() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
+    let filter_state = filter_state(&host, &configuration());
     let token = token(json!({}));
     for scheme in ["Bearer", "bearer", "BEARER"] {
-        let seen = ask(&world, "/reports", &format!("{scheme} {token}"));
+        let seen = io(&filter_state, "/reports", &format!("{scheme} {token}"));
         for (name, value) in [
             ("x-sso-user", "ada"),
             ("x-sso-email", "ada@acme.com"),
@@ -104,17 +104,17 @@ fn a_token_is_the_same_user_with_the_same_headers_and_roles_as_a_session() {
         1,
         "verified once, then remembered"
     );
-    assert!(ask(&world, "/admin/", &bearer(&token)).pass.is_some());
-    let seen = ask(&world, "/owners/", &bearer(&token));
+    assert!(io(&filter_state, "/admin/", &bearer(&token)).pass.is_some());
+    let seen = io(&filter_state, "/owners/", &bearer(&token));
     assert_eq!((seen.status(), seen.code()), (403, "role_missing"));
-    let mut browser = Browser::new(&world, "app.example").with("authorization", &bearer(&token));
+    let mut browser = Browser::new(&filter_state, "app.example").with("authorization", &bearer(&token));
     assert_eq!(browser.get("/fresh/", &mut nobody).status(), 401);
 }
 
 #[test]
 fn a_token_that_is_not_enough_is_told_what_would_be() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
+    let filter_state = filter_state(&host, &configuration());
     let plain = bearer(&token(json!({})));
     let strong = bearer(&token(json!({ "acr": "mfa", "groups": ["admins"] })));
     for known in [false, true] {
@@ -129,7 +129,7 @@ fn a_token_that_is_not_enough_is_told_what_would_be() {
                 "error=\"insufficient_user_authentication\", acr_values=\"mfa urn:x:hardware\"",
             ),
         ] {
-            let mut browser = Browser::new(&world, "app.example").with("authorization", token);
+            let mut browser = Browser::new(&filter_state, "app.example").with("authorization", token);
             let seen = browser.get(path, &mut nobody);
             assert_eq!(seen.status(), status, "{path} known {known}");
             let Some(answer) = seen.answer else { continue };
@@ -140,11 +140,15 @@ fn a_token_that_is_not_enough_is_told_what_would_be() {
     }
     // When it was issued says nothing: a refresh token issues them for months.
     let fresh = bearer(&self::token(json!({ "auth_time": NOW })));
-    assert_eq!(ask(&world, "/fresh/", &plain).code(), "login_required");
-    assert!(ask(&world, "/fresh/", &fresh).pass.is_some());
+    assert_eq!(io(&filter_state, "/fresh/", &plain).code(), "login_required");
+    assert!(io(&filter_state, "/fresh/", &fresh).pass.is_some());
     host.advance(121_000);
-    assert_eq!(ask(&world, "/fresh/", &fresh).code(), "login_required", "and no redirect to the provider");
-    let answer = ask(&world, "/fresh/", &plain).answer.unwrap();
+    assert_eq!(
+        io(&filter_state, "/fresh/", &fresh).code(),
+        "login_required",
+        "and no redirect to the provider"
+    );
+    let answer = io(&filter_state, "/fresh/", &plain).answer.unwrap();
     let wanted = "Bearer realm=\"sso\", error=\"insufficient_user_authentication\", max_age=\"60\"";
     assert_eq!(answer.header("www-authenticate"), Some(wanted));
     assert_eq!(host.counted("sso_bearer_tokens.account.acme.outcome.ok"), 3, "and none of them was refused");
@@ -153,7 +157,7 @@ fn a_token_that_is_not_enough_is_told_what_would_be() {
 #[test]
 fn a_wrong_token_is_told_so_and_never_passed_over() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
+    let filter_state = filter_state(&host, &configuration());
     let good = token(json!({}));
     let (head, signature) = good.rsplit_once('.').unwrap();
     let turned: String = signature.chars().rev().collect();
@@ -178,7 +182,7 @@ fn a_wrong_token_is_told_so_and_never_passed_over() {
     ] {
         // A person's browser, also with a session, gets the same: what was sent is what counts.
         for accept in ["*/*", "text/html"] {
-            let mut browser = Browser::new(&world, "app.example")
+            let mut browser = Browser::new(&filter_state, "app.example")
                 .with("accept", accept)
                 .with("authorization", &authorization);
             let seen = browser.get("/reports", &mut nobody);
@@ -200,29 +204,33 @@ fn a_wrong_token_is_told_so_and_never_passed_over() {
 
 #[test]
 fn without_a_token_the_challenge_is_plain() {
-    let world = world(&TestHost::new(), &configuration());
-    let mut program = Browser::new(&world, "app.example").with("accept", "application/json");
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let mut program = Browser::new(&filter_state, "app.example").with("accept", "application/json");
     let seen = program.get("/reports", &mut nobody);
     assert_eq!((seen.status(), seen.code()), (401, "login_required"));
     assert_eq!(seen.answer.unwrap().header("www-authenticate"), Some("Bearer realm=\"sso\""));
-    assert_eq!(ask(&world, "/reports", "Digest x").code(), "login_required", "another scheme is no token");
-    assert_eq!(ask(&world, "/reports?access_token=x", "").code(), "login_required");
+    assert_eq!(
+        io(&filter_state, "/reports", "Digest x").code(),
+        "login_required",
+        "another scheme is no token"
+    );
+    assert_eq!(io(&filter_state, "/reports?access_token=x", "").code(), "login_required");
 }
 
 #[test]
 fn tokens_count_on_users_paths_of_accounts_that_take_them() {
-    let with = world(&TestHost::new(), &configuration());
+    let with = filter_state(&TestHost::new(), &configuration());
     for path in ["/api/x", "/healthz"] {
-        let pass = ask(&with, path, "Bearer anything").pass.expect("it is the application's");
-        assert!(pass.opened.is_none() && !pass.remove.contains(&"authorization".to_owned()));
+        let pass = io(&with, path, "Bearer anything").pass.expect("it is the application's");
+        assert!(pass.live.is_none() && !pass.remove.contains(&"authorization".to_owned()));
     }
     for path in ["/sso/session", "/sso/admin"] {
-        assert_eq!(ask(&with, path, &bearer(&token(json!({})))).code(), "login_required", "{path}");
+        assert_eq!(io(&with, path, &bearer(&token(json!({})))).code(), "login_required", "{path}");
     }
     let mut config = configuration();
     config["accounts"][0].as_object_mut().unwrap().remove("bearer");
-    let without = world(&TestHost::new(), &config);
-    assert_eq!(ask(&without, "/reports", &bearer(&token(json!({})))).code(), "login_required");
+    let without = filter_state(&TestHost::new(), &config);
+    assert_eq!(io(&without, "/reports", &bearer(&token(json!({})))).code(), "login_required");
 }
 
 #[test]
@@ -252,22 +260,22 @@ fn the_header_is_read_in_one_way() {
 #[test]
 fn a_remembered_token_ends_with_its_time_and_with_not_before() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
+    let filter_state = filter_state(&host, &configuration());
     let short = bearer(&token(json!({ "exp": NOW + 100 })));
-    assert!(ask(&world, "/reports", &short).pass.is_some());
+    assert!(io(&filter_state, "/reports", &short).pass.is_some());
     host.advance(159_999);
-    assert!(ask(&world, "/reports", &short).pass.is_some(), "within the skew of clocks");
+    assert!(io(&filter_state, "/reports", &short).pass.is_some(), "within the skew of clocks");
     host.advance(1);
-    assert_eq!(ask(&world, "/reports", &short).code(), "token_invalid");
+    assert_eq!(io(&filter_state, "/reports", &short).code(), "token_invalid");
     for (name, value) in [
         ("not_before", json!("2027-01-15T08:00:01Z")),
         ("not_before_users", json!({ "ada": "2027-01-15T08:00:01Z" })),
     ] {
         let mut config = configuration();
         config["accounts"][0][name] = value;
-        let cut = crate::testing::browser::world(&host, &config);
-        assert_eq!(ask(&cut, "/reports", &bearer(&token(json!({})))).code(), "token_invalid", "{name}");
-        assert!(ask(&cut, "/reports", &bearer(&token(json!({ "iat": NOW + 1 })))).pass.is_some());
+        let cut = crate::testing::browser::filter_state(&host, &config);
+        assert_eq!(io(&cut, "/reports", &bearer(&token(json!({})))).code(), "token_invalid", "{name}");
+        assert!(io(&cut, "/reports", &bearer(&token(json!({ "iat": NOW + 1 })))).pass.is_some());
     }
 }
 
@@ -281,33 +289,33 @@ fn the_directory_is_asked_again_and_may_be_down_for_a_while() {
     let host = TestHost::new();
     let mut config = configuration();
     scim(&mut config);
-    let world = world(&host, &config);
+    let filter_state = filter_state(&host, &config);
     let token = bearer(&token(json!({ "exp": NOW + 100_000 })));
     let user = |active: bool| {
         answer(&json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "totalResults": 1,
             "itemsPerPage": 1, "startIndex": 1, "Resources": [{ "id": "u1", "userName": "ada", "active": active,
             "emails": [{ "value": "ada@acme.com" }], "externalId": "https://idp.example|1" }] }))
     };
-    let ask = |reply: Reply| {
+    let io = |reply: Reply| {
         let mut program =
-            Browser::new(&world, "app.example").with("authorization", &token).with("accept", "*/*");
+            Browser::new(&filter_state, "app.example").with("authorization", &token).with("accept", "*/*");
         program.get("/reports", &mut move |_| reply.clone())
     };
-    assert_eq!(ask(status(500, "text/plain", "")).code(), "directory_unavailable", "never let in unchecked");
-    assert!(ask(user(true)).pass.is_some());
-    assert!(ask(user(false)).calls.is_empty(), "remembered");
+    assert_eq!(io(status(500, "text/plain", "")).code(), "directory_unavailable", "never let in unchecked");
+    assert!(io(user(true)).pass.is_some());
+    assert!(io(user(false)).calls.is_empty(), "remembered");
     host.advance(300_000);
-    let seen = ask(Reply::Failed(Failure::Unreachable));
+    let seen = io(Reply::Failed(Failure::Unreachable));
     assert!(seen.pass.is_some() && seen.calls.len() == 1, "it goes on for its grace");
-    assert!(ask(user(false)).calls.is_empty(), "one asks");
+    assert!(io(user(false)).calls.is_empty(), "one asks");
     host.advance(5_000);
-    let seen = ask(user(false));
+    let seen = io(user(false));
     assert_eq!((seen.status(), seen.code()), (403, "user_inactive"));
-    assert_eq!(ask(user(false)).code(), "user_inactive", "and is not remembered as good");
-    assert!(ask(user(true)).pass.is_some());
+    assert_eq!(io(user(false)).code(), "user_inactive", "and is not remembered as good");
+    assert!(io(user(true)).pass.is_some());
     host.advance(300_000 + 3_600_000);
     assert_eq!(
-        ask(Reply::Failed(Failure::Unreachable)).code(),
+        io(Reply::Failed(Failure::Unreachable)).code(),
         "directory_unavailable",
         "past the grace nobody goes on"
     );
@@ -334,8 +342,8 @@ fn the_directorys_link_is_compared_where_the_subject_is_the_logins_and_never_wri
         }
         let list = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "totalResults": 1,
             "itemsPerPage": 1, "startIndex": 1, "Resources": [user] });
-        let world = world(&host, &config);
-        let mut program = Browser::new(&world, "app.example")
+        let filter_state = filter_state(&host, &config);
+        let mut program = Browser::new(&filter_state, "app.example")
             .with("authorization", &bearer(&token(change)))
             .with("accept", "*/*");
         let seen = program.get("/reports", &mut |call| match header(call, ":path").unwrap() {
@@ -389,10 +397,11 @@ fn userinfo_says_what_the_token_does_not() {
         bare.as_object_mut().unwrap().remove(name);
     }
     let thin = token_of(&json!({"alg": "ES256", "kid": "p256", "typ": "at+jwt"}), &bare.to_string());
-    let ask = |reply: Reply, token: &str| {
-        let world = world(&host, &config);
-        let mut program =
-            Browser::new(&world, "app.example").with("authorization", &bearer(token)).with("accept", "*/*");
+    let io = |reply: Reply, token: &str| {
+        let filter_state = filter_state(&host, &config);
+        let mut program = Browser::new(&filter_state, "app.example")
+            .with("authorization", &bearer(token))
+            .with("accept", "*/*");
         program.get("/reports", &mut move |call| {
             assert_eq!(header(call, ":path"), Some("/userinfo"));
             reply.clone()
@@ -401,17 +410,17 @@ fn userinfo_says_what_the_token_does_not() {
     let person = |sub: &str| {
         answer(&json!({ "sub": sub, "email": "ada@acme.com", "groups": ["admins"], "department": "Lakes" }))
     };
-    let seen = ask(person("1"), &thin);
+    let seen = io(person("1"), &thin);
     assert_eq!(told(&seen, "x-sso-roles").as_deref(), Some("boss,editor"));
     assert_eq!(told(&seen, "x-department").as_deref(), Some("Lakes"));
-    assert_eq!(ask(person("2"), &thin).code(), "token_invalid", "another person's");
+    assert_eq!(io(person("2"), &thin).code(), "token_invalid", "another person's");
     assert_eq!(
-        ask(status(401, "text/plain", ""), &thin).code(),
+        io(status(401, "text/plain", ""), &thin).code(),
         "identity_missing",
         "the provider does not take it there"
     );
-    assert_eq!(ask(Reply::Failed(Failure::Timeout), &thin).code(), "idp_timeout");
-    assert!(ask(person("1"), &token(json!({}))).calls.is_empty(), "nothing is missing");
+    assert_eq!(io(Reply::Failed(Failure::Timeout), &thin).code(), "idp_timeout");
+    assert!(io(person("1"), &token(json!({}))).calls.is_empty(), "nothing is missing");
 }
 
 #[test]
@@ -420,7 +429,7 @@ fn the_application_gets_the_token_where_it_expects_one() {
         let mut config = configuration();
         config["accounts"][0]["forward"] = json!({ "access_token": name });
         let token = bearer(&token(json!({})));
-        let seen = ask(&world(&TestHost::new(), &config), "/reports", &token);
+        let seen = io(&filter_state(&TestHost::new(), &config), "/reports", &token);
         assert_eq!(told(&seen, name), Some(token), "{name}");
     }
 }
@@ -432,29 +441,29 @@ fn on_a_shared_origin_the_token_says_for_which_account_it_is() {
     other["code"] = json!("globex");
     other["bearer"]["audiences"] = json!(["globex-api"]);
     config["accounts"].as_array_mut().unwrap().push(other);
-    let world = world(&TestHost::new(), &config);
+    let filter_state = filter_state(&TestHost::new(), &config);
     for (aud, account) in [
         (json!("lakehouse-api"), Some("acme")),
         (json!("globex-api"), Some("globex")),
         (json!("other"), None),
         (json!(["lakehouse-api", "globex-api"]), None), // for both: nobody can say
     ] {
-        let seen = ask(&world, "/reports", &bearer(&token(json!({ "aud": aud }))));
+        let seen = io(&filter_state, "/reports", &bearer(&token(json!({ "aud": aud }))));
         assert_eq!(told(&seen, "x-sso-account").as_deref(), account, "{aud}");
         assert_eq!(seen.status(), if account.is_some() { 0 } else { 401 });
     }
-    assert_eq!(ask(&world, "/reports", "Bearer x").status(), 401);
+    assert_eq!(io(&filter_state, "/reports", "Bearer x").status(), 401);
 }
 
 #[test]
 fn a_session_beside_a_token_is_nothing() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
+    let filter_state = filter_state(&host, &configuration());
     let session = {
         use crate::directory::Resolution;
-        use crate::session::{set_cookies, Method, Origin, Session, Tokens};
+        use crate::session::{set_cookies, Authentication, Method, Session, Tokens};
         // Signed in as a person whom the token is not about.
-        let site = world.sites[0].clone();
+        let account_state = filter_state.account_states[0].clone();
         let identity = crate::identity::Identity::verified(
             crate::config::MappingFrom::IdToken,
             "corp",
@@ -463,30 +472,32 @@ fn a_session_beside_a_token_is_nothing() {
             claims().as_object().unwrap().clone(),
             claims().as_object().unwrap().clone(),
         );
-        let ask = host.ask();
-        let (account, inner) = (site.account.clone(), ask.clone());
-        let flow =
-            async move { crate::directory::resolve(&inner, &account, &site.directory, &identity).await };
-        let (found, _) = crate::testing::drive(&ask, flow, []);
+        let io = host.io();
+        let (account, inner) = (account_state.account.clone(), io.clone());
+        let flow = async move {
+            crate::directory::resolve(&inner, &account, &account_state.directory, &identity).await
+        };
+        let (found, _) = crate::testing::drive(&io, flow, []);
         let Ok(Resolution::User(user)) = found else { panic!("{found:?}") };
-        let origin = Origin { provider: "corp".into(), ..Origin::default() };
+        let origin = Authentication { provider: "corp".into(), ..Authentication::default() };
         let session = Session::open(&*host, user, Method::Sso, origin, Tokens::default()).unwrap();
-        let sealed = session.seal(&*host, &world.config, &world.sites[0].account).unwrap();
-        let cookie = set_cookies(&world.config.cookies, &sealed.text).remove(0);
+        let sealed =
+            session.seal(&*host, &filter_state.config, &filter_state.account_states[0].account).unwrap();
+        let cookie = set_cookies(&filter_state.config.cookies, &sealed.text).remove(0);
         let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
         (name.to_owned(), value.to_owned())
     };
-    let ask = |authorization: Option<&str>| {
-        let mut browser = Browser::new(&world, "app.example").with("accept", "*/*");
+    let io = |authorization: Option<&str>| {
+        let mut browser = Browser::new(&filter_state, "app.example").with("accept", "*/*");
         browser.cookies.push(session.clone());
         if let Some(value) = authorization {
             browser = browser.with("authorization", value);
         }
         browser.get("/reports", &mut nobody)
     };
-    assert_eq!(told(&ask(None), "x-sso-method").as_deref(), Some("sso"));
-    assert_eq!(told(&ask(Some("Digest x")), "x-sso-method").as_deref(), Some("sso"));
-    assert_eq!(told(&ask(Some(&bearer(&token(json!({}))))), "x-sso-method").as_deref(), Some("bearer"));
-    assert_eq!(ask(Some("Bearer wrong")).code(), "token_invalid", "never the session in its place");
-    assert_eq!(ask(Some(&bearer(&token(json!({ "exp": NOW - 60 }))))).code(), "token_invalid");
+    assert_eq!(told(&io(None), "x-sso-method").as_deref(), Some("sso"));
+    assert_eq!(told(&io(Some("Digest x")), "x-sso-method").as_deref(), Some("sso"));
+    assert_eq!(told(&io(Some(&bearer(&token(json!({}))))), "x-sso-method").as_deref(), Some("bearer"));
+    assert_eq!(io(Some("Bearer wrong")).code(), "token_invalid", "never the session in its place");
+    assert_eq!(io(Some(&bearer(&token(json!({ "exp": NOW - 60 }))))).code(), "token_invalid");
 }

@@ -9,20 +9,20 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::flow::{Flow, LIFETIME};
-use super::{forwarded, opened, origin};
+use super::state::{LoginState, LIFETIME};
+use super::{forwarded, issue_session, origin};
 use crate::config::{Endpoint, SameSite};
 use crate::directory;
-use crate::exchange::{Asked, Outcome, Ruling};
+use crate::exchange::{Exchange, Outcome, Ruling};
 use crate::fault::{Code, Fault};
 use crate::host::events::{self, Place};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::host::{random_token, Level};
-use crate::http::response::Answer;
+use crate::http::response::Response;
 use crate::identity::Identity;
 use crate::pages;
 use crate::session::{cookie, Method, Purpose, Session, Tokens, CHUNK};
-use crate::state::Site;
+use crate::state::AccountState;
 
 /// The end of the cookie's name.
 pub(super) const COOKIE: &str = "-flow-invitation";
@@ -33,7 +33,7 @@ struct Waiting {
     /// The login that led here. It is used up: `state` is the value that the form carries, `started` is
     /// when the question was asked.
     #[serde(rename = "f")]
-    flow: Flow,
+    login_state: LoginState,
     #[serde(rename = "i")]
     identity: Value,
     #[serde(rename = "t")]
@@ -50,51 +50,56 @@ struct Waiting {
 /// Asks the person, and keeps what is needed to go on.
 #[allow(clippy::too_many_arguments)]
 pub fn offer(
-    ask: &Ask,
-    asked: &Asked,
-    site: &Site,
-    flow: &Flow,
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &AccountState,
+    login_state: &LoginState,
     identity: &Identity,
     tokens: Tokens,
     email: &str,
     roles: &[String],
-) -> Result<Answer, Fault> {
-    let flow = Flow {
-        state: random_token::<16>(ask.host())?,
-        started: ask.now(),
+) -> Result<Response, Fault> {
+    let login_state = LoginState {
+        state: random_token::<16>(io.host())?,
+        started: io.now(),
         verifier: String::new(),
         redirect_uri: String::new(),
-        ..flow.clone()
+        ..login_state.clone()
     };
     let waiting = Waiting {
-        flow,
-        identity: identity.sealed(&site.account.mapping),
+        login_state,
+        identity: identity.sealed(&account_state.account.mapping),
         tokens,
-        headers: forwarded(ask, asked, site, identity),
+        headers: forwarded(io, exchange, account_state, identity),
         email: email.to_owned(),
         roles: roles.to_vec(),
     };
-    let page = page(asked, site, &waiting);
-    let sealed = seal(ask, asked, site, waiting)?;
-    let place = Place { provider: Some(&identity.provider), ..asked.place() };
-    events::login_outcome(ask.host(), place, "invited");
-    let cookies = &asked.world.config.cookies;
+    let page = page(exchange, account_state, &waiting);
+    let sealed = seal(io, exchange, account_state, waiting)?;
+    let place = Place { provider: Some(&identity.provider), ..exchange.place() };
+    events::login_outcome(io.host(), place, "invited");
+    let cookies = &exchange.filter_state.config.cookies;
     let attributes = cookie::Attributes { cookies, same_site: SameSite::Lax, max_age: Some(LIFETIME / 1000) };
-    Ok(page.with_cookie(&cookie::set(&name(asked), &sealed, attributes)))
+    Ok(page.with_cookie(&cookie::set(&name(exchange), &sealed, attributes)))
 }
 
 /// One cookie. The ID token is but a hint at logout, and the access token comes again with the next
 /// sign-in: both give way where there is no room.
-fn seal(ask: &Ask, asked: &Asked, site: &Site, mut waiting: Waiting) -> Result<String, Fault> {
-    let keys = &asked.world.config.session.keys;
+fn seal(
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &AccountState,
+    mut waiting: Waiting,
+) -> Result<String, Fault> {
+    let keys = &exchange.filter_state.config.session.keys;
     for attempt in 0..3 {
         match attempt {
             1 => waiting.tokens.id_token = None,
             2 => {
                 waiting.tokens = Tokens::default();
                 events::notice(
-                    ask.host(),
-                    asked.place(),
+                    io.host(),
+                    exchange.place(),
                     Level::Warn,
                     "an invitation has no room for the access token",
                 );
@@ -102,7 +107,7 @@ fn seal(ask: &Ask, asked: &Asked, site: &Site, mut waiting: Waiting) -> Result<S
             _ => {}
         }
         let plain = serde_json::to_vec(&waiting).unwrap_or_default();
-        match keys.seal(ask.host(), Purpose::Invitation, &site.account.code, &plain) {
+        match keys.seal(io.host(), Purpose::Invitation, &account_state.account.code, &plain) {
             Ok(sealed) if sealed.len() <= CHUNK => return Ok(sealed),
             _ => {}
         }
@@ -111,28 +116,28 @@ fn seal(ask: &Ask, asked: &Asked, site: &Site, mut waiting: Waiting) -> Result<S
 }
 
 /// GET: the question again.
-pub fn show(asked: &Asked) -> Answer {
-    match take(asked) {
-        Ok((site, waiting)) => page(asked, &site, &waiting),
-        Err(fault) => asked.refuse(&fault),
+pub fn show(exchange: &Exchange) -> Response {
+    match take(exchange) {
+        Ok((account_state, waiting)) => page(exchange, &account_state, &waiting),
+        Err(fault) => exchange.refuse(&fault),
     }
 }
 
 /// POST: the answer.
-pub fn decide(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
-    match read(&asked, &body) {
-        Ok(None) => Ruling::Answer(declined(&asked)),
-        Ok(Some((site, waiting))) => Ruling::flow(asked, move |ask, asked| async move {
-            Ok(Outcome::Answer(accept(&ask, &asked, &site, waiting).await))
+pub fn decide(exchange: Rc<Exchange>, body: Vec<u8>) -> Ruling {
+    match read(&exchange, &body) {
+        Ok(None) => Ruling::LocalReply(declined(&exchange)),
+        Ok(Some((account_state, waiting))) => Ruling::flow(exchange, move |io, exchange| async move {
+            Ok(Outcome::LocalReply(accept(&io, &exchange, &account_state, waiting).await))
         }),
-        Err(fault) => Ruling::Answer(asked.refuse(&fault)),
+        Err(fault) => Ruling::LocalReply(exchange.refuse(&fault)),
     }
 }
 
 /// What is accepted; `None`: it is declined.
-fn read(asked: &Asked, body: &[u8]) -> Result<Option<(Rc<Site>, Waiting)>, Fault> {
-    let (site, waiting) = take(asked)?;
-    if asked.head.is_cross_site(&site.account.origin_texts()) {
+fn read(exchange: &Exchange, body: &[u8]) -> Result<Option<(Rc<AccountState>, Waiting)>, Fault> {
+    let (account_state, waiting) = take(exchange)?;
+    if exchange.head.is_cross_site(&account_state.account.origin_texts()) {
         return Err(Fault::new(Code::RequestInvalid, "an invitation is answered on its own page only")
             .with_status(403));
     }
@@ -141,11 +146,11 @@ fn read(asked: &Asked, body: &[u8]) -> Result<Option<(Rc<Site>, Waiting)>, Fault
         let value = values.next().map(|(_, value)| value.into_owned());
         value.filter(|_| values.next().is_none()).unwrap_or_default()
     };
-    if field("csrf") != waiting.flow.state {
+    if field("csrf") != waiting.login_state.state {
         return Err(Fault::new(Code::RequestInvalid, "csrf is not that of the invitation").with_status(403));
     }
     match field("decision").as_str() {
-        "accept" => Ok(Some((site, waiting))),
+        "accept" => Ok(Some((account_state, waiting))),
         "decline" => Ok(None),
         _ => {
             Err(Fault::new(Code::RequestInvalid, "decision is neither accept nor decline").about("decision"))
@@ -153,88 +158,99 @@ fn read(asked: &Asked, body: &[u8]) -> Result<Option<(Rc<Site>, Waiting)>, Fault
     }
 }
 
-async fn accept(ask: &Ask, asked: &Asked, site: &Site, waiting: Waiting) -> Answer {
-    let place = Place { provider: Some(&waiting.flow.provider), ..asked.place() };
-    let return_to = waiting.flow.return_to.clone();
-    match enter(ask, asked, site, &waiting).await {
-        Ok(answer) => answer.with_cookie(&cookie::delete(&name(asked), &asked.world.config.cookies)),
+async fn accept(io: &Io, exchange: &Exchange, account_state: &AccountState, waiting: Waiting) -> Response {
+    let place = Place { provider: Some(&waiting.login_state.provider), ..exchange.place() };
+    let return_to = waiting.login_state.return_to.clone();
+    match enter(io, exchange, account_state, &waiting).await {
+        Ok(answer) => {
+            answer.with_cookie(&cookie::delete(&name(exchange), &exchange.filter_state.config.cookies))
+        }
         Err(fault) => {
-            events::login_outcome(ask.host(), place, fault.code.as_str());
+            events::login_outcome(io.host(), place, fault.code.as_str());
             // The invitation stays until it expires: a directory that was down may be back in a moment.
-            asked.refuse_login(place, &fault, &return_to)
+            exchange.refuse_login(place, &fault, &return_to)
         }
     }
 }
 
-async fn enter(ask: &Ask, asked: &Asked, site: &Site, waiting: &Waiting) -> Result<Answer, Fault> {
-    let flow = &waiting.flow;
-    site.provider(&flow.provider).ok_or_else(|| unknown("its provider is gone"))?;
+async fn enter(
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &AccountState,
+    waiting: &Waiting,
+) -> Result<Response, Fault> {
+    let login_state = &waiting.login_state;
+    account_state.provider(&login_state.provider).ok_or_else(|| unknown("its provider is gone"))?;
     let identity =
         Identity::unsealed(&waiting.identity).ok_or_else(|| unknown("it is of another version"))?;
-    let user = directory::accept_invitation(ask, &site.account, &site.directory, &identity).await?;
+    let user =
+        directory::accept_invitation(io, &account_state.account, &account_state.directory, &identity).await?;
     let session =
-        Session::open(ask.host(), user, Method::Sso, origin(&identity, flow), waiting.tokens.clone())?;
+        Session::open(io.host(), user, Method::Sso, origin(&identity, login_state), waiting.tokens.clone())?;
     let session = Session { headers: waiting.headers.clone(), not_after: identity.not_after, ..session };
-    opened(asked, site, session, flow)
+    issue_session(exchange, account_state, session, login_state)
 }
 
-fn declined(asked: &Asked) -> Answer {
-    let host = &*asked.world.host;
-    events::notice(host, asked.place(), Level::Info, "an invitation was declined");
-    events::login_outcome(host, asked.place(), "declined");
-    let out = asked.site.as_ref().map(|site| site.account.paths.registered(Endpoint::LogoutComplete));
-    Answer::redirect(out.as_deref().unwrap_or("/"))
+fn declined(exchange: &Exchange) -> Response {
+    let host = &*exchange.filter_state.host;
+    events::notice(host, exchange.place(), Level::Info, "an invitation was declined");
+    events::login_outcome(host, exchange.place(), "declined");
+    let out = exchange
+        .account_state
+        .as_ref()
+        .map(|account_state| account_state.account.paths.registered(Endpoint::LogoutComplete));
+    Response::redirect(out.as_deref().unwrap_or("/"))
         .with_code("declined")
-        .with_cookie(&cookie::delete(&name(asked), &asked.world.config.cookies))
+        .with_cookie(&cookie::delete(&name(exchange), &exchange.filter_state.config.cookies))
 }
 
 /// The invitation that waits in this browser for this account.
-fn take(asked: &Asked) -> Result<(Rc<Site>, Waiting), Fault> {
-    let (site, _) = asked.site_and_origin()?;
-    let (name, jar) = (name(asked), asked.jar());
+fn take(exchange: &Exchange) -> Result<(Rc<AccountState>, Waiting), Fault> {
+    let (account_state, _) = exchange.site_and_origin()?;
+    let (name, jar) = (name(exchange), exchange.jar());
     let mut values = jar.named(name.as_bytes());
     let sealed = values.next().ok_or_else(|| unknown("none waits in this browser"))?;
     if values.any(|other| other != sealed) {
         return Err(unknown("two cookies of one name"));
     }
-    let keys = &asked.world.config.session.keys;
+    let keys = &exchange.filter_state.config.session.keys;
     let (code, plain) = std::str::from_utf8(sealed)
         .ok()
         .and_then(|text| keys.open(Purpose::Invitation, text))
         .ok_or_else(|| unknown("its cookie does not open"))?;
-    if code != site.account.code {
+    if code != account_state.account.code {
         return Err(unknown("it belongs to another account"));
     }
     let waiting: Waiting = serde_json::from_slice(&plain).map_err(|_| unknown("it is of another version"))?;
-    let started = waiting.flow.started;
-    if asked.now.saturating_sub(started) >= LIFETIME || started > asked.now.saturating_add(60_000) {
+    let started = waiting.login_state.started;
+    if exchange.now.saturating_sub(started) >= LIFETIME || started > exchange.now.saturating_add(60_000) {
         return Err(unknown("it was not answered within ten minutes"));
     }
-    Ok((site, waiting))
+    Ok((account_state, waiting))
 }
 
 fn unknown(why: &str) -> Fault {
     Fault::new(Code::StateUnknown, format!("invitation: {why}"))
 }
 
-fn name(asked: &Asked) -> String {
-    format!("{}{COOKIE}", asked.world.config.cookies.name)
+fn name(exchange: &Exchange) -> String {
+    format!("{}{COOKIE}", exchange.filter_state.config.cookies.name)
 }
 
-fn page(asked: &Asked, site: &Site, waiting: &Waiting) -> Answer {
-    let mut action = site.account.paths.path(Endpoint::Invitation).to_owned();
-    let several = asked.world.sites_at(asked.head.authority()).len() > 1;
+fn page(exchange: &Exchange, account_state: &AccountState, waiting: &Waiting) -> Response {
+    let mut action = account_state.account.paths.path(Endpoint::Invitation).to_owned();
+    let several = exchange.filter_state.accounts_at(exchange.head.authority()).len() > 1;
     if several {
         action.push_str("?u=");
-        action.push_str(&site.account.code);
+        action.push_str(&account_state.account.code);
     }
     let page = pages::Invitation {
         action,
-        csrf: waiting.flow.state.clone(),
+        csrf: waiting.login_state.state.clone(),
         fields: Vec::new(),
         user: waiting.email.clone(),
-        organization: several.then(|| site.account.code.clone()),
+        organization: several.then(|| account_state.account.code.clone()),
         roles: waiting.roles.clone(),
     };
-    pages::invitation(&asked.page_context(), &page)
+    pages::invitation(&exchange.page_context(), &page)
 }

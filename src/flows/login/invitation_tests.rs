@@ -5,8 +5,8 @@ use std::rc::Rc;
 use serde_json::{json, Value};
 
 use crate::host::task::{Call, Reply};
-use crate::state::World;
-use crate::testing::browser::{world, Browser, Seen, KEY};
+use crate::state::FilterState;
+use crate::testing::browser::{filter_state, Browser, Seen, KEY};
 use crate::testing::{header, json as answer, TestHost};
 
 fn configuration() -> Value {
@@ -54,8 +54,8 @@ fn nobody(call: &Call) -> Reply {
 }
 
 /// A login that went to the provider and back.
-fn log_in(world: &Rc<World>, code: &str, person: &Value) -> (Browser, Seen) {
-    let mut browser = Browser::new(world, &format!("{code}.example"));
+fn log_in(filter_state: &Rc<FilterState>, code: &str, person: &Value) -> (Browser, Seen) {
+    let mut browser = Browser::new(filter_state, &format!("{code}.example"));
     let start = browser.get("/reports?q=1", &mut nobody);
     let url = url::Url::parse(start.location()).expect("to the provider");
     let state = url.query_pairs().find(|(name, _)| name == "state").expect("a state").1.into_owned();
@@ -63,8 +63,8 @@ fn log_in(world: &Rc<World>, code: &str, person: &Value) -> (Browser, Seen) {
     (browser, back)
 }
 
-fn invited(world: &Rc<World>) -> (Browser, String) {
-    let (browser, page) = log_in(world, "acme", &person());
+fn invited(filter_state: &Rc<FilterState>) -> (Browser, String) {
+    let (browser, page) = log_in(filter_state, "acme", &person());
     assert_eq!((page.status(), page.code()), (200, "invitation"), "{}", page.text());
     assert!(page.text().contains("ina@acme.com") && page.text().contains("editor"));
     let csrf = page.field("csrf");
@@ -78,15 +78,15 @@ fn has_session(browser: &mut Browser) -> bool {
 
 #[test]
 fn who_accepts_is_in_with_the_roles_of_the_invitation_and_of_the_groups() {
-    let world = world(&TestHost::new(), &configuration());
-    let (mut browser, csrf) = invited(&world);
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let (mut browser, csrf) = invited(&filter_state);
     assert!(!has_session(&mut browser), "not before the answer");
     let seen = browser.post("/sso/invitation", &[("csrf", &csrf), ("decision", "accept")], &mut nobody);
     assert_eq!((seen.status(), seen.location()), (302, "/reports?q=1"), "{}", seen.text());
     let passed = browser.get("/reports", &mut nobody).pass.expect("she is in");
-    let opened = passed.opened.expect("with a session");
+    let live = passed.live.expect("with a session");
     let told =
-        |name: &str| opened.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_slice());
+        |name: &str| live.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_slice());
     assert_eq!(told("x-sso-user"), Some(&b"ina@acme.com"[..]));
     assert_eq!(told("x-sso-name"), Some(&b"Ina"[..]));
     assert_eq!(told("x-sso-roles"), Some(&b"editor,member"[..]));
@@ -96,8 +96,8 @@ fn who_accepts_is_in_with_the_roles_of_the_invitation_and_of_the_groups() {
 
 #[test]
 fn who_declines_is_nobody() {
-    let world = world(&TestHost::new(), &configuration());
-    let (mut browser, csrf) = invited(&world);
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let (mut browser, csrf) = invited(&filter_state);
     let seen = browser.post("/sso/invitation", &[("csrf", &csrf), ("decision", "decline")], &mut nobody);
     assert_eq!((seen.status(), seen.location()), (302, "/sso/logout-complete"));
     assert!(!has_session(&mut browser));
@@ -107,13 +107,13 @@ fn who_declines_is_nobody() {
 
 #[test]
 fn the_page_comes_again_after_a_reload_and_beside_another_login() {
-    let world = world(&TestHost::new(), &configuration());
-    let (mut browser, csrf) = invited(&world);
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let (mut browser, csrf) = invited(&filter_state);
     assert_eq!(browser.get("/sso/login?idp=corp", &mut nobody).status(), 302);
     let page = browser.get("/sso/invitation", &mut nobody);
     assert_eq!((page.code(), page.field("csrf")), ("invitation", csrf));
     assert_eq!(
-        Browser::new(&world, "acme.example").get("/sso/invitation", &mut nobody).code(),
+        Browser::new(&filter_state, "acme.example").get("/sso/invitation", &mut nobody).code(),
         "state_unknown"
     );
 }
@@ -121,9 +121,9 @@ fn the_page_comes_again_after_a_reload_and_beside_another_login() {
 #[test]
 fn an_answer_that_is_not_the_persons_own_is_refused() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
+    let filter_state = filter_state(&host, &configuration());
     let accept = |change: &dyn Fn(&mut Browser, &mut Form)| {
-        let (mut browser, csrf) = invited(&world);
+        let (mut browser, csrf) = invited(&filter_state);
         let mut form = vec![("csrf".to_owned(), csrf), ("decision".to_owned(), "accept".to_owned())];
         change(&mut browser, &mut form);
         let form: Vec<(&str, &str)> =
@@ -164,9 +164,9 @@ fn an_answer_that_is_not_the_persons_own_is_refused() {
 
 #[test]
 fn one_accounts_invitation_is_none_of_anothers() {
-    let world = world(&TestHost::new(), &configuration());
-    let (browser, csrf) = invited(&world);
-    let mut elsewhere = Browser::new(&world, "other.example");
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let (browser, csrf) = invited(&filter_state);
+    let mut elsewhere = Browser::new(&filter_state, "other.example");
     elsewhere.cookies = browser.cookies.clone();
     let seen = elsewhere.post("/sso/invitation", &[("csrf", &csrf), ("decision", "accept")], &mut nobody);
     assert_eq!(seen.code(), "state_unknown");
@@ -175,10 +175,10 @@ fn one_accounts_invitation_is_none_of_anothers() {
 #[test]
 fn an_invitation_that_was_withdrawn_lets_nobody_in() {
     let host = TestHost::new();
-    let (mut browser, csrf) = invited(&world(&host, &configuration()));
+    let (mut browser, csrf) = invited(&filter_state(&host, &configuration()));
     let mut changed = configuration();
     changed["accounts"][0]["provisioning"]["invitations"] = json!([]);
-    let mut after = Browser::new(&world(&host, &changed), "acme.example");
+    let mut after = Browser::new(&filter_state(&host, &changed), "acme.example");
     after.cookies = browser.cookies.clone();
     let form = [("csrf", csrf.as_str()), ("decision", "accept")];
     assert_eq!(after.post("/sso/invitation", &form, &mut nobody).code(), "identity_unknown");
@@ -191,7 +191,7 @@ fn an_invitation_that_was_withdrawn_lets_nobody_in() {
 
 #[test]
 fn only_who_is_invited_is_asked() {
-    let world = world(&TestHost::new(), &configuration());
+    let filter_state = filter_state(&TestHost::new(), &configuration());
     let mut somebody = person();
     for (email, verified, code) in [
         ("bob@acme.com", true, "redirect"),
@@ -201,21 +201,21 @@ fn only_who_is_invited_is_asked() {
     ] {
         somebody["email"] = json!(email);
         somebody["email_verified"] = json!(verified);
-        assert_eq!(log_in(&world, "acme", &somebody).1.code(), code, "{email} {verified}");
+        assert_eq!(log_in(&filter_state, "acme", &somebody).1.code(), code, "{email} {verified}");
     }
 }
 
 #[test]
 fn a_session_cookie_is_no_invitation_and_an_invitation_no_session() {
-    let world = world(&TestHost::new(), &configuration());
-    let (mut browser, csrf) = invited(&world);
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let (mut browser, csrf) = invited(&filter_state);
     let (base, sealed) = (
-        world.config.cookies.name.clone(),
+        filter_state.config.cookies.name.clone(),
         browser.cookies.iter().find(|(name, _)| name.ends_with("-flow-invitation")),
     );
     let sealed = sealed.expect("a cookie").1.clone();
     assert!(sealed.len() <= crate::session::CHUNK);
-    let mut thief = Browser::new(&world, "acme.example");
+    let mut thief = Browser::new(&filter_state, "acme.example");
     thief.cookies = vec![(base.clone(), sealed)];
     assert!(!has_session(&mut thief));
     browser.post("/sso/invitation", &[("csrf", &csrf), ("decision", "accept")], &mut nobody);

@@ -2,26 +2,28 @@
 
 use std::rc::Rc;
 
-use super::{begin, flow};
+use super::{begin, state};
 use crate::config::{Account, Endpoint, PasswordMode, Protocol, Provider};
 use crate::exchange::return_to;
-use crate::exchange::{Asked, Ruling};
+use crate::exchange::{Exchange, Ruling};
 use crate::fault::{Code, Fault};
-use crate::http::response::Answer;
+use crate::http::response::Response;
 use crate::pages::{self, SignIn};
 
 /// A navigation without a session: to the IdP where that is the only way in, to the sign-in page where
 /// there is a choice.
-pub fn first(asked: Rc<Asked>, stale: bool) -> Ruling {
-    let Some(site) = asked.site.clone() else { return Ruling::Answer(asked.refuse(&nobody_here())) };
-    let target = asked.target_or_home();
-    if let Some(only) = only_way(&site.account) {
+pub fn first(exchange: Rc<Exchange>, stale: bool) -> Ruling {
+    let Some(account_state) = exchange.account_state.clone() else {
+        return Ruling::LocalReply(exchange.refuse(&nobody_here()));
+    };
+    let target = exchange.target_or_home();
+    if let Some(only) = only_way(&account_state.account) {
         let id = only.id.clone();
-        return begin(asked, &id, &target, flow::Extras::default());
+        return begin(exchange, &id, &target, state::AuthnParameters::default());
     }
-    let url = asked.login_url().unwrap_or_else(|| "/".into());
-    let answer = Answer::redirect(&url).with_code(Code::LoginRequired.as_str());
-    Ruling::Answer(if stale { asked.without_session(answer) } else { answer })
+    let url = exchange.login_url().unwrap_or_else(|| "/".into());
+    let answer = Response::redirect(&url).with_code(Code::LoginRequired.as_str());
+    Ruling::LocalReply(if stale { exchange.without_session(answer) } else { answer })
 }
 
 /// What a login may be asked for with.
@@ -40,37 +42,41 @@ const PARAMETERS: [&str; 10] = [
 
 /// A login that a third party initiates with POST (OpenID Connect Core section 4): the same as with GET. The
 /// redirect makes it a navigation that carries the cookies.
-pub fn initiated(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
-    let Some(site) = &asked.site else { return Ruling::Answer(asked.refuse(&nobody_here())) };
+pub fn initiated(exchange: Rc<Exchange>, body: Vec<u8>) -> Ruling {
+    let Some(account_state) = &exchange.account_state else {
+        return Ruling::LocalReply(exchange.refuse(&nobody_here()));
+    };
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    if let Some(code) = asked.head.param("u") {
+    if let Some(code) = exchange.head.param("u") {
         query.append_pair("u", &code);
     }
     let known = url::form_urlencoded::parse(&body).filter(|(name, _)| PARAMETERS.contains(&name.as_ref()));
     query.extend_pairs(known);
-    let url = format!("{}?{}", site.account.paths.path(Endpoint::Login), query.finish());
-    Ruling::Answer(Answer::redirect(&url).with_code(Code::LoginRequired.as_str()))
+    let url = format!("{}?{}", account_state.account.paths.path(Endpoint::Login), query.finish());
+    Ruling::LocalReply(Response::redirect(&url).with_code(Code::LoginRequired.as_str()))
 }
 
 /// GET of the sign-in page: `idp`, `return_to`, `login_hint`, `prompt`, `email`, `show=all`; or a login that
 /// a third party initiates (OpenID Connect Core section 4): `iss`, `target_link_uri`, `login_hint`.
-pub fn show(asked: Rc<Asked>) -> Ruling {
-    match requested(&asked) {
-        Ok(Way::Page(message)) => Ruling::Answer(page(&asked, message)),
-        Ok(Way::Provider(id, target, extras)) => begin(asked, &id, &target, extras),
-        Err(fault) => Ruling::Answer(asked.refuse(&fault)),
+pub fn show(exchange: Rc<Exchange>) -> Ruling {
+    match requested(&exchange) {
+        Ok(Way::Page(message)) => Ruling::LocalReply(page(&exchange, message)),
+        Ok(Way::Provider(id, target, parameters)) => begin(exchange, &id, &target, parameters),
+        Err(fault) => Ruling::LocalReply(exchange.refuse(&fault)),
     }
 }
 
 enum Way {
     Page(Option<String>),
-    Provider(String, String, flow::Extras),
+    Provider(String, String, state::AuthnParameters),
 }
 
-fn requested(asked: &Asked) -> Result<Way, Fault> {
-    let (Some(site), Some(origin)) = (&asked.site, asked.origin()) else { return Err(nobody_here()) };
-    let account = &site.account;
-    let head = &asked.head;
+fn requested(exchange: &Exchange) -> Result<Way, Fault> {
+    let (Some(account_state), Some(origin)) = (&exchange.account_state, exchange.origin()) else {
+        return Err(nobody_here());
+    };
+    let account = &account_state.account;
+    let head = &exchange.head;
     for name in PARAMETERS {
         let query = head.query().unwrap_or_default();
         if url::form_urlencoded::parse(query).filter(|(key, _)| key == name).count() > 1 {
@@ -108,35 +114,35 @@ fn requested(asked: &Asked) -> Result<Way, Fault> {
         return Err(Fault::new(Code::RequestInvalid, "acr_values are no list of acr").about("acr_values"));
     }
     let acr_values = acr_values.split_ascii_whitespace().map(str::to_owned).collect();
-    let extras = flow::Extras {
+    let parameters = state::AuthnParameters {
         login_hint,
         prompt,
         acr_values,
         max_age: max_age.transpose()?,
-        ..flow::Extras::default()
+        ..state::AuthnParameters::default()
     };
     if let Some(id) = head.param("idp") {
         let provider = account.provider(&id).ok_or_else(|| {
             Fault::new(Code::RequestInvalid, "no identity provider has that id").about("idp")
         })?;
-        return Ok(Way::Provider(provider.id.clone(), target, extras));
+        return Ok(Way::Provider(provider.id.clone(), target, parameters));
     }
     if let Some(issuer) = head.param("iss") {
-        let named = account.providers.iter().find(|provider| is_issuer(asked, provider, &issuer));
+        let named = account.providers.iter().find(|provider| is_issuer(exchange, provider, &issuer));
         let provider = named.ok_or_else(|| {
             Fault::new(Code::RequestInvalid, "iss is no identity provider's of this account").about("iss")
         })?;
-        return Ok(Way::Provider(provider.id.clone(), target, extras));
+        return Ok(Way::Provider(provider.id.clone(), target, parameters));
     }
     if let Some(email) = email {
         return Ok(match by_domain(account, &email) {
-            Some(provider) => Way::Provider(provider.id.clone(), target, extras),
+            Some(provider) => Way::Provider(provider.id.clone(), target, parameters),
             None => Way::Page(Some("sign_in.unknown_domain".into())),
         });
     }
     match only_way(account) {
         Some(only) if head.param("show").as_deref() != Some("all") => {
-            Ok(Way::Provider(only.id.clone(), target, extras))
+            Ok(Way::Provider(only.id.clone(), target, parameters))
         }
         _ => Ok(Way::Page(None)),
     }
@@ -159,10 +165,13 @@ fn by_domain<'a>(account: &'a Account, email: &str) -> Option<&'a Rc<Provider>> 
 
 /// True where a provider is known by this `iss`. Before its metadata is there, by where that will be found
 /// (OpenID Connect Discovery section 4): the login itself compares again.
-fn is_issuer(asked: &Asked, provider: &Provider, iss: &str) -> bool {
+fn is_issuer(exchange: &Exchange, provider: &Provider, iss: &str) -> bool {
     match &provider.protocol {
         Protocol::Oidc(oidc) => {
-            let client = asked.site.as_ref().and_then(|site| site.clients.get(&provider.id));
+            let client = exchange
+                .account_state
+                .as_ref()
+                .and_then(|account_state| account_state.clients.get(&provider.id));
             match client.and_then(|client| client.known_metadata()) {
                 Some(metadata) => metadata.is_issuer(iss),
                 None => {
@@ -174,7 +183,10 @@ fn is_issuer(asked: &Asked, provider: &Provider, iss: &str) -> bool {
         }
         Protocol::OAuth2(oauth2) => !iss.is_empty() && oauth2.issuer == iss,
         Protocol::Saml(_) => {
-            let idp = asked.site.as_ref().and_then(|site| site.idps.get(&provider.id));
+            let idp = exchange
+                .account_state
+                .as_ref()
+                .and_then(|account_state| account_state.idps.get(&provider.id));
             idp.and_then(|idp| idp.known_issuer()).as_deref() == Some(iss)
         }
     }
@@ -189,15 +201,15 @@ pub(super) fn own_endpoints_lead_home(account: &Account, target: String) -> Stri
     }
 }
 
-fn page(asked: &Asked, message: Option<String>) -> Answer {
-    let Some(site) = &asked.site else { return asked.refuse(&nobody_here()) };
-    let account = &site.account;
+fn page(exchange: &Exchange, message: Option<String>) -> Response {
+    let Some(account_state) = &exchange.account_state else { return exchange.refuse(&nobody_here()) };
+    let account = &account_state.account;
     let action = account.paths.path(Endpoint::Login).to_owned();
     let mut fields = Vec::new();
-    if asked.world.sites_at(asked.head.authority()).len() > 1 {
+    if exchange.filter_state.accounts_at(exchange.head.authority()).len() > 1 {
         fields.push(("u".to_owned(), account.code.clone()));
     }
-    if let Some(target) = asked.head.param("return_to") {
+    if let Some(target) = exchange.head.param("return_to") {
         fields.push(("return_to".to_owned(), target));
     }
     let link = |id: &str| {
@@ -207,10 +219,10 @@ fn page(asked: &Asked, message: Option<String>) -> Answer {
     };
     let show_password = match account.password.mode {
         PasswordMode::Enabled => true,
-        PasswordMode::Admins => asked.head.param("show").as_deref() == Some("all"),
+        PasswordMode::Admins => exchange.head.param("show").as_deref() == Some("all"),
         PasswordMode::Disabled => false,
     };
-    let context = asked.page_context();
+    let context = exchange.page_context();
     let message = message.map(|key| pages::text(&context, &key));
     let offer = SignIn {
         providers: account.providers.iter().map(|p| (p.title.clone(), link(&p.id))).collect(),
@@ -218,9 +230,9 @@ fn page(asked: &Asked, message: Option<String>) -> Answer {
         email_form: account.providers.len() > 1
             && account.providers.iter().any(|p| !p.email_domains.is_empty()),
         account_form: false,
-        email: asked.head.param("email").or_else(|| asked.head.param("login_hint")),
+        email: exchange.head.param("email").or_else(|| exchange.head.param("login_hint")),
         message,
-        form_targets: form_targets(asked),
+        form_targets: form_targets(exchange),
         action,
         fields,
     };
@@ -228,25 +240,25 @@ fn page(asked: &Asked, message: Option<String>) -> Answer {
 }
 
 /// The page that asks which account is meant, on an origin that several share.
-pub fn ask_for_account(asked: &Asked) -> Answer {
-    let Some(site) = &asked.site else { return asked.refuse(&nobody_here()) };
+pub fn ask_for_account(exchange: &Exchange) -> Response {
+    let Some(account_state) = &exchange.account_state else { return exchange.refuse(&nobody_here()) };
     let mut fields = Vec::new();
-    if let Ok(target) = asked.target() {
-        fields.push(("return_to".to_owned(), own_endpoints_lead_home(&site.account, target)));
+    if let Ok(target) = exchange.target() {
+        fields.push(("return_to".to_owned(), own_endpoints_lead_home(&account_state.account, target)));
     }
     let offer = SignIn {
         account_form: true,
-        action: site.account.paths.path(Endpoint::Login).to_owned(),
+        action: account_state.account.paths.path(Endpoint::Login).to_owned(),
         fields,
         ..SignIn::default()
     };
-    pages::sign_in(&asked.page_context(), &offer)
+    pages::sign_in(&exchange.page_context(), &offer)
 }
 
 /// Where the email form may be redirected to: browsers hold `form-action` against redirects too.
-fn form_targets(asked: &Asked) -> Vec<String> {
-    let Some(site) = &asked.site else { return Vec::new() };
-    let known = site.clients.values().filter_map(|client| client.known_metadata());
+fn form_targets(exchange: &Exchange) -> Vec<String> {
+    let Some(account_state) = &exchange.account_state else { return Vec::new() };
+    let known = account_state.clients.values().filter_map(|client| client.known_metadata());
     known.map(|metadata| metadata.authorization_endpoint.origin().ascii_serialization()).collect()
 }
 

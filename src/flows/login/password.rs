@@ -5,15 +5,15 @@ use std::rc::Rc;
 
 use crate::config::{Account, PasswordLogin};
 use crate::directory::User;
-use crate::exchange::{Asked, Body, Outcome, Pass, Ruling};
+use crate::exchange::{Body, Exchange, Outcome, Pass, Ruling};
 use crate::fault::{Code, Fault};
 use crate::host::events::{self, Place};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::http::{Head, Headers, Path};
 use crate::password::attempts::{self, Attempt};
 use crate::password::{accepted, alias_of_login, login_request, ruling, HeadRuling};
-use crate::session::{Method, Origin, Session, Tokens};
-use crate::state::Site;
+use crate::session::{Authentication, Method, Session, Tokens};
+use crate::state::AccountState;
 
 /// What a request has to do with a password login.
 pub enum Match {
@@ -47,40 +47,48 @@ fn carries_password(account: &Account, login: &PasswordLogin, head: &Head) -> bo
 
 /// True where accounts share an origin and this is a login of one that was not chosen, and not of the chosen one:
 /// its own rule would not be asked, whoever else is signed in. Pages that carry no password are not meant.
-pub fn is_of_another(sites: &[Rc<Site>], chosen: &Rc<Site>, head: &Head, path: &Path<'_>) -> bool {
-    let carries = |site: &Rc<Site>| match login_at(&site.account, head, path) {
-        Some(Match::Exact(login)) => carries_password(&site.account, &login, head),
+pub fn is_of_another(
+    account_states: &[Rc<AccountState>],
+    chosen: &Rc<AccountState>,
+    head: &Head,
+    path: &Path<'_>,
+) -> bool {
+    let carries = |account_state: &Rc<AccountState>| match login_at(&account_state.account, head, path) {
+        Some(Match::Exact(login)) => carries_password(&account_state.account, &login, head),
         Some(Match::Alias) => true,
         None => false,
     };
     let account = &chosen.account;
     let own = || path.plain().is_some_and(|path| account.paths.endpoint(path).is_some());
     let ruled_on = account.enabled && (own() || login_at(account, head, path).is_some());
-    !ruled_on && sites.iter().any(|site| !Rc::ptr_eq(site, chosen) && carries(site))
+    !ruled_on
+        && account_states
+            .iter()
+            .any(|account_state| !Rc::ptr_eq(account_state, chosen) && carries(account_state))
 }
 
 /// Refuses such a login.
-pub fn refuse_of_another(asked: &Asked) -> Ruling {
+pub fn refuse_of_another(exchange: &Exchange) -> Ruling {
     let detail = "a password login of another account than the one this request is for";
-    refuse(asked, &Fault::new(Code::RequestInvalid, detail))
+    refuse(exchange, &Fault::new(Code::RequestInvalid, detail))
 }
 
 /// Rules on it.
-pub fn gate(asked: Rc<Asked>, found: Match, pass: Pass) -> Ruling {
+pub fn gate(exchange: Rc<Exchange>, found: Match, pass: Pass) -> Ruling {
     let login = match found {
         Match::Exact(login) => login,
         Match::Alias => {
             let fault = Fault::new(Code::RequestInvalid, "another spelling of a password login's path");
-            return refuse(&asked, &fault);
+            return refuse(&exchange, &fault);
         }
     };
-    let Ok((site, _)) = asked.site_and_origin() else {
-        return refuse(&asked, &Fault::new(Code::AccountUnknown, "no account is served here"));
+    let Ok((account_state, _)) = exchange.site_and_origin() else {
+        return refuse(&exchange, &Fault::new(Code::AccountUnknown, "no account is served here"));
     };
-    match login_request::head(&login, &site.account.origins, &reading(&asked.head)) {
-        Err(fault) => refuse(&asked, &fault),
+    match login_request::head(&login, &account_state.account.origins, &reading(&exchange.head)) {
+        Err(fault) => refuse(&exchange, &fault),
         Ok(HeadRuling::PassUnread) => Ruling::Pass(pass),
-        Ok(HeadRuling::ReadBody) => read_body(asked, login, pass),
+        Ok(HeadRuling::ReadBody) => read_body(exchange, login, pass),
     }
 }
 
@@ -93,7 +101,7 @@ fn reading(head: &Head) -> login_request::Head<'_> {
     }
 }
 
-fn read_body(asked: Rc<Asked>, login: Rc<PasswordLogin>, pass: Pass) -> Ruling {
+fn read_body(exchange: Rc<Exchange>, login: Rc<PasswordLogin>, pass: Pass) -> Ruling {
     Ruling::Body(
         login_request::MAX_BODY,
         Box::new(move |body| {
@@ -101,39 +109,39 @@ fn read_body(asked: Rc<Asked>, login: Rc<PasswordLogin>, pass: Pass) -> Ruling {
                 Body::Whole(bytes) => bytes,
                 Body::TooLarge => {
                     return refuse(
-                        &asked,
+                        &exchange,
                         &Fault::new(Code::BodyTooLarge, "a password login is at most 64 KiB"),
                     )
                 }
             };
-            Ruling::flow(asked, move |ask, asked| async move {
-                Ok(password_login(&ask, &asked, &login, &bytes, pass).await)
+            Ruling::flow(exchange, move |io, exchange| async move {
+                Ok(password_login(&io, &exchange, &login, &bytes, pass).await)
             })
         }),
     )
 }
 
 async fn password_login(
-    ask: &Ask,
-    asked: &Rc<Asked>,
+    io: &Io,
+    exchange: &Rc<Exchange>,
     login: &PasswordLogin,
     body: &[u8],
     pass: Pass,
 ) -> Outcome {
-    match rule(ask, asked, login, body).await {
+    match rule(io, exchange, login, body).await {
         Ok((user, attempt)) => {
-            events::password_ruling(ask.host(), asked.place(), "passed");
-            let watch = Watch { asked: asked.clone(), login: Rc::new(login.clone()), user, attempt };
+            events::password_ruling(io.host(), exchange.place(), "passed");
+            let watch = Watch { exchange: exchange.clone(), login: Rc::new(login.clone()), user, attempt };
             // Another session of this browser, SSO or password, is nothing to this request.
             Outcome::Pass(Pass {
                 on_response: Some(Box::new(move |headers| watch.answered(headers))),
-                opened: None,
+                live: None,
                 ..pass
             })
         }
         Err(fault) => {
-            events::password_ruling(ask.host(), asked.place(), fault.code.as_str());
-            Outcome::Answer(asked.refuse(&fault))
+            events::password_ruling(io.host(), exchange.place(), fault.code.as_str());
+            Outcome::LocalReply(exchange.refuse(&fault))
         }
     }
 }
@@ -141,27 +149,27 @@ async fn password_login(
 /// The password rule: the username, who may, how often. Unknown users are refused like
 /// ordinary ones.
 async fn rule(
-    ask: &Ask,
-    asked: &Asked,
+    io: &Io,
+    exchange: &Exchange,
     login: &PasswordLogin,
     body: &[u8],
 ) -> Result<(User, Attempt), Fault> {
-    let (site, _) = asked.site_and_origin()?;
-    let account = &site.account;
+    let (account_state, _) = exchange.site_and_origin()?;
+    let account = &account_state.account;
     let username = login_request::username(login, body)?;
-    let ruling = ruling::rule(ask, account, &site.directory, &username).await?;
-    let attempt = attempts::begin(ask.host(), &account.code, username.as_str(), account.password.attempts)?;
+    let ruling = ruling::rule(io, account, &account_state.directory, &username).await?;
+    let attempt = attempts::begin(io.host(), &account.code, username.as_str(), account.password.attempts)?;
     Ok((ruling.user, attempt))
 }
 
-fn refuse(asked: &Asked, fault: &Fault) -> Ruling {
-    events::password_ruling(&*asked.world.host, asked.place(), fault.code.as_str());
-    Ruling::Answer(asked.refuse(fault))
+fn refuse(exchange: &Exchange, fault: &Fault) -> Ruling {
+    events::password_ruling(&*exchange.filter_state.host, exchange.place(), fault.code.as_str());
+    Ruling::LocalReply(exchange.refuse(fault))
 }
 
 /// A password login that the application is judging.
 pub struct Watch {
-    asked: Rc<Asked>,
+    exchange: Rc<Exchange>,
     login: Rc<PasswordLogin>,
     user: User,
     attempt: Attempt,
@@ -170,8 +178,8 @@ pub struct Watch {
 impl Watch {
     /// The application's answer: with an accepted password the `set-cookie` values of a session.
     pub fn answered(self, headers: &Headers) -> Vec<String> {
-        let host = &*self.asked.world.host;
-        let place = Place { user: Some(&self.user.username), ..self.asked.place() };
+        let host = &*self.exchange.filter_state.host;
+        let place = Place { user: Some(&self.user.username), ..self.exchange.place() };
         let status = headers.iter().find(|(name, _)| name == ":status").map(|(_, value)| value.as_slice());
         let status = status.and_then(|s| std::str::from_utf8(s).ok()?.parse().ok()).unwrap_or(0);
         if !accepted(&self.login.success, status, headers, host.now()) {
@@ -183,12 +191,17 @@ impl Watch {
             return Vec::new();
         }
         self.attempt.succeeded(host);
-        let session =
-            Session::open(host, self.user.clone(), Method::Password, Origin::default(), Tokens::default());
+        let session = Session::open(
+            host,
+            self.user.clone(),
+            Method::Password,
+            Authentication::default(),
+            Tokens::default(),
+        );
         let cookies = self
-            .asked
+            .exchange
             .site_and_origin()
-            .and_then(|(site, _)| super::open_session(&self.asked, &site, session?));
+            .and_then(|(account_state, _)| super::open_session(&self.exchange, &account_state, session?));
         cookies.unwrap_or_else(|fault| {
             // The application let the person in; without a session of ours the next request asks again.
             events::refusal(host, place, &fault);

@@ -8,8 +8,8 @@ use serde_json::{json, Value};
 use crate::crypto::test_keys::{token_of, JWKS};
 use crate::host::task::{Call, Failure, Reply};
 use crate::session::Purpose;
-use crate::state::World;
-use crate::testing::browser::{world, Browser, Seen, KEY};
+use crate::state::FilterState;
+use crate::testing::browser::{filter_state, Browser, Seen, KEY};
 use crate::testing::{self, form, header, TestHost, START};
 
 const NOW: u64 = START / 1000;
@@ -115,21 +115,21 @@ fn come_back(browser: &mut Browser, code: &str, start: &Seen, more: Value) -> Se
     browser.get(&format!("/sso/oidc/consume?u={code}&code=c&state={state}"), &mut idp(&nonce, more))
 }
 
-fn start(world: &Rc<World>, code: &str, target: &str) -> (Browser, Seen) {
-    let mut browser = Browser::new(world, &format!("{code}.app"));
+fn start(filter_state: &Rc<FilterState>, code: &str, target: &str) -> (Browser, Seen) {
+    let mut browser = Browser::new(filter_state, &format!("{code}.app"));
     let seen = browser.get(target, &mut plainly());
     (browser, seen)
 }
 
 #[test]
 fn one_provider_is_gone_to_and_of_several_people_choose() {
-    let world = world(&TestHost::new(), &configuration());
-    let (mut browser, seen) = start(&world, "one", "/reports?q=1");
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let (mut browser, seen) = start(&filter_state, "one", "/reports?q=1");
     assert!(seen.location().starts_with("https://corp.example/authorize?"), "{}", seen.location());
     assert_eq!(query(seen.location(), "prompt").as_deref(), Some("consent"), "of the configuration");
     let back = come_back(&mut browser, "one", &seen, json!({}));
     assert_eq!((back.status(), back.location()), (302, "/reports?q=1"));
-    let (mut browser, seen) = start(&world, "two", "/reports?q=1");
+    let (mut browser, seen) = start(&filter_state, "two", "/reports?q=1");
     assert_eq!((seen.code(), seen.location()), ("login_required", "/sso/login?return_to=%2Freports%3Fq%3D1"));
     let page = browser.get(seen.location(), &mut plainly());
     for (id, title) in [("corp", "Staff of corp"), ("partners", "Staff of partners"), ("plain", "Plain")] {
@@ -138,7 +138,7 @@ fn one_provider_is_gone_to_and_of_several_people_choose() {
             page.text().contains(&format!("/sso/login?idp={id}&amp;return_to=%2Freports%3Fq%3D1")),
             "{id}"
         );
-        let mut browser = Browser::new(&world, "two.app");
+        let mut browser = Browser::new(&filter_state, "two.app");
         let target = format!("/sso/login?idp={id}&return_to=%2Freports%3Fq%3D1");
         let seen = browser.get(&target, &mut plainly());
         assert!(
@@ -148,12 +148,12 @@ fn one_provider_is_gone_to_and_of_several_people_choose() {
         );
         assert_eq!(come_back(&mut browser, "two", &seen, json!({})).location(), "/reports?q=1");
     }
-    assert_eq!(start(&world, "two", "/sso/login?idp=nobody").1.code(), "request_invalid");
+    assert_eq!(start(&filter_state, "two", "/sso/login?idp=nobody").1.code(), "request_invalid");
 }
 
 #[test]
 fn an_email_address_leads_to_the_provider_of_its_domain() {
-    let world = world(&TestHost::new(), &configuration());
+    let filter_state = filter_state(&TestHost::new(), &configuration());
     for (email, id) in [
         ("ada@acme.com", Some("corp")),
         ("ada@partner.com", Some("partners")),
@@ -166,7 +166,7 @@ fn an_email_address_leads_to_the_provider_of_its_domain() {
         ("acme.com", None),
         ("", None),
     ] {
-        let (_, seen) = start(&world, "two", &format!("/sso/login?email={email}&return_to=%2Fa"));
+        let (_, seen) = start(&filter_state, "two", &format!("/sso/login?email={email}&return_to=%2Fa"));
         match id {
             Some(id) => {
                 let beginning = format!("https://{id}.example/authorize?");
@@ -181,8 +181,8 @@ fn an_email_address_leads_to_the_provider_of_its_domain() {
 
 #[test]
 fn hints_and_prompts_are_passed_on() {
-    let world = world(&TestHost::new(), &configuration());
-    let (_, seen) = start(&world, "one", "/sso/login?login_hint=ada%40acme.com&prompt=select_account");
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let (_, seen) = start(&filter_state, "one", "/sso/login?login_hint=ada%40acme.com&prompt=select_account");
     assert_eq!(query(seen.location(), "login_hint").as_deref(), Some("ada@acme.com"));
     assert_eq!(
         query(seen.location(), "prompt").as_deref(),
@@ -190,33 +190,33 @@ fn hints_and_prompts_are_passed_on() {
         "before the configuration's"
     );
     for prompt in ["login", "consent"] {
-        let (_, seen) = start(&world, "one", &format!("/sso/login?prompt={prompt}"));
+        let (_, seen) = start(&filter_state, "one", &format!("/sso/login?prompt={prompt}"));
         assert_eq!(query(seen.location(), "prompt").as_deref(), Some(prompt));
     }
     for wrong in ["none", "", "login%20none", "x"] {
-        let (_, seen) = start(&world, "one", &format!("/sso/login?prompt={wrong}"));
+        let (_, seen) = start(&filter_state, "one", &format!("/sso/login?prompt={wrong}"));
         assert_eq!(seen.code(), "request_invalid", "{wrong}");
     }
-    let (_, seen) = start(&world, "one", &format!("/sso/login?login_hint={}", "a".repeat(400)));
+    let (_, seen) = start(&filter_state, "one", &format!("/sso/login?login_hint={}", "a".repeat(400)));
     assert_eq!((seen.status(), query(seen.location(), "login_hint")), (302, None), "too long to be one");
     for twice in ["idp", "return_to", "login_hint", "email", "iss", "target_link_uri", "prompt"] {
-        let (_, seen) = start(&world, "one", &format!("/sso/login?{twice}=login&{twice}=login"));
+        let (_, seen) = start(&filter_state, "one", &format!("/sso/login?{twice}=login&{twice}=login"));
         assert_eq!(seen.code(), "request_invalid", "{twice}");
     }
 }
 
 #[test]
 fn a_third_party_starts_a_login_by_get_or_post() {
-    let world = world(&TestHost::new(), &configuration());
+    let filter_state = filter_state(&TestHost::new(), &configuration());
     let issuer = "https%3A%2F%2Fpartners.example";
     let target = "https%3A%2F%2Ftwo.app%2Fthere%3Fx%3D1";
     let query_of = format!("iss={issuer}&login_hint=ada&target_link_uri={target}");
     // Also on a worker that has not heard from the provider yet.
-    let (mut browser, seen) = start(&world, "two", &format!("/sso/login?{query_of}"));
+    let (mut browser, seen) = start(&filter_state, "two", &format!("/sso/login?{query_of}"));
     assert!(seen.location().starts_with("https://partners.example/authorize?"), "{}", seen.location());
     assert_eq!(query(seen.location(), "login_hint").as_deref(), Some("ada"));
     assert_eq!(come_back(&mut browser, "two", &seen, json!({})).location(), "/there?x=1");
-    let mut browser = Browser::new(&world, "two.app").with("origin", "https://partners.example");
+    let mut browser = Browser::new(&filter_state, "two.app").with("origin", "https://partners.example");
     let posted = [
         ("iss", "https://partners.example"),
         ("login_hint", "ada"),
@@ -232,13 +232,13 @@ fn a_third_party_starts_a_login_by_get_or_post() {
         (&format!("iss={issuer}&target_link_uri=https%3A%2F%2Fevil.example%2F"), "return_to_refused"),
         (&format!("iss={issuer}&target_link_uri=%2F%2Fevil.example"), "return_to_refused"),
     ] {
-        assert_eq!(start(&world, "two", &format!("/sso/login?{query}")).1.code(), code, "{query}");
+        assert_eq!(start(&filter_state, "two", &format!("/sso/login?{query}")).1.code(), code, "{query}");
     }
     assert_eq!(browser.send("PUT", "/sso/login", None, &mut plainly()).status(), 405);
 }
 
-fn signed_in(world: &Rc<World>, claims: Value) -> Browser {
-    let (mut browser, seen) = start(world, "one", "/reports");
+fn signed_in(filter_state: &Rc<FilterState>, claims: Value) -> Browser {
+    let (mut browser, seen) = start(filter_state, "one", "/reports");
     let back = come_back(&mut browser, "one", &seen, claims);
     assert_eq!(back.location(), "/reports", "{}", back.text());
     browser
@@ -249,8 +249,8 @@ fn with_a_strict_cookie_a_page_of_our_own_goes_on() {
     for (same_site, status) in [("strict", 200), ("lax", 302)] {
         let mut config = configuration();
         config["cookies"] = json!({ "same_site": same_site });
-        let world = world(&TestHost::new(), &config);
-        let (mut browser, seen) = start(&world, "one", "/reports?q=1&r=%22%3E");
+        let filter_state = filter_state(&TestHost::new(), &config);
+        let (mut browser, seen) = start(&filter_state, "one", "/reports?q=1&r=%22%3E");
         let back = come_back(&mut browser, "one", &seen, json!({}));
         assert_eq!(back.status(), status, "{same_site}");
         let answer = back.answer.unwrap();
@@ -265,7 +265,7 @@ fn with_a_strict_cookie_a_page_of_our_own_goes_on() {
 #[test]
 fn what_leads_to_another_host_is_not_come_back_to() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
+    let filter_state = filter_state(&host, &configuration());
     for (target, wanted) in [
         ("/strong/x?p=C:\\temp", "/strong/x?p=C:%5Ctemp"),
         ("//evil.com/..;/strong/x", "/"),
@@ -273,7 +273,7 @@ fn what_leads_to_another_host_is_not_come_back_to() {
         ("/fresh/x?y=1", "/fresh/x?y=1"),
     ] {
         // Whoever is signed in and has to authenticate better, and whoever is nobody.
-        for mut browser in [signed_in(&world, json!({})), Browser::new(&world, "one.app")] {
+        for mut browser in [signed_in(&filter_state, json!({})), Browser::new(&filter_state, "one.app")] {
             let seen = browser.get(target, &mut plainly());
             assert!(
                 seen.location().starts_with("https://corp.example/authorize?"),
@@ -285,7 +285,7 @@ fn what_leads_to_another_host_is_not_come_back_to() {
         }
     }
     let long = format!("/reports?q={}", "x".repeat(2_000));
-    let (mut browser, seen) = start(&world, "one", &long);
+    let (mut browser, seen) = start(&filter_state, "one", &long);
     assert_eq!(come_back(&mut browser, "one", &seen, json!({})).location(), "/");
     assert!(host.logs().iter().any(|(_, line)| line.contains("the login leads to /: return_to is too long")));
 }
@@ -306,14 +306,14 @@ fn userinfo_that_only_adds_may_refuse_the_token() {
         config["accounts"][0]["mapping"] =
             json!({ "from": from, "roles_claim": "groups", "role_map": { "staff": "member" } });
         let host = TestHost::new();
-        let world = world(&host, &config);
-        let (mut browser, seen) = start(&world, "one", "/reports");
+        let filter_state = filter_state(&host, &config);
+        let (mut browser, seen) = start(&filter_state, "one", "/reports");
         let more = answered.map_or(json!({}), |status| json!({ "userinfo": status }));
         let back = come_back(&mut browser, "one", &seen, more);
         let got = match back.location() {
             "/reports" => {
-                let opened = browser.get("/reports", &mut plainly()).pass.unwrap().opened.unwrap();
-                Ok(opened.session.user.roles.join(","))
+                let live = browser.get("/reports", &mut plainly()).pass.unwrap().live.unwrap();
+                Ok(live.session.user.roles.join(","))
             }
             _ => Err(back.code().to_owned()),
         };
@@ -325,8 +325,8 @@ fn userinfo_that_only_adds_may_refuse_the_token() {
 
 #[test]
 fn a_path_asks_for_a_stronger_authentication() {
-    let world = world(&TestHost::new(), &configuration());
-    let mut browser = signed_in(&world, json!({ "acr": "password" }));
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let mut browser = signed_in(&filter_state, json!({ "acr": "password" }));
     let step = browser.get("/strong/x?y=1", &mut plainly());
     assert!(step.location().starts_with("https://corp.example/authorize?"), "{}", step.location());
     assert_eq!(query(step.location(), "acr_values").as_deref(), Some("mfa hardware"));
@@ -355,11 +355,11 @@ fn a_path_asks_for_a_stronger_authentication() {
 
 #[test]
 fn a_provider_that_does_not_authenticate_as_asked_ends_in_a_page_not_in_a_loop() {
-    let world = world(&TestHost::new(), &configuration());
+    let filter_state = filter_state(&TestHost::new(), &configuration());
     for claims in
         [json!({}), json!({ "acr": "password" }), json!({ "acr": "MFA" }), json!({ "acr": "mfa hardware" })]
     {
-        let mut browser = signed_in(&world, json!({ "acr": "password" }));
+        let mut browser = signed_in(&filter_state, json!({ "acr": "password" }));
         let step = browser.get("/strong/x", &mut plainly());
         let back = come_back(&mut browser, "one", &step, claims.clone());
         assert_eq!((back.status(), back.code()), (403, "idp_denied"), "{claims}");
@@ -370,8 +370,8 @@ fn a_provider_that_does_not_authenticate_as_asked_ends_in_a_page_not_in_a_loop()
 #[test]
 fn a_path_asks_for_a_fresh_authentication() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
-    let mut browser = signed_in(&world, json!({ "auth_time": NOW }));
+    let filter_state = filter_state(&host, &configuration());
+    let mut browser = signed_in(&filter_state, json!({ "auth_time": NOW }));
     let fresh = |browser: &mut Browser| browser.get("/fresh/x", &mut plainly());
     assert!(fresh(&mut browser).pass.is_some());
     host.advance(360_000);
@@ -399,15 +399,15 @@ fn a_path_asks_for_a_fresh_authentication() {
 
 #[test]
 fn a_login_that_does_not_say_when_is_not_fresh_unless_nobody_can_be_asked() {
-    let world = world(&TestHost::new(), &configuration());
-    let mut browser = signed_in(&world, json!({}));
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let mut browser = signed_in(&filter_state, json!({}));
     let step = browser.get("/fresh/x", &mut plainly());
     assert_eq!(query(step.location(), "max_age").as_deref(), Some("300"));
     let back = come_back(&mut browser, "one", &step, json!({ "auth_time": NOW }));
     assert_eq!(back.location(), "/fresh/x");
     assert!(browser.get("/fresh/x", &mut plainly()).pass.is_some());
     // Plain OAuth 2.0 has no auth_time at all.
-    let mut browser = Browser::new(&world, "two.app");
+    let mut browser = Browser::new(&filter_state, "two.app");
     let seen = browser.get("/sso/login?idp=plain&return_to=%2Ffresh%2Fx", &mut plainly());
     assert_eq!(come_back(&mut browser, "two", &seen, json!({})).location(), "/fresh/x");
     assert!(browser.get("/fresh/x", &mut plainly()).pass.is_some());
@@ -429,8 +429,8 @@ fn a_provider_that_requires_pushed_requests_gets_them_and_every_failure_has_its_
         (json!("timeout"), (504, "idp_timeout")),
     ] {
         let host = TestHost::new();
-        let world = world(&host, &configuration());
-        let mut browser = Browser::new(&world, "one.app");
+        let filter_state = filter_state(&host, &configuration());
+        let mut browser = Browser::new(&filter_state, "one.app");
         let seen = browser.get("/reports", &mut idp("", json!({ "par": par })));
         assert_eq!((seen.status(), seen.code()), expected, "{par}: {}", seen.text());
         let pushed = seen.calls.iter().find(|call| header(call, ":path") == Some("/par")).expect("pushed");
@@ -455,14 +455,14 @@ fn a_provider_that_requires_pushed_requests_gets_them_and_every_failure_has_its_
 #[test]
 fn a_session_by_password_cannot_be_stepped_up() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
+    let filter_state = filter_state(&host, &configuration());
     let session = json!({
         "s": "id", "u": { "u": "bob", "o": "i" }, "m": "password", "b": START, "l": START, "c": START,
     });
-    let keys = &world.config.session.keys;
+    let keys = &filter_state.config.session.keys;
     let sealed = keys.seal(&*host, Purpose::Session, "one", session.to_string().as_bytes()).unwrap();
-    let mut browser = Browser::new(&world, "one.app");
-    browser.cookies.push((world.config.cookies.name.clone(), sealed));
+    let mut browser = Browser::new(&filter_state, "one.app");
+    browser.cookies.push((filter_state.config.cookies.name.clone(), sealed));
     assert!(browser.get("/reports", &mut plainly()).pass.is_some());
     let seen = browser.get("/strong/x", &mut plainly());
     assert_eq!((seen.status(), seen.code()), (401, "login_required"), "no provider knows this person");

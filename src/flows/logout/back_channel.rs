@@ -6,15 +6,15 @@ use serde_json::json;
 
 use crate::config::{Protocol, Provider};
 use crate::crypto::Jws;
-use crate::exchange::{Asked, Outcome, Ruling};
+use crate::exchange::{Exchange, Outcome, Ruling};
 use crate::fault::{Code, Fault};
 use crate::host::events::{self, Place};
 use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
-use crate::host::task::Ask;
-use crate::http::response::Answer;
-use crate::proto::oidc::{logout_token, signed, Client};
+use crate::host::task::Io;
+use crate::http::response::Response;
+use crate::proto::oidc::{self, logout_token, signed};
 use crate::session::ended::{self, Party};
-use crate::state::Site;
+use crate::state::AccountState;
 
 /// The largest form.
 pub const MAX_FORM: usize = 64 << 10;
@@ -24,30 +24,31 @@ const USED: SharedSet =
     SharedSet { name: "sso.logout-tokens", buckets: 1024, capacity: 64, when_full: WhenFull::Evict };
 
 /// A logout token was posted.
-pub fn received(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
-    Ruling::flow(asked, move |ask, asked| async move {
-        Ok(Outcome::Answer(match end(&ask, &asked, &body).await {
-            Ok(()) => Answer::new(200, "back_channel_logout"),
-            Err(fault) => refused(&asked, fault),
+pub fn received(exchange: Rc<Exchange>, body: Vec<u8>) -> Ruling {
+    Ruling::flow(exchange, move |io, exchange| async move {
+        Ok(Outcome::LocalReply(match end(&io, &exchange, &body).await {
+            Ok(()) => Response::new(200, "back_channel_logout"),
+            Err(fault) => refused(&exchange, fault),
         }))
     })
 }
 
-async fn end(ask: &Ask, asked: &Asked, body: &[u8]) -> Result<(), Fault> {
-    let (site, _) = asked.site_and_origin()?;
+async fn end(io: &Io, exchange: &Exchange, body: &[u8]) -> Result<(), Fault> {
+    let (account_state, _) = exchange.site_and_origin()?;
     let invalid = |why: &str| Fault::new(Code::RequestInvalid, format!("logout token: {why}"));
     let mut tokens = url::form_urlencoded::parse(body).filter(|(name, _)| name == "logout_token");
     let (Some((_, text)), None) = (tokens.next(), tokens.next()) else {
         return Err(invalid("the form does not have exactly one logout_token"));
     };
-    let addressees = addressees(ask, &site, &text).await?;
+    let addressees = addressees(io, &account_state, &text).await?;
     let Some((_, client)) = addressees.first() else {
         return Err(invalid("iss and aud name no OpenID Connect provider of this account"));
     };
-    let token = logout_token::verify(ask, client, &text).await?;
-    let (host, settings) = (ask.host(), &asked.world.config.session);
+    let token = logout_token::verify(io, client, &text).await?;
+    let (host, settings) = (io.host(), &exchange.filter_state.config.session);
     let used = id_of(
-        &json!([site.account.code, token.issuer, client.config().client.client_id, token.jti]).to_string(),
+        &json!([account_state.account.code, token.issuer, client.config().client.client_id, token.jti])
+            .to_string(),
     );
     // Section 2.6 item 7.
     if USED.contains(host, &used, host.now()) {
@@ -57,7 +58,8 @@ async fn end(ask: &Ask, asked: &Asked, body: &[u8]) -> Result<(), Fault> {
     // again; before that, it may be the clocks.
     let opened_until = host.now().min(token.issued.saturating_add(signed::SKEW_MILLISECONDS));
     for (provider, _) in &addressees {
-        let party = Party { account: &site.account.code, provider: &provider.id, issuer: &token.issuer };
+        let party =
+            Party { account: &account_state.account.code, provider: &provider.id, issuer: &token.issuer };
         let noted = match (&token.sid, &token.subject) {
             // Section 2.7: with a sid it is that session, whoever is named beside it.
             (Some(sid), subject) => {
@@ -71,7 +73,7 @@ async fn end(ask: &Ask, asked: &Asked, body: &[u8]) -> Result<(), Fault> {
         if !noted {
             return Err(Fault::new(Code::NotReady, "logout token: the end could not be noted"));
         }
-        let place = Place { provider: Some(&provider.id), ..asked.place() };
+        let place = Place { provider: Some(&provider.id), ..exchange.place() };
         events::provider_logout(host, place, "backchannel_logout", token.sid.is_some());
     }
     // Noted last, so that what could not be ended can be sent again.
@@ -84,14 +86,14 @@ async fn end(ask: &Ask, asked: &Asked, body: &[u8]) -> Result<(), Fault> {
 /// The providers of this account that the token claims to be from and for: several where one is
 /// configured twice. With a single one there is nothing to choose, and verification says what is wrong.
 async fn addressees<'a>(
-    ask: &Ask,
-    site: &'a Site,
+    io: &Io,
+    account_state: &'a AccountState,
     token: &str,
-) -> Result<Vec<(&'a Rc<Provider>, &'a Rc<Client>)>, Fault> {
+) -> Result<Vec<(&'a Rc<Provider>, &'a Rc<oidc::Provider>)>, Fault> {
     let mut all = Vec::new();
-    for provider in &site.account.providers {
+    for provider in &account_state.account.providers {
         if let Protocol::Oidc(_) = provider.protocol {
-            all.push((provider, site.client(&provider.id)?));
+            all.push((provider, account_state.client(&provider.id)?));
         }
     }
     if all.len() < 2 {
@@ -107,7 +109,7 @@ async fn addressees<'a>(
         if !audiences.contains(&client.config().client.client_id.as_str()) {
             continue;
         }
-        match client.metadata(ask).await {
+        match client.metadata(io).await {
             Ok(metadata) if metadata.is_issuer(iss) => found.push((provider, client)),
             Ok(_) => {}
             Err(fault) => down = Some(fault),
@@ -120,18 +122,18 @@ async fn addressees<'a>(
 }
 
 /// Section 2.8: whatever the reason, 400, with the `error` of RFC 6749 section 5.2.
-fn refused(asked: &Asked, fault: Fault) -> Answer {
+fn refused(exchange: &Exchange, fault: Fault) -> Response {
     let error = match fault.code {
         Code::RequestInvalid => "invalid_request",
         _ => "temporarily_unavailable",
     };
     let fault = fault.with_status(400);
-    events::refusal(&*asked.world.host, asked.place(), &fault);
+    events::refusal(&*exchange.filter_state.host, exchange.place(), &fault);
     let body = json!({
         "error": error,
         "error_description": "nobody was signed out; the log says why, under this request_id",
         "code": fault.code.as_str(),
-        "request_id": asked.head.request_id(),
+        "request_id": exchange.head.request_id(),
     });
-    Answer::json(400, &body).with_code(fault.code.as_str())
+    Response::json(400, &body).with_code(fault.code.as_str())
 }

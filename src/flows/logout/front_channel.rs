@@ -10,59 +10,59 @@ use std::rc::Rc;
 use url::Url;
 
 use crate::config::Protocol;
-use crate::exchange::{Asked, Outcome, Ruling};
+use crate::exchange::{Exchange, Outcome, Ruling};
 use crate::fault::{Code, Fault};
 use crate::host::events::{self, Place};
-use crate::host::task::Ask;
-use crate::http::response::Answer;
+use crate::host::task::Io;
+use crate::http::response::Response;
 use crate::pages;
 use crate::proto::oidc::Metadata;
 use crate::session::ended::{self, Party};
-use crate::state::Visitor;
+use crate::state::SessionState;
 
 /// The largest form.
 pub const MAX_FORM: usize = 16 << 10;
 
 /// The frame was asked for, with GET, or by Okta with a form.
-pub fn asked_for(asked: Rc<Asked>, body: Option<Vec<u8>>) -> Ruling {
-    let parameter = |name: &str| parameter(&asked, body.as_deref().unwrap_or_default(), name);
+pub fn asked_for(exchange: Rc<Exchange>, body: Option<Vec<u8>>) -> Ruling {
+    let parameter = |name: &str| parameter(&exchange, body.as_deref().unwrap_or_default(), name);
     let (iss, sid) = match (parameter("iss"), parameter("sid")) {
         // Section 2: if either is there, both are. ADFS sends `sid` alone, which says as much.
         (Ok(iss), Ok(Some(sid))) => (iss, Some(sid)),
-        (Ok(None), Ok(None)) if is_framed(&asked) => (None, None),
-        (Ok(None), Ok(None)) => return super::asked_for(asked, body),
+        (Ok(None), Ok(None)) if is_framed(&exchange) => (None, None),
+        (Ok(None), Ok(None)) => return super::asked_for(exchange, body),
         _ => {
             let why = "front-channel logout: iss and sid must both be there, once, or neither";
-            return Ruling::Answer(asked.refuse(&Fault::new(Code::RequestInvalid, why)));
+            return Ruling::LocalReply(exchange.refuse(&Fault::new(Code::RequestInvalid, why)));
         }
     };
-    Ruling::flow(asked, move |ask, asked| async move {
-        end(&ask, &asked, iss.as_deref(), sid.as_deref()).await.map(Outcome::Answer)
+    Ruling::flow(exchange, move |io, exchange| async move {
+        end(&io, &exchange, iss.as_deref(), sid.as_deref()).await.map(Outcome::LocalReply)
     })
 }
 
 /// True where a browser says that this is for a frame: no link can do that.
-fn is_framed(asked: &Asked) -> bool {
-    matches!(asked.head.one("sec-fetch-dest"), Some("iframe" | "frame"))
+fn is_framed(exchange: &Exchange) -> bool {
+    matches!(exchange.head.one("sec-fetch-dest"), Some("iframe" | "frame"))
 }
 
-async fn end(ask: &Ask, asked: &Asked, iss: Option<&str>, sid: Option<&str>) -> Result<Answer, Fault> {
-    let (site, _) = asked.site_and_origin()?;
-    let (host, settings) = (ask.host(), &asked.world.config.session);
-    let visitor = asked.visitor();
+async fn end(io: &Io, exchange: &Exchange, iss: Option<&str>, sid: Option<&str>) -> Result<Response, Fault> {
+    let (account_state, _) = exchange.site_and_origin()?;
+    let (host, settings) = (io.host(), &exchange.filter_state.config.session);
+    let session_state = exchange.session_state();
     let (mut ancestors, mut known, mut down) = (Vec::new(), false, None);
     let mut here = false;
-    for provider in &site.account.providers {
+    for provider in &account_state.account.providers {
         let Protocol::Oidc(oidc) = &provider.protocol else { continue };
-        let metadata = match site.client(&provider.id)?.metadata(ask).await {
+        let metadata = match account_state.client(&provider.id)?.metadata(io).await {
             Ok(metadata) => metadata,
             Err(fault) => {
                 down = Some(fault);
                 continue;
             }
         };
-        let own = match &visitor {
-            Visitor::Known(opened) if opened.session.origin.provider == provider.id => Some(opened),
+        let own = match &session_state {
+            SessionState::Valid(live) if live.session.origin.provider == provider.id => Some(live),
             _ => None,
         };
         let origins = origins(&metadata, oidc.logout.as_ref().map(|logout| &logout.url));
@@ -72,19 +72,20 @@ async fn end(ask: &Ask, asked: &Asked, iss: Option<&str>, sid: Option<&str>) -> 
         };
         let Some(issuer) = issuer else { continue };
         let ends_own = match sid {
-            None if own.is_some() && !is_from(asked, &origins) => {
+            None if own.is_some() && !is_from(exchange, &origins) => {
                 // Logout CSRF: any page can frame this one.
                 let why = "front-channel logout without iss and sid: its Referer is not the provider";
                 return Err(Fault::new(Code::RequestInvalid, why));
             }
             None => own.is_some(),
             Some(sid) => {
-                let party = Party { account: &site.account.code, provider: &provider.id, issuer: &issuer };
+                let party =
+                    Party { account: &account_state.account.code, provider: &provider.id, issuer: &issuer };
                 if ended::is_known_sid(host, party, sid) {
                     if !ended::by_sid(host, settings, party, sid) {
                         return Err(Fault::new(Code::NotReady, "front-channel logout could not be noted"));
                     }
-                    let place = Place { provider: Some(&provider.id), ..asked.place() };
+                    let place = Place { provider: Some(&provider.id), ..exchange.place() };
                     events::provider_logout(host, place, "frontchannel_logout", true);
                 }
                 own.is_some_and(|own| {
@@ -99,7 +100,7 @@ async fn end(ask: &Ask, asked: &Asked, iss: Option<&str>, sid: Option<&str>) -> 
             if sid.is_none() {
                 let user = Some(own.session.user.username.as_str());
                 own.mark.end(host, own.session.ends(settings));
-                let place = Place { provider: Some(&provider.id), user, ..asked.place() };
+                let place = Place { provider: Some(&provider.id), user, ..exchange.place() };
                 events::session_ended(host, place, "frontchannel_logout");
             }
         }
@@ -113,18 +114,18 @@ async fn end(ask: &Ask, asked: &Asked, iss: Option<&str>, sid: Option<&str>) -> 
         }));
     }
     let answer = pages::front_channel_done(&ancestors);
-    Ok(if here { asked.without_session(answer) } else { answer })
+    Ok(if here { exchange.without_session(answer) } else { answer })
 }
 
 /// True where a page of these origins made the request; browsers do not let a page say otherwise.
-fn is_from(asked: &Asked, origins: &[String]) -> bool {
-    let referer = asked.head.one("referer").and_then(|referer| Url::parse(referer).ok());
+fn is_from(exchange: &Exchange, origins: &[String]) -> bool {
+    let referer = exchange.head.one("referer").and_then(|referer| Url::parse(referer).ok());
     referer.is_some_and(|url| origins.contains(&url.origin().ascii_serialization()))
 }
 
 /// A parameter of query or form: absent, or there once and not empty.
-fn parameter(asked: &Asked, body: &[u8], name: &str) -> Result<Option<String>, ()> {
-    let query = asked.head.query().unwrap_or_default();
+fn parameter(exchange: &Exchange, body: &[u8], name: &str) -> Result<Option<String>, ()> {
+    let query = exchange.head.query().unwrap_or_default();
     let all = url::form_urlencoded::parse(query).chain(url::form_urlencoded::parse(body));
     let mut values = all.filter(|(own, _)| own == name).map(|(_, value)| value);
     match (values.next(), values.next()) {

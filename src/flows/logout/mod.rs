@@ -13,52 +13,59 @@ mod saml_tests;
 use std::rc::Rc;
 
 use crate::config::{Endpoint, Protocol};
-use crate::exchange::{Asked, Outcome, Ruling};
+use crate::exchange::{Exchange, Outcome, Ruling};
 use crate::fault::Fault;
 use crate::host::events;
 use crate::host::random_token;
-use crate::host::task::Ask;
-use crate::http::response::Answer;
+use crate::host::task::Io;
+use crate::http::response::Response;
 use crate::http::Head;
 use crate::pages;
 use crate::proto::oidc;
-use crate::session::{Opened, Purpose};
-use crate::state::{Visitor, World};
+use crate::session::{LiveSession, Purpose};
+use crate::state::{FilterState, SessionState};
 
 /// Sign out, here and at the IdP. Another site must not do that to people: a request that comes from
 /// one gets a page that asks (`body`: that page's form).
-pub fn asked_for(asked: Rc<Asked>, body: Option<Vec<u8>>) -> Ruling {
-    let opened = match asked.visitor() {
-        Visitor::Known(opened) => opened,
+pub fn asked_for(exchange: Rc<Exchange>, body: Option<Vec<u8>>) -> Ruling {
+    let live = match exchange.session_state() {
+        SessionState::Valid(live) => live,
         // Nothing to end; whatever cookies there are go.
-        _ => return Ruling::Answer(asked.without_session(Answer::redirect(&complete_path(&asked)))),
+        _ => {
+            return Ruling::LocalReply(
+                exchange.without_session(Response::redirect(&complete_path(&exchange))),
+            )
+        }
     };
-    let confirmed = body.as_deref().is_some_and(|body| is_confirmed(&asked, &opened, body));
-    let origins = asked.site.as_ref().map(|site| site.account.origin_texts()).unwrap_or_default();
-    if !confirmed && asked.head.is_sent_from_elsewhere(&origins) {
-        return Ruling::Answer(confirm(&asked, &opened).unwrap_or_else(|fault| asked.refuse(&fault)));
+    let confirmed = body.as_deref().is_some_and(|body| is_confirmed(&exchange, &live, body));
+    let origins = exchange
+        .account_state
+        .as_ref()
+        .map(|account_state| account_state.account.origin_texts())
+        .unwrap_or_default();
+    if !confirmed && exchange.head.is_sent_from_elsewhere(&origins) {
+        return Ruling::LocalReply(confirm(&exchange, &live).unwrap_or_else(|fault| exchange.refuse(&fault)));
     }
-    Ruling::flow(
-        asked,
-        move |ask, asked| async move { log_out(&ask, &asked, &opened).await.map(Outcome::Answer) },
-    )
+    Ruling::flow(exchange, move |io, exchange| async move {
+        log_out(&io, &exchange, &live).await.map(Outcome::LocalReply)
+    })
 }
 
-async fn log_out(ask: &Ask, asked: &Asked, opened: &Opened) -> Result<Answer, Fault> {
-    let (site, origin) = asked.site_and_origin()?;
-    let session = &opened.session;
-    let until = session.ends(&asked.world.config.session);
-    opened.mark.end(ask.host(), until);
-    events::session_ended(ask.host(), session.place(asked.place()), "logout");
-    let complete = format!("{origin}{}", site.account.paths.registered(Endpoint::LogoutComplete));
-    if let Some(answer) = saml::request(ask, asked, &site, &origin, session).await? {
-        return Ok(asked.without_session(answer));
+async fn log_out(io: &Io, exchange: &Exchange, live: &LiveSession) -> Result<Response, Fault> {
+    let (account_state, origin) = exchange.site_and_origin()?;
+    let session = &live.session;
+    let until = session.ends(&exchange.filter_state.config.session);
+    live.mark.end(io.host(), until);
+    events::session_ended(io.host(), session.place(exchange.place()), "logout");
+    let complete = format!("{origin}{}", account_state.account.paths.registered(Endpoint::LogoutComplete));
+    if let Some(answer) = saml::request(io, exchange, &account_state, &origin, session).await? {
+        return Ok(exchange.without_session(answer));
     }
-    let state = random_token::<16>(ask.host())?;
-    let at_idp = match site.provider(&session.origin.provider).map(|provider| &provider.protocol) {
+    let state = random_token::<16>(io.host())?;
+    let at_idp = match account_state.provider(&session.origin.provider).map(|provider| &provider.protocol) {
         Some(Protocol::Oidc(oidc)) => {
             // An IdP that is down does not keep anybody from signing out here.
-            let metadata = site.client(&session.origin.provider)?.metadata(ask).await.ok();
+            let metadata = account_state.client(&session.origin.provider)?.metadata(io).await.ok();
             let logout = oidc::logout::Logout {
                 client_id: &oidc.client.client_id,
                 post_logout_redirect_uri: Some(&complete),
@@ -80,29 +87,36 @@ async fn log_out(ask: &Ask, asked: &Asked, opened: &Opened) -> Result<Answer, Fa
     };
     let answer = match at_idp {
         Some(url) => {
-            let leaving = leaving::begin(ask.host(), &asked.world.config, &site.account.code, &state)?;
-            Answer::redirect(url.as_str()).with_cookie(&leaving)
+            let leaving = leaving::begin(
+                io.host(),
+                &exchange.filter_state.config,
+                &account_state.account.code,
+                &state,
+            )?;
+            Response::redirect(url.as_str()).with_cookie(&leaving)
         }
-        None => Answer::redirect(&complete_path(asked)),
+        None => Response::redirect(&complete_path(exchange)),
     };
-    Ok(asked.without_session(answer))
+    Ok(exchange.without_session(answer))
 }
 
 /// Where the IdP sends the browser afterwards. Whoever else sends one here, or with another `state`, learns
 /// nothing and changes nothing: the page says what is the case in this browser.
-pub fn complete(asked: &Asked) -> Answer {
-    let Some(site) = &asked.site else { return pages::signed_out(&asked.page_context()) };
-    let (host, account) = (&*asked.world.host, &site.account);
-    let known = asked.head.param("state").map(|state| {
-        let known = leaving::take(host, &asked.world.config, &account.code, &asked.head, &state);
+pub fn complete(exchange: &Exchange) -> Response {
+    let Some(account_state) = &exchange.account_state else {
+        return pages::signed_out(&exchange.page_context());
+    };
+    let (host, account) = (&*exchange.filter_state.host, &account_state.account);
+    let known = exchange.head.param("state").map(|state| {
+        let known = leaving::take(host, &exchange.filter_state.config, &account.code, &exchange.head, &state);
         events::logout_returned(host, if known.is_some() { "ok" } else { "unknown" });
         known
     });
-    let answer = match asked.visitor() {
-        Visitor::Known(_) => {
-            pages::still_signed_in(&asked.page_context(), account.paths.path(Endpoint::Logout))
+    let answer = match exchange.session_state() {
+        SessionState::Valid(_) => {
+            pages::still_signed_in(&exchange.page_context(), account.paths.path(Endpoint::Logout))
         }
-        _ => pages::signed_out(&asked.page_context()),
+        _ => pages::signed_out(&exchange.page_context()),
     };
     match known.flatten() {
         Some(forget) => answer.with_cookie(&forget),
@@ -111,37 +125,41 @@ pub fn complete(asked: &Asked) -> Answer {
 }
 
 /// The account that this browser has left from, with the state it comes back with.
-pub fn left_from(world: &World, head: &Head) -> Option<String> {
-    leaving::account(&*world.host, &world.config, head, &head.param("state")?)
+pub fn left_from(filter_state: &FilterState, head: &Head) -> Option<String> {
+    leaving::account(&*filter_state.host, &filter_state.config, head, &head.param("state")?)
 }
 
-fn complete_path(asked: &Asked) -> String {
-    asked
-        .site
-        .as_ref()
-        .map_or_else(|| "/".into(), |site| site.account.paths.registered(Endpoint::LogoutComplete))
+fn complete_path(exchange: &Exchange) -> String {
+    exchange.account_state.as_ref().map_or_else(
+        || "/".into(),
+        |account_state| account_state.account.paths.registered(Endpoint::LogoutComplete),
+    )
 }
 
 /// The page that asks; its form carries the session's id, sealed, so that no other site can send it.
-fn confirm(asked: &Asked, opened: &Opened) -> Result<Answer, Fault> {
-    let (site, _) = asked.site_and_origin()?;
-    let keys = &asked.world.config.session.keys;
-    let csrf =
-        keys.seal(&*asked.world.host, Purpose::Form, &site.account.code, opened.session.id.as_bytes())?;
-    let action = site.account.paths.path(Endpoint::Logout);
+fn confirm(exchange: &Exchange, live: &LiveSession) -> Result<Response, Fault> {
+    let (account_state, _) = exchange.site_and_origin()?;
+    let keys = &exchange.filter_state.config.session.keys;
+    let csrf = keys.seal(
+        &*exchange.filter_state.host,
+        Purpose::Form,
+        &account_state.account.code,
+        live.session.id.as_bytes(),
+    )?;
+    let action = account_state.account.paths.path(Endpoint::Logout);
     let page = pages::ConfirmLogout {
         action: action.to_owned(),
         csrf,
-        user: Some(opened.session.user.username.clone()),
+        user: Some(live.session.user.username.clone()),
         ..pages::ConfirmLogout::default()
     };
-    Ok(pages::confirm_logout(&asked.page_context(), &page))
+    Ok(pages::confirm_logout(&exchange.page_context(), &page))
 }
 
-fn is_confirmed(asked: &Asked, opened: &Opened, body: &[u8]) -> bool {
+fn is_confirmed(exchange: &Exchange, live: &LiveSession, body: &[u8]) -> bool {
     let mut values = url::form_urlencoded::parse(body).filter(|(name, _)| name == "csrf");
     let (Some((_, value)), None) = (values.next(), values.next()) else { return false };
-    let keys = &asked.world.config.session.keys;
+    let keys = &exchange.filter_state.config.session.keys;
     keys.open(Purpose::Form, &value)
-        .is_some_and(|(account, id)| account == opened.account.code && id == opened.session.id.as_bytes())
+        .is_some_and(|(account, id)| account == live.account.code && id == live.session.id.as_bytes())
 }

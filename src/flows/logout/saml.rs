@@ -5,13 +5,13 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Endpoint, Origin, SameSite, SamlBinding};
-use crate::exchange::{Asked, Outcome, Ruling};
+use crate::exchange::{Exchange, Outcome, Ruling};
 use crate::fault::{Code, Fault};
 use crate::flows::login::saml::{by_issuer, Own};
 use crate::host::events::{self, Place};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::host::Level;
-use crate::http::response::Answer;
+use crate::http::response::Response;
 use crate::pages;
 use crate::proto::saml::bindings::{self, Kind, Redirected};
 use crate::proto::saml::idp::Facts;
@@ -20,7 +20,7 @@ use crate::proto::saml::refused::Refused;
 use crate::proto::saml::signature::Trust;
 use crate::proto::saml::Idp;
 use crate::session::{cookie, ended, Purpose, Session};
-use crate::state::{Site, Visitor};
+use crate::state::{AccountState, SessionState};
 
 /// The longest RelayState that is sent back: it should have 80 bytes (SAML bindings section 3.4.3).
 const MAX_RELAY_STATE: usize = 1024;
@@ -40,40 +40,41 @@ struct Waiting {
 /// Sends the browser to the IdP with a LogoutRequest for the session's NameID. `None` where there is no single
 /// logout, or where its endpoint is not known: an IdP that is down does not keep anybody from signing out here.
 pub(super) async fn request(
-    ask: &Ask,
-    asked: &Asked,
-    site: &Site,
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &AccountState,
     origin: &Origin,
     session: &Session,
-) -> Result<Option<Answer>, Fault> {
-    let (Some(idp), Some(name_id)) = (site.idps.get(&session.origin.provider), &session.origin.name_id)
+) -> Result<Option<Response>, Fault> {
+    let (Some(idp), Some(name_id)) =
+        (account_state.idps.get(&session.origin.provider), &session.origin.name_id)
     else {
         return Ok(None);
     };
-    let Ok(facts) = idp.facts(ask).await else { return Ok(None) };
+    let Ok(facts) = idp.facts(io).await else { return Ok(None) };
     let Some((binding, endpoint)) = facts.slo(None) else { return Ok(None) };
-    let own = Own::at(origin, &site.account, idp);
+    let own = Own::at(origin, &account_state.account, idp);
     let index = session.origin.sid.as_deref();
-    let message = Outgoing::request(ask.host(), &endpoint.requests, &own.entity_id, name_id, index)?;
-    let answer = leave(ask, asked, idp, *binding, &endpoint.requests, &message, None)?;
-    let waiting = Waiting { id: message.id, sent: ask.now() };
-    Ok(Some(answer.with_cookie(&remember(ask, asked, site, &waiting)?)))
+    let message = Outgoing::request(io.host(), &endpoint.requests, &own.entity_id, name_id, index)?;
+    let answer = leave(io, exchange, idp, *binding, &endpoint.requests, &message, None)?;
+    let waiting = Waiting { id: message.id, sent: io.now() };
+    Ok(Some(answer.with_cookie(&remember(io, exchange, account_state, &waiting)?)))
 }
 
 /// A message that came by HTTP-Redirect.
-pub fn redirected(asked: Rc<Asked>) -> Ruling {
-    let query = String::from_utf8_lossy(asked.head.query().unwrap_or_default()).into_owned();
+pub fn redirected(exchange: Rc<Exchange>) -> Ruling {
+    let query = String::from_utf8_lossy(exchange.head.query().unwrap_or_default()).into_owned();
     match Redirected::parse(&query) {
-        Ok(redirected) => receive(asked, Message::Redirect(redirected)),
-        Err(why) => Ruling::Answer(asked.refuse(&Fault::new(Code::RequestInvalid, why))),
+        Ok(redirected) => receive(exchange, Message::Redirect(redirected)),
+        Err(why) => Ruling::LocalReply(exchange.refuse(&Fault::new(Code::RequestInvalid, why))),
     }
 }
 
 /// A message that came by HTTP-POST.
-pub fn posted(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
+pub fn posted(exchange: Rc<Exchange>, body: Vec<u8>) -> Ruling {
     match Message::posted(&body) {
-        Ok(message) => receive(asked, message),
-        Err(why) => Ruling::Answer(asked.refuse(&Fault::new(Code::RequestInvalid, why))),
+        Ok(message) => receive(exchange, message),
+        Err(why) => Ruling::LocalReply(exchange.refuse(&Fault::new(Code::RequestInvalid, why))),
     }
 }
 
@@ -131,76 +132,82 @@ impl Message {
     }
 }
 
-fn receive(asked: Rc<Asked>, message: Message) -> Ruling {
-    Ruling::flow(
-        asked,
-        move |ask, asked| async move { answer(&ask, &asked, &message).await.map(Outcome::Answer) },
-    )
+fn receive(exchange: Rc<Exchange>, message: Message) -> Ruling {
+    Ruling::flow(exchange, move |io, exchange| async move {
+        answer(&io, &exchange, &message).await.map(Outcome::LocalReply)
+    })
 }
 
-async fn answer(ask: &Ask, asked: &Asked, message: &Message) -> Result<Answer, Fault> {
-    let (site, origin) = asked.site_and_origin()?;
+async fn answer(io: &Io, exchange: &Exchange, message: &Message) -> Result<Response, Fault> {
+    let (account_state, origin) = exchange.site_and_origin()?;
     let issuer = logout::claimed_issuer(message.text())?;
-    let (id, idp) = by_issuer(ask, &site, &issuer).await.ok_or_else(|| {
+    let (id, idp) = by_issuer(io, &account_state, &issuer).await.ok_or_else(|| {
         Fault::new(Code::RequestInvalid, format!("no provider of this account has the issuer {issuer:?}"))
     })?;
-    let own = Own::at(&origin, &site.account, idp);
-    let place = Place { provider: Some(id), ..asked.place() };
+    let own = Own::at(&origin, &account_state.account, idp);
+    let place = Place { provider: Some(id), ..exchange.place() };
     match message.kind() {
         Kind::Request => {
             let read = |expected: &Expected<'_>| logout::read_request(expected, message.received());
-            let (request, facts) = verify(ask, idp, &own, read).await?;
-            warn(ask, place, &request.warnings);
+            let (request, facts) = verify(io, idp, &own, read).await?;
+            warn(io, place, &request.warnings);
             let (binding, endpoint) = facts.slo(Some(message.binding())).ok_or_else(no_single_logout)?;
-            let ended = end(ask, asked, &site, id, &facts, &request);
-            events::session_ended(ask.host(), place, "single_logout");
+            let ended = end(io, exchange, &account_state, id, &facts, &request);
+            events::session_ended(io.host(), place, "single_logout");
             let to = &endpoint.responses;
-            let response = Outgoing::response(ask.host(), to, &own.entity_id, &request.id, ended)?;
-            let answer = leave(ask, asked, idp, *binding, to, &response, message.relay_state())?;
+            let response = Outgoing::response(io.host(), to, &own.entity_id, &request.id, ended)?;
+            let answer = leave(io, exchange, idp, *binding, to, &response, message.relay_state())?;
             // A session of somebody else in this browser is none of this.
-            Ok(match asked.visitor() {
-                Visitor::Known(_) => answer,
-                _ => asked.without_session(answer),
+            Ok(match exchange.session_state() {
+                SessionState::Valid(_) => answer,
+                _ => exchange.without_session(answer),
             })
         }
         Kind::Response => {
-            let waiting = waiting(asked, &site, ask.now());
+            let waiting = waiting(exchange, &account_state, io.now());
             let sent = waiting.as_ref().map(|waiting| waiting.id.as_str());
             let read = |expected: &Expected<'_>| logout::read_response(expected, message.received(), sent);
-            let (response, _) = verify(ask, idp, &own, read).await?;
-            warn(ask, place, &response.warnings);
+            let (response, _) = verify(io, idp, &own, read).await?;
+            warn(io, place, &response.warnings);
             if !response.complete {
                 let reason = format!("the provider did not end everything: {}", response.status);
-                events::notice(ask.host(), place, Level::Warn, &reason);
+                events::notice(io.host(), place, Level::Warn, &reason);
             }
-            let complete = site.account.paths.registered(Endpoint::LogoutComplete);
-            let cookies = &asked.world.config.cookies;
-            Ok(Answer::redirect(&complete).with_cookie(&cookie::delete(&name(asked), cookies)))
+            let complete = account_state.account.paths.registered(Endpoint::LogoutComplete);
+            let cookies = &exchange.filter_state.config.cookies;
+            Ok(Response::redirect(&complete).with_cookie(&cookie::delete(&name(exchange), cookies)))
         }
     }
 }
 
 /// Ends what the request names, here on every worker. False where it could not be noted.
-fn end(ask: &Ask, asked: &Asked, site: &Site, id: &str, facts: &Facts, request: &LogoutRequest) -> bool {
-    let party = ended::Party { account: &site.account.code, provider: id, issuer: &facts.issuer };
-    let (host, settings, name) = (ask.host(), &asked.world.config.session, &request.name_id.value);
+fn end(
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &AccountState,
+    id: &str,
+    facts: &Facts,
+    request: &LogoutRequest,
+) -> bool {
+    let party = ended::Party { account: &account_state.account.code, provider: id, issuer: &facts.issuer };
+    let (host, settings, name) = (io.host(), &exchange.filter_state.config.session, &request.name_id.value);
     // What was opened after the request was made it does not mean: sent again, it ends nothing new.
-    let skew = site.idps.get(id).map_or(0, |idp| idp.config().clock_skew);
-    let opened = ask.now().min(request.issued.saturating_add(skew));
+    let skew = account_state.idps.get(id).map_or(0, |idp| idp.config().clock_skew);
+    let live = io.now().min(request.issued.saturating_add(skew));
     if request.session_indexes.is_empty() {
-        return ended::by_subject(host, settings, party, name, opened);
+        return ended::by_subject(host, settings, party, name, live);
     }
     // Where the IdP told no SessionIndex at sign-in, any session of the person may be the one.
-    let mut all = ended::by_subject_without_sid(host, settings, party, name, opened);
+    let mut all = ended::by_subject_without_sid(host, settings, party, name, live);
     for index in &request.session_indexes {
-        all &= ended::by_subject_and_sid(host, settings, party, name, index, opened);
+        all &= ended::by_subject_and_sid(host, settings, party, name, index, live);
     }
     all
 }
 
 /// Verifies the message against what we know of the IdP.
 async fn verify<T>(
-    ask: &Ask,
+    io: &Io,
     idp: &Idp,
     own: &Own,
     read: impl Fn(&Expected<'_>) -> Result<T, Refused>,
@@ -210,15 +217,15 @@ async fn verify<T>(
             return Err(Refused::from(no_single_logout()));
         }
         read(&Expected {
-            trust: Trust { host: ask.host(), certificates: &facts.certificates },
+            trust: Trust { host: io.host(), certificates: &facts.certificates },
             decryption_key: idp.decryption_key(),
             issuer: &facts.issuer,
             slo_url: &own.slo_url,
-            now: ask.now(),
+            now: io.now(),
             clock_skew: idp.config().clock_skew,
         })
     };
-    idp.judged(ask, judge).await
+    idp.judged(io, judge).await
 }
 
 fn no_single_logout() -> Fault {
@@ -229,17 +236,17 @@ fn no_single_logout() -> Fault {
 
 /// The browser takes a message of ours to the IdP.
 fn leave(
-    ask: &Ask,
-    asked: &Asked,
+    io: &Io,
+    exchange: &Exchange,
     idp: &Idp,
     binding: SamlBinding,
     to: &url::Url,
     message: &Outgoing,
     relay_state: Option<&str>,
-) -> Result<Answer, Fault> {
-    let signer = idp.signer(ask.host());
+) -> Result<Response, Fault> {
+    let signer = idp.signer(io.host());
     match binding {
-        SamlBinding::Redirect => Ok(Answer::redirect(&message.redirect(to, relay_state, signer)?)),
+        SamlBinding::Redirect => Ok(Response::redirect(&message.redirect(to, relay_state, signer)?)),
         SamlBinding::Post => {
             let fields = message.post(relay_state, signer)?;
             let action = to.as_str().to_owned();
@@ -247,39 +254,44 @@ fn leave(
             // they are signed out here: there is nothing to click on that a page around it could abuse.
             let framed_by = if message.is_response() { vec![action.clone()] } else { Vec::new() };
             let form = pages::AutoSubmit { action, fields, framed_by, ..Default::default() };
-            pages::auto_submit(&asked.page_context(), &form)
+            pages::auto_submit(&exchange.page_context(), &form)
         }
     }
 }
 
-fn warn(ask: &Ask, place: Place<'_>, warnings: &[String]) {
+fn warn(io: &Io, place: Place<'_>, warnings: &[String]) {
     for warning in warnings {
-        events::notice(ask.host(), place, Level::Warn, warning);
+        events::notice(io.host(), place, Level::Warn, warning);
     }
 }
 
-fn name(asked: &Asked) -> String {
-    format!("{}-logout-saml", asked.world.config.cookies.name)
+fn name(exchange: &Exchange) -> String {
+    format!("{}-logout-saml", exchange.filter_state.config.cookies.name)
 }
 
 /// The answer may come as a cross-site POST, which carries no `Lax` cookie.
-fn remember(ask: &Ask, asked: &Asked, site: &Site, waiting: &Waiting) -> Result<String, Fault> {
-    let config = &asked.world.config;
+fn remember(
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &AccountState,
+    waiting: &Waiting,
+) -> Result<String, Fault> {
+    let config = &exchange.filter_state.config;
     let plain = serde_json::to_vec(waiting).unwrap_or_default();
-    let sealed = config.session.keys.seal(ask.host(), Purpose::Logout, &site.account.code, &plain)?;
+    let sealed = config.session.keys.seal(io.host(), Purpose::Logout, &account_state.account.code, &plain)?;
     let same_site = if config.cookies.secure { SameSite::None } else { SameSite::Lax };
     let attributes = cookie::Attributes { cookies: &config.cookies, same_site, max_age: Some(WAIT / 1000) };
-    Ok(cookie::set(&name(asked), &sealed, attributes))
+    Ok(cookie::set(&name(exchange), &sealed, attributes))
 }
 
 /// The request of ours that this browser waits with. Without the cookie (plain HTTP, an old browser) the answer's
 /// signature and age have to do: the session here ended before the request left.
-fn waiting(asked: &Asked, site: &Site, now: u64) -> Option<Waiting> {
-    let name = name(asked);
-    let jar = asked.jar();
+fn waiting(exchange: &Exchange, account_state: &AccountState, now: u64) -> Option<Waiting> {
+    let name = name(exchange);
+    let jar = exchange.jar();
     let sealed = std::str::from_utf8(jar.named(name.as_bytes()).next()?).ok()?;
-    let (account, plain) = asked.world.config.session.keys.open(Purpose::Logout, sealed)?;
+    let (account, plain) = exchange.filter_state.config.session.keys.open(Purpose::Logout, sealed)?;
     let waiting: Waiting = serde_json::from_slice(&plain).ok()?;
     let fresh = now.saturating_sub(waiting.sent) < WAIT;
-    (account == site.account.code && fresh).then_some(waiting)
+    (account == account_state.account.code && fresh).then_some(waiting)
 }

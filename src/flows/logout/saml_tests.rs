@@ -13,7 +13,7 @@ use crate::proto::saml::private_key::PrivateKey;
 use crate::proto::saml::sign::Signer;
 use crate::proto::saml::tests::idp::{private, IDP, SLO};
 use crate::proto::saml::tests::keys;
-use crate::state::World;
+use crate::state::FilterState;
 use crate::testing::browser::{Browser, Seen};
 use crate::testing::{status, TestHost};
 
@@ -27,8 +27,8 @@ fn settings() -> Value {
 }
 
 /// Ada, signed in by an answer with this SessionIndex.
-fn ada(world: &Rc<World>, index: &str) -> Browser {
-    let mut browser = Browser::new(world, HOST);
+fn ada(filter_state: &Rc<FilterState>, index: &str) -> Browser {
+    let mut browser = Browser::new(filter_state, HOST);
     let login = begin(&mut browser);
     let mut answer = answer(&login.id);
     answer.authn = answer.authn.replace("_session", index);
@@ -86,9 +86,9 @@ fn response(seen: &Seen) -> (String, Option<String>) {
 fn the_idp_ends_the_session_it_names_or_all_of_a_person() {
     let key = private(keys::IDP_KEY);
     for by_post in [false, true] {
-        let (host, world, _) = filter(settings());
-        let mut desk = ada(&world, "_desk");
-        let mut phone = ada(&world, "_phone");
+        let (host, filter_state, _) = filter(settings());
+        let mut desk = ada(&filter_state, "_desk");
+        let mut phone = ada(&filter_state, "_phone");
         let request = from_idp(&host, &name("ada@acme.com"), Some("_desk"));
         // By way of the desk's browser, whose cookies go.
         let (text, relay_state) = response(&send(&mut desk, &host, by_post, Some(&key), &request));
@@ -103,14 +103,14 @@ fn the_idp_ends_the_session_it_names_or_all_of_a_person() {
 
         // Without a SessionIndex, by way of a browser that has no session.
         let request = from_idp(&host, &name("ada@acme.com"), None);
-        let mut any = Browser::new(&world, HOST);
+        let mut any = Browser::new(&filter_state, HOST);
         response(&send(&mut any, &host, by_post, Some(&key), &request));
         assert_eq!(user(&mut phone), None);
         // What is opened afterwards is none of what ended, also where the request is sent again.
         host.advance(1);
-        ada(&world, "_later");
+        ada(&filter_state, "_later");
         host.advance(60_000);
-        let mut later = ada(&world, "_later");
+        let mut later = ada(&filter_state, "_later");
         response(&send(&mut any, &host, by_post, Some(&key), &request));
         assert_eq!(user(&mut later).as_deref(), Some("ada"));
     }
@@ -120,9 +120,9 @@ fn the_idp_ends_the_session_it_names_or_all_of_a_person() {
 fn what_is_not_signed_fresh_and_for_us_ends_nothing() {
     let (key, stranger) = (private(keys::IDP_KEY), private(keys::STRANGER_KEY));
     for by_post in [false, true] {
-        let (host, world, _) = filter(settings());
-        let mut browser = ada(&world, "_session");
-        let mut elsewhere = Browser::new(&world, HOST);
+        let (host, filter_state, _) = filter(settings());
+        let mut browser = ada(&filter_state, "_session");
+        let mut elsewhere = Browser::new(&filter_state, HOST);
         let elsewhere = &mut elsewhere;
         let request = from_idp(&host, &name("ada@acme.com"), None);
         let foreign = Outgoing::request(
@@ -153,8 +153,8 @@ fn what_is_not_signed_fresh_and_for_us_ends_nothing() {
 
 #[test]
 fn garbage_and_doubles_are_refused() {
-    let (host, world, _) = filter(settings());
-    let mut browser = Browser::new(&world, HOST);
+    let (host, filter_state, _) = filter(settings());
+    let mut browser = Browser::new(&filter_state, HOST);
     for target in [
         OURS,
         "/sso/saml/logout?u=acme&SAMLRequest=%00",
@@ -175,8 +175,8 @@ fn signing_out_here_asks_the_idp_and_takes_its_answer() {
     for binding in ["redirect", "post"] {
         let mut saml = settings();
         saml["binding"] = json!(binding);
-        let (host, world, _) = filter(saml);
-        let mut browser = Browser::new(&world, HOST);
+        let (host, filter_state, _) = filter(saml);
+        let mut browser = Browser::new(&filter_state, HOST);
         let id = {
             let seen = browser.get("/", &mut nobody);
             let request = match binding {
@@ -206,7 +206,7 @@ fn signing_out_here_asks_the_idp_and_takes_its_answer() {
             "{request}"
         );
         assert_ne!(request.split(" ID=\"").nth(1).unwrap().split('"').next().unwrap(), id);
-        let mut copied = Browser::new(&world, HOST);
+        let mut copied = Browser::new(&filter_state, HOST);
         copied.cookies = copy;
         assert_eq!(user(&mut copied), None, "ended here before the IdP answers");
 
@@ -231,8 +231,8 @@ fn signing_out_here_asks_the_idp_and_takes_its_answer() {
 #[test]
 fn without_slo_url_there_is_no_single_logout() {
     let key = private(keys::IDP_KEY);
-    let (host, world, _) = filter(json!({}));
-    let mut browser = ada(&world, "_session");
+    let (host, filter_state, _) = filter(json!({}));
+    let mut browser = ada(&filter_state, "_session");
     let request = from_idp(&host, &name("ada@acme.com"), None);
     assert_eq!(send(&mut browser, &host, false, Some(&key), &request).code(), "request_invalid");
     assert_eq!(user(&mut browser).as_deref(), Some("ada"));
@@ -250,7 +250,7 @@ fn their_metadata_brings_single_logout_only_where_messages_are_signed() {
         .replace("<md:SingleSignOn", &format!("<md:SingleLogout{endpoint}\"{IDP}/slo\"/><md:SingleSignOn"));
     for signing in [settings()["signing"].clone(), Value::Null] {
         let signed = !signing.is_null();
-        let (host, world, mut browser) = filter(json!({
+        let (host, filter_state, mut browser) = filter(json!({
             "metadata_url": format!("{IDP}/metadata"), "sso_url": null, "issuer": null, "certificates": null,
             "signing": signing,
         }));
@@ -259,12 +259,12 @@ fn their_metadata_brings_single_logout_only_where_messages_are_signed() {
         assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).status(), 302);
         let ours = browser.get("/sso/saml/metadata?u=acme", &mut nobody).text();
         assert_eq!(ours.contains("SingleLogoutService"), signed, "{ours}");
-        let account = &world.sites[0].account;
+        let account = &filter_state.account_states[0].account;
         let registered = crate::flows::admin::redirect_uris(account);
         assert_eq!(registered.iter().any(|(_, uri)| uri.ends_with(OURS)), signed, "{registered:?}");
 
         let other = from_idp(&host, &name("bob@acme.com"), None);
-        let seen = send(&mut Browser::new(&world, HOST), &host, false, Some(&key), &other);
+        let seen = send(&mut Browser::new(&filter_state, HOST), &host, false, Some(&key), &other);
         assert_eq!(seen.status(), if signed { 302 } else { 400 }, "{}", seen.text());
         let seen = browser.get("/sso/logout", &mut nobody);
         match signed {

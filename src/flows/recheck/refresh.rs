@@ -10,15 +10,15 @@ use crate::directory;
 use crate::fault::{Code, Fault};
 use crate::flows::login::{kept, wants_userinfo};
 use crate::host::events::{self, Place};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::host::Level;
 use crate::identity::Claims;
 use crate::proto::oidc::token::{self, Refreshed};
 use crate::proto::oidc::{id_token, userinfo};
 use crate::session::headers;
 use crate::session::renewals::{self, Id, State};
-use crate::session::{Opened, Session, Tokens};
-use crate::state::{Site, World};
+use crate::session::{LiveSession, Session, Tokens};
+use crate::state::{AccountState, FilterState};
 use crate::values::secret::Secret;
 
 /// After one that failed, the next comes so much later.
@@ -32,11 +32,17 @@ const KEPT: u64 = 15 * 60_000;
 const ENDED: u64 = 60_000;
 
 /// Renews it and says what came of it.
-pub(super) async fn renew(ask: &Ask, world: &World, site: &Site, opened: &Rc<Opened>, id: Id) {
-    let host = ask.host();
-    let settings = &world.config.session;
-    let old = &opened.session;
-    let place = old.place(Place { account: Some(&site.account.code), ..Place::default() });
+pub(super) async fn renew(
+    io: &Io,
+    filter_state: &FilterState,
+    account_state: &AccountState,
+    live: &Rc<LiveSession>,
+    id: Id,
+) {
+    let host = io.host();
+    let settings = &filter_state.config.session;
+    let old = &live.session;
+    let place = old.place(Place { account: Some(&account_state.account.code), ..Place::default() });
     let ends = old.ends(settings);
     let settle = |id: Id, state: State, keep: u64| {
         let now = host.now();
@@ -47,7 +53,7 @@ pub(super) async fn renew(ask: &Ask, world: &World, site: &Site, opened: &Rc<Ope
             renewals::spend(host, token, ends);
         }
     };
-    let (next, fault) = match ask_both(ask, world, site, old).await {
+    let (next, fault) = match ask_both(io, filter_state, account_state, old).await {
         Said::State { next, fault } => (*next, fault),
         Said::Ended(error) => {
             spend();
@@ -64,7 +70,7 @@ pub(super) async fn renew(ask: &Ask, world: &World, site: &Site, opened: &Rc<Ope
             let detail =
                 "the person authenticated anew at the provider: auth_time is later than at the login";
             events::renewal(host, place, "refused", Some(&Fault::new(Code::SessionExpired, detail)));
-            opened.mark.end(host, ends);
+            live.mark.end(host, ends);
             events::session_ended(host, place, "authenticated_anew");
             settle(id, State::Ended(None), ENDED);
             return;
@@ -73,13 +79,13 @@ pub(super) async fn renew(ask: &Ask, world: &World, site: &Site, opened: &Rc<Ope
             // It is not the person's: nothing of it counts, at once.
             spend();
             events::renewal(host, place, "refused", Some(&fault));
-            opened.mark.end(host, ends);
+            live.mark.end(host, ends);
             events::session_ended(host, place, "id_token_invalid");
             settle(id, State::Ended(Some(Code::IdTokenInvalid)), ENDED);
             return;
         }
         Said::Inactive => {
-            opened.mark.end(host, ends);
+            live.mark.end(host, ends);
             events::session_ended(host, place, "user_inactive");
             settle(id, State::Ended(Some(Code::UserInactive)), ENDED);
             return;
@@ -96,7 +102,7 @@ pub(super) async fn renew(ask: &Ask, world: &World, site: &Site, opened: &Rc<Ope
         return;
     }
     let newer_id = Id::of(&next);
-    match super::reseal(world, opened, Session { seen: host.now(), ..next }) {
+    match super::reseal(filter_state, live, Session { seen: host.now(), ..next }) {
         Ok(Some((newer, _))) => {
             if let (Some(failed), true) = (failed, newer.session.is_renewable()) {
                 settle(newer_id, failed, BACK_OFF);
@@ -130,23 +136,23 @@ enum Said {
     Inactive,
 }
 
-async fn ask_both(ask: &Ask, world: &World, site: &Site, old: &Session) -> Said {
-    let settings = &world.config.session;
-    let account = &site.account;
+async fn ask_both(io: &Io, filter_state: &FilterState, account_state: &AccountState, old: &Session) -> Said {
+    let settings = &filter_state.config.session;
+    let account = &account_state.account;
     let place = old.place(Place { account: Some(&account.code), ..Place::default() });
     let mut next = old.clone();
     let mut fault = None;
     let mut asked_idp = false;
-    if ask.now() >= old.renewal_due(settings, account) {
-        match ask_idp(ask, site, old).await {
+    if io.now() >= old.renewal_due(settings, account) {
+        match ask_idp(io, account_state, old).await {
             Ok(Answered::Ended(error)) => return Said::Ended(error),
             Ok(Answered::Anew) => return Said::Anew,
             Ok(Answered::Fresh { tokens, claims }) => {
                 next.tokens = tokens;
-                next.renewed = Some(ask.now());
+                next.renewed = Some(io.now());
                 if let Some(claims) = claims {
                     next.user = next.user.with_claims(&account.mapping, &claims);
-                    next.headers = headers::from_claims(ask.host(), place, account, &claims);
+                    next.headers = headers::from_claims(io.host(), place, account, &claims);
                 }
                 asked_idp = true;
             }
@@ -161,12 +167,12 @@ async fn ask_both(ask: &Ask, world: &World, site: &Site, old: &Session) -> Said 
     // New claims are judged beside the directory's roles; an IdP that is down does not keep a user in whom
     // the directory has put out.
     let directory_due =
-        ask.now() >= old.directory_due(settings) && !matches!(account.directory, Directory::None);
+        io.now() >= old.directory_due(settings) && !matches!(account.directory, Directory::None);
     if asked_idp || directory_due {
-        match directory::recheck(ask, account, &site.directory, &next.user).await {
+        match directory::recheck(io, account, &account_state.directory, &next.user).await {
             Ok(Some(user)) if fault.is_none() || user != next.user => {
                 next.user = user;
-                next.checked = ask.now();
+                next.checked = io.now();
             }
             Ok(Some(_)) => {}
             Ok(None) => return Said::Inactive,
@@ -189,17 +195,17 @@ enum Answered {
     Anew,
 }
 
-async fn ask_idp(ask: &Ask, site: &Site, old: &Session) -> Result<Answered, Fault> {
+async fn ask_idp(io: &Io, account_state: &AccountState, old: &Session) -> Result<Answered, Fault> {
     let gone = || Fault::new(Code::NotReady, "the session has no refresh token, or its provider is gone");
-    let provider = site.provider(&old.origin.provider).ok_or_else(gone)?;
+    let provider = account_state.provider(&old.origin.provider).ok_or_else(gone)?;
     let refresh_token = old.tokens.refresh_token.as_ref().ok_or_else(gone)?;
     let refreshed = match &provider.protocol {
         Protocol::Oidc(oidc) => {
-            let metadata = site.client(&provider.id)?.metadata(ask).await?;
-            token::refresh(ask, &token::Endpoint::of_oidc(oidc, &metadata), refresh_token).await?
+            let metadata = account_state.client(&provider.id)?.metadata(io).await?;
+            token::refresh(io, &token::Endpoint::of_oidc(oidc, &metadata), refresh_token).await?
         }
         Protocol::OAuth2(oauth2) => {
-            token::refresh(ask, &token::Endpoint::of_oauth2(oauth2), refresh_token).await?
+            token::refresh(io, &token::Endpoint::of_oauth2(oauth2), refresh_token).await?
         }
         Protocol::Saml(_) => return Err(gone()),
     };
@@ -208,8 +214,8 @@ async fn ask_idp(ask: &Ask, site: &Site, old: &Session) -> Result<Answered, Faul
         Refreshed::Ended(error) => return Ok(Answered::Ended(error)),
     };
     let said = match &provider.protocol {
-        Protocol::Oidc(_) => openid(ask, site, old, &tokens).await,
-        Protocol::OAuth2(oauth2) => plain(ask, oauth2, old, &tokens).await,
+        Protocol::Oidc(_) => openid(io, account_state, old, &tokens).await,
+        Protocol::OAuth2(oauth2) => plain(io, oauth2, old, &tokens).await,
         Protocol::Saml(_) => Err(gone()),
     };
     // RFC 6749 section 6: without a new refresh token the old one stays; so does the ID token.
@@ -217,7 +223,7 @@ async fn ask_idp(ask: &Ask, site: &Site, old: &Session) -> Result<Answered, Faul
     match said {
         Ok(Some(claims)) if authenticated_later(old, &claims) => Ok(Answered::Anew),
         Ok(claims) => {
-            let fresh = kept(ask, &site.account, tokens);
+            let fresh = kept(io, &account_state.account, tokens);
             let id_token = fresh.id_token.or_else(|| old.tokens.id_token.clone());
             let (access_token, access_expires) = match fresh.access_token {
                 Some(token) => (Some(token), fresh.access_expires),
@@ -238,38 +244,38 @@ fn authenticated_later(old: &Session, claims: &Claims) -> bool {
 
 /// OpenID Connect Core section 12.2; UserInfo where something is missing, as at login.
 async fn openid(
-    ask: &Ask,
-    site: &Site,
+    io: &Io,
+    account_state: &AccountState,
     old: &Session,
     tokens: &token::Tokens,
 ) -> Result<Option<Claims>, Fault> {
     let Some(id_token) = &tokens.id_token else { return Ok(None) };
-    let client = site.client(&old.origin.provider)?;
-    let moment = id_token::Moment::Refresh {
+    let client = account_state.client(&old.origin.provider)?;
+    let moment = id_token::Expectation::Refresh {
         issuer: &old.origin.issuer,
         subject: &old.origin.subject,
         nonce: old.origin.nonce.as_deref(),
         auth_time: old.origin.auth_time.map(|seconds| seconds as f64),
     };
-    let claims = id_token::verify(ask, client, id_token, tokens.access_token.as_ref(), moment).await?;
+    let claims = id_token::verify(io, client, id_token, tokens.access_token.as_ref(), moment).await?;
     let mut known = claims.all().clone();
-    let metadata = client.metadata(ask).await?;
-    if wants_userinfo(&site.account, &known, metadata.userinfo_endpoint.is_some())
+    let metadata = client.metadata(io).await?;
+    if wants_userinfo(&account_state.account, &known, metadata.userinfo_endpoint.is_some())
         && tokens.access_token.is_some()
     {
         let (subject, token) = (claims.subject(), tokens.access_token.as_ref());
         // Whoever has roles or headers from there keeps them while it cannot be asked; others have nothing to lose.
-        let needed =
-            site.account.mapping.from == MappingFrom::Userinfo || has_from_userinfo(site, old, &known);
-        let userinfo = userinfo::more(ask, client, subject, token, needed).await?;
+        let needed = account_state.account.mapping.from == MappingFrom::Userinfo
+            || has_from_userinfo(account_state, old, &known);
+        let userinfo = userinfo::more(io, client, subject, token, needed).await?;
         userinfo::add(&mut known, userinfo.unwrap_or_default());
     }
     Ok(Some(known))
 }
 
 /// True where the session holds what only UserInfo can have said: it is not in the ID token.
-fn has_from_userinfo(site: &Site, old: &Session, id_token: &Claims) -> bool {
-    let account = &site.account;
+fn has_from_userinfo(account_state: &AccountState, old: &Session, id_token: &Claims) -> bool {
+    let account = &account_state.account;
     let missing = |claim: &String| crate::values::json::pointer(id_token, claim).is_none();
     let roles = account.mapping.roles_claim.as_ref().is_some_and(missing) && !old.user.claim_roles.is_empty();
     let held = |name: &String| old.headers.iter().any(|(own, _)| own == name);
@@ -278,13 +284,13 @@ fn has_from_userinfo(site: &Site, old: &Session, id_token: &Claims) -> bool {
 
 /// Plain OAuth 2.0: the person of the new access token is still the same.
 async fn plain(
-    ask: &Ask,
+    io: &Io,
     oauth2: &OAuth2,
     old: &Session,
     tokens: &token::Tokens,
 ) -> Result<Option<Claims>, Fault> {
     let Some(access) = &tokens.access_token else { return Ok(None) };
-    let person = userinfo::fetch_person(ask, oauth2, access).await?;
+    let person = userinfo::fetch_person(io, oauth2, access).await?;
     match person.subject == old.origin.subject {
         true => Ok(Some(person.all)),
         false => Err(Fault::new(Code::IdTokenInvalid, "UserInfo: after a refresh it is another person")),

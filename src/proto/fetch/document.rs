@@ -10,7 +10,7 @@ use url::Url;
 
 use super::answer;
 use crate::fault::{Code, Fault};
-use crate::host::task::{Ask, Request};
+use crate::host::task::{Io, Request};
 use crate::host::Host;
 
 /// While a first fetch fails, requests fail with it for so long, instead of each asking again.
@@ -76,27 +76,27 @@ impl<T> Document<T> {
     }
 
     /// The last good one, else a fetch; a fetch that has just failed is not repeated.
-    pub async fn get(&self, ask: &Ask, source: Source<'_, T>) -> Result<Rc<T>, Fault> {
+    pub async fn get(&self, io: &Io, source: Source<'_, T>) -> Result<Rc<T>, Fault> {
         if let Some(document) = self.current() {
             return Ok(document);
         }
         let recent = self.failed.borrow().clone();
         if let Some((fault, at)) = recent {
-            if ask.now().saturating_sub(at) < FAIL_FAST {
+            if io.now().saturating_sub(at) < FAIL_FAST {
                 return Err(fault);
             }
         }
-        match self.adopt(ask.host(), &source) {
+        match self.adopt(io.host(), &source) {
             Some(document) => Ok(document),
-            None => self.fetch(ask, &source).await,
+            None => self.fetch(io, &source).await,
         }
     }
 
     /// The background's turn: another worker's document if it is fresh, else a fetch.
-    pub async fn refresh(&self, ask: &Ask, source: Source<'_, T>) -> Result<Rc<T>, Fault> {
-        match self.adopt(ask.host(), &source) {
+    pub async fn refresh(&self, io: &Io, source: Source<'_, T>) -> Result<Rc<T>, Fault> {
+        match self.adopt(io.host(), &source) {
             Some(document) => Ok(document),
-            None => self.fetch(ask, &source).await,
+            None => self.fetch(io, &source).await,
         }
     }
 
@@ -105,24 +105,24 @@ impl<T> Document<T> {
     /// tokens must not become a flood at the provider.
     pub async fn newer(
         &self,
-        ask: &Ask,
+        io: &Io,
         source: Source<'_, T>,
         has: &dyn Fn(&T) -> bool,
     ) -> Result<Option<Rc<T>>, Fault> {
-        if let Some(document) = self.adopt(ask.host(), &source).filter(|document| has(document)) {
+        if let Some(document) = self.adopt(io.host(), &source).filter(|document| has(document)) {
             return Ok(Some(document));
         }
-        let (now, key) = (ask.now(), format!("{}.forced", self.key(source.url)));
-        let (shared, cas) = ask.host().shared_get(&key);
+        let (now, key) = (io.now(), format!("{}.forced", self.key(source.url)));
+        let (shared, cas) = io.host().shared_get(&key);
         let last = self.forced.get().max(shared.as_deref().and_then(time_of));
         if last.is_some_and(|at| now.saturating_sub(at) < FORCED) {
             return Ok(None);
         }
         self.forced.set(Some(now));
-        if !ask.host().shared_set(&key, &now.to_le_bytes(), cas) {
+        if !io.host().shared_set(&key, &now.to_le_bytes(), cas) {
             return Ok(None); // another worker is on its way
         }
-        self.fetch(ask, &source).await.map(Some)
+        self.fetch(io, &source).await.map(Some)
     }
 
     fn fetched(&self) -> Option<u64> {
@@ -146,24 +146,24 @@ impl<T> Document<T> {
         Some(document)
     }
 
-    async fn fetch(&self, ask: &Ask, source: &Source<'_, T>) -> Result<Rc<T>, Fault> {
+    async fn fetch(&self, io: &Io, source: &Source<'_, T>) -> Result<Rc<T>, Fault> {
         let mut request = Request::get(self.what, source.url.clone(), source.timeout);
         request.max_answer = self.max;
-        let reply = ask.call(request).await;
+        let reply = io.call(request).await;
         let what = format!("{} {}", self.what, source.url);
         let read = answer::body(&what, reply).map_err(Fault::from).and_then(|bytes| {
             let document = (source.read)(&bytes)
                 .map_err(|why| Fault::new(Code::IdpInvalidAnswer, format!("{what}: {why}")))?;
             Ok((Rc::new(document), bytes))
         });
-        let now = ask.now();
+        let now = io.now();
         match read {
             Ok((document, bytes)) => {
                 self.keep(document.clone(), now);
                 if bytes.len() <= MAX_SHARED {
                     let value = [&now.to_le_bytes()[..], &bytes].concat();
                     // Whoever writes last wins; both are good.
-                    ask.host().shared_set(&self.key(source.url), &value, None);
+                    io.host().shared_set(&self.key(source.url), &value, None);
                 }
                 Ok(document)
             }

@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 
 use super::discovery::Metadata;
 use super::id_token;
-use super::provider::Client;
+use super::provider::Provider;
 use super::signed::{self, Signed, SKEW};
 use crate::fault::{Code, Fault};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::values::time::parse_rfc3339;
 
 /// A verified access token. Only [`verify`] makes one.
@@ -43,34 +43,34 @@ pub fn unverified(token: &str) -> Option<Map<String, Value>> {
 
 /// True where this provider could have issued a token of that issuer: its own, ADFS's second one from its
 /// metadata (`access_token_issuer`), or another that the configuration names (Entra's `sts.windows.net`).
-pub async fn is_issuer(ask: &Ask, client: &Client, iss: &str, other: Option<&str>) -> Result<bool, Fault> {
-    let metadata = client.metadata(ask).await?;
+pub async fn is_issuer(io: &Io, provider: &Provider, iss: &str, other: Option<&str>) -> Result<bool, Fault> {
+    let metadata = provider.metadata(io).await?;
     let second = metadata.access_token_issuer.as_deref();
     Ok(metadata.is_issuer(iss) || second == Some(iss) || other == Some(iss))
 }
 
 /// Verifies a token that names this provider. Any refusal is `token_invalid`.
 pub async fn verify(
-    ask: &Ask,
-    client: &Client,
+    io: &Io,
+    provider: &Provider,
     token: &str,
     audiences: &[String],
     other_issuer: Option<&str>,
 ) -> Result<AccessToken, Fault> {
     let refused = |why: String| Fault::new(Code::TokenInvalid, format!("access token: {why}"));
-    let metadata = client.metadata(ask).await?;
-    let signed = signed::open_access_token(ask, client, token).await?;
+    let metadata = provider.metadata(io).await?;
+    let signed = signed::open_access_token(io, provider, token).await?;
     let iss = signed::string(&signed.claims, "iss").map_err(refused)?.map(str::to_owned);
     let beside = [metadata.access_token_issuer.as_deref(), other_issuer];
     let issuer = match iss {
         Some(iss) if beside.contains(&Some(&iss)) => iss,
         _ => {
-            let tenants = client.config().tenants.as_deref();
+            let tenants = provider.config().tenants.as_deref();
             signed::issuer(&signed.claims, &metadata, signed.key_issuer.as_deref(), tenants)
                 .map_err(refused)?
         }
     };
-    check(signed, issuer, audiences, client, &metadata, ask.now() as f64 / 1000.0).map_err(refused)
+    check(signed, issuer, audiences, provider, &metadata, io.now() as f64 / 1000.0).map_err(refused)
 }
 
 /// The checklist; the signature and `iss` are done.
@@ -78,12 +78,12 @@ fn check(
     signed: Signed,
     issuer: String,
     ours: &[String],
-    client: &Client,
+    provider: &Provider,
     metadata: &Metadata,
     now: f64,
 ) -> Result<AccessToken, String> {
     let claims = &signed.claims;
-    let client_id = client.config().client.client_id.as_str();
+    let client_id = provider.config().client.client_id.as_str();
     let audiences = signed::audiences(claims)?;
     let for_us = audiences.contains(&client_id);
     let other_issuer = metadata.access_token_issuer.is_some() && metadata.is_issuer(&issuer);

@@ -12,7 +12,7 @@ use super::client_auth::{self, Authentication};
 use super::discovery::Metadata;
 use crate::config::{OAuth2, Oidc, ResponseMode};
 use crate::fault::{Code, Fault};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::host::{random_token, Host};
 use crate::proto::fetch::answer;
 use crate::values::secret::Secret;
@@ -147,7 +147,7 @@ impl<'a> Authorization<'a> {
 
     /// The URL for the browser, with a pushed request first where the provider requires it or the
     /// configuration names the endpoint.
-    pub async fn start(&self, ask: &Ask, oidc: &Oidc, metadata: &Metadata) -> Result<Url, Fault> {
+    pub async fn start(&self, io: &Io, oidc: &Oidc, metadata: &Metadata) -> Result<Url, Fault> {
         let wanted = metadata.require_pushed_authorization_requests
             || oidc.endpoints.pushed_authorization_request.is_some();
         if !wanted {
@@ -158,7 +158,7 @@ impl<'a> Authorization<'a> {
             Fault::new(Code::IdpInvalidAnswer, why)
         })?;
         let auth = Authentication {
-            client: &oidc.client,
+            provider: &oidc.client,
             method: client_auth::method(&oidc.client, metadata.token_auth_methods.as_deref()),
             audience: &metadata.token_endpoint,
         };
@@ -166,8 +166,8 @@ impl<'a> Authorization<'a> {
         let brings_id = !matches!(auth.method, crate::config::ClientAuth::Basic);
         let pairs =
             self.pairs().into_iter().filter(|(name, _)| !(brings_id && name == "client_id")).collect();
-        let request = client_auth::request(ask, "par", endpoint, pairs, &auth, oidc.timeout)?;
-        let map = answer::object("pushed authorization request endpoint", ask.call(request).await, 64 << 10)?;
+        let request = client_auth::request(io, "par", endpoint, pairs, &auth, oidc.timeout)?;
+        let map = answer::object("pushed authorization request endpoint", io.call(request).await, 64 << 10)?;
         let request_uri = map.get("request_uri").and_then(|v| v.as_str()).filter(|uri| !uri.is_empty());
         let request_uri = request_uri.ok_or_else(|| {
             let why = "pushed authorization request endpoint: request_uri is missing";

@@ -10,16 +10,16 @@ use crate::config::{ClientAuth, ClientCredentials};
 use crate::crypto::{sign, Protected};
 use crate::fault::{Code, Fault};
 use crate::host::random_token;
-use crate::host::task::{Ask, Request};
+use crate::host::task::{Io, Request};
 
 /// How long an assertion of ours is good, in seconds.
 const ASSERTION_LIFETIME: u64 = 60;
 
 /// How we authenticate: as configured; else with the key; else with the secret, by basic unless discovery
 /// lists only other ways and post among them; else not at all.
-pub fn method(client: &ClientCredentials, advertised: Option<&[String]>) -> ClientAuth {
+pub fn method(provider: &ClientCredentials, advertised: Option<&[String]>) -> ClientAuth {
     let listed = |name: &str| advertised.is_some_and(|list| list.iter().any(|n| n == name));
-    match (client.auth, &client.key, &client.secret) {
+    match (provider.auth, &provider.key, &provider.secret) {
         (Some(auth), _, _) => auth,
         (None, Some(_), _) => ClientAuth::PrivateKeyJwt,
         (None, None, Some(_)) if listed("client_secret_post") && !listed("client_secret_basic") => {
@@ -36,7 +36,7 @@ pub fn method(client: &ClientCredentials, advertised: Option<&[String]>) -> Clie
 /// section 9 and RFC 7523 section 3 have it and as every provider we know takes it, at the pushed
 /// authorization request endpoint too (RFC 9126 section 2 obliges the server to).
 pub fn request(
-    ask: &Ask,
+    io: &Io,
     what: &'static str,
     url: &Url,
     mut pairs: Vec<(String, String)>,
@@ -44,35 +44,35 @@ pub fn request(
     timeout: u64,
 ) -> Result<Request, Fault> {
     let missing = |what: &str| Fault::new(Code::NotReady, format!("client authentication: no {what}"));
-    let client = auth.client;
+    let provider = auth.provider;
     let mut header = None;
     let mut push = |name: &str, value: &str| pairs.push((name.to_owned(), value.to_owned()));
     match auth.method {
         ClientAuth::Basic => {
-            let secret = client.secret.as_ref().ok_or_else(|| missing("client_secret"))?;
+            let secret = provider.secret.as_ref().ok_or_else(|| missing("client_secret"))?;
             // RFC 6749 section 2.3.1: both are form-encoded before they are joined.
-            let pair = format!("{}:{}", form::encode(&client.client_id), form::encode(secret.expose()));
+            let pair = format!("{}:{}", form::encode(&provider.client_id), form::encode(secret.expose()));
             header = Some(format!("Basic {}", STANDARD.encode(pair)));
         }
         ClientAuth::Post => {
-            let secret = client.secret.as_ref().ok_or_else(|| missing("client_secret"))?;
-            push("client_id", &client.client_id);
+            let secret = provider.secret.as_ref().ok_or_else(|| missing("client_secret"))?;
+            push("client_id", &provider.client_id);
             push("client_secret", secret.expose());
         }
-        ClientAuth::None => push("client_id", &client.client_id),
+        ClientAuth::None => push("client_id", &provider.client_id),
         ClientAuth::PrivateKeyJwt => {
-            let key = client.key.as_ref().ok_or_else(|| missing("client_key"))?;
-            let now = ask.now() / 1000;
+            let key = provider.key.as_ref().ok_or_else(|| missing("client_key"))?;
+            let now = io.now() / 1000;
             let mut claims = Map::new();
-            claims.insert("iss".into(), json!(client.client_id));
-            claims.insert("sub".into(), json!(client.client_id));
+            claims.insert("iss".into(), json!(provider.client_id));
+            claims.insert("sub".into(), json!(provider.client_id));
             claims.insert("aud".into(), json!(auth.audience.as_str()));
-            claims.insert("jti".into(), json!(random_token::<16>(ask.host())?));
+            claims.insert("jti".into(), json!(random_token::<16>(io.host())?));
             claims.insert("iat".into(), json!(now));
             claims.insert("exp".into(), json!(now + ASSERTION_LIFETIME));
             let protected = Protected { kid: key.kid.as_deref(), x5t: key.x5t.as_deref() };
-            let assertion = sign(ask.host(), &key.alg, &key.private_key, protected, &claims)?;
-            push("client_id", &client.client_id);
+            let assertion = sign(io.host(), &key.alg, &key.private_key, protected, &claims)?;
+            push("client_id", &provider.client_id);
             push("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
             push("client_assertion", assertion.expose());
         }
@@ -88,7 +88,7 @@ pub fn request(
 #[derive(Clone, Copy, Debug)]
 pub struct Authentication<'a> {
     /// Who.
-    pub client: &'a ClientCredentials,
+    pub provider: &'a ClientCredentials,
     /// How.
     pub method: ClientAuth,
     /// `aud` of an assertion.

@@ -174,23 +174,23 @@ fn check_issuer(issuer: &str, oidc: &Oidc) -> Result<(), String> {
             false => Err(format!("issuer is {issuer:?}, configured is {configured:?}")),
         };
     }
-    let Some(asked) = &oidc.discovery else { return Err("there is no discovery URL".into()) };
-    let mut asked = asked.clone();
-    asked.set_query(None);
+    let Some(exchange) = &oidc.discovery else { return Err("there is no discovery URL".into()) };
+    let mut exchange = exchange.clone();
+    exchange.set_query(None);
     let expected = format!("{}{WELL_KNOWN}", issuer.trim_end_matches('/'));
     let equal = match expected.split_once(TENANT) {
         // `common`, `organizations` or a tenant stands where the placeholder is.
-        Some((before, after)) => asked
+        Some((before, after)) => exchange
             .as_str()
             .strip_prefix(before)
             .and_then(|rest| rest.strip_suffix(after))
             .is_some_and(|tenant| !tenant.is_empty() && !tenant.contains('/')),
-        None => Url::parse(&expected).is_ok_and(|url| url == asked),
+        None => Url::parse(&expected).is_ok_and(|url| url == exchange),
     };
     match equal {
         true => Ok(()),
         false => Err(format!(
-            "issuer is {issuer:?}, which is not the one of {asked}: configure issuer if it is right"
+            "issuer is {issuer:?}, which is not the one of {exchange}: configure issuer if it is right"
         )),
     }
 }

@@ -5,11 +5,11 @@ use base64::Engine;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-use super::provider::Client;
+use super::provider::Provider;
 use super::signed::{self, Signed, SKEW};
 use crate::crypto::Alg;
 use crate::fault::{Code, Fault};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::host::Hash;
 use crate::values::secret::Secret;
 
@@ -52,7 +52,7 @@ impl Claims {
 
 /// What the token has to match.
 #[derive(Clone, Copy, Debug)]
-pub enum Moment<'a> {
+pub enum Expectation<'a> {
     /// A login, whose flow holds these.
     Login {
         /// The nonce that was sent: a token of another login must not count (replay, injection).
@@ -75,18 +75,18 @@ pub enum Moment<'a> {
 
 /// Verifies an ID token that came from the token endpoint with `access_token`.
 pub async fn verify(
-    ask: &Ask,
-    client: &Client,
+    io: &Io,
+    provider: &Provider,
     token: &Secret,
     access_token: Option<&Secret>,
-    moment: Moment<'_>,
+    moment: Expectation<'_>,
 ) -> Result<Claims, Fault> {
-    let metadata = client.metadata(ask).await?;
-    let signed = signed::open(ask, client, &metadata, token.expose(), Code::IdTokenInvalid).await?;
-    let oidc = client.config();
+    let metadata = provider.metadata(io).await?;
+    let signed = signed::open(io, provider, &metadata, token.expose(), Code::IdTokenInvalid).await?;
+    let oidc = provider.config();
     let issuer =
         signed::issuer(&signed.claims, &metadata, signed.key_issuer.as_deref(), oidc.tenants.as_deref());
-    let now = ask.now() as f64 / 1000.0;
+    let now = io.now() as f64 / 1000.0;
     issuer
         .and_then(|issuer| check(signed, issuer, &oidc.client.client_id, access_token, moment, now))
         .map_err(|why| Fault::new(Code::IdTokenInvalid, format!("ID token: {why}")))
@@ -98,7 +98,7 @@ fn check(
     issuer: String,
     client_id: &str,
     access_token: Option<&Secret>,
-    moment: Moment<'_>,
+    moment: Expectation<'_>,
     now: f64,
 ) -> Result<Claims, String> {
     let claims = &signed.claims;
@@ -112,7 +112,7 @@ fn check(
     let auth_time = signed::date(claims, "auth_time")?;
     let nonce = signed::string(claims, "nonce")?;
     match moment {
-        Moment::Login { nonce: sent, max_age } => {
+        Expectation::Login { nonce: sent, max_age } => {
             match nonce {
                 None => return Err("nonce is missing".into()),
                 Some(nonce) if nonce != sent => return Err("nonce is not the one that was sent".into()),
@@ -126,7 +126,7 @@ fn check(
                 }
             }
         }
-        Moment::Refresh { issuer: first_issuer, subject: first, nonce: sent, auth_time: first_time } => {
+        Expectation::Refresh { issuer: first_issuer, subject: first, nonce: sent, auth_time: first_time } => {
             // Section 12.2: the same person of the same issuer.
             if issuer != first_issuer {
                 return Err(format!("iss is {issuer:?}, at login it was {first_issuer:?}"));

@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::id_token;
-use super::provider::Client;
+use super::provider::Provider;
 use super::signed::{self, Signed, SKEW};
 use crate::fault::{Code, Fault};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// A token without `exp` (Authentik, Glewlwyd) counts so many seconds after `iat`.
@@ -31,12 +31,12 @@ pub struct LogoutToken {
 }
 
 /// Verifies a logout token. Any refusal is a 400 with `request_invalid` (section 2.8).
-pub async fn verify(ask: &Ask, client: &Client, token: &str) -> Result<LogoutToken, Fault> {
-    let metadata = client.metadata(ask).await?;
-    let signed = signed::open(ask, client, &metadata, token, Code::RequestInvalid).await?;
-    let oidc = client.config();
+pub async fn verify(io: &Io, provider: &Provider, token: &str) -> Result<LogoutToken, Fault> {
+    let metadata = provider.metadata(io).await?;
+    let signed = signed::open(io, provider, &metadata, token, Code::RequestInvalid).await?;
+    let oidc = provider.config();
     signed::issuer(&signed.claims, &metadata, signed.key_issuer.as_deref(), oidc.tenants.as_deref())
-        .and_then(|issuer| check(&signed, issuer, &oidc.client.client_id, ask.now() as f64 / 1000.0))
+        .and_then(|issuer| check(&signed, issuer, &oidc.client.client_id, io.now() as f64 / 1000.0))
         .map_err(|why| Fault::new(Code::RequestInvalid, format!("logout token: {why}")))
 }
 

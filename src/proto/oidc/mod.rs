@@ -34,5 +34,5 @@ pub use crate::crypto::{check_signing_key, KeySet};
 pub use callback::Callback;
 pub use discovery::Metadata;
 pub use id_token::Claims;
-pub use provider::Client;
+pub use provider::Provider;
 pub use token::Tokens;

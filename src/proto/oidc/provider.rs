@@ -6,20 +6,20 @@ use super::discovery::{Metadata, MAX_METADATA};
 use super::KeySet;
 use crate::config::Oidc;
 use crate::fault::{Code, Fault};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::proto::fetch::document::{Document, Source};
 
 /// Metadata is fetched again after an hour.
 const METADATA_LIFETIME: u64 = 60 * 60 * 1000;
 /// Keys are fetched again after a quarter of an hour, whatever `cache-control` says (Okta says 44 days,
 /// Keycloak no-cache): a key that was withdrawn counts no longer than that, and one worker's fetch serves
-/// all. New keys do not wait for it, see [`Client::keys_for_unknown_kid`].
+/// all. New keys do not wait for it, see [`Provider::keys_for_unknown_kid`].
 const KEYS_LIFETIME: u64 = 15 * 60 * 1000;
 const MAX_KEYS: usize = crate::crypto::MAX_KEY_SET;
 
 /// One per VM and configured provider.
 #[derive(Debug)]
-pub struct Client {
+pub struct Provider {
     oidc: Rc<Oidc>,
     metadata: Document<Metadata>,
     keys: Document<KeySet>,
@@ -27,7 +27,7 @@ pub struct Client {
     own_keys: Option<Result<Rc<KeySet>, Fault>>,
 }
 
-impl Client {
+impl Provider {
     /// Knows nothing of the provider yet, unless the configuration says it.
     pub fn new(oidc: &Oidc) -> Self {
         let not_ready = |why| Fault::new(Code::NotReady, why);
@@ -60,75 +60,75 @@ impl Client {
     }
 
     /// The metadata, fetched where it is not there yet.
-    pub async fn metadata(&self, ask: &Ask) -> Result<Rc<Metadata>, Fault> {
+    pub async fn metadata(&self, io: &Io) -> Result<Rc<Metadata>, Fault> {
         if let Some(by_hand) = &self.by_hand {
             return by_hand.clone();
         }
-        self.metadata.get(ask, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?).await
+        self.metadata.get(io, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?).await
     }
 
     /// The metadata for a callback: a flow that opened proves that some worker had it a moment ago, so a
     /// failure this worker remembers must not burn the code.
-    pub async fn metadata_for_callback(&self, ask: &Ask) -> Result<Rc<Metadata>, Fault> {
+    pub async fn metadata_for_callback(&self, io: &Io) -> Result<Rc<Metadata>, Fault> {
         match (self.known_metadata(), &self.by_hand) {
             (Some(metadata), _) => Ok(metadata),
             (None, Some(by_hand)) => by_hand.clone(),
             (None, None) => {
                 self.metadata
-                    .refresh(ask, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?)
+                    .refresh(io, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?)
                     .await
             }
         }
     }
 
     /// The keys, fetched where they are not there yet.
-    pub async fn keys(&self, ask: &Ask) -> Result<Rc<KeySet>, Fault> {
+    pub async fn keys(&self, io: &Io) -> Result<Rc<KeySet>, Fault> {
         if let Some(own) = &self.own_keys {
             return own.clone();
         }
         if let Some(keys) = self.keys.current() {
             return Ok(keys);
         }
-        let metadata = self.metadata(ask).await?;
-        self.keys.get(ask, self.keys_source(&metadata)?).await
+        let metadata = self.metadata(io).await?;
+        self.keys.get(io, self.keys_source(&metadata)?).await
     }
 
     /// Newer keys, for a token whose key ours lack: at most one fetch a minute over all workers, `None`
     /// while it lasts or where the keys are configured.
     pub async fn keys_for_unknown_kid(
         &self,
-        ask: &Ask,
+        io: &Io,
         kid: Option<&str>,
     ) -> Result<Option<Rc<KeySet>>, Fault> {
         if self.own_keys.is_some() {
             return Ok(None);
         }
-        let metadata = self.metadata(ask).await?;
+        let metadata = self.metadata(io).await?;
         let has = |keys: &KeySet| kid.is_some_and(|kid| keys.has(kid));
-        self.keys.newer(ask, self.keys_source(&metadata)?, &has).await
+        self.keys.newer(io, self.keys_source(&metadata)?, &has).await
     }
 
-    /// Whether [`Client::refresh`] has something to do: asked at every tick.
+    /// Whether [`Provider::refresh`] has something to do: asked at every tick.
     pub fn due(&self, now: u64) -> bool {
         (self.by_hand.is_none() && self.metadata.due(now)) || self.keys_due(now)
     }
 
     /// Fetches what is due. A failure keeps the last good one and is tried again ten seconds later, so
     /// that an Envoy that started before its IdP recovers by itself.
-    pub async fn refresh(&self, ask: &Ask) -> Result<(), Fault> {
-        if self.by_hand.is_none() && self.metadata.due(ask.now()) {
+    pub async fn refresh(&self, io: &Io) -> Result<(), Fault> {
+        if self.by_hand.is_none() && self.metadata.due(io.now()) {
             let refreshed = self
                 .metadata
-                .refresh(ask, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?)
+                .refresh(io, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?)
                 .await;
             // With old metadata the keys can still be refreshed.
             if refreshed.is_err() && self.metadata.current().is_none() {
                 return refreshed.map(|_| ());
             }
         }
-        if self.keys_due(ask.now()) {
-            let metadata = self.metadata(ask).await?;
-            self.keys.refresh(ask, self.keys_source(&metadata)?).await?;
+        if self.keys_due(io.now()) {
+            let metadata = self.metadata(io).await?;
+            self.keys.refresh(io, self.keys_source(&metadata)?).await?;
         }
         Ok(())
     }

@@ -4,10 +4,10 @@
 use serde_json::{Map, Value};
 
 use super::discovery::Metadata;
-use super::provider::Client;
+use super::provider::Provider;
 use crate::crypto::{Alg, Jws, Unverified};
 use crate::fault::{Code, Fault};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 
 /// Clocks may differ by so many seconds.
 pub const SKEW: f64 = 60.0;
@@ -29,33 +29,33 @@ pub struct Signed {
 
 /// Verifies the signature; refetches the keys at most once, for a key we do not have.
 pub async fn open(
-    ask: &Ask,
-    client: &Client,
+    io: &Io,
+    provider: &Provider,
     metadata: &Metadata,
     token: &str,
     code: Code,
 ) -> Result<Signed, Fault> {
     let refused = |why: String| Fault::new(code, why);
     let jws = Jws::parse(token).map_err(refused)?;
-    let configured = client.config().id_token_alg.as_deref();
+    let configured = provider.config().id_token_alg.as_deref();
     accept(jws.alg, configured, metadata.id_token_algs.as_deref()).map_err(refused)?;
-    verify(ask, client, jws, code).await
+    verify(io, provider, jws, code).await
 }
 
 /// The same for an access token, whose algorithm discovery does not list. Never an HMAC: whoever may verify
 /// one may also make one.
-pub async fn open_access_token(ask: &Ask, client: &Client, token: &str) -> Result<Signed, Fault> {
+pub async fn open_access_token(io: &Io, provider: &Provider, token: &str) -> Result<Signed, Fault> {
     let refused = |why: String| Fault::new(Code::TokenInvalid, why);
     let jws = Jws::parse(token).map_err(refused)?;
     if jws.alg.is_symmetric() {
         return Err(refused(format!("alg {} is not accepted for access tokens", jws.alg.name())));
     }
-    verify(ask, client, jws, Code::TokenInvalid).await
+    verify(io, provider, jws, Code::TokenInvalid).await
 }
 
-async fn verify(ask: &Ask, client: &Client, jws: Jws<'_>, code: Code) -> Result<Signed, Fault> {
+async fn verify(io: &Io, provider: &Provider, jws: Jws<'_>, code: Code) -> Result<Signed, Fault> {
     let refused = |why: String| Fault::new(code, why);
-    let oidc = client.config();
+    let oidc = provider.config();
     let verified = |claims, key_issuer| Signed { alg: jws.alg, typ: jws.typ(), claims, key_issuer };
     if jws.alg.is_symmetric() {
         // Only where the configuration names this very algorithm, see `accept`.
@@ -66,16 +66,16 @@ async fn verify(ask: &Ask, client: &Client, jws: Jws<'_>, code: Code) -> Result<
             Err(Unverified::UnknownKey(why) | Unverified::Refused(why)) => Err(refused(why)),
         };
     }
-    let keys = client.keys(ask).await?;
-    let unknown = match keys.verify(ask.host(), &jws) {
+    let keys = provider.keys(io).await?;
+    let unknown = match keys.verify(io.host(), &jws) {
         Ok((claims, key)) => return Ok(verified(claims, key.issuer.clone())),
         Err(Unverified::Refused(why)) => return Err(refused(why)),
         Err(Unverified::UnknownKey(why)) => why,
     };
-    let Some(keys) = client.keys_for_unknown_kid(ask, jws.kid.as_deref()).await? else {
+    let Some(keys) = provider.keys_for_unknown_kid(io, jws.kid.as_deref()).await? else {
         return Err(refused(format!("{unknown}, and no newer keys can be had now")));
     };
-    match keys.verify(ask.host(), &jws) {
+    match keys.verify(io.host(), &jws) {
         Ok((claims, key)) => Ok(verified(claims, key.issuer.clone())),
         Err(Unverified::UnknownKey(why) | Unverified::Refused(why)) => Err(refused(why)),
     }

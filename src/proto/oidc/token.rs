@@ -9,7 +9,7 @@ use super::client_auth::{self, Authentication};
 use super::discovery::Metadata;
 use crate::config::{ClientAuth, ClientCredentials, OAuth2, Oidc};
 use crate::fault::{Code, Fault};
-use crate::host::task::{Ask, Reply};
+use crate::host::task::{Io, Reply};
 use crate::proto::fetch::answer::{self, Refusal};
 use crate::values::json;
 use crate::values::secret::Secret;
@@ -23,7 +23,7 @@ pub struct Endpoint<'a> {
     /// Its URL.
     pub url: &'a Url,
     /// Who we are.
-    pub client: &'a ClientCredentials,
+    pub provider: &'a ClientCredentials,
     /// How we say so.
     pub auth: ClientAuth,
     /// More parameters.
@@ -39,7 +39,7 @@ impl<'a> Endpoint<'a> {
     pub fn of_oidc(oidc: &'a Oidc, metadata: &'a Metadata) -> Self {
         Self {
             url: &metadata.token_endpoint,
-            client: &oidc.client,
+            provider: &oidc.client,
             auth: client_auth::method(&oidc.client, metadata.token_auth_methods.as_deref()),
             params: &oidc.token_params,
             timeout: oidc.timeout,
@@ -51,7 +51,7 @@ impl<'a> Endpoint<'a> {
     pub fn of_oauth2(oauth2: &'a OAuth2) -> Self {
         Self {
             url: &oauth2.token,
-            client: &oauth2.client,
+            provider: &oauth2.client,
             auth: client_auth::method(&oauth2.client, None),
             params: &oauth2.token_params,
             timeout: oauth2.timeout,
@@ -84,7 +84,7 @@ pub enum Refreshed {
 
 /// Exchanges the code (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
 pub async fn exchange(
-    ask: &Ask,
+    io: &Io,
     endpoint: &Endpoint<'_>,
     code: &Secret,
     redirect_uri: &str,
@@ -95,7 +95,7 @@ pub async fn exchange(
     if let Some(verifier) = code_verifier {
         grant.push(("code_verifier", verifier.expose()));
     }
-    let tokens = read(call(ask, endpoint, &grant).await?)?;
+    let tokens = read(call(io, endpoint, &grant).await?)?;
     let missing =
         |name: &str| Fault::new(Code::IdpInvalidAnswer, format!("token endpoint: {name} is missing"));
     if endpoint.openid && tokens.id_token.is_none() {
@@ -114,9 +114,9 @@ const ENDED: [&str; 4] = ["invalid_grant", "interaction_required", "login_requir
 
 /// Uses a refresh token (RFC 6749 section 6, OpenID Connect Core section 12). Only once, whatever the
 /// outcome: providers that rotate take a second use for theft.
-pub async fn refresh(ask: &Ask, endpoint: &Endpoint<'_>, refresh_token: &Secret) -> Result<Refreshed, Fault> {
+pub async fn refresh(io: &Io, endpoint: &Endpoint<'_>, refresh_token: &Secret) -> Result<Refreshed, Fault> {
     let grant = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
-    match read(call(ask, endpoint, &grant).await?) {
+    match read(call(io, endpoint, &grant).await?) {
         Ok(tokens) if tokens.access_token.is_none() && tokens.id_token.is_none() => {
             Err(Fault::new(Code::IdpInvalidAnswer, "token endpoint: a refresh brought no token"))
         }
@@ -128,14 +128,14 @@ pub async fn refresh(ask: &Ask, endpoint: &Endpoint<'_>, refresh_token: &Secret)
     }
 }
 
-async fn call(ask: &Ask, endpoint: &Endpoint<'_>, grant: &[(&str, &str)]) -> Result<Reply, Fault> {
+async fn call(io: &Io, endpoint: &Endpoint<'_>, grant: &[(&str, &str)]) -> Result<Reply, Fault> {
     let own = grant.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let more = endpoint.params.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let auth = Authentication { client: endpoint.client, method: endpoint.auth, audience: endpoint.url };
+    let auth = Authentication { provider: endpoint.provider, method: endpoint.auth, audience: endpoint.url };
     let pairs = own.chain(more).collect();
-    let mut request = client_auth::request(ask, "token", endpoint.url, pairs, &auth, endpoint.timeout)?;
+    let mut request = client_auth::request(io, "token", endpoint.url, pairs, &auth, endpoint.timeout)?;
     request.max_answer = MAX_ANSWER;
-    Ok(ask.call(request).await)
+    Ok(io.call(request).await)
 }
 
 /// Reads the answer (RFC 6749 section 5.1, OpenID Connect Core 3.1.3.3).

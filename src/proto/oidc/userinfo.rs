@@ -6,11 +6,11 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::id_token;
-use super::provider::Client;
+use super::provider::Provider;
 use super::signed;
 use crate::config::OAuth2;
 use crate::fault::{Code, Fault};
-use crate::host::task::{Ask, Reply, Request};
+use crate::host::task::{Io, Reply, Request};
 use crate::proto::fetch::answer::{self, Refusal};
 use crate::values::json;
 use crate::values::secret::Secret;
@@ -28,23 +28,23 @@ pub fn add(known: &mut Map<String, Value>, userinfo: Map<String, Value>) {
 /// UserInfo of the person a token is about. `sub` must be there and equal, else another person's
 /// answer could be taken for theirs (section 5.3.2, token substitution).
 pub async fn fetch(
-    ask: &Ask,
-    client: &Client,
+    io: &Io,
+    provider: &Provider,
     subject: &str,
     access_token: Option<&Secret>,
 ) -> Result<Map<String, Value>, Refusal> {
-    let metadata = client.metadata(ask).await?;
+    let metadata = provider.metadata(io).await?;
     let missing = |what: &str| Fault::new(Code::IdpInvalidAnswer, format!("UserInfo: {what}"));
     let endpoint =
         metadata.userinfo_endpoint.as_ref().ok_or_else(|| missing("there is no userinfo_endpoint"))?;
     let token = access_token.ok_or_else(|| missing("the token endpoint gave no access token"))?;
-    let oidc = client.config();
-    let reply = ask.call(request(endpoint, &oidc.userinfo_params, token, oidc.timeout)).await;
+    let oidc = provider.config();
+    let reply = io.call(request(endpoint, &oidc.userinfo_params, token, oidc.timeout)).await;
     let answer = answer::success("UserInfo", reply)?;
     let refused = |why: String| Refusal::from(Fault::new(Code::IdTokenInvalid, format!("UserInfo: {why}")));
     let map = if answer.media_type().as_deref() == Some("application/jwt") {
         let text = std::str::from_utf8(&answer.body).map_err(|_| missing("not UTF-8"))?;
-        let jwt = signed::open(ask, client, &metadata, text.trim(), Code::IdTokenInvalid).await?;
+        let jwt = signed::open(io, provider, &metadata, text.trim(), Code::IdTokenInvalid).await?;
         // Section 5.3.2: a signed answer should say from whom and for whom; where it does it must be true.
         if jwt.claims.contains_key("iss") {
             signed::issuer(&jwt.claims, &metadata, jwt.key_issuer.as_deref(), oidc.tenants.as_deref())
@@ -68,13 +68,13 @@ pub async fn fetch(
 /// The same where it may only add to what a token says: unless it is `needed`, nothing where the provider does not take
 /// the access token there, which is for another resource then (ADFS with `resource`, Entra with the scope of an API).
 pub async fn more(
-    ask: &Ask,
-    client: &Client,
+    io: &Io,
+    provider: &Provider,
     subject: &str,
     access_token: Option<&Secret>,
     needed: bool,
 ) -> Result<Option<Map<String, Value>>, Fault> {
-    match fetch(ask, client, subject, access_token).await {
+    match fetch(io, provider, subject, access_token).await {
         Ok(userinfo) => Ok(Some(userinfo)),
         Err(Refusal { status: 401 | 403, .. }) if !needed => Ok(None),
         Err(refusal) => Err(refusal.fault),
@@ -91,9 +91,9 @@ pub struct Person {
 }
 
 /// Asks a plain OAuth 2.0 provider who the access token is about.
-pub async fn fetch_person(ask: &Ask, oauth2: &OAuth2, access_token: &Secret) -> Result<Person, Fault> {
+pub async fn fetch_person(io: &Io, oauth2: &OAuth2, access_token: &Secret) -> Result<Person, Fault> {
     let request = request(&oauth2.userinfo, &oauth2.userinfo_params, access_token, oauth2.timeout);
-    let all = answer::object("UserInfo", ask.call(request).await, MAX_ANSWER)?;
+    let all = answer::object("UserInfo", io.call(request).await, MAX_ANSWER)?;
     let name = match &oauth2.subject {
         Some(name) => name.as_str(),
         None if all.contains_key("sub") => "sub",

@@ -13,7 +13,7 @@ use sha1::Sha1;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::gate;
+use super::limits;
 use super::names::{DSIG, SAML, XENC, XENC11};
 use super::private_key::PrivateKey;
 use super::signature::base64;
@@ -111,13 +111,13 @@ pub fn open(opener: Opener<'_>, encrypted: Node<'_, '_>) -> Result<String, Strin
     for key in encrypted_keys(encrypted, data)? {
         keys.push((oaep(key)?, value(key)?));
     }
-    let opened = keys
+    let live = keys
         .into_iter()
         .filter_map(|(padding, wrapped)| opener.key.decrypt(opener.host, padding, &wrapped))
         .find_map(|key| cipher.open(&key, &content))
         .map(Zeroizing::new)
         .ok_or(CANNOT_OPEN)?;
-    let inside = std::str::from_utf8(&opened).map_err(|_| CANNOT_OPEN)?;
+    let inside = std::str::from_utf8(&live).map_err(|_| CANNOT_OPEN)?;
 
     let mut around = String::from("<decrypted");
     // XML Encryption section 4.2: what was encrypted replaces EncryptedData, whose own declarations go with it.
@@ -128,7 +128,7 @@ pub fn open(opener: Opener<'_>, encrypted: Node<'_, '_>) -> Result<String, Strin
         }
     }
     // Some IdPs encrypt a document, declaration and all.
-    let inside = gate::without_declaration(inside.trim_start_matches('\u{feff}'))
+    let inside = limits::without_declaration(inside.trim_start_matches('\u{feff}'))
         .map_err(|why| format!("the decrypted content: {why}"))?;
     Ok(format!("{around}>{inside}</decrypted>"))
 }

@@ -9,7 +9,7 @@ use super::refused::Refused;
 use super::sign::Signer;
 use crate::config::{Saml, SamlBinding, SamlKey};
 use crate::fault::{Code, Fault};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::host::Host;
 use crate::proto::fetch::document::{Document, Source};
 
@@ -95,15 +95,15 @@ impl Idp {
     }
 
     /// What there is to go by; their metadata is fetched where it is needed and not there yet.
-    pub async fn facts(&self, ask: &Ask) -> Result<Facts, Fault> {
+    pub async fn facts(&self, io: &Io) -> Result<Facts, Fault> {
         let theirs = match (&self.saml.metadata_url, self.is_complete()) {
             (None, _) | (_, true) => self.metadata.current(),
             (Some(url), false) => {
-                let read = self.reader(ask.now());
-                Some(self.metadata.get(ask, self.source(url, &read)).await?)
+                let read = self.reader(io.now());
+                Some(self.metadata.get(io, self.source(url, &read)).await?)
             }
         };
-        self.merge(theirs.as_deref(), ask.now())
+        self.merge(theirs.as_deref(), io.now())
     }
 
     /// Whether signing in needs no metadata.
@@ -113,7 +113,7 @@ impl Idp {
 
     /// The same from newer metadata, for a message signed with a key that we do not know: at most one fetch a
     /// minute over all workers; `None` while it lasts, or where the certificates are configured.
-    pub async fn newer(&self, ask: &Ask) -> Result<Option<Facts>, Fault> {
+    pub async fn newer(&self, io: &Io) -> Result<Option<Facts>, Fault> {
         let (Some(url), true) = (&self.saml.metadata_url, self.certificates.is_empty()) else {
             return Ok(None);
         };
@@ -123,25 +123,25 @@ impl Idp {
             .map(|theirs| theirs.certificates.iter().map(|own| own.der.clone()).collect())
             .unwrap_or_default();
         let has_more = |theirs: &Theirs| theirs.certificates.iter().any(|new| !known.contains(&new.der));
-        let read = self.reader(ask.now());
-        let newer = self.metadata.newer(ask, self.source(url, &read), &has_more).await?;
-        newer.map(|theirs| self.merge(Some(&theirs), ask.now())).transpose()
+        let read = self.reader(io.now());
+        let newer = self.metadata.newer(io, self.source(url, &read), &has_more).await?;
+        newer.map(|theirs| self.merge(Some(&theirs), io.now())).transpose()
     }
 
     /// Judges a message by what there is to go by; where it is signed with a key that we do not know, by newer
     /// metadata once more: the IdP may have rolled over.
     pub async fn judged<T>(
         &self,
-        ask: &Ask,
+        io: &Io,
         judge: impl Fn(&Facts) -> Result<T, Refused>,
     ) -> Result<(T, Facts), Fault> {
-        let facts = self.facts(ask).await?;
+        let facts = self.facts(io).await?;
         let refused = match judge(&facts) {
             Ok(judged) => return Ok((judged, facts)),
             Err(refused) => refused,
         };
         match refused.unknown_key {
-            true => match self.newer(ask).await {
+            true => match self.newer(io).await {
                 Ok(Some(newer)) => Ok((judge(&newer)?, newer)),
                 _ => Err(refused.into()),
             },
@@ -155,10 +155,10 @@ impl Idp {
     }
 
     /// Fetches their metadata. A failure keeps the last good one and is tried again ten seconds later.
-    pub async fn refresh(&self, ask: &Ask) -> Result<(), Fault> {
+    pub async fn refresh(&self, io: &Io) -> Result<(), Fault> {
         let Some(url) = &self.saml.metadata_url else { return Ok(()) };
-        let read = self.reader(ask.now());
-        self.metadata.refresh(ask, self.source(url, &read)).await.map(|_| ())
+        let read = self.reader(io.now());
+        self.metadata.refresh(io, self.source(url, &read)).await.map(|_| ())
     }
 
     /// Signs our messages, where that is configured.

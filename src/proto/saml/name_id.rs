@@ -43,8 +43,8 @@ impl NameId {
             return Err("there are both a NameID and an EncryptedID".into());
         }
         let key = decryption_key.ok_or("the NameID is encrypted and saml.decryption is not set")?;
-        let opened = encryption::open(Opener { host, key, signed: true }, encrypted)?;
-        let inner = xml::parse(&opened).map_err(|_| "the decrypted NameID is not XML")?;
+        let live = encryption::open(Opener { host, key, signed: true }, encrypted)?;
+        let inner = xml::parse(&live).map_err(|_| "the decrypted NameID is not XML")?;
         Self::read(xml::one(inner.root_element(), SAML, "NameID")?).map(Some)
     }
 

@@ -62,7 +62,7 @@ pub fn verify(expected: &Expected<'_>, text: &str) -> Result<Verified, Refused> 
     let [envelope] = envelope.as_slice() else {
         return Err(format!("the Response holds {} assertions, expected one", envelope.len()).into());
     };
-    let opened;
+    let live;
     let inner;
     let assertion = if xml::is(*envelope, SAML, "Assertion") {
         *envelope
@@ -70,8 +70,8 @@ pub fn verify(expected: &Expected<'_>, text: &str) -> Result<Verified, Refused> 
         let key =
             expected.decryption_key.ok_or("the assertion is encrypted and saml.decryption is not set")?;
         let opener = Opener { host: expected.host, key, signed: response_signer.is_some() };
-        opened = encryption::open(opener, *envelope)?;
-        inner = xml::parse_up_to(&opened, 2 * xml::MAX_MESSAGE)
+        live = encryption::open(opener, *envelope)?;
+        inner = xml::parse_up_to(&live, 2 * xml::MAX_MESSAGE)
             .map_err(|_| "the decrypted assertion is not XML")?;
         decrypted(&document, &inner)?
     };

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::gate;
+use super::limits;
 use super::names::{DSIG, SAML, SAMLP};
 
 /// The largest message that is read, deflated or not, in bytes.
@@ -29,7 +29,7 @@ pub fn parse_up_to(text: &str, max: usize) -> Result<Document<'_>, String> {
     if text.len() > max {
         return Err(format!("the XML is {} bytes long, at most {max} are read", text.len()));
     }
-    gate::pass(text)?;
+    limits::pass(text)?;
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, entity_resolver: None };
     let document =
         Document::parse_with_options(text, options).map_err(|why| format!("not well-formed XML: {why}"))?;
@@ -185,7 +185,7 @@ pub fn escape(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::saml::gate::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_IN_SCOPE, MAX_NAMESPACES};
+    use crate::proto::saml::limits::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_IN_SCOPE, MAX_NAMESPACES};
 
     const GOOD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- a --><r xmlns=\"urn:r\" xmlns:a='urn:a' ID=\"1\" a:b='>'><a:c>x</a:c><d xmlns=''/><![CDATA[<?x?>]]></r>";
 

@@ -12,7 +12,7 @@ use crate::proto::saml::sign::Signer;
 use crate::proto::saml::tests::forge::Key;
 use crate::proto::saml::tests::idp::{issuer, private, Answer, Style, IDP, SLO};
 use crate::proto::saml::tests::keys;
-use crate::testing::browser::{world, Browser};
+use crate::testing::browser::{filter_state, Browser};
 use crate::testing::{drive, status, TestHost};
 
 /// The session's cookies alone.
@@ -50,7 +50,7 @@ fn a_message_whose_base64_is_wrapped_survives_the_bounce() {
 
 #[test]
 fn an_answer_counts_once_though_its_state_was_forgotten() {
-    let (host, world, mut browser) = filter(json!({}));
+    let (host, filter_state, mut browser) = filter(json!({}));
     let login = begin(&mut browser);
     let copied = browser.cookies.clone();
     let good = answer(&login.id).write();
@@ -63,7 +63,7 @@ fn an_answer_counts_once_though_its_state_was_forgotten() {
         when_full: crate::host::shared_set::WhenFull::Evict,
     };
     host.shared_set(&used.key(&id_of(&login.relay_state)), b"", None);
-    let mut thief = Browser::new(&world, HOST);
+    let mut thief = Browser::new(&filter_state, HOST);
     thief.cookies = copied;
     assert_eq!(post(&mut thief, &good, &login.relay_state).code(), "assertion_invalid");
     assert_eq!(user(&mut thief), None);
@@ -108,8 +108,8 @@ fn an_unsolicited_response_replaces_no_session_of_another_accounts_origin() {
         if !shared {
             configuration["cookies"] = json!({});
         }
-        let world = world(&TestHost::new(), &configuration);
-        let mut elsewhere = Browser::new(&world, "other.example.com");
+        let filter_state = filter_state(&TestHost::new(), &configuration);
+        let mut elsewhere = Browser::new(&filter_state, "other.example.com");
         let page = elsewhere.get("/", &mut nobody);
         let login = begun(&page);
         let mut other = answer(&login.id);
@@ -121,7 +121,7 @@ fn an_unsolicited_response_replaces_no_session_of_another_accounts_origin() {
         let seen = elsewhere.post("/sso/saml/consume?u=other", &form, &mut nobody);
         assert_eq!(seen.status(), 302, "{}", seen.text());
 
-        let mut browser = Browser::new(&world, HOST);
+        let mut browser = Browser::new(&filter_state, HOST);
         if shared {
             browser.cookies = elsewhere.cookies.clone();
         }
@@ -133,11 +133,11 @@ fn an_unsolicited_response_replaces_no_session_of_another_accounts_origin() {
 
 #[test]
 fn the_session_before_ends_though_the_answer_came_without_its_cookie() {
-    let (_, world, mut browser) = filter(json!({}));
+    let (_, filter_state, mut browser) = filter(json!({}));
     let login = begin(&mut browser);
     assert_eq!(post_cross_site(&mut browser, &answer(&login.id).write(), &login.relay_state).status(), 302);
     assert_eq!(user(&mut browser).as_deref(), Some("ada"));
-    let mut copy = Browser::new(&world, HOST);
+    let mut copy = Browser::new(&filter_state, HOST);
     copy.cookies = session_of(&browser);
     assert_eq!(user(&mut copy).as_deref(), Some("ada"));
 
@@ -165,16 +165,16 @@ fn valid_until(offset: i64) -> String {
 
 #[test]
 fn metadata_is_fetched_again_before_it_expires() {
-    let (host, world, _) = filter(by_url(json!({})));
-    let idp = world.sites[0].idps["partners"].clone();
+    let (host, filter_state, _) = filter(by_url(json!({})));
+    let idp = filter_state.account_states[0].idps["partners"].clone();
     let fetch = |text: String| {
         let idp = idp.clone();
-        let ask = host.ask();
-        let flow = {
-            let ask = ask.clone();
-            async move { idp.refresh(&ask).await }
+        let io = host.io();
+        let login_state = {
+            let io = io.clone();
+            async move { idp.refresh(&io).await }
         };
-        drive(&ask, flow, [status(200, "application/xml", text)]).0.unwrap();
+        drive(&io, login_state, [status(200, "application/xml", text)]).0.unwrap();
     };
     fetch(valid_until(7200));
     host.advance(3_599_000);
@@ -195,14 +195,14 @@ fn expired_metadata_is_no_matter_to_what_is_configured_by_hand() {
             true => json!({ "metadata_url": "https://idp.partner.com/metadata" }),
             false => by_url(json!({})),
         };
-        let (host, world, mut browser) = filter(saml);
-        let idp = world.sites[0].idps["partners"].clone();
-        let ask = host.ask();
-        let flow = {
-            let ask = ask.clone();
-            async move { idp.refresh(&ask).await }
+        let (host, filter_state, mut browser) = filter(saml);
+        let idp = filter_state.account_states[0].idps["partners"].clone();
+        let io = host.io();
+        let login_state = {
+            let io = io.clone();
+            async move { idp.refresh(&io).await }
         };
-        drive(&ask, flow, [status(200, "application/xml", valid_until(60))]).0.unwrap();
+        drive(&io, login_state, [status(200, "application/xml", valid_until(60))]).0.unwrap();
         assert_eq!(browser.get("/", &mut nobody).status(), 302);
         host.advance(60_000);
         let seen = browser.get("/", &mut nobody);
@@ -229,8 +229,8 @@ fn the_mapped_value_as_a_subject_is_the_one_that_is_compared() {
     shouted.name_id = String::new();
     shouted.attributes = shouted.attributes.replace("ada@acme.com", "Ada@ACME.com");
     assert_eq!(post(&mut browser, &shouted.write(), &login.relay_state).status(), 302);
-    let opened = browser.get("/", &mut nobody).pass.unwrap().opened.unwrap();
-    assert_eq!(opened.session.origin.subject, "ada@acme.com");
+    let live = browser.get("/", &mut nobody).pass.unwrap().live.unwrap();
+    assert_eq!(live.session.origin.subject, "ada@acme.com");
 }
 
 #[test]
@@ -240,11 +240,13 @@ fn an_administrator_sees_the_last_sign_in_of_no_other_account() {
     configuration["accounts"][1]["code"] = json!("acme.partners");
     configuration["accounts"][1]["identity_providers"][0]["id"] = json!("x");
     let host = TestHost::new();
-    let world = world(&host, &configuration);
-    let mut browser = Browser::new(&world, HOST);
+    let filter_state = filter_state(&host, &configuration);
+    let mut browser = Browser::new(&filter_state, HOST);
     let login = begin(&mut browser);
     assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).status(), 302);
-    let last = |site: usize, id: &str| super::last(&host.ask(), &world.sites[site].account, id);
+    let last = |account_state: usize, id: &str| {
+        super::last(&host.io(), &filter_state.account_states[account_state].account, id)
+    };
     assert!(last(0, "partners.x").is_some());
     assert!(last(1, "x").is_none());
 }
@@ -263,7 +265,7 @@ fn a_name_with_white_space_is_not_the_name_without() {
     ] {
         let mut configuration = configuration(json!({}));
         configuration["accounts"][0]["mapping"] = json!({ "claim": claim, "attribute": "username" });
-        let mut browser = Browser::new(&world(&TestHost::new(), &configuration), HOST);
+        let mut browser = Browser::new(&filter_state(&TestHost::new(), &configuration), HOST);
         let login = begin(&mut browser);
         let mut answer = answer(&login.id);
         answer.attributes = answer.attributes.replace("ada@acme.com", value);
@@ -295,8 +297,8 @@ fn three_providers() -> serde_json::Value {
 
 #[test]
 fn no_provider_answers_for_another() {
-    let world = world(&TestHost::new(), &three_providers());
-    let mut browser = Browser::new(&world, HOST);
+    let filter_state = filter_state(&TestHost::new(), &three_providers());
+    let mut browser = Browser::new(&filter_state, HOST);
     let start =
         |browser: &mut Browser, id: &str| begun(&browser.get(&format!("/sso/login?idp={id}"), &mut nobody));
     let by_vendor = |id: &str| {
@@ -336,8 +338,8 @@ fn no_provider_answers_for_another() {
 #[test]
 fn no_provider_ends_the_sessions_of_another() {
     let host = TestHost::new();
-    let world = world(&host, &three_providers());
-    let mut browser = Browser::new(&world, HOST);
+    let filter_state = filter_state(&host, &three_providers());
+    let mut browser = Browser::new(&filter_state, HOST);
     let login = begun(&browser.get("/sso/login?idp=partners", &mut nobody));
     assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).code(), "redirect");
     let name = NameId { value: "ada@acme.com".into(), ..NameId::default() };
@@ -348,7 +350,7 @@ fn no_provider_ends_the_sessions_of_another() {
         let signer = Signer { host: &*host, key: &key, certificate: None };
         let form = request.post(None, Some(signer)).unwrap();
         let form: Vec<(&str, &str)> = form.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        let seen = Browser::new(&world, HOST).post("/sso/saml/logout?u=acme", &form, &mut nobody);
+        let seen = Browser::new(&filter_state, HOST).post("/sso/saml/logout?u=acme", &form, &mut nobody);
         seen.code().to_owned()
     };
     assert_eq!(send(VENDOR, keys::STRANGER_KEY), "continue", "well signed, but it knows nobody of these");
@@ -374,7 +376,7 @@ fn the_check_says_that_the_idp_wants_signed_requests() {
             published = published.replace("<md:IDPSSODescriptor ", role);
         }
         let mut serve = |_: &crate::host::task::Call| status(200, "application/xml", published.as_str());
-        let mut browser = Browser::new(&world(&TestHost::new(), &configuration), HOST);
+        let mut browser = Browser::new(&filter_state(&TestHost::new(), &configuration), HOST);
         let login = begun(&browser.get("/", &mut serve));
         assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).code(), "redirect");
         let report = browser.get("/sso/admin/check", &mut serve).text();
@@ -386,13 +388,13 @@ fn the_check_says_that_the_idp_wants_signed_requests() {
 /// Whose login is not under way here learns nothing; the operator learns what the response says of itself.
 #[test]
 fn an_answer_without_its_login_says_which_it_was_to_the_operator() {
-    let (host, world, mut browser) = filter(json!({}));
-    let last = || super::last(&host.ask(), &world.sites[0].account, "partners");
+    let (host, filter_state, mut browser) = filter(json!({}));
+    let last = || super::last(&host.io(), &filter_state.account_states[0].account, "partners");
     let login = begin(&mut browser);
     let mut foreign = answer(&login.id);
     foreign.response_issuer = issuer("https://foreign.example");
     for (answer, known) in [(foreign, false), (answer(&login.id), true)] {
-        let mut other = Browser::new(&world, HOST);
+        let mut other = Browser::new(&filter_state, HOST);
         let page = post(&mut other, &answer.write(), &login.relay_state);
         let seen = bounced(&mut other, &page);
         assert_eq!((seen.status(), seen.code()), (400, "state_unknown"));

@@ -17,16 +17,16 @@ use serde_json::Value;
 
 use outcome::{note, refused};
 
-use super::flow::{self, Extras, Flow, Returns};
+use super::state::{self, AuthnParameters, LoginState, Returns};
 use super::{arrived, authenticated_well_enough, departed, BOUNCED};
 use crate::config::{Account, Endpoint, MappingFrom, Origin, Provider, SamlBinding};
 use crate::directory;
-use crate::exchange::{Asked, Outcome, Ruling};
+use crate::exchange::{Exchange, Outcome, Ruling};
 use crate::fault::{Code, Fault};
 use crate::host::random_token;
 use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
-use crate::host::task::Ask;
-use crate::http::response::Answer;
+use crate::host::task::Io;
+use crate::http::response::Response;
 use crate::identity::{mapped_value, Claims, Identity};
 use crate::pages;
 use crate::proto::saml::authn_request::{AuthnRequest, Settings};
@@ -36,10 +36,10 @@ use crate::proto::saml::verified::Verified;
 use crate::proto::saml::xml::clip;
 use crate::proto::saml::{bindings, Idp};
 use crate::session::Tokens;
-use crate::state::Site;
+use crate::state::AccountState;
 
 /// Requests of ours that were answered by a verified response, for as long as their logins may last. The states of
-/// [`Flow::take`] can be pushed out of their record by anybody who begins logins and answers them with garbage; here
+/// [`LoginState::take`] can be pushed out of their record by anybody who begins logins and answers them with garbage; here
 /// only an IdP's answers count.
 const ANSWERED: SharedSet =
     SharedSet { name: "sso.saml.answered", buckets: 1024, capacity: 64, when_full: WhenFull::Evict };
@@ -68,70 +68,70 @@ impl Own {
 
 /// Sends the person to the provider with an AuthnRequest.
 pub(super) async fn start_login(
-    ask: &Ask,
-    asked: &Asked,
+    io: &Io,
+    exchange: &Exchange,
     provider: &Provider,
     target: String,
-    extras: Extras,
-) -> Result<Answer, Fault> {
-    let (site, origin) = asked.site_and_origin()?;
-    let idp = idp(&site, &provider.id)?;
-    let facts = idp.facts(ask).await.map_err(super::unusable)?;
-    let own = Own::at(&origin, &site.account, idp);
+    parameters: AuthnParameters,
+) -> Result<Response, Fault> {
+    let (account_state, origin) = exchange.site_and_origin()?;
+    let idp = idp(&account_state, &provider.id)?;
+    let facts = idp.facts(io).await.map_err(super::unusable)?;
+    let own = Own::at(&origin, &account_state.account, idp);
     let (binding, sso_url) = &facts.sso;
-    let contexts = extras.acr_values.clone();
+    let contexts = parameters.acr_values.clone();
     let settings = Settings {
         sso_url,
         acs_url: &own.acs_url,
         entity_id: &own.entity_id,
         name_id_format: idp.config().name_id_format,
-        force_authn: is_forced(idp, &extras),
+        force_authn: is_forced(idp, &parameters),
         authn_contexts: &contexts,
-        signer: idp.signer(ask.host()),
+        signer: idp.signer(io.host()),
     };
-    let request = AuthnRequest::new(ask.host(), &settings)?;
-    let flow = Flow {
+    let request = AuthnRequest::new(io.host(), &settings)?;
+    let login_state = LoginState {
         provider: provider.id.clone(),
-        state: random_token::<24>(ask.host())?,
+        state: random_token::<24>(io.host())?,
         nonce: request.id.clone(),
         verifier: String::new(),
         return_to: target,
         redirect_uri: String::new(),
-        started: ask.now(),
-        extras,
+        started: io.now(),
+        parameters,
         replaces: None,
     };
     let answer = match binding {
-        SamlBinding::Redirect => Answer::redirect(&request.redirect(&settings, &flow.state)?),
+        SamlBinding::Redirect => Response::redirect(&request.redirect(&settings, &login_state.state)?),
         SamlBinding::Post => {
-            let fields = request.post(&settings, &flow.state)?;
+            let fields = request.post(&settings, &login_state.state)?;
             let form =
                 pages::AutoSubmit { action: sso_url.as_str().to_owned(), fields, ..Default::default() };
-            pages::auto_submit(&asked.page_context(), &form)?
+            pages::auto_submit(&exchange.page_context(), &form)?
         }
     };
-    departed(ask, asked, &site, flow, Returns::PostWithTwin, answer)
+    departed(io, exchange, &account_state, login_state, Returns::PostWithTwin, answer)
 }
 
 /// The person has to authenticate now: by configuration, for a rule with `max_age`, or as the link asks.
-fn is_forced(idp: &Idp, extras: &Extras) -> bool {
-    idp.config().force_authn || extras.max_age.is_some() || extras.prompt.as_deref() == Some("login")
+fn is_forced(idp: &Idp, parameters: &AuthnParameters) -> bool {
+    idp.config().force_authn || parameters.max_age.is_some() || parameters.prompt.as_deref() == Some("login")
 }
 
 /// A form that came to the assertion consumer service. It is a cross-site POST, which carries no `Lax` cookie: where
 /// this browser sent no login in progress, one bounce over a page of our own makes it a same-site POST.
-pub fn posted(asked: Rc<Asked>, body: Vec<u8>) -> Ruling {
+pub fn posted(exchange: Rc<Exchange>, body: Vec<u8>) -> Ruling {
     let form = match Form::read(&body) {
         Ok(form) => form,
-        Err(fault) => return Ruling::Answer(asked.refuse_login(asked.place(), &fault, "/")),
+        Err(fault) => return Ruling::LocalReply(exchange.refuse_login(exchange.place(), &fault, "/")),
     };
-    let in_progress = flow::is_in_progress(&asked.world.config, &asked.head, &form.relay_state);
-    let missing = !in_progress && form.needs_cookies(&asked);
-    if missing && !form.bounced && asked.head.is_person() {
-        return Ruling::Answer(form.bounce(&asked).unwrap_or_else(|fault| asked.refuse(&fault)));
+    let in_progress = state::is_in_progress(&exchange.filter_state.config, &exchange.head, &form.relay_state);
+    let missing = !in_progress && form.needs_cookies(&exchange);
+    if missing && !form.bounced && exchange.head.is_person() {
+        return Ruling::LocalReply(form.bounce(&exchange).unwrap_or_else(|fault| exchange.refuse(&fault)));
     }
-    Ruling::flow(asked, move |ask, asked| async move {
-        finish_login(&ask, &asked, form, in_progress).await.map(Outcome::Answer)
+    Ruling::flow(exchange, move |io, exchange| async move {
+        finish_login(&io, &exchange, form, in_progress).await.map(Outcome::LocalReply)
     })
 }
 
@@ -158,25 +158,25 @@ impl Form {
 
     /// False for an unsolicited response that signs nobody in by itself: the login that it begins, or its refusal,
     /// is the same in every browser. (The logins that it has begun already have cookies that come along over HTTPS.)
-    fn needs_cookies(&self, asked: &Asked) -> bool {
-        let unasked = self.claimed.in_response_to.is_none() && !flow::is_handle(&self.relay_state);
-        let idps = asked.site.iter().flat_map(|site| site.idps.values());
+    fn needs_cookies(&self, exchange: &Exchange) -> bool {
+        let unasked = self.claimed.in_response_to.is_none() && !state::is_handle(&self.relay_state);
+        let idps = exchange.account_state.iter().flat_map(|account_state| account_state.idps.values());
         let mut issued = idps.filter(|idp| idp.known_issuer() == self.claimed.issuer);
         let accepted = |idp: &Rc<Idp>| idp.config().idp_initiated == crate::config::IdpInitiated::Accept;
         !unasked
-            || !asked.world.config.cookies.secure
+            || !exchange.filter_state.config.cookies.secure
             || issued.clone().next().is_none()
             || issued.any(accepted)
     }
 
-    fn bounce(&self, asked: &Asked) -> Result<Answer, Fault> {
+    fn bounce(&self, exchange: &Exchange) -> Result<Response, Fault> {
         // Chromium holds a page's `form-action` against redirects too: to an IdP where a login starts over.
-        let idps = asked.site.iter().flat_map(|site| site.idps.values());
+        let idps = exchange.account_state.iter().flat_map(|account_state| account_state.idps.values());
         let onward = idps.filter_map(|idp| idp.known_sso_url()).map(String::from).collect();
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let (site, _) = asked.site_and_origin()?;
+        let (account_state, _) = exchange.site_and_origin()?;
         let form = pages::AutoSubmit {
-            action: site.account.paths.registered(Endpoint::SamlCallback),
+            action: account_state.account.paths.registered(Endpoint::SamlCallback),
             fields: vec![
                 // Written anew: the line breaks that some IdPs put into their base64 do not survive a page.
                 field("SAMLResponse", &bindings::encode_post(&self.message)),
@@ -186,26 +186,34 @@ impl Form {
             onward,
             ..pages::AutoSubmit::default()
         };
-        pages::auto_submit(&asked.page_context(), &form)
+        pages::auto_submit(&exchange.page_context(), &form)
     }
 }
 
-async fn finish_login(ask: &Ask, asked: &Asked, form: Form, in_progress: bool) -> Result<Answer, Fault> {
+async fn finish_login(
+    io: &Io,
+    exchange: &Exchange,
+    form: Form,
+    in_progress: bool,
+) -> Result<Response, Fault> {
     // What names a request, or comes with a login of ours, answers it or nothing.
     if form.claimed.in_response_to.is_none() && !in_progress {
-        return unsolicited::answer(ask, asked, &form).await;
+        return unsolicited::answer(io, exchange, &form).await;
     }
-    let (site, origin) = asked.site_and_origin()?;
-    let config = &asked.world.config;
-    let taken = Flow::take(ask.host(), config, &site.account.code, &asked.head, &form.relay_state);
-    let (flow, forget) = match taken {
+    let (account_state, origin) = exchange.site_and_origin()?;
+    let config = &exchange.filter_state.config;
+    let taken =
+        LoginState::take(io.host(), config, &account_state.account.code, &exchange.head, &form.relay_state);
+    let (login_state, forget) = match taken {
         Ok(taken) => taken,
-        Err(fault) => return no_login(ask, asked, &site, &form.claimed, fault),
+        Err(fault) => return no_login(io, exchange, &account_state, &form.claimed, fault),
     };
     // The flow is used up: whatever comes of it, its cookie goes.
-    let answer = match solicited(ask, asked, &site, &origin, &flow, &form.message).await {
+    let answer = match solicited(io, exchange, &account_state, &origin, &login_state, &form.message).await {
         Ok(answer) => answer,
-        Err(fault) => refused(ask, asked, &site, &flow.provider, &fault, &flow.return_to),
+        Err(fault) => {
+            refused(io, exchange, &account_state, &login_state.provider, &fault, &login_state.return_to)
+        }
     };
     Ok(forget.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
 }
@@ -213,50 +221,54 @@ async fn finish_login(ask: &Ask, asked: &Asked, form: Form, in_progress: bool) -
 /// The refusal of an answer whose login is not under way in this browser. Nothing of it is verified: what it says of itself
 /// is for the operator, whom a browser without cookies tells nothing.
 fn no_login(
-    ask: &Ask,
-    asked: &Asked,
-    site: &Site,
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &AccountState,
     claimed: &Claimed,
     mut fault: Fault,
-) -> Result<Answer, Fault> {
+) -> Result<Response, Fault> {
     let said = |claim: &Option<String>| clip(claim.as_deref().unwrap_or_default());
     let (issuer, request) = (said(&claimed.issuer), said(&claimed.in_response_to));
     fault.detail.push_str(&format!(
         "; the response says that it is from {issuer:?} and answers {request:?}: was the login begun at another host name?"
     ));
     let issued = |idp: &Rc<Idp>| claimed.issuer.is_some() && idp.known_issuer() == claimed.issuer;
-    let known = site.account.providers.iter().find(|own| site.idps.get(&own.id).is_some_and(issued));
+    let known = account_state
+        .account
+        .providers
+        .iter()
+        .find(|own| account_state.idps.get(&own.id).is_some_and(issued));
     match known {
-        Some(provider) => Ok(refused(ask, asked, site, &provider.id, &fault, "/")),
+        Some(provider) => Ok(refused(io, exchange, account_state, &provider.id, &fault, "/")),
         None => Err(fault),
     }
 }
 
 /// The answer to an AuthnRequest of ours, in the browser that was sent with it.
 async fn solicited(
-    ask: &Ask,
-    asked: &Asked,
-    site: &Site,
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &AccountState,
     origin: &Origin,
-    flow: &Flow,
+    login_state: &LoginState,
     message: &str,
-) -> Result<Answer, Fault> {
-    let idp = idp(site, &flow.provider)?;
-    let own = Own::at(origin, &site.account, idp);
+) -> Result<Response, Fault> {
+    let idp = idp(account_state, &login_state.provider)?;
+    let own = Own::at(origin, &account_state.account, idp);
     let request = Request {
-        in_response_to: Some(&flow.nonce),
-        authenticated_since: is_forced(idp, &flow.extras).then_some(flow.started),
+        in_response_to: Some(&login_state.nonce),
+        authenticated_since: is_forced(idp, &login_state.parameters).then_some(login_state.started),
     };
-    let verified = verify(ask, idp, &own, &request, message).await?;
-    let until = flow.started.saturating_add(flow::LIFETIME);
-    if ANSWERED.insert(ask.host(), &id_of(&flow.nonce), until, ask.now()) == Inserted::Known {
+    let verified = verify(io, idp, &own, &request, message).await?;
+    let until = login_state.started.saturating_add(state::LIFETIME);
+    if ANSWERED.insert(io.host(), &id_of(&login_state.nonce), until, io.now()) == Inserted::Known {
         return Err(Fault::new(Code::AssertionInvalid, "the request was answered already"));
     }
-    let identity = identity(site, &flow.provider, &verified)?;
-    authenticated_well_enough(&identity, flow)?;
-    let user = directory::resolve(ask, &site.account, &site.directory, &identity).await?;
-    note(ask, asked, site, &flow.provider, &verified);
-    arrived(ask, asked, site, flow, &identity, Tokens::default(), user)
+    let identity = identity(account_state, &login_state.provider, &verified)?;
+    authenticated_well_enough(&identity, login_state)?;
+    let user = directory::resolve(io, &account_state.account, &account_state.directory, &identity).await?;
+    note(io, exchange, account_state, &login_state.provider, &verified);
+    arrived(io, exchange, account_state, login_state, &identity, Tokens::default(), user)
 }
 
 /// What a response must answer.
@@ -267,7 +279,7 @@ struct Request<'a> {
 
 /// Verifies the response against what we know of the IdP and asked for.
 async fn verify(
-    ask: &Ask,
+    io: &Io,
     idp: &Idp,
     own: &Own,
     request: &Request<'_>,
@@ -275,7 +287,7 @@ async fn verify(
 ) -> Result<Verified, Fault> {
     let judge = |facts: &Facts| {
         let expected = Expected {
-            host: ask.host(),
+            host: io.host(),
             issuer: &facts.issuer,
             certificates: &facts.certificates,
             decryption_key: idp.decryption_key(),
@@ -283,18 +295,18 @@ async fn verify(
             entity_id: &own.entity_id,
             in_response_to: request.in_response_to,
             authenticated_since: request.authenticated_since,
-            now: ask.now(),
+            now: io.now(),
             clock_skew: idp.config().clock_skew,
         };
         response::verify(&expected, message)
     };
-    idp.judged(ask, judge).await.map(|(verified, _)| verified)
+    idp.judged(io, judge).await.map(|(verified, _)| verified)
 }
 
 /// The person, as attributes and NameID say. A name that does not last is no subject to link an account to. Where a value
 /// of an attribute that counts was left out, the others do not count alone.
-fn identity(site: &Site, provider: &str, verified: &Verified) -> Result<Identity, Fault> {
-    let mapping = &site.account.mapping;
+fn identity(account_state: &AccountState, provider: &str, verified: &Verified) -> Result<Identity, Fault> {
+    let mapping = &account_state.account.mapping;
     // A JSON Pointer begins with the attribute's name (RFC 6901).
     let first =
         |claim: &str| Some(claim.strip_prefix('/')?.split('/').next()?.replace("~1", "/").replace("~0", "~"));
@@ -335,22 +347,30 @@ fn identity(site: &Site, provider: &str, verified: &Verified) -> Result<Identity
 }
 
 /// The account's provider of that issuer, the first in the configuration; metadata that is not there yet is fetched.
-pub async fn by_issuer<'a>(ask: &Ask, site: &'a Site, issuer: &str) -> Option<(&'a str, &'a Rc<Idp>)> {
+pub async fn by_issuer<'a>(
+    io: &Io,
+    account_state: &'a AccountState,
+    issuer: &str,
+) -> Option<(&'a str, &'a Rc<Idp>)> {
     let idps = || {
-        let of = |provider: &'a Rc<Provider>| Some((provider.id.as_str(), site.idps.get(&provider.id)?));
-        site.account.providers.iter().filter_map(of)
+        let of =
+            |provider: &'a Rc<Provider>| Some((provider.id.as_str(), account_state.idps.get(&provider.id)?));
+        account_state.account.providers.iter().filter_map(of)
     };
     if let Some(found) = idps().find(|(_, idp)| idp.known_issuer().as_deref() == Some(issuer)) {
         return Some(found);
     }
     for (id, idp) in idps().filter(|(_, idp)| idp.known_issuer().is_none()) {
-        if idp.facts(ask).await.is_ok_and(|facts| facts.issuer == issuer) {
+        if idp.facts(io).await.is_ok_and(|facts| facts.issuer == issuer) {
             return Some((id, idp));
         }
     }
     None
 }
 
-fn idp<'a>(site: &'a Site, id: &str) -> Result<&'a Rc<Idp>, Fault> {
-    site.idps.get(id).ok_or_else(|| Fault::new(Code::StateUnknown, "the login's SAML provider is gone"))
+fn idp<'a>(account_state: &'a AccountState, id: &str) -> Result<&'a Rc<Idp>, Fault> {
+    account_state
+        .idps
+        .get(id)
+        .ok_or_else(|| Fault::new(Code::StateUnknown, "the login's SAML provider is gone"))
 }

@@ -3,37 +3,43 @@
 use serde_json::json;
 
 use crate::config::Account;
-use crate::exchange::Asked;
+use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::host::events::{self, Place};
-use crate::host::task::Ask;
+use crate::host::task::Io;
 use crate::host::Level;
-use crate::http::response::Answer;
+use crate::http::response::Response;
 use crate::proto::saml::verified::Verified;
-use crate::state::Site;
+use crate::state::AccountState;
 
 /// What works but should not stay so, in the log; and when a sign-in worked last, for the administrators' check.
-pub(super) fn note(ask: &Ask, asked: &Asked, site: &Site, provider: &str, verified: &Verified) {
-    let place = Place { provider: Some(provider), ..asked.place() };
+pub(super) fn note(
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &AccountState,
+    provider: &str,
+    verified: &Verified,
+) {
+    let place = Place { provider: Some(provider), ..exchange.place() };
     for warning in &verified.warnings {
-        events::notice(ask.host(), place, Level::Warn, warning);
+        events::notice(io.host(), place, Level::Warn, warning);
     }
-    remember(ask, site, provider, None);
+    remember(io, account_state, provider, None);
 }
 
 /// The refusal of a sign-in with this provider; trying again leads to `return_to` too.
 pub(super) fn refused(
-    ask: &Ask,
-    asked: &Asked,
-    site: &Site,
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &AccountState,
     provider: &str,
     fault: &Fault,
     return_to: &str,
-) -> Answer {
-    let place = Place { provider: Some(provider), ..asked.place() };
-    events::login_outcome(ask.host(), place, fault.code.as_str());
-    remember(ask, site, provider, Some(fault));
-    asked.refuse_login(place, fault, return_to)
+) -> Response {
+    let place = Place { provider: Some(provider), ..exchange.place() };
+    events::login_outcome(io.host(), place, fault.code.as_str());
+    remember(io, account_state, provider, Some(fault));
+    exchange.refuse_login(place, fault, return_to)
 }
 
 fn last_key(account: &Account, provider: &str) -> String {
@@ -42,15 +48,15 @@ fn last_key(account: &Account, provider: &str) -> String {
 }
 
 /// How the last sign-in with this provider ended: one value for all workers.
-fn remember(ask: &Ask, site: &Site, provider: &str, fault: Option<&Fault>) {
+fn remember(io: &Io, account_state: &AccountState, provider: &str, fault: Option<&Fault>) {
     let code = fault.map_or("ok", |fault| fault.code.as_str());
     let detail: String = fault.map(|fault| fault.detail.chars().take(500).collect()).unwrap_or_default();
-    let line = json!([ask.now(), code, detail]).to_string();
-    ask.host().shared_set(&last_key(&site.account, provider), line.as_bytes(), None);
+    let line = json!([io.now(), code, detail]).to_string();
+    io.host().shared_set(&last_key(&account_state.account, provider), line.as_bytes(), None);
 }
 
 /// How the last sign-in with this provider ended: when, with which code, why. For administrators alone.
-pub fn last(ask: &Ask, account: &Account, provider: &str) -> Option<(u64, String, String)> {
-    let bytes = ask.host().shared_get(&last_key(account, provider)).0?;
+pub fn last(io: &Io, account: &Account, provider: &str) -> Option<(u64, String, String)> {
+    let bytes = io.host().shared_get(&last_key(account, provider)).0?;
     serde_json::from_slice(&bytes).ok()
 }

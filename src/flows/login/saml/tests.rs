@@ -8,8 +8,8 @@ use crate::host::task::{Call, Reply};
 use crate::proto::saml::bindings::{encode_post, Redirected};
 use crate::proto::saml::tests::idp::{Answer, Style, IDP, REQUEST};
 use crate::proto::saml::tests::keys;
-use crate::state::World;
-use crate::testing::browser::{world, Browser, Seen, KEY};
+use crate::state::FilterState;
+use crate::testing::browser::{filter_state, Browser, Seen, KEY};
 use crate::testing::{header, status, TestHost};
 
 pub(crate) const HOST: &str = "app.example.com";
@@ -40,11 +40,11 @@ pub(crate) fn configuration(saml: Value) -> Value {
     })
 }
 
-pub(crate) fn filter(saml: Value) -> (Rc<TestHost>, Rc<World>, Browser) {
+pub(crate) fn filter(saml: Value) -> (Rc<TestHost>, Rc<FilterState>, Browser) {
     let host = TestHost::new();
-    let world = world(&host, &configuration(saml));
-    let browser = Browser::new(&world, HOST);
-    (host, world, browser)
+    let filter_state = filter_state(&host, &configuration(saml));
+    let browser = Browser::new(&filter_state, HOST);
+    (host, filter_state, browser)
 }
 
 /// A login that went to the IdP: the request's ID and RelayState.
@@ -91,7 +91,7 @@ pub(crate) fn bounced(browser: &mut Browser, page: &Seen) -> Seen {
 
 pub(crate) fn user(browser: &mut Browser) -> Option<String> {
     let seen = browser.get("/", &mut nobody);
-    Some(seen.pass?.opened?.session.user.username.clone())
+    Some(seen.pass?.live?.session.user.username.clone())
 }
 
 #[test]
@@ -101,8 +101,8 @@ fn signs_in_and_comes_back_to_the_url_that_was_asked() {
     let seen = post(&mut browser, &answer(&login.id).write(), &login.relay_state);
     assert_eq!((seen.status(), seen.location()), (302, "/reports?q=1"));
     let seen = browser.get("/reports?q=1", &mut nobody);
-    let opened = seen.pass.unwrap().opened.unwrap();
-    let session = &opened.session;
+    let live = seen.pass.unwrap().live.unwrap();
+    let session = &live.session;
     assert_eq!(session.user.username, "ada");
     assert_eq!((session.origin.issuer.as_str(), session.origin.subject.as_str()), (IDP, "ada@acme.com"));
     assert_eq!(session.origin.sid.as_deref(), Some("_session"));
@@ -126,12 +126,12 @@ fn the_request_goes_by_post_where_that_is_configured_and_is_signed() {
 
 #[test]
 fn an_answer_counts_once_in_one_browser_for_one_request() {
-    let (_, world, mut browser) = filter(json!({}));
+    let (_, filter_state, mut browser) = filter(json!({}));
     let login = begin(&mut browser);
     let good = answer(&login.id).write();
     let copied = browser.cookies.clone();
 
-    let mut other = Browser::new(&world, HOST);
+    let mut other = Browser::new(&filter_state, HOST);
     let page = post(&mut other, &good, &login.relay_state);
     assert_eq!(
         bounced(&mut other, &page).code(),
@@ -151,7 +151,7 @@ fn an_answer_counts_once_in_one_browser_for_one_request() {
     assert_eq!(post(&mut browser, &good, &login.relay_state).status(), 302);
     assert_eq!(user(&mut browser).as_deref(), Some("ada"));
 
-    let mut thief = Browser::new(&world, HOST);
+    let mut thief = Browser::new(&filter_state, HOST);
     thief.cookies = copied;
     assert_eq!(
         post(&mut thief, &good, &login.relay_state).code(),
@@ -233,11 +233,11 @@ fn the_forms_fields_count_once() {
 
 #[test]
 fn another_accounts_answer_is_refused() {
-    let (_, world, mut browser) = filter(json!({}));
+    let (_, filter_state, mut browser) = filter(json!({}));
     let login = begin(&mut browser);
     let good = encode_post(&answer(&login.id).write());
     let form = [("SAMLResponse", good.as_str()), ("RelayState", login.relay_state.as_str())];
-    let mut other = Browser::new(&world, "other.example.com");
+    let mut other = Browser::new(&filter_state, "other.example.com");
     other.cookies = browser.cookies.clone();
     let seen = other.post("/sso/saml/consume?u=other", &form, &mut nobody);
     assert_eq!(seen.code(), "state_unknown");
@@ -279,16 +279,18 @@ fn relay_state_leads_nowhere_else() {
 
 #[test]
 fn what_is_accepted_unsolicited_is_fresh_used_once_and_replaces_nobody() {
-    let (host, world, mut browser) = filter(json!({ "idp_initiated": "accept" }));
+    let (host, filter_state, mut browser) = filter(json!({ "idp_initiated": "accept" }));
     let good = Answer::unsolicited(Style::Both);
     let page = post(&mut browser, &good.write(), "");
     assert_eq!(bounced(&mut browser, &page).status(), 302);
     assert_eq!(user(&mut browser).as_deref(), Some("ada"));
 
-    let worker =
-        crate::testing::browser::world(&host.worker(), &configuration(json!({ "idp_initiated": "accept" })));
-    for world in [&world, &worker] {
-        let mut thief = Browser::new(world, HOST);
+    let worker = crate::testing::browser::filter_state(
+        &host.worker(),
+        &configuration(json!({ "idp_initiated": "accept" })),
+    );
+    for filter_state in [&filter_state, &worker] {
+        let mut thief = Browser::new(filter_state, HOST);
         let page = post(&mut thief, &good.write(), "");
         assert_eq!(bounced(&mut thief, &page).code(), "assertion_invalid", "a replay");
     }
@@ -301,7 +303,7 @@ fn what_is_accepted_unsolicited_is_fresh_used_once_and_replaces_nobody() {
     assert_eq!(bounced(&mut browser, &page).code(), "identity_conflict");
     assert_eq!(user(&mut browser).as_deref(), Some("ada"));
     bob.assertion = bob.assertion.replace("_another", "_third");
-    let mut fresh = Browser::new(&world, HOST);
+    let mut fresh = Browser::new(&filter_state, HOST);
     let page = post(&mut fresh, &bob.write(), "");
     assert_eq!(bounced(&mut fresh, &page).status(), 302);
     assert_eq!(user(&mut fresh).as_deref(), Some("bob"));
@@ -309,7 +311,7 @@ fn what_is_accepted_unsolicited_is_fresh_used_once_and_replaces_nobody() {
     // A foreign page that posts the bounce's form itself would hide who is signed in.
     bob.assertion = bob.assertion.replace("_third", "_fourth");
     let encoded = encode_post(&bob.write());
-    let mut lured = Browser::new(&world, HOST).with("sec-fetch-site", "cross-site");
+    let mut lured = Browser::new(&filter_state, HOST).with("sec-fetch-site", "cross-site");
     let form = [("SAMLResponse", encoded.as_str()), ("RelayState", ""), ("sso_bounced", "1")];
     assert_eq!(lured.post(ACS, &form, &mut nobody).code(), "request_invalid");
 }
@@ -319,8 +321,8 @@ fn step_up_asks_for_the_context_and_does_not_ask_for_ever() {
     let mut configuration = configuration(json!({}));
     configuration["accounts"][0]["access"] = json!([{ "prefix": "/admin/", "allow": "users", "acr_values": ["urn:oasis:names:tc:SAML:2.0:ac:classes:X509"] }]);
     let host = TestHost::new();
-    let world = world(&host, &configuration);
-    let mut browser = Browser::new(&world, HOST);
+    let filter_state = filter_state(&host, &configuration);
+    let mut browser = Browser::new(&filter_state, HOST);
     let login = begin(&mut browser);
     assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).status(), 302);
     let seen = browser.get("/admin/", &mut nobody);
@@ -344,8 +346,8 @@ fn a_name_that_does_not_last_links_no_account_but_names_the_session() {
         "<saml:NameID Format=\"urn:oasis:names:tc:SAML:2.0:nameid-format:transient\">_x1</saml:NameID>"
             .into();
     assert_eq!(post(&mut browser, &transient.write(), &login.relay_state).status(), 302);
-    let opened = browser.get("/", &mut nobody).pass.unwrap().opened.unwrap();
-    let origin = &opened.session.origin;
+    let live = browser.get("/", &mut nobody).pass.unwrap().live.unwrap();
+    let origin = &live.session.origin;
     assert_eq!(
         (origin.subject.as_str(), origin.name_id.as_ref().unwrap().value.as_str()),
         ("ada@acme.com", "_x1")
@@ -373,7 +375,7 @@ fn xml_in_an_attribute_that_counts_is_refused() {
             configuration["accounts"][0]["mapping"]["roles_claim"] = roles.clone();
         }
         let host = TestHost::new();
-        let mut browser = Browser::new(&world(&host, &configuration), HOST);
+        let mut browser = Browser::new(&filter_state(&host, &configuration), HOST);
         let login = begin(&mut browser);
         let mut answer = answer(&login.id);
         // Beside a value that would do.
@@ -486,8 +488,8 @@ fn the_administrators_check_says_what_to_look_at() {
     configuration["accounts"][0]["directory"]["static"]["users"][0]["roles"] = json!(["boss"]);
     configuration["accounts"][0]["password"] = json!({ "mode": "disabled", "admin_roles": ["boss"] });
     let host = TestHost::new();
-    let world = world(&host, &configuration);
-    let mut browser = Browser::new(&world, HOST);
+    let filter_state = filter_state(&host, &configuration);
+    let mut browser = Browser::new(&filter_state, HOST);
     let login = begin(&mut browser);
     assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).status(), 302);
     let check = |browser: &mut Browser| {
@@ -506,7 +508,7 @@ fn the_administrators_check_says_what_to_look_at() {
     assert!(certificate.contains("idp.example.com") && certificate.contains(" until "), "{certificate}");
     assert!(reached.contains("answers"), "{reached}");
 
-    let mut other = Browser::new(&world, HOST);
+    let mut other = Browser::new(&filter_state, HOST);
     let login = begin(&mut other);
     let mut elsewhere = answer(&login.id);
     elsewhere.response = elsewhere.response.replace("https://app.example.com", "https://old.example.com");

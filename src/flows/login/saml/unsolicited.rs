@@ -7,16 +7,16 @@ use super::{by_issuer, identity, idp, verify, Form, Own, Request};
 use crate::config::{IdpInitiated, Origin};
 use crate::directory::{self, Resolution};
 use crate::exchange::return_to;
-use crate::exchange::Asked;
+use crate::exchange::Exchange;
 use crate::fault::{Code, Fault};
-use crate::flows::login::flow::{self, Extras, Flow};
+use crate::flows::login::state::{self, AuthnParameters, LoginState};
 use crate::flows::login::{arrived, page, start_login};
 use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
-use crate::host::task::Ask;
-use crate::http::response::Answer;
+use crate::host::task::Io;
+use crate::http::response::Response;
 use crate::proto::saml::response;
-use crate::session::{Opened, Tokens};
-use crate::state::{Site, Visitor};
+use crate::session::{LiveSession, Tokens};
+use crate::state::{AccountState, SessionState};
 
 /// So many unsolicited responses within a minute begin a login in one browser. An IdP that answers these logins with
 /// unsolicited responses again would send people in circles, without anything to see.
@@ -29,66 +29,76 @@ const USED: SharedSet =
 
 /// A response that answers no request (SAML profiles section 4.1.5): anybody could have had it made for themselves and
 /// sent it with somebody else's browser, so what becomes of it is configured.
-pub(super) async fn answer(ask: &Ask, asked: &Asked, form: &Form) -> Result<Answer, Fault> {
-    let (site, origin) = asked.site_and_origin()?;
+pub(super) async fn answer(io: &Io, exchange: &Exchange, form: &Form) -> Result<Response, Fault> {
+    let (account_state, origin) = exchange.site_and_origin()?;
     let nobody = || {
         let issuer = form.claimed.issuer.as_deref().unwrap_or_default();
         Fault::new(Code::AssertionInvalid, format!("no provider of this account has the issuer {issuer:?}"))
     };
     let issuer = form.claimed.issuer.as_deref().ok_or_else(nobody)?;
-    let (id, idp) = by_issuer(ask, &site, issuer).await.ok_or_else(nobody)?;
+    let (id, idp) = by_issuer(io, &account_state, issuer).await.ok_or_else(nobody)?;
     let target = page::own_endpoints_lead_home(
-        &site.account,
+        &account_state.account,
         return_to::check(&form.relay_state, &origin).unwrap_or_else(|_| "/".into()),
     );
     match idp.config().idp_initiated {
         IdpInitiated::Off => {
             let detail = "an unsolicited response, and saml.idp_initiated is off";
             let fault = Fault::new(Code::AssertionInvalid, detail);
-            Ok(refused(ask, asked, &site, id, &fault, &target))
+            Ok(refused(io, exchange, &account_state, id, &fault, &target))
         }
         // The assertion is dropped; the person's session at the IdP makes a login of our own silent.
         IdpInitiated::Restart => {
-            let since = ask.now().saturating_sub(60_000);
-            let config = &asked.world.config;
-            if flow::restarts(config, &asked.head, &site.account.code, id, since) >= MAX_RESTARTS {
+            let since = io.now().saturating_sub(60_000);
+            let config = &exchange.filter_state.config;
+            if state::restarts(config, &exchange.head, &account_state.account.code, id, since) >= MAX_RESTARTS
+            {
                 let detail =
                     "the IdP answers requests of ours with unsolicited responses, without InResponseTo and \
                               RelayState: let it answer requests, or set saml.idp_initiated to accept";
                 let fault = Fault::new(Code::AssertionInvalid, detail);
-                return Ok(refused(ask, asked, &site, id, &fault, &target));
+                return Ok(refused(io, exchange, &account_state, id, &fault, &target));
             }
-            start_login(ask, asked, id, target, Extras { restarted: true, ..Extras::default() }).await
+            start_login(
+                io,
+                exchange,
+                id,
+                target,
+                AuthnParameters { restarted: true, ..AuthnParameters::default() },
+            )
+            .await
         }
-        IdpInitiated::Accept => match accept(ask, asked, &site, &origin, id, target.clone(), form).await {
-            Ok(answer) => Ok(answer),
-            Err(fault) => Ok(refused(ask, asked, &site, id, &fault, &target)),
-        },
+        IdpInitiated::Accept => {
+            match accept(io, exchange, &account_state, &origin, id, target.clone(), form).await {
+                Ok(answer) => Ok(answer),
+                Err(fault) => Ok(refused(io, exchange, &account_state, id, &fault, &target)),
+            }
+        }
     }
 }
 
 /// `idp_initiated: accept`: fresh, once, and never in the place of somebody else's session.
 async fn accept(
-    ask: &Ask,
-    asked: &Asked,
-    site: &Site,
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &AccountState,
     origin: &Origin,
     id: &str,
     target: String,
     form: &Form,
-) -> Result<Answer, Fault> {
+) -> Result<Response, Fault> {
     // A cross-site POST does not say who is signed in here: the bounce must have made it a same-site one.
-    if asked.head.is_cross_site(&site.account.origin_texts()) {
+    if exchange.head.is_cross_site(&account_state.account.origin_texts()) {
         return Err(Fault::new(Code::RequestInvalid, "an unsolicited response from another site"));
     }
-    let idp = idp(site, id)?;
-    let own = Own::at(origin, &site.account, idp);
+    let idp = idp(account_state, id)?;
+    let own = Own::at(origin, &account_state.account, idp);
     // Nobody asked for a fresh sign-in; with force_authn it must be as fresh as the response itself.
-    let since = idp.config().force_authn.then(|| ask.now().saturating_sub(response::MAX_AGE));
+    let since = idp.config().force_authn.then(|| io.now().saturating_sub(response::MAX_AGE));
     let request = Request { in_response_to: None, authenticated_since: since };
-    let verified = verify(ask, idp, &own, &request, &form.message).await?;
+    let verified = verify(io, idp, &own, &request, &form.message).await?;
     let replay = id_of(&format!("{} {}", verified.issuer, verified.assertion_id));
-    match USED.insert(ask.host(), &replay, verified.valid_until, ask.now()) {
+    match USED.insert(io.host(), &replay, verified.valid_until, io.now()) {
         Inserted::New => {}
         Inserted::Known => return Err(Fault::new(Code::AssertionInvalid, "the assertion was used already")),
         Inserted::Full => {
@@ -96,12 +106,14 @@ async fn accept(
             return Err(Fault::new(Code::AssertionInvalid, detail));
         }
     }
-    let identity = identity(site, id, &verified)?;
-    let resolution = directory::resolve(ask, &site.account, &site.directory, &identity).await?;
-    if let Some(other) = signed_in(asked) {
+    let identity = identity(account_state, id, &verified)?;
+    let resolution =
+        directory::resolve(io, &account_state.account, &account_state.directory, &identity).await?;
+    if let Some(other) = signed_in(exchange) {
         let same = match &resolution {
             Resolution::User(user) => {
-                Rc::ptr_eq(&other.account, &site.account) && user.username == other.session.user.username
+                Rc::ptr_eq(&other.account, &account_state.account)
+                    && user.username == other.session.user.username
             }
             Resolution::Invitation { .. } => false,
         };
@@ -113,26 +125,26 @@ async fn accept(
             return Err(Fault::new(Code::IdentityConflict, detail));
         }
     }
-    note(ask, asked, site, id, &verified);
-    let flow = Flow {
+    note(io, exchange, account_state, id, &verified);
+    let login_state = LoginState {
         provider: id.to_owned(),
         state: String::new(),
         nonce: String::new(),
         verifier: String::new(),
         return_to: target,
         redirect_uri: String::new(),
-        started: ask.now(),
-        extras: Extras::default(),
+        started: io.now(),
+        parameters: AuthnParameters::default(),
         replaces: None,
     };
-    arrived(ask, asked, site, &flow, &identity, Tokens::default(), resolution)
+    arrived(io, exchange, account_state, &login_state, &identity, Tokens::default(), resolution)
 }
 
 /// Whoever is signed in with this browser, in any account: with `cookies.domain` their origins share one session.
-fn signed_in(asked: &Asked) -> Option<Rc<Opened>> {
-    let world = &asked.world;
-    match world.session(&world.sites, &asked.jar(), asked.now) {
-        Visitor::Known(opened) => Some(opened),
+fn signed_in(exchange: &Exchange) -> Option<Rc<LiveSession>> {
+    let filter_state = &exchange.filter_state;
+    match filter_state.session(&filter_state.account_states, &exchange.jar(), exchange.now) {
+        SessionState::Valid(live) => Some(live),
         _ => None,
     }
 }

@@ -5,7 +5,8 @@ use super::*;
 #[test]
 fn the_session_ends_on_every_worker_and_the_answer_is_as_the_specification_has_it() {
     let host = TestHost::new();
-    let (here, there) = (world(&host, &configuration()), world(&host.worker(), &configuration()));
+    let (here, there) =
+        (filter_state(&host, &configuration()), filter_state(&host.worker(), &configuration()));
     let mut ada = signed_in(&here, "acme", "corp", ADA);
     let mut bob = signed_in(&here, "acme", "corp", Who { subject: "bob", sid: Some("sid-2"), ..ADA });
     let mut elsewhere = Browser::new(&there, "acme.example");
@@ -32,10 +33,10 @@ fn sid_sub_and_both() {
         (json!({ "sid": "another", "sub": null }), [false, false, false]),
         (json!({ "sub": "bob", "sid": null }), [false, false, false]),
     ] {
-        let world = world(&TestHost::new(), &configuration());
+        let filter_state = filter_state(&TestHost::new(), &configuration());
         let mut browsers = [Some("sid-1"), Some("sid-2"), None]
-            .map(|sid| signed_in(&world, "acme", "corp", Who { sid, ..ADA }));
-        assert_eq!(post(&world, "acme", &logout_token(change.clone())).status(), 200, "{change}");
+            .map(|sid| signed_in(&filter_state, "acme", "corp", Who { sid, ..ADA }));
+        assert_eq!(post(&filter_state, "acme", &logout_token(change.clone())).status(), 200, "{change}");
         assert_eq!(browsers.each_mut().map(|browser| !is_in(browser)), ended, "{change}");
     }
 }
@@ -43,32 +44,32 @@ fn sid_sub_and_both() {
 #[test]
 fn what_is_opened_afterwards_goes_on() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
-    let mut before = signed_in(&world, "acme", "corp", ADA);
-    assert_eq!(post(&world, "acme", &logout_token(json!({ "sid": null }))).status(), 200);
+    let filter_state = filter_state(&host, &configuration());
+    let mut before = signed_in(&filter_state, "acme", "corp", ADA);
+    assert_eq!(post(&filter_state, "acme", &logout_token(json!({ "sid": null }))).status(), 200);
     host.advance(1);
-    let mut after = signed_in(&world, "acme", "corp", ADA);
+    let mut after = signed_in(&filter_state, "acme", "corp", ADA);
     assert!(!is_in(&mut before) && is_in(&mut after));
     // A token that comes late is not about what was opened a minute and more after it was issued.
     host.advance(61_000);
-    let mut later = signed_in(&world, "acme", "corp", ADA);
-    assert_eq!(post(&world, "acme", &logout_token(json!({ "sid": null, "jti": "2" }))).status(), 200);
+    let mut later = signed_in(&filter_state, "acme", "corp", ADA);
+    assert_eq!(post(&filter_state, "acme", &logout_token(json!({ "sid": null, "jti": "2" }))).status(), 200);
     assert!(!is_in(&mut after) && is_in(&mut later));
 }
 
 #[test]
 fn a_login_under_way_does_not_open_what_has_ended() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
-    let mut browser = Browser::new(&world, "acme.example");
+    let filter_state = filter_state(&host, &configuration());
+    let mut browser = Browser::new(&filter_state, "acme.example");
     let start = browser.get("/sso/login?idp=corp", &mut documents());
     let [state, nonce] = ["state", "nonce"].map(|name| parameter(start.location(), name).unwrap());
-    assert_eq!(post(&world, "acme", &logout_token(json!({}))).status(), 200);
+    assert_eq!(post(&filter_state, "acme", &logout_token(json!({}))).status(), 200);
     host.advance(1000);
     let back = browser.get(&format!("/sso/oidc/consume?u=acme&code=c&state={state}"), &mut idp(ADA, nonce));
     assert_eq!((back.status(), back.code()), (401, "session_expired"), "and no redirect in circles");
     assert!(!is_in(&mut browser));
-    signed_in(&world, "acme", "corp", Who { sid: Some("sid-2"), ..ADA });
+    signed_in(&filter_state, "acme", "corp", Who { sid: Some("sid-2"), ..ADA });
 }
 
 #[test]
@@ -154,9 +155,9 @@ fn every_rule_on_the_token() {
     }
     for (name, token, passes) in cases {
         let host = TestHost::new();
-        let world = world(&host, &configuration());
-        let mut ada = signed_in(&world, "acme", "corp", ADA);
-        let seen = post(&world, "acme", &token);
+        let filter_state = filter_state(&host, &configuration());
+        let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
+        let seen = post(&filter_state, "acme", &token);
         let expected = if passes { (200, "back_channel_logout") } else { (400, "request_invalid") };
         assert_eq!((seen.status(), seen.code()), expected, "{name}: {}", seen.text());
         assert_eq!(is_in(&mut ada), !passes, "{name}");
@@ -174,7 +175,8 @@ fn every_rule_on_the_token() {
 #[test]
 fn a_token_is_good_once_on_every_worker() {
     let host = TestHost::new();
-    let (here, there) = (world(&host, &configuration()), world(&host.worker(), &configuration()));
+    let (here, there) =
+        (filter_state(&host, &configuration()), filter_state(&host.worker(), &configuration()));
     let token = logout_token(json!({}));
     assert_eq!(post(&here, "acme", &token).status(), 200);
     assert_eq!(post(&here, "acme", &token).status(), 400);
@@ -186,10 +188,11 @@ fn a_token_is_good_once_on_every_worker() {
 
 #[test]
 fn the_request_itself() {
-    let world = world(&TestHost::new(), &configuration());
+    let filter_state = filter_state(&TestHost::new(), &configuration());
     let token = logout_token(json!({}));
     let send = |method: &str, body: Option<&str>, kind: &str| {
-        let mut idp = Browser::new(&world, "acme.example").with("accept", "*/*").with("content-type", kind);
+        let mut idp =
+            Browser::new(&filter_state, "acme.example").with("accept", "*/*").with("content-type", kind);
         let body = body.map(|body| body.as_bytes().to_vec());
         idp.send(method, "/sso/backchannel-logout?u=acme", body, &mut documents())
     };
@@ -209,7 +212,7 @@ fn the_request_itself() {
         assert_eq!((seen.status(), seen.code()), expected, "{method} {kind} {}", seen.text());
     }
     // The token in the query is not a token in the form.
-    let mut idp = Browser::new(&world, "acme.example");
+    let mut idp = Browser::new(&filter_state, "acme.example");
     let target =
         format!("/sso/backchannel-logout?u=acme&logout_token={}", logout_token(json!({ "jti": "q" })));
     assert_eq!(idp.post(&target, &[("x", "y")], &mut documents()).code(), "request_invalid");
@@ -219,17 +222,22 @@ fn the_request_itself() {
 #[test]
 fn one_account_and_provider_do_not_end_the_sessions_of_another() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
+    let filter_state = filter_state(&host, &configuration());
     let one = Who { issuer: "https://one.example", client_id: "app-1", ..ADA };
     let mut browsers = [
-        signed_in(&world, "acme", "corp", ADA),
-        signed_in(&world, "other", "corp", ADA),
-        signed_in(&world, "several", "one", one),
-        signed_in(&world, "several", "two", Who { issuer: "https://two.example", client_id: "app-2", ..ADA }),
-        signed_in(&world, "several", "same", Who { client_id: "app-3", ..one }),
+        signed_in(&filter_state, "acme", "corp", ADA),
+        signed_in(&filter_state, "other", "corp", ADA),
+        signed_in(&filter_state, "several", "one", one),
+        signed_in(
+            &filter_state,
+            "several",
+            "two",
+            Who { issuer: "https://two.example", client_id: "app-2", ..ADA },
+        ),
+        signed_in(&filter_state, "several", "same", Who { client_id: "app-3", ..one }),
     ];
     let mut ended = |code: &str, token: &str, status: u16| {
-        let seen = post(&world, code, token);
+        let seen = post(&filter_state, code, token);
         assert_eq!(seen.status(), status, "{}", seen.text());
         browsers.each_mut().map(|browser| !is_in(browser))
     };
@@ -253,11 +261,11 @@ fn a_provider_that_is_down_ends_nothing_and_says_so() {
     let host = TestHost::new();
     let one = Who { issuer: "https://one.example", client_id: "app-1", ..ADA };
     let token = logout_token(json!({ "iss": "https://one.example", "aud": "app-1" }));
-    let send = |world: &Rc<World>, code: &str, respond: &mut dyn FnMut(&Call) -> Reply| {
-        let mut idp = Browser::new(world, &format!("{code}.example")).with("accept", "*/*");
+    let send = |filter_state: &Rc<FilterState>, code: &str, respond: &mut dyn FnMut(&Call) -> Reply| {
+        let mut idp = Browser::new(filter_state, &format!("{code}.example")).with("accept", "*/*");
         idp.post(&format!("/sso/backchannel-logout?u={code}"), &[("logout_token", &token)], respond)
     };
-    let fresh = world(&host, &configuration());
+    let fresh = filter_state(&host, &configuration());
     let seen = send(&fresh, "several", &mut |_| Reply::Failed(Failure::Unreachable));
     assert_eq!((seen.status(), seen.code()), (400, "idp_unavailable"));
     assert_eq!(seen.json()["error"], "temporarily_unavailable");
@@ -271,11 +279,11 @@ fn a_provider_that_is_down_ends_nothing_and_says_so() {
 #[test]
 fn an_unknown_key_is_looked_for_once_a_minute() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
-    let mut ada = signed_in(&world, "acme", "corp", ADA);
+    let filter_state = filter_state(&host, &configuration());
+    let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
     let unknown = |jti: &str| sign(json!({ "alg": "ES256", "kid": "new" }), &claims(json!({ "jti": jti })));
     let keys = |token: &str, set: &str| {
-        let mut idp = Browser::new(&world, "acme.example");
+        let mut idp = Browser::new(&filter_state, "acme.example");
         let mut respond = |call: &Call| match header(call, ":path") {
             Some("/keys") => testing::answer("application/json", set.to_owned()),
             other => panic!("nobody asks for {other:?}"),

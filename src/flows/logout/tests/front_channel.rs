@@ -21,7 +21,8 @@ const GOOD: &str = "&iss=https%3A%2F%2Fidp.example&sid=sid-1";
 #[test]
 fn the_frame_ends_the_session_on_every_worker_though_no_cookie_comes() {
     let host = TestHost::new();
-    let (here, there) = (world(&host, &configuration()), world(&host.worker(), &configuration()));
+    let (here, there) =
+        (filter_state(&host, &configuration()), filter_state(&host.worker(), &configuration()));
     let mut ada = signed_in(&here, "acme", "corp", ADA);
     let mut bob = signed_in(&here, "acme", "corp", Who { subject: "bob", sid: Some("sid-2"), ..ADA });
     let mut elsewhere = Browser::new(&there, "acme.example");
@@ -39,8 +40,8 @@ fn the_frame_ends_the_session_on_every_worker_though_no_cookie_comes() {
 #[test]
 fn with_the_cookie_it_is_deleted_too() {
     for query in [GOOD, ""] {
-        let world = world(&TestHost::new(), &configuration());
-        let mut ada = signed_in(&world, "acme", "corp", ADA);
+        let filter_state = filter_state(&TestHost::new(), &configuration());
+        let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
         let copy = ada.cookies.clone();
         assert_eq!(frame(&mut ada, query).status(), 200, "{query}");
         assert!(ada.cookies.is_empty(), "{query}");
@@ -65,10 +66,10 @@ fn wrong_and_missing_parameters_end_nothing() {
         ("&iss=https%3A%2F%2Fevil.example&iss=https%3A%2F%2Fidp.example&sid=sid-1", (400, "request_invalid")),
         (GOOD, (200, "front_channel_logout")),
     ] {
-        let world = world(&TestHost::new(), &configuration());
-        let mut ada = signed_in(&world, "acme", "corp", ADA);
+        let filter_state = filter_state(&TestHost::new(), &configuration());
+        let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
         for with_cookie in [false, true] {
-            let mut other = Browser::new(&world, "acme.example");
+            let mut other = Browser::new(&filter_state, "acme.example");
             let browser = if with_cookie { &mut ada } else { &mut other };
             let seen = frame(browser, query);
             assert_eq!((seen.status(), seen.code()), expected, "{query}");
@@ -83,8 +84,8 @@ fn wrong_and_missing_parameters_end_nothing() {
 
 #[test]
 fn another_site_cannot_use_it_to_sign_people_out() {
-    let world = world(&TestHost::new(), &configuration());
-    let mut ada = signed_in(&world, "acme", "corp", ADA);
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
     let cookies = ada.cookies.clone();
     for (headers, expected) in [
         // A link: asked about first, as every sign-out.
@@ -116,12 +117,12 @@ fn another_site_cannot_use_it_to_sign_people_out() {
 #[test]
 fn made_up_sessions_leave_no_trace() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
-    let mut ada = signed_in(&world, "acme", "corp", ADA);
+    let filter_state = filter_state(&host, &configuration());
+    let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
     let before = host.shared_keys();
     for i in 0..50 {
         let query = format!("&iss=https%3A%2F%2Fidp.example&sid=guess-{i}");
-        assert_eq!(frame(&mut Browser::new(&world, "acme.example"), &query).status(), 200);
+        assert_eq!(frame(&mut Browser::new(&filter_state, "acme.example"), &query).status(), 200);
     }
     assert_eq!(host.shared_keys(), before, "a flood of guesses pushes nothing out");
     assert_eq!(host.counted("sso_sessions_ended.reason.frontchannel_logout"), 0);
@@ -130,19 +131,19 @@ fn made_up_sessions_leave_no_trace() {
 
 #[test]
 fn other_methods_and_other_accounts() {
-    let world = world(&TestHost::new(), &configuration());
-    let mut browser = Browser::new(&world, "acme.example");
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let mut browser = Browser::new(&filter_state, "acme.example");
     let seen = browser.send("PUT", "/sso/frontchannel-logout?u=acme", None, &mut nobody);
     assert_eq!((seen.status(), seen.code()), (405, "method_not_allowed"));
-    let mut other = signed_in(&world, "other", "corp", ADA);
+    let mut other = signed_in(&filter_state, "other", "corp", ADA);
     assert_eq!(frame(&mut browser, GOOD).status(), 200);
     assert!(is_in(&mut other), "the same person and session of the provider, at another account");
 }
 
 #[test]
 fn a_provider_that_is_down_is_said_to_be() {
-    let world = world(&TestHost::new(), &configuration());
-    let mut browser = Browser::new(&world, "acme.example");
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let mut browser = Browser::new(&filter_state, "acme.example");
     let seen = browser
         .get(&format!("/sso/frontchannel-logout?u=acme{GOOD}"), &mut |_| Reply::Failed(Failure::Timeout));
     assert_eq!((seen.status(), seen.code()), (504, "idp_timeout"));
@@ -150,9 +151,9 @@ fn a_provider_that_is_down_is_said_to_be() {
 
 #[test]
 fn okta_posts_a_form() {
-    let world = world(&TestHost::new(), &configuration());
-    let mut ada = signed_in(&world, "acme", "corp", ADA);
-    let mut frame = Browser::new(&world, "acme.example").with("sec-fetch-site", "cross-site");
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
+    let mut frame = Browser::new(&filter_state, "acme.example").with("sec-fetch-site", "cross-site");
     let mut post = |form: &[(&str, &str)]| {
         let seen = frame.post("/sso/frontchannel-logout?u=acme", form, &mut documents());
         (seen.status(), seen.code().to_owned())

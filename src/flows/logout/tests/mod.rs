@@ -11,8 +11,8 @@ use serde_json::{json, Value};
 
 use crate::crypto::test_keys::{token_of, JWKS};
 use crate::host::task::{Call, Failure, Reply};
-use crate::state::World;
-use crate::testing::browser::{world, Browser, Seen, KEY};
+use crate::state::FilterState;
+use crate::testing::browser::{filter_state, Browser, Seen, KEY};
 use crate::testing::{self, header, TestHost, START};
 
 const ISSUER: &str = "https://idp.example";
@@ -120,8 +120,8 @@ fn parameter(url: &str, name: &str) -> Option<String> {
 }
 
 /// A browser in which this person signed in, through that provider of the account.
-fn signed_in(world: &Rc<World>, code: &str, provider: &str, who: Who<'_>) -> Browser {
-    let mut browser = Browser::new(world, &format!("{code}.example"));
+fn signed_in(filter_state: &Rc<FilterState>, code: &str, provider: &str, who: Who<'_>) -> Browser {
+    let mut browser = Browser::new(filter_state, &format!("{code}.example"));
     let start = browser.get(&format!("/sso/login?idp={provider}"), &mut idp(who, String::new()));
     let state = parameter(start.location(), "state").expect("a state");
     let nonce = parameter(start.location(), "nonce").unwrap_or_default();
@@ -156,7 +156,7 @@ fn logout_token(change: Value) -> String {
 }
 
 /// The provider posts a logout token.
-fn post(world: &Rc<World>, code: &str, token: &str) -> Seen {
-    let mut provider = Browser::new(world, &format!("{code}.example")).with("accept", "*/*");
+fn post(filter_state: &Rc<FilterState>, code: &str, token: &str) -> Seen {
+    let mut provider = Browser::new(filter_state, &format!("{code}.example")).with("accept", "*/*");
     provider.post(&format!("/sso/backchannel-logout?u={code}"), &[("logout_token", token)], &mut documents())
 }

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_cut_ends_the_sessions_of_an_account_or_of_a_user_opened_before() {
     let host = TestHost::new();
-    let (first, bob) = (world(&host, &configuration()), Who { subject: "bob", sid: None, ..ADA });
+    let (first, bob) = (filter_state(&host, &configuration()), Who { subject: "bob", sid: None, ..ADA });
     let [ada, bob] = [ADA, bob].map(|who| signed_in(&first, "acme", "corp", who).cookies);
     host.advance(1000);
     let later = signed_in(&first, "acme", "corp", ADA).cookies;
@@ -30,7 +30,7 @@ fn a_cut_ends_the_sessions_of_an_account_or_of_a_user_opened_before() {
         let mut changed = configuration();
         let account = changed["accounts"][0].as_object_mut().unwrap();
         account.extend(change.as_object().unwrap().clone());
-        let updated = world(&host, &changed);
+        let updated = filter_state(&host, &changed);
         let is_in = |code: &str, cookies: &[(String, String)]| {
             let mut browser = Browser::new(&updated, &format!("{code}.example"));
             browser.cookies = cookies.to_vec();

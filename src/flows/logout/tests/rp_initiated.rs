@@ -13,8 +13,8 @@ fn leave(browser: &mut Browser) -> Seen {
 #[test]
 fn out_here_then_at_the_provider_and_back_with_the_state() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
-    let mut ada = signed_in(&world, "acme", "corp", ADA);
+    let filter_state = filter_state(&host, &configuration());
+    let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
     let copy = ada.cookies.clone();
     let seen = leave(&mut ada);
     let to = seen.location();
@@ -36,11 +36,11 @@ fn out_here_then_at_the_provider_and_back_with_the_state() {
 #[test]
 fn a_wrong_or_missing_state_does_no_harm() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
-    let mut ada = signed_in(&world, "acme", "corp", ADA);
+    let filter_state = filter_state(&host, &configuration());
+    let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
     let state = parameter(leave(&mut ada).location(), "state").unwrap();
     let other = {
-        let mut bob = signed_in(&world, "acme", "corp", Who { subject: "bob", ..ADA });
+        let mut bob = signed_in(&filter_state, "acme", "corp", Who { subject: "bob", ..ADA });
         parameter(leave(&mut bob).location(), "state").unwrap()
     };
     let long = "x".repeat(3000);
@@ -62,7 +62,7 @@ fn a_wrong_or_missing_state_does_no_harm() {
     ada.get(&format!("/sso/logout-complete?state={state}"), &mut nobody);
     assert_eq!(host.counted("sso_logouts_returned.outcome.ok"), 1);
     // Whoever is signed in is not told otherwise, whoever sent them here, and stays signed in.
-    let mut eve = signed_in(&world, "acme", "corp", Who { subject: "eve", ..ADA });
+    let mut eve = signed_in(&filter_state, "acme", "corp", Who { subject: "eve", ..ADA });
     for query in ["", "?state=wrong", &format!("?state={state}")] {
         let seen = eve.get(&format!("/sso/logout-complete{query}"), &mut nobody);
         assert_eq!((seen.status(), seen.code()), (200, "still_signed_in"), "{query}");
@@ -74,11 +74,11 @@ fn a_wrong_or_missing_state_does_no_harm() {
 #[test]
 fn a_state_is_of_one_account_and_ten_minutes() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
-    let mut ada = signed_in(&world, "acme", "corp", ADA);
+    let filter_state = filter_state(&host, &configuration());
+    let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
     let state = parameter(leave(&mut ada).location(), "state").unwrap();
     let complete = format!("/sso/logout-complete?state={state}");
-    let mut other = Browser::new(&world, "other.example");
+    let mut other = Browser::new(&filter_state, "other.example");
     other.cookies = ada.cookies.clone();
     other.get(&complete, &mut nobody);
     host.advance(600_000);
@@ -89,13 +89,13 @@ fn a_state_is_of_one_account_and_ten_minutes() {
 
 #[test]
 fn without_an_id_token_there_is_no_hint() {
-    let world = world(&TestHost::new(), &configuration());
+    let filter_state = filter_state(&TestHost::new(), &configuration());
     // An ID token that the session has no room for.
-    let mut big = signed_in(&world, "acme", "corp", Who { subject: "big", ..ADA });
+    let mut big = signed_in(&filter_state, "acme", "corp", Who { subject: "big", ..ADA });
     let to = leave(&mut big).location().to_owned();
     assert!(to.starts_with("https://idp.example/end?client_id=app&"), "{to}");
     assert_eq!(parameter(&to, "id_token_hint"), None);
-    let mut plain = signed_in(&world, "plain", "plain", ADA);
+    let mut plain = signed_in(&filter_state, "plain", "plain", ADA);
     let to = leave(&mut plain).location().to_owned();
     assert!(to.starts_with("https://plain.example/out?"), "{to}");
     assert_eq!(parameter(&to, "hint"), None, "a parameter without a value is left out");
@@ -108,9 +108,9 @@ fn without_an_id_token_there_is_no_hint() {
 
 #[test]
 fn a_provider_that_is_down_keeps_nobody_in() {
-    let ada = signed_in(&world(&TestHost::new(), &configuration()), "acme", "corp", ADA);
+    let ada = signed_in(&filter_state(&TestHost::new(), &configuration()), "acme", "corp", ADA);
     // An Envoy that has just started, and has never heard from the provider.
-    let fresh = world(&TestHost::new(), &configuration());
+    let fresh = filter_state(&TestHost::new(), &configuration());
     let mut here = Browser::new(&fresh, "acme.example").with("sec-fetch-site", "same-origin");
     here.cookies = ada.cookies.clone();
     assert!(here.get("/reports", &mut nobody).pass.is_some());
@@ -123,21 +123,21 @@ fn a_provider_that_is_down_keeps_nobody_in() {
 
 #[test]
 fn a_post_without_a_body_signs_out_too() {
-    let world = world(&TestHost::new(), &configuration());
-    for site in ["same-origin", "cross-site"] {
-        let mut ada = signed_in(&world, "acme", "corp", ADA);
-        let mut program = ada.clone_headers(&[("sec-fetch-site", site), ("accept", "*/*")]);
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    for account_state in ["same-origin", "cross-site"] {
+        let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
+        let mut program = ada.clone_headers(&[("sec-fetch-site", account_state), ("accept", "*/*")]);
         program.cookies = ada.cookies.clone();
         let seen = program.send("POST", "/sso/logout", None, &mut documents());
-        assert_eq!(seen.status() == 302, site == "same-origin");
-        assert_eq!(is_in(&mut ada), site == "cross-site");
+        assert_eq!(seen.status() == 302, account_state == "same-origin");
+        assert_eq!(is_in(&mut ada), account_state == "cross-site");
     }
 }
 
 #[test]
 fn another_site_is_asked_about_first() {
-    let world = world(&TestHost::new(), &configuration());
-    let mut ada = signed_in(&world, "acme", "corp", ADA);
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
     let mut link = ada.clone_headers(&[("sec-fetch-site", "cross-site")]);
     link.cookies = ada.cookies.clone();
     let page = link.get("/sso/logout", &mut nobody);
@@ -153,15 +153,15 @@ fn another_site_is_asked_about_first() {
 
 #[test]
 fn a_browser_that_does_not_say_whose_page_asked_is_believed_its_referer() {
-    let world = world(&TestHost::new(), &configuration());
+    let filter_state = filter_state(&TestHost::new(), &configuration());
     for (referer, code) in [
         ("https://evil.example/", "logout_confirm"),
         ("https://acme.example.evil.example/", "logout_confirm"),
         ("https://acme.example/reports", "redirect"),
     ] {
-        let mut ada = signed_in(&world, "acme", "corp", ADA);
-        // As an older browser sends it: no `Sec-Fetch-Site`, and no `Origin` with a GET.
-        let mut link = Browser::new(&world, "acme.example").with("referer", referer);
+        let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
+        // As an older browser sends it: no `Sec-Fetch-AccountState`, and no `Origin` with a GET.
+        let mut link = Browser::new(&filter_state, "acme.example").with("referer", referer);
         link.cookies = ada.cookies.clone();
         assert_eq!(link.get("/sso/logout", &mut documents()).code(), code, "{referer}");
         assert_eq!(is_in(&mut ada), code == "logout_confirm", "{referer}");
@@ -175,8 +175,8 @@ fn on_an_origin_that_accounts_share_the_way_back_asks_for_no_account() {
         account["origins"] = json!(["https://shared.example"]);
     }
     let host = TestHost::new();
-    let world = world(&host, &configuration);
-    let mut ada = Browser::new(&world, "shared.example").with("sec-fetch-site", "same-origin");
+    let filter_state = filter_state(&host, &configuration);
+    let mut ada = Browser::new(&filter_state, "shared.example").with("sec-fetch-site", "same-origin");
     let start = ada.get("/sso/login?u=acme&idp=corp", &mut documents());
     let [state, nonce] = ["state", "nonce"].map(|name| parameter(start.location(), name).unwrap());
     ada.get(&format!("/sso/oidc/consume?u=acme&code=c&state={state}"), &mut idp(ADA, nonce));

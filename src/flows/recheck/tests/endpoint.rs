@@ -13,7 +13,7 @@ fn whoever_asks_for_the_session_in_a_tab_is_told_and_not_sent_to_sign_in() {
 fn the_session_endpoint_tells_what_is_true_now() {
     // The provider has ended it.
     let host = TestHost::new();
-    let ours = world(&host, &configuration());
+    let ours = filter_state(&host, &configuration());
     let mut idp = Idp::new(&host);
     let mut ada = sign_in(&ours, &mut idp).with("accept", "application/json");
     let session = |ada: &mut Browser, idp: &mut Idp| ada.get("/sso/session", &mut |call| idp.respond(call));
@@ -33,7 +33,7 @@ fn the_session_endpoint_tells_what_is_true_now() {
     let mut config = configuration();
     config["accounts"][0]["directory"] =
         json!({ "scim": { "url": "https://directory.example/scim", "cache": "0s" } });
-    let world = world(&host, &config);
+    let filter_state = filter_state(&host, &config);
     let mut idp = Idp::new(&host);
     idp.change = json!({ "refresh_token": null });
     let user = |active: bool, roles: Value| {
@@ -44,19 +44,20 @@ fn the_session_endpoint_tells_what_is_true_now() {
     };
     let mut directory = user(true, json!([]));
     let at_directory = |call: &Call| header(call, ":authority") == Some("directory.example");
-    let mut ada = sign_in_beside(&world, &mut idp, |call| at_directory(call).then(|| answer(&directory)));
-    let mut ask = |browser: &mut Browser, target: &str, directory: &Value| {
+    let mut ada =
+        sign_in_beside(&filter_state, &mut idp, |call| at_directory(call).then(|| answer(&directory)));
+    let mut io = |browser: &mut Browser, target: &str, directory: &Value| {
         browser.get(target, &mut |call| match at_directory(call) {
             true => answer(directory),
             false => idp.respond(call),
         })
     };
-    assert_eq!(ask(&mut ada, "/sso/session", &directory).json()["roles"], json!(["boss"]));
+    assert_eq!(io(&mut ada, "/sso/session", &directory).json()["roles"], json!(["boss"]));
     host.advance(RECHECK);
     directory = user(true, json!([{ "value": "auditor" }]));
-    assert_eq!(ask(&mut ada, "/sso/session", &directory).json()["roles"], json!(["auditor", "boss"]));
+    assert_eq!(io(&mut ada, "/sso/session", &directory).json()["roles"], json!(["auditor", "boss"]));
     host.advance(RECHECK);
     directory = user(false, json!([]));
-    assert_eq!(ask(&mut ada, "/sso/session", &directory).code(), "user_inactive");
-    assert_eq!(ask(&mut ada, "/sso/session", &directory).status(), 401, "and it is over");
+    assert_eq!(io(&mut ada, "/sso/session", &directory).code(), "user_inactive");
+    assert_eq!(io(&mut ada, "/sso/session", &directory).status(), 401, "and it is over");
 }

@@ -12,8 +12,8 @@ use crate::exchange::Ruling;
 use crate::gate;
 use crate::host::task::{Call, Failure, Reply};
 use crate::http::Head;
-use crate::state::World;
-use crate::testing::browser::{run_errands, world, Browser, Seen, KEY};
+use crate::state::FilterState;
+use crate::testing::browser::{filter_state, run_errands, Browser, Seen, KEY};
 use crate::testing::{form, header, json as answer, status, TestHost, START};
 
 const RECHECK: u64 = 300_000;
@@ -138,13 +138,17 @@ impl TestHost {
     }
 }
 
-fn sign_in(world: &Rc<World>, idp: &mut Idp) -> Browser {
-    sign_in_beside(world, idp, |_| None)
+fn sign_in(filter_state: &Rc<FilterState>, idp: &mut Idp) -> Browser {
+    sign_in_beside(filter_state, idp, |_| None)
 }
 
 /// The same where others than the provider are asked too.
-fn sign_in_beside(world: &Rc<World>, idp: &mut Idp, others: impl Fn(&Call) -> Option<Reply>) -> Browser {
-    let mut browser = Browser::new(world, "app.example");
+fn sign_in_beside(
+    filter_state: &Rc<FilterState>,
+    idp: &mut Idp,
+    others: impl Fn(&Call) -> Option<Reply>,
+) -> Browser {
+    let mut browser = Browser::new(filter_state, "app.example");
     let start = browser.get("/reports", &mut |call| idp.respond(call));
     let url = url::Url::parse(start.location()).expect("to the provider");
     let param = |name: &str| url.query_pairs().find(|(n, _)| n == name).expect(name).1.into_owned();
@@ -162,15 +166,15 @@ fn get(browser: &mut Browser, idp: &mut Idp) -> Seen {
 /// A header that the application got.
 fn told(seen: &Seen, name: &str) -> Option<String> {
     let pass = seen.pass.as_ref().expect("it passed");
-    let opened = pass.opened.as_ref().expect("with a session");
+    let live = pass.live.as_ref().expect("with a session");
     let withheld = pass.withheld.as_deref() == Some(name);
-    let value = opened.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
+    let value = live.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
     value.filter(|_| !withheld).map(|value| String::from_utf8(value).unwrap())
 }
 
 /// The same browser at another worker or replica.
-fn copy(browser: &Browser, world: &Rc<World>) -> Browser {
-    let mut other = Browser::new(world, "app.example");
+fn copy(browser: &Browser, filter_state: &Rc<FilterState>) -> Browser {
+    let mut other = Browser::new(filter_state, "app.example");
     other.cookies = browser.cookies.clone();
     other
 }
@@ -178,9 +182,9 @@ fn copy(browser: &Browser, world: &Rc<World>) -> Browser {
 #[test]
 fn a_session_is_renewed_when_it_is_due_and_the_new_token_replaces_the_old() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
+    let filter_state = filter_state(&host, &configuration());
     let mut idp = Idp::new(&host);
-    let mut ada = sign_in(&world, &mut idp);
+    let mut ada = sign_in(&filter_state, &mut idp);
     host.advance(RECHECK - 1);
     assert_eq!(told(&get(&mut ada, &mut idp), "x-sso-roles").as_deref(), Some("boss"));
     assert_eq!(idp.refreshes, 0, "not before");
@@ -212,16 +216,16 @@ fn tokens_that_do_not_come_again_are_kept() {
         json!({ "access_token": null, "refresh_token": null }),
     ] {
         let host = TestHost::new();
-        let world = world(&host, &configuration());
+        let filter_state = filter_state(&host, &configuration());
         let mut idp = Idp::new(&host);
         idp.rotates = !change.as_object().unwrap().contains_key("refresh_token");
-        let mut ada = sign_in(&world, &mut idp);
+        let mut ada = sign_in(&filter_state, &mut idp);
         idp.change = change.clone();
         for round in 1..=3 {
             host.advance(2 * DUE);
             let seen = get(&mut ada, &mut idp);
             assert_eq!(idp.refreshes, round, "{change}");
-            let tokens = &seen.pass.unwrap().opened.unwrap().session.tokens;
+            let tokens = &seen.pass.unwrap().live.unwrap().session.tokens;
             assert!(tokens.id_token.is_some() && tokens.refresh_token.is_some(), "{change}");
         }
         assert!(idp.good.is_some(), "no token was used twice");
@@ -247,7 +251,7 @@ fn one_refresh_whatever_arrives_beside_it_on_every_worker() {
     for (config, wait) in [(configuration(), DUE), (configuration(), 2 * DUE), (forwarding(), 2 * DUE)] {
         let host = TestHost::new();
         let hosts = [host.clone(), host.worker(), host.worker(), host.worker()];
-        let worlds: Vec<Rc<World>> = hosts.iter().map(|host| world(host, &config)).collect();
+        let worlds: Vec<Rc<FilterState>> = hosts.iter().map(|host| filter_state(host, &config)).collect();
         let mut idp = Idp::new(&host);
         let ada = sign_in(&worlds[0], &mut idp);
         hosts.iter().for_each(|host| host.advance(wait));
@@ -260,11 +264,11 @@ fn one_refresh_whatever_arrives_beside_it_on_every_worker() {
             rulings.push((n % 4, gate::rule(&worlds[n % 4], head(&ada))));
         }
         let mut calls = Vec::new();
-        let passed = |ruling: &Ruling| matches!(ruling, Ruling::Pass(pass) if pass.opened.is_some());
+        let passed = |ruling: &Ruling| matches!(ruling, Ruling::Pass(pass) if pass.live.is_some());
         assert!(rulings.iter().all(|(_, ruling)| passed(ruling) || matches!(ruling, Ruling::Wait(_))));
         assert!(rulings.iter().any(|(_, ruling)| matches!(ruling, Ruling::Wait(_))));
-        for world in &worlds {
-            run_errands(world, &mut |call| idp.respond(call), &mut calls);
+        for filter_state in &worlds {
+            run_errands(filter_state, &mut |call| idp.respond(call), &mut calls);
         }
         for (n, ruling) in &mut rulings {
             if let Ruling::Wait(news) = ruling {
@@ -274,9 +278,9 @@ fn one_refresh_whatever_arrives_beside_it_on_every_worker() {
         }
         assert_eq!((idp.refreshes, calls.len()), (1, 1));
         // Stale copies of the cookie, a moment and ten minutes later: the newer state, and its cookie.
-        for (host, world) in hosts.iter().zip(&worlds) {
+        for (host, filter_state) in hosts.iter().zip(&worlds) {
             for _ in 0..2 {
-                let mut late = copy(&ada, world);
+                let mut late = copy(&ada, filter_state);
                 let seen = get(&mut late, &mut idp);
                 assert!(told(&seen, "x-sso-user").is_some());
                 assert!(
@@ -297,21 +301,21 @@ fn renew_spread() -> u64 {
 #[test]
 fn whoever_waits_is_told_after_a_while() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
+    let filter_state = filter_state(&host, &configuration());
     let mut idp = Idp::new(&host);
-    let ada = sign_in(&world, &mut idp);
+    let ada = sign_in(&filter_state, &mut idp);
     host.advance(2 * DUE);
-    let Ruling::Wait(mut news) = gate::rule(&world, head(&ada)) else { panic!("it waits") };
+    let Ruling::Wait(mut news) = gate::rule(&filter_state, head(&ada)) else { panic!("it waits") };
     assert!(news().is_none());
     host.advance(29_999);
     assert!(news().is_none());
     host.advance(1);
-    let Some(Ruling::Answer(answer)) = news() else { panic!("an answer") };
+    let Some(Ruling::LocalReply(answer)) = news() else { panic!("an answer") };
     assert_eq!(answer.header("x-sso-code"), Some("idp_timeout"));
     // The worker died: somebody else does it.
     host.advance(31_000);
-    world.errands.borrow_mut().clear();
-    assert!(told(&get(&mut copy(&ada, &world), &mut idp), "x-sso-user").is_some());
+    filter_state.background_tasks.borrow_mut().clear();
+    assert!(told(&get(&mut copy(&ada, &filter_state), &mut idp), "x-sso-user").is_some());
     assert_eq!(idp.refreshes, 1);
 }
 
@@ -319,7 +323,7 @@ fn whoever_waits_is_told_after_a_while() {
 fn invalid_grant_ends_the_session_on_every_worker_and_is_not_asked_for_again() {
     let host = TestHost::new();
     let other = host.worker();
-    let (first, second) = (world(&host, &configuration()), world(&other, &configuration()));
+    let (first, second) = (filter_state(&host, &configuration()), filter_state(&other, &configuration()));
     let mut idp = Idp::new(&host);
     let mut ada = sign_in(&first, &mut idp);
     let mut stale = copy(&ada, &second);
@@ -348,9 +352,9 @@ fn invalid_grant_ends_the_session_on_every_worker_and_is_not_asked_for_again() {
 fn the_new_id_token_is_the_old_persons() {
     let good = |change: Value| {
         let host = TestHost::new();
-        let world = world(&host, &configuration());
+        let filter_state = filter_state(&host, &configuration());
         let mut idp = Idp::new(&host);
-        let mut ada = sign_in(&world, &mut idp);
+        let mut ada = sign_in(&filter_state, &mut idp);
         host.advance(2 * DUE);
         for (name, value) in change.as_object().unwrap() {
             idp.claims[name] = match value.as_str() {
@@ -363,7 +367,7 @@ fn the_new_id_token_is_the_old_persons() {
         match seen.pass {
             Some(_) => Ok(()),
             None => {
-                let again = copy(&ada, &world)
+                let again = copy(&ada, &filter_state)
                     .with("accept", "text/plain")
                     .get("/reports", &mut |call| idp.respond(call));
                 assert!(again.pass.is_none(), "{change}: it is over");
@@ -399,20 +403,20 @@ fn the_new_id_token_is_the_old_persons() {
 }
 
 /// Ada's session is due, and she has signed in anew at the provider meanwhile.
-fn authenticated_anew() -> (Rc<TestHost>, Rc<World>, Idp, Browser) {
+fn authenticated_anew() -> (Rc<TestHost>, Rc<FilterState>, Idp, Browser) {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
+    let filter_state = filter_state(&host, &configuration());
     let mut idp = Idp::new(&host);
-    let ada = sign_in(&world, &mut idp);
+    let ada = sign_in(&filter_state, &mut idp);
     host.advance(2 * DUE);
     idp.claims["auth_time"] = json!(START / 1000 + 60);
-    (host, world, idp, ada)
+    (host, filter_state, idp, ada)
 }
 
 #[test]
 fn who_authenticated_anew_for_another_application_signs_in_again_and_sees_no_error() {
-    let (host, world, mut idp, mut ada) = authenticated_anew();
-    let mut program = copy(&ada, &world).with("accept", "application/json");
+    let (host, filter_state, mut idp, mut ada) = authenticated_anew();
+    let mut program = copy(&ada, &filter_state).with("accept", "application/json");
     assert_eq!(get(&mut program, &mut idp).code(), "session_expired");
     let seen = get(&mut ada, &mut idp);
     assert_eq!((seen.status(), seen.code(), seen.pass.is_none()), (302, "login_required", true));
@@ -432,9 +436,9 @@ fn while_the_idp_is_down_sessions_go_on_for_their_grace_and_then_are_told() {
     ];
     for (fault, code, name) in answers {
         let host = TestHost::new();
-        let world = world(&host, &configuration());
+        let filter_state = filter_state(&host, &configuration());
         let mut idp = Idp::new(&host);
-        let mut ada = sign_in(&world, &mut idp);
+        let mut ada = sign_in(&filter_state, &mut idp);
         idp.fault = Some(fault);
         host.advance(2 * DUE);
         for _ in 0..5 {
@@ -461,10 +465,10 @@ fn while_the_idp_is_down_sessions_go_on_for_their_grace_and_then_are_told() {
 #[test]
 fn the_application_never_gets_an_access_token_that_has_expired() {
     let host = TestHost::new();
-    let world = world(&host, &forwarding());
+    let filter_state = filter_state(&host, &forwarding());
     let mut idp = Idp::new(&host);
     idp.change = json!({ "expires_in": 100 });
-    let mut ada = sign_in(&world, &mut idp);
+    let mut ada = sign_in(&filter_state, &mut idp);
     let token = |host: &TestHost, idp: &mut Idp, ada: &mut Browser, advance: u64| {
         host.advance(advance);
         told(&get(ada, idp), "authorization")
@@ -489,17 +493,17 @@ fn the_application_never_gets_an_access_token_that_has_expired() {
 #[test]
 fn without_a_refresh_token_an_access_token_goes_when_it_expires() {
     let host = TestHost::new();
-    let world = world(&host, &forwarding());
+    let filter_state = filter_state(&host, &forwarding());
     let mut idp = Idp::new(&host);
     idp.change = json!({ "expires_in": 100, "refresh_token": null });
-    let mut ada = sign_in(&world, &mut idp);
+    let mut ada = sign_in(&filter_state, &mut idp);
     host.advance(99_999);
     assert_eq!(told(&get(&mut ada, &mut idp), "authorization").as_deref(), Some("Bearer at-1"));
     host.advance(1);
     let seen = get(&mut ada, &mut idp);
     assert_eq!((told(&seen, "authorization"), idp.refreshes), (None, 0));
     assert!(told(&seen, "x-sso-user").is_some());
-    let mut own = copy(&ada, &world).with("authorization", "Bearer of-my-own");
+    let mut own = copy(&ada, &filter_state).with("authorization", "Bearer of-my-own");
     let removed = get(&mut own, &mut idp).pass.expect("it passes").remove;
     assert!(removed.contains(&"authorization".to_owned()), "nobody's own stands in its place");
 }
@@ -509,27 +513,27 @@ fn the_directory_is_asked_in_the_same_go() {
     let users = json!([{ "username": "ada", "email": "ada@acme.com", "roles": ["editor"] }]);
     let host = TestHost::new();
     let mut idp = Idp::new(&host);
-    let before = world(&host, &with_directory(configuration(), users));
+    let before = filter_state(&host, &with_directory(configuration(), users));
     let mut ada = sign_in(&before, &mut idp);
     assert_eq!(told(&get(&mut ada, &mut idp), "x-sso-roles").as_deref(), Some("boss,editor"));
     // The configuration changes; the session's next renewal brings directory and groups together.
     let users = json!([{ "username": "ada", "email": "ada@acme.com", "roles": ["reader"] }]);
     idp.claims["groups"] = json!(["staff"]);
     host.advance(2 * DUE);
-    let mut same = copy(&ada, &world(&host, &with_directory(configuration(), users)));
+    let mut same = copy(&ada, &filter_state(&host, &with_directory(configuration(), users)));
     assert_eq!(told(&get(&mut same, &mut idp), "x-sso-roles").as_deref(), Some("member,reader"));
     let users = json!([{ "username": "ada", "email": "ada@acme.com", "active": false }]);
     for fault in [None, Some(Reply::Failed(Failure::Unreachable))] {
         idp.fault = fault;
         host.advance(2 * DUE);
-        let mut gone = copy(&same, &world(&host, &with_directory(configuration(), users.clone())));
+        let mut gone = copy(&same, &filter_state(&host, &with_directory(configuration(), users.clone())));
         let seen = get(&mut gone, &mut idp);
         assert_eq!((seen.status(), seen.code()), (403, "user_inactive"), "also while the provider is down");
         assert_eq!(get(&mut gone, &mut idp).code(), "login_required");
         // The next round is another session's.
         idp.fault = None;
         let users = json!([{ "username": "ada", "email": "ada@acme.com" }]);
-        same = sign_in(&world(&host, &with_directory(configuration(), users)), &mut idp);
+        same = sign_in(&filter_state(&host, &with_directory(configuration(), users)), &mut idp);
     }
 }
 
@@ -539,7 +543,7 @@ fn a_directory_that_is_down_does_not_cost_the_new_tokens() {
     let mut config = configuration();
     config["accounts"][0]["directory"] =
         json!({ "scim": { "url": "https://directory.example/scim", "cache": "0s" } });
-    let world = world(&host, &config);
+    let filter_state = filter_state(&host, &config);
     let mut idp = Idp::new(&host);
     let user = json!({ "id": "u1", "userName": "ada", "active": true, "emails": [{ "value": "ada@acme.com" }],
         "externalId": "https://idp.example|1", "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"] });
@@ -552,7 +556,7 @@ fn a_directory_that_is_down_does_not_cost_the_new_tokens() {
         _ => None,
     };
     let both = |idp: &mut Idp, call: &Call| directory(call).unwrap_or_else(|| idp.respond(call));
-    let mut ada = sign_in_beside(&world, &mut idp, directory);
+    let mut ada = sign_in_beside(&filter_state, &mut idp, directory);
     down.set(true);
     host.advance(2 * DUE);
     assert!(told(&ada.get("/reports", &mut |call| both(&mut idp, call)), "x-sso-user").is_some());
@@ -582,10 +586,10 @@ fn whoever_waits_for_a_renewal_goes_on_also_where_the_next_is_due_at_once() {
         let host = TestHost::new();
         let mut config = config;
         config["session"]["recheck"] = json!("0s");
-        let world = world(&host, &config);
+        let filter_state = filter_state(&host, &config);
         let mut idp = Idp::new(&host);
         idp.change = change;
-        let mut ada = sign_in(&world, &mut idp);
+        let mut ada = sign_in(&filter_state, &mut idp);
         for refreshes in 1..5 {
             host.advance(2_000);
             assert!(get(&mut ada, &mut idp).pass.is_some());
@@ -606,11 +610,11 @@ fn what_does_not_fit_is_left_out_in_order_and_what_was_promised_is_not() {
         let host = TestHost::new();
         let mut config = forwarding();
         config["accounts"][0]["forward"]["access_token"] = json!("x-token");
-        let world = world(&host, &config);
+        let filter_state = filter_state(&host, &config);
         let mut idp = Idp::new(&host);
         idp.claims["filler"] = json!(text(id * 3 / 4));
         idp.change = json!({ "access_token": text(access), "refresh_token": text(refresh) });
-        let mut ada = Browser::new(&world, "app.example");
+        let mut ada = Browser::new(&filter_state, "app.example");
         let start = get(&mut ada, &mut idp);
         let url = url::Url::parse(start.location()).unwrap();
         let param = |name: &str| url.query_pairs().find(|(n, _)| n == name).expect(name).1.into_owned();
@@ -636,9 +640,9 @@ fn what_does_not_fit_is_left_out_in_order_and_what_was_promised_is_not() {
 #[test]
 fn no_secret_of_a_session_is_in_log_or_shared_data() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
+    let filter_state = filter_state(&host, &configuration());
     let mut idp = Idp::new(&host);
-    let mut ada = sign_in(&world, &mut idp);
+    let mut ada = sign_in(&filter_state, &mut idp);
     for fault in [None, Some(Reply::Failed(Failure::Timeout)), None] {
         idp.fault = fault;
         host.advance(2 * DUE);

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn two_replicas_share_sessions_and_only_a_race_costs_one() {
     let (here, there) = (TestHost::new(), TestHost::new());
-    let (one, two) = (world(&here, &configuration()), world(&there, &configuration()));
+    let (one, two) = (filter_state(&here, &configuration()), filter_state(&there, &configuration()));
     let mut idp = Idp::new(&here);
     let both = |advance: u64| {
         here.advance(advance);
@@ -13,9 +13,9 @@ fn two_replicas_share_sessions_and_only_a_race_costs_one() {
     };
     let mut ada = sign_in(&one, &mut idp);
     // One after the other: the browser takes the new cookie along.
-    for world in [&two, &one, &two] {
+    for filter_state in [&two, &one, &two] {
         both(2 * DUE);
-        let mut at = copy(&ada, world);
+        let mut at = copy(&ada, filter_state);
         assert!(told(&get(&mut at, &mut idp), "x-sso-user").is_some());
         ada = at;
     }
@@ -42,7 +42,7 @@ fn two_replicas_share_sessions_and_only_a_race_costs_one() {
 #[test]
 fn fifty_requests_over_two_replicas_at_the_moment_of_renewal_are_one_refresh() {
     let (here, there) = (TestHost::new(), TestHost::new());
-    let worlds = [world(&here, &configuration()), world(&there, &configuration())];
+    let worlds = [filter_state(&here, &configuration()), filter_state(&there, &configuration())];
     let mut idp = Idp::new(&here);
     let both = |advance: u64| [&here, &there].map(|host| host.advance(advance));
     let mut ada = sign_in(&worlds[0], &mut idp);
@@ -63,9 +63,9 @@ fn fifty_requests_over_two_replicas_at_the_moment_of_renewal_are_one_refresh() {
                 break;
             }
         }
-        for world in &worlds {
+        for filter_state in &worlds {
             both(5_000);
-            assert!(told(&get(&mut copy(&ada, world), &mut idp), "x-sso-user").is_some());
+            assert!(told(&get(&mut copy(&ada, filter_state), &mut idp), "x-sso-user").is_some());
         }
         assert_eq!(
             (idp.refreshes, idp.good.is_some()),
@@ -78,17 +78,17 @@ fn fifty_requests_over_two_replicas_at_the_moment_of_renewal_are_one_refresh() {
 #[test]
 fn replicas_draw_lots_for_sessions_in_use() {
     let host = TestHost::new();
-    let world = world(&host, &configuration());
+    let filter_state = filter_state(&host, &configuration());
     let mut idp = Idp::new(&host);
-    let mut ada = sign_in(&world, &mut idp);
+    let mut ada = sign_in(&filter_state, &mut idp);
     host.advance(RECHECK);
     let begun = crate::host::Host::now(&*host);
-    let mut asked = 0;
+    let mut exchange = 0;
     while idp.refreshes == 0 {
         assert!(told(&get(&mut ada, &mut idp), "x-sso-user").is_some());
-        asked += 1;
+        exchange += 1;
         host.advance(100);
     }
-    assert!(asked > 1, "the first request that found it due left it alone");
+    assert!(exchange > 1, "the first request that found it due left it alone");
     assert!(crate::host::Host::now(&*host) - begun <= 5_200);
 }

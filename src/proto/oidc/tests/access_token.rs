@@ -46,13 +46,13 @@ fn verify_at(
     other: Option<&'static str>,
 ) -> Result<AccessToken, Fault> {
     let (host, token) = (TestHost::new(), token_of(header, claims));
-    let (ask, client) = (host.ask(), client(|_| ()));
-    let inner = ask.clone();
+    let (io, provider) = (host.io(), provider(|_| ()));
+    let inner = io.clone();
     let flow = async move {
         let audiences = ["lakehouse-api".to_owned(), "api://lakehouse".to_owned(), "lakehouse".to_owned()];
-        access_token::verify(&inner, &client, &token, &audiences, other).await
+        access_token::verify(&inner, &provider, &token, &audiences, other).await
     };
-    crate::testing::drive_with(&ask, flow, |call| match call.what {
+    crate::testing::drive_with(&io, flow, |call| match call.what {
         "discovery" => testing::json(&document),
         _ => keys(),
     })
@@ -256,16 +256,16 @@ fn algorithms_and_keys_are_the_providers() {
         assert_eq!(verify(&header, &good, None).unwrap_err().code, Code::TokenInvalid, "{name} {value}");
     }
     // Signed by the client's secret, which the client of another application has too.
-    let client = client(|oidc| {
+    let provider = provider(|oidc| {
         oidc.id_token_alg = Some("HS256".into());
         oidc.client.secret = Some(secret(SECRET));
     });
     let tokens: Value = serde_json::from_str(crate::crypto::test_keys::SIGNED).unwrap();
     let symmetric = tokens["HS256"].as_str().unwrap().to_owned();
     let (host, audiences) = (TestHost::new(), ["lakehouse-api".to_owned()]);
-    let ask = host.ask();
-    let inner = ask.clone();
-    let flow = async move { access_token::verify(&inner, &client, &symmetric, &audiences, None).await };
-    let (result, _) = drive(&ask, flow, [discovered()]);
+    let io = host.io();
+    let inner = io.clone();
+    let flow = async move { access_token::verify(&inner, &provider, &symmetric, &audiences, None).await };
+    let (result, _) = drive(&io, flow, [discovered()]);
     assert!(result.unwrap_err().detail.contains("HS256 is not accepted"));
 }

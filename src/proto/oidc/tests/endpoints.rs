@@ -79,13 +79,13 @@ fn push(
     let mut oidc = oidc();
     change(&mut oidc);
     let metadata = read(&document, &oidc);
-    let ask = host.ask();
-    let inner = ask.clone();
+    let io = host.io();
+    let inner = io.clone();
     let flow = async move {
         let pkce = Pkce::new(inner.host())?;
         Authorization::of_oidc(&oidc, REDIRECT, "st", "no", &pkce).start(&inner, &oidc, &metadata).await
     };
-    drive(&ask, flow, replies)
+    drive(&io, flow, replies)
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn the_way_to_authenticate_is_chosen() {
     let keyed = ClientCredentials { key: Some(key), ..public.clone() };
     let chosen = ClientCredentials { auth: Some(ClientAuth::Basic), ..base.clone() };
     let list = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
-    for (client, advertised, expected) in [
+    for (provider, advertised, expected) in [
         (&base, None, ClientAuth::Basic),
         (&base, list(&["client_secret_basic", "client_secret_post"]), ClientAuth::Basic),
         (&base, list(&["client_secret_post", "private_key_jwt"]), ClientAuth::Post),
@@ -213,7 +213,7 @@ fn the_way_to_authenticate_is_chosen() {
         (&keyed, list(&["client_secret_post"]), ClientAuth::PrivateKeyJwt),
         (&public, None, ClientAuth::None),
     ] {
-        assert_eq!(client_auth::method(client, advertised.as_deref()), expected, "{advertised:?}");
+        assert_eq!(client_auth::method(provider, advertised.as_deref()), expected, "{advertised:?}");
     }
 }
 
@@ -221,13 +221,13 @@ fn exchanged(change: impl FnOnce(&mut Oidc), reply: Reply) -> (Result<Tokens, Fa
     let mut oidc = oidc();
     change(&mut oidc);
     let metadata = read(&metadata(), &oidc);
-    let ask = TestHost::new().ask();
-    let inner = ask.clone();
+    let io = TestHost::new().io();
+    let inner = io.clone();
     let flow = async move {
         let endpoint = Endpoint::of_oidc(&oidc, &metadata);
         exchange(&inner, &endpoint, &secret("c&1"), REDIRECT, Some(&secret("verifier"))).await
     };
-    let (result, mut calls) = drive(&ask, flow, [reply]);
+    let (result, mut calls) = drive(&io, flow, [reply]);
     (result, calls.remove(0))
 }
 
@@ -348,11 +348,11 @@ fn token_answers_are_read_strictly() {
 #[test]
 fn a_refresh_tells_an_ended_grant_from_a_failure() {
     let run = |reply: Reply| {
-        let (oidc, ask) = (oidc(), TestHost::new().ask());
+        let (oidc, io) = (oidc(), TestHost::new().io());
         let metadata = read(&metadata(), &oidc);
-        let inner = ask.clone();
+        let inner = io.clone();
         let flow = async move { refresh(&inner, &Endpoint::of_oidc(&oidc, &metadata), &secret("rt")).await };
-        let (result, calls) = drive(&ask, flow, [reply]);
+        let (result, calls) = drive(&io, flow, [reply]);
         assert!(form(&calls[0]).contains(&("refresh_token".into(), "rt".into())));
         result
     };
@@ -383,19 +383,19 @@ fn a_refresh_tells_an_ended_grant_from_a_failure() {
 
 #[test]
 fn userinfo_is_about_the_same_person() {
-    use crate::proto::oidc::id_token::{verify, Moment};
+    use crate::proto::oidc::id_token::{verify, Expectation};
     let now = START / 1000;
     let run = |reply: Reply| {
-        let client = client(|o| o.userinfo_params = BTreeMap::from([("schema".into(), "a b".into())]));
-        let ask = TestHost::new().ask();
-        let inner = ask.clone();
+        let provider = provider(|o| o.userinfo_params = BTreeMap::from([("schema".into(), "a b".into())]));
+        let io = TestHost::new().io();
+        let inner = io.clone();
         let claims = json!({"iss": ISSUER, "sub": "ada", "aud": "lakehouse", "nonce": "n", "iat": now, "exp": now + 9});
         let flow = async move {
-            let moment = Moment::Login { nonce: "n", max_age: None };
-            let claims = verify(&inner, &client, &token(&claims), None, moment).await?;
-            Ok(userinfo::fetch(&inner, &client, claims.subject(), Some(&secret("at"))).await?)
+            let moment = Expectation::Login { nonce: "n", max_age: None };
+            let claims = verify(&inner, &provider, &token(&claims), None, moment).await?;
+            Ok(userinfo::fetch(&inner, &provider, claims.subject(), Some(&secret("at"))).await?)
         };
-        let (result, calls) = drive(&ask, flow, [discovered(), keys(), reply]);
+        let (result, calls) = drive(&io, flow, [discovered(), keys(), reply]);
         assert_eq!(header(&calls[2], ":path"), Some("/userinfo?schema=a+b"));
         assert_eq!(header(&calls[2], "authorization"), Some("Bearer at"));
         result
@@ -444,10 +444,10 @@ fn a_plain_oauth_provider_names_its_person() {
             logout: None,
             timeout: 1000,
         };
-        let ask = TestHost::new().ask();
-        let inner = ask.clone();
+        let io = TestHost::new().io();
+        let inner = io.clone();
         let flow = async move { userinfo::fetch_person(&inner, &oauth2, &secret("at")).await };
-        drive(&ask, flow, [testing::json(&answer)]).0.map(|person| person.subject)
+        drive(&io, flow, [testing::json(&answer)]).0.map(|person| person.subject)
     };
     for (subject, answer, expected) in [
         (None, json!({"id": 583231, "login": "ada"}), Some("583231")),
@@ -518,10 +518,10 @@ fn logout_tokens_follow_every_rule() {
             }
         }
         let token = token_of(&json!({"alg": "ES256", "kid": "p256", "typ": typ}), &claims.to_string());
-        let (client, ask) = (client(|_| ()), TestHost::new().ask());
-        let inner = ask.clone();
-        let flow = async move { logout_token::verify(&inner, &client, &token).await };
-        drive(&ask, flow, [discovered(), keys()]).0
+        let (provider, io) = (provider(|_| ()), TestHost::new().io());
+        let inner = io.clone();
+        let flow = async move { logout_token::verify(&inner, &provider, &token).await };
+        drive(&io, flow, [discovered(), keys()]).0
     };
     for (typ, change) in [
         ("logout+jwt", json!({})),

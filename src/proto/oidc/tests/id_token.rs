@@ -3,7 +3,7 @@
 use super::*;
 use crate::crypto::test_keys::{token, token_of, SECRET, SIGNED};
 use crate::fault::{Code, Fault};
-use crate::proto::oidc::id_token::{verify, Claims, Moment};
+use crate::proto::oidc::id_token::{verify, Claims, Expectation};
 use crate::testing::{drive, TestHost, START};
 
 const NOW: u64 = START / 1000;
@@ -34,23 +34,23 @@ fn at_hash(access_token: &str) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&sha2::Sha256::digest(access_token)[..16])
 }
 
-const LOGIN: Moment<'_> = Moment::Login { nonce: "n-1", max_age: None };
+const LOGIN: Expectation<'_> = Expectation::Login { nonce: "n-1", max_age: None };
 
 fn check(
-    client: &Rc<Client>,
+    provider: &Rc<Provider>,
     token: Secret,
-    moment: Moment<'static>,
+    moment: Expectation<'static>,
     replies: Vec<Reply>,
 ) -> Result<Claims, Fault> {
     let host = TestHost::new();
-    let (ask, client) = (host.ask(), client.clone());
-    let inner = ask.clone();
+    let (io, provider) = (host.io(), provider.clone());
+    let inner = io.clone();
     let access = secret("access");
-    drive(&ask, async move { verify(&inner, &client, &token, Some(&access), moment).await }, replies).0
+    drive(&io, async move { verify(&inner, &provider, &token, Some(&access), moment).await }, replies).0
 }
 
 fn at_login(change: Value) -> Result<Claims, Fault> {
-    check(&client(|_| ()), token(&with(&change)), LOGIN, vec![discovered(), keys()])
+    check(&provider(|_| ()), token(&with(&change)), LOGIN, vec![discovered(), keys()])
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn tokens_of_another_kind_are_refused() {
     };
     let run = |typ| {
         let token = secret(&token_of(&header(typ), &good().to_string()));
-        check(&client(|_| ()), token, LOGIN, vec![discovered(), keys()])
+        check(&provider(|_| ()), token, LOGIN, vec![discovered(), keys()])
     };
     for good in [None, Some("JWT"), Some("application/jwt")] {
         assert!(run(good).is_ok());
@@ -146,8 +146,8 @@ fn tokens_of_another_kind_are_refused() {
 #[test]
 fn max_age_is_enforced_where_it_was_asked() {
     let run = |change| {
-        let moment = Moment::Login { nonce: "n-1", max_age: Some(600) };
-        check(&client(|_| ()), token(&with(&change)), moment, vec![discovered(), keys()])
+        let moment = Expectation::Login { nonce: "n-1", max_age: Some(600) };
+        check(&provider(|_| ()), token(&with(&change)), moment, vec![discovered(), keys()])
     };
     assert!(run(json!({"auth_time": NOW - 600})).is_ok());
     assert!(run(json!({"auth_time": NOW - 661})).unwrap_err().detail.contains("max_age"));
@@ -156,8 +156,8 @@ fn max_age_is_enforced_where_it_was_asked() {
 
 #[test]
 fn a_refresh_is_about_the_same_person() {
-    const FIRST: Moment<'_> =
-        Moment::Refresh { issuer: ISSUER, subject: "ada", nonce: Some("n-1"), auth_time: Some(100.0) };
+    const FIRST: Expectation<'_> =
+        Expectation::Refresh { issuer: ISSUER, subject: "ada", nonce: Some("n-1"), auth_time: Some(100.0) };
     for (change, why) in [
         (json!({}), None),
         (json!({"nonce": null}), None),
@@ -170,7 +170,7 @@ fn a_refresh_is_about_the_same_person() {
         (json!({"aud": "other"}), Some("aud")),
         (json!({"exp": NOW - 60}), Some("expired")),
     ] {
-        let result = check(&client(|_| ()), token(&with(&change)), FIRST, vec![discovered(), keys()]);
+        let result = check(&provider(|_| ()), token(&with(&change)), FIRST, vec![discovered(), keys()]);
         match why {
             None => assert!(result.is_ok(), "{change}: {result:?}"),
             Some(why) => assert!(result.unwrap_err().detail.contains(why), "{change}"),
@@ -185,16 +185,16 @@ fn algorithms_are_an_allow_list() {
     let run = |alg: &str, configured: Option<&str>, advertised: Value| {
         let mut metadata = metadata();
         metadata["id_token_signing_alg_values_supported"] = advertised;
-        let client = client(|oidc| {
+        let provider = provider(|oidc| {
             oidc.client.secret = Some(secret(SECRET));
             oidc.id_token_alg = configured.map(str::to_owned);
         });
         let token = secret(signed[alg].as_str().unwrap());
         let host = TestHost::new();
-        let ask = host.ask();
-        let inner = ask.clone();
-        let flow = async move { verify(&inner, &client, &token, None, LOGIN).await };
-        let result = testing::drive_with(&ask, flow, |call| match call.what {
+        let io = host.io();
+        let inner = io.clone();
+        let flow = async move { verify(&inner, &provider, &token, None, LOGIN).await };
+        let result = testing::drive_with(&io, flow, |call| match call.what {
             "keys" => keys(),
             _ => testing::json(&metadata),
         });
@@ -225,12 +225,17 @@ fn algorithms_are_an_allow_list() {
 fn an_unknown_key_is_looked_for_once() {
     let all: Value = serde_json::from_str(JWKS).unwrap();
     let old = testing::json(&json!({"keys": [all["keys"][0]]}));
-    let found = check(&client(|_| ()), token(&good()), LOGIN, vec![discovered(), old.clone(), keys()]);
+    let found = check(&provider(|_| ()), token(&good()), LOGIN, vec![discovered(), old.clone(), keys()]);
     assert!(found.is_ok(), "{found:?}");
-    let missing = check(&client(|_| ()), token(&good()), LOGIN, vec![discovered(), old.clone(), old.clone()]);
+    let missing =
+        check(&provider(|_| ()), token(&good()), LOGIN, vec![discovered(), old.clone(), old.clone()]);
     assert_eq!(missing.unwrap_err().code, Code::IdTokenInvalid);
-    let down =
-        check(&client(|_| ()), token(&good()), LOGIN, vec![discovered(), old, testing::status(503, "", "")]);
+    let down = check(
+        &provider(|_| ()),
+        token(&good()),
+        LOGIN,
+        vec![discovered(), old, testing::status(503, "", "")],
+    );
     assert_eq!(down.unwrap_err().code, Code::IdpUnavailable);
     // A wrong signature of a known key is final: nobody is asked again.
     let (mine, other) = (token(&good()), token(&with(&json!({"sub": "eve"}))));
@@ -239,7 +244,7 @@ fn an_unknown_key_is_looked_for_once() {
         mine.expose().rsplit_once('.').unwrap().0,
         other.expose().rsplit_once('.').unwrap().1
     );
-    let result = check(&client(|_| ()), secret(&forged), LOGIN, vec![discovered(), keys()]);
+    let result = check(&provider(|_| ()), secret(&forged), LOGIN, vec![discovered(), keys()]);
     assert!(result.unwrap_err().detail.contains("signature"));
 }
 
@@ -248,10 +253,10 @@ fn google_is_one_issuer_in_two_forms() {
     let mut google = metadata();
     google["issuer"] = json!("https://accounts.google.com");
     let run = |iss: &str| {
-        let client = client(|o| {
+        let provider = provider(|o| {
             o.discovery = Some(url("https://accounts.google.com/.well-known/openid-configuration"))
         });
-        check(&client, token(&with(&json!({"iss": iss}))), LOGIN, vec![testing::json(&google), keys()])
+        check(&provider, token(&with(&json!({"iss": iss}))), LOGIN, vec![testing::json(&google), keys()])
     };
     assert_eq!(run("https://accounts.google.com").unwrap().issuer(), "https://accounts.google.com");
     assert_eq!(run("accounts.google.com").unwrap().issuer(), "https://accounts.google.com");
@@ -270,7 +275,7 @@ fn a_template_is_filled_with_the_tokens_own_tenant() {
         if let Some(issuer) = key_issuer {
             set["keys"][2]["issuer"] = json!(issuer);
         }
-        let client = client(|o| {
+        let provider = provider(|o| {
             o.discovery =
                 Some(url("https://login.microsoftonline.com/common/v2.0/.well-known/openid-configuration"));
             o.tenants = tenants.map(|t| vec![t.to_owned()]);
@@ -279,7 +284,7 @@ fn a_template_is_filled_with_the_tokens_own_tenant() {
         for (name, value) in change.as_object().unwrap() {
             claims[name] = value.clone();
         }
-        check(&client, token(&claims), LOGIN, vec![testing::json(&entra), testing::json(&set)])
+        check(&provider, token(&claims), LOGIN, vec![testing::json(&entra), testing::json(&set)])
     };
     let other = "00000000-6c67-4c5b-b112-36a304b66dad";
     assert_eq!(run(json!({}), None, None).unwrap().issuer(), iss);

@@ -6,28 +6,28 @@ use crate::host::task::Failure;
 use crate::testing::{drive, header, status, TestHost};
 
 macro_rules! run {
-    ($host:expr, $client:expr, $method:ident ( $($arg:expr),* ), $replies:expr) => {{
-        let (ask, client) = ($host.ask(), $client.clone());
-        let inner = ask.clone();
-        drive(&ask, async move { client.$method(&inner $(, $arg)*).await }, $replies)
+    ($host:expr, $provider:expr, $method:ident ( $($arg:expr),* ), $replies:expr) => {{
+        let (io, provider) = ($host.io(), $provider.clone());
+        let inner = io.clone();
+        drive(&io, async move { provider.$method(&inner $(, $arg)*).await }, $replies)
     }};
 }
 
 #[test]
 fn each_document_is_fetched_once_by_one_worker() {
-    let (host, one) = (TestHost::new(), client(|_| ()));
+    let (host, one) = (TestHost::new(), provider(|_| ()));
     let (keys_found, calls) = run!(host, one, keys(), [discovered(), keys()]);
     assert_eq!(keys_found.unwrap().len(), 6);
     assert_eq!(header(&calls[0], ":path"), Some("/.well-known/openid-configuration"));
     assert_eq!(header(&calls[1], ":path"), Some("/keys"));
     assert!(run!(host, one, keys(), []).0.is_ok());
     // Another worker asks nobody.
-    assert!(run!(host.worker(), client(|_| ()), keys(), []).0.is_ok());
+    assert!(run!(host.worker(), provider(|_| ()), keys(), []).0.is_ok());
 }
 
 #[test]
 fn what_fails_is_not_kept_and_not_hammered() {
-    let (host, client) = (TestHost::new(), client(|_| ()));
+    let (host, provider) = (TestHost::new(), provider(|_| ()));
     for (reply, code) in [
         (Reply::Failed(Failure::NoCluster("idp.example.com".into())), Code::IdpUnavailable),
         (Reply::Failed(Failure::Unreachable), Code::IdpUnavailable),
@@ -44,63 +44,63 @@ fn what_fails_is_not_kept_and_not_hammered() {
         (testing::answer("application/json", b"\xff".to_vec()), Code::IdpInvalidAnswer),
         (testing::json(&json!({"issuer": "https://evil"})), Code::IdpInvalidAnswer),
     ] {
-        let (result, _) = run!(host, client, metadata(), [reply.clone()]);
+        let (result, _) = run!(host, provider, metadata(), [reply.clone()]);
         assert_eq!(result.unwrap_err().code, code, "{reply:?}");
         // At once: the same fault without a call. Two seconds later: asked again.
         host.advance(1_999);
-        assert_eq!(run!(host, client, metadata(), []).0.unwrap_err().code, code);
+        assert_eq!(run!(host, provider, metadata(), []).0.unwrap_err().code, code);
         host.advance(1);
     }
     assert!(host.shared_keys().is_empty());
-    assert!(run!(host, client, metadata(), [discovered()]).0.is_ok());
+    assert!(run!(host, provider, metadata(), [discovered()]).0.is_ok());
 }
 
 #[test]
 fn the_log_names_a_host_without_cluster() {
-    let (host, client) = (TestHost::new(), client(|_| ()));
+    let (host, provider) = (TestHost::new(), provider(|_| ()));
     let reply = Reply::Failed(Failure::NoCluster("idp.example.com".into()));
-    let fault = run!(host, client, metadata(), [reply]).0.unwrap_err();
+    let fault = run!(host, provider, metadata(), [reply]).0.unwrap_err();
     assert!(fault.detail.contains("no cluster for host idp.example.com"), "{}", fault.detail);
 }
 
 #[test]
 fn a_failed_refresh_keeps_the_last_good_one() {
-    let (host, client) = (TestHost::new(), client(|_| ()));
-    assert!(client.due(host.ask().now()), "at start everything is due");
-    assert!(run!(host, client, refresh(), [discovered(), keys()]).0.is_ok());
-    assert!(!client.due(host.ask().now()));
+    let (host, provider) = (TestHost::new(), provider(|_| ()));
+    assert!(provider.due(host.io().now()), "at start everything is due");
+    assert!(run!(host, provider, refresh(), [discovered(), keys()]).0.is_ok());
+    assert!(!provider.due(host.io().now()));
     host.advance(15 * 60_000);
-    assert!(client.due(host.ask().now()), "keys, after a quarter of an hour");
-    assert!(run!(host, client, refresh(), [status(503, "text/html", "")]).0.is_err());
-    assert!(!client.due(host.ask().now()), "backs off");
-    assert_eq!(run!(host, client, keys(), []).0.unwrap().len(), 6);
+    assert!(provider.due(host.io().now()), "keys, after a quarter of an hour");
+    assert!(run!(host, provider, refresh(), [status(503, "text/html", "")]).0.is_err());
+    assert!(!provider.due(host.io().now()), "backs off");
+    assert_eq!(run!(host, provider, keys(), []).0.unwrap().len(), 6);
     host.advance(10_000);
-    assert!(client.due(host.ask().now()));
-    assert!(run!(host, client, refresh(), [keys()]).0.is_ok());
+    assert!(provider.due(host.io().now()));
+    assert!(run!(host, provider, refresh(), [keys()]).0.is_ok());
     // After an hour metadata too; both broken, and both still there.
     host.advance(60 * 60_000);
     let down = || Reply::Failed(Failure::Unreachable);
-    assert!(run!(host, client, refresh(), [down(), down()]).0.is_err());
-    assert!(run!(host, client, keys(), []).0.is_ok());
-    assert!(run!(host, client, metadata(), []).0.is_ok());
+    assert!(run!(host, provider, refresh(), [down(), down()]).0.is_err());
+    assert!(run!(host, provider, keys(), []).0.is_ok());
+    assert!(run!(host, provider, metadata(), []).0.is_ok());
 }
 
 #[test]
 fn an_envoy_without_its_idp_recovers_by_itself() {
-    let (host, client) = (TestHost::new(), client(|_| ()));
-    assert!(run!(host, client, refresh(), [Reply::Failed(Failure::Unreachable)]).0.is_err());
-    assert!(!client.due(host.ask().now()));
+    let (host, provider) = (TestHost::new(), provider(|_| ()));
+    assert!(run!(host, provider, refresh(), [Reply::Failed(Failure::Unreachable)]).0.is_err());
+    assert!(!provider.due(host.io().now()));
     host.advance(10_000);
-    assert!(client.due(host.ask().now()));
-    assert!(run!(host, client, refresh(), [discovered(), keys()]).0.is_ok());
-    assert!(!client.due(host.ask().now()));
+    assert!(provider.due(host.io().now()));
+    assert!(run!(host, provider, refresh(), [discovered(), keys()]).0.is_ok());
+    assert!(!provider.due(host.io().now()));
 }
 
 #[test]
 fn an_unknown_kid_asks_once_a_minute_over_all_workers() {
-    let (host, one) = (TestHost::new(), client(|_| ()));
+    let (host, one) = (TestHost::new(), provider(|_| ()));
     run!(host, one, keys(), [discovered(), keys()]).0.unwrap();
-    let two = client(|_| ());
+    let two = provider(|_| ());
     let second = host.worker();
     run!(second, two, keys(), []).0.unwrap();
     // Right after the first fetch a new key may already be there.
@@ -123,9 +123,9 @@ fn an_unknown_kid_asks_once_a_minute_over_all_workers() {
 
 #[test]
 fn by_hand_nobody_is_asked() {
-    let (host, client) = (
+    let (host, provider) = (
         TestHost::new(),
-        client(|oidc| {
+        provider(|oidc| {
             oidc.discovery = None;
             oidc.issuer = Some(ISSUER.into());
             oidc.endpoints.authorization = Some(url("https://idp.example.com/authorize"));
@@ -133,8 +133,8 @@ fn by_hand_nobody_is_asked() {
             oidc.jwks = Some(JWKS.into());
         }),
     );
-    assert!(!client.due(host.ask().now()));
-    assert_eq!(run!(host, client, metadata(), []).0.unwrap().issuer, ISSUER);
-    assert_eq!(run!(host, client, keys(), []).0.unwrap().len(), 6);
-    assert!(run!(host, client, keys_for_unknown_kid(Some("x")), []).0.unwrap().is_none());
+    assert!(!provider.due(host.io().now()));
+    assert_eq!(run!(host, provider, metadata(), []).0.unwrap().issuer, ISSUER);
+    assert_eq!(run!(host, provider, keys(), []).0.unwrap().len(), 6);
+    assert!(run!(host, provider, keys_for_unknown_kid(Some("x")), []).0.unwrap().is_none());
 }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use serde_json::{json, Value};
 use url::Url;
 
-use super::Client;
+use super::Provider;
 use crate::config::{ClientCredentials, Endpoints, Oidc, ResponseMode};
 use crate::crypto::test_keys::JWKS;
 use crate::host::task::Reply;
@@ -54,10 +54,10 @@ pub fn oidc() -> Oidc {
     }
 }
 
-pub fn client(change: impl FnOnce(&mut Oidc)) -> Rc<Client> {
+pub fn provider(change: impl FnOnce(&mut Oidc)) -> Rc<Provider> {
     let mut oidc = oidc();
     change(&mut oidc);
-    Rc::new(Client::new(&oidc))
+    Rc::new(Provider::new(&oidc))
 }
 
 pub fn metadata() -> Value {

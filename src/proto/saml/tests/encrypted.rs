@@ -237,8 +237,8 @@ fn one_error_for_every_damage() {
     }
     let stranger = Lock { to: keys::STRANGER, ..Lock::default() };
     details.push(refused(&write(Style::Both, &stranger), "").fault.detail);
-    let opened: Vec<&String> = details.iter().filter(|d| d.contains("cannot be opened")).collect();
-    assert!(opened.iter().all(|d| *d == opened[0]));
+    let live: Vec<&String> = details.iter().filter(|d| d.contains("cannot be opened")).collect();
+    assert!(live.iter().all(|d| *d == live[0]));
     // A changed CBC padding byte may open to something that is no assertion: that too says nothing of the content.
     assert!(details.iter().all(|d| d.contains("cannot be opened") || d.contains("decrypted")), "{details:?}");
 }

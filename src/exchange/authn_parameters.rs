@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What an authorization request may ask for beyond the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Extras {
+pub struct AuthnParameters {
     /// `login_hint`.
     #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
     pub login_hint: Option<String>,

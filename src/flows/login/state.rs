@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Cookies, SameSite};
-pub use crate::exchange::Extras;
+pub use crate::exchange::AuthnParameters;
 use crate::fault::{Code, Fault};
 use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
 use crate::host::Host;
@@ -29,7 +29,7 @@ const USED: SharedSet =
 
 /// A login in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Flow {
+pub struct LoginState {
     /// The provider it was started with.
     #[serde(rename = "p")]
     pub provider: String,
@@ -53,7 +53,7 @@ pub struct Flow {
     pub started: u64,
     /// What was asked for besides.
     #[serde(rename = "e", default)]
-    pub extras: Extras,
+    pub parameters: AuthnParameters,
     /// The id of the session that this browser had when the login began. A cross-site POST brings no `Lax` cookie to
     /// tell it by, and it ends when this login opens the next.
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
@@ -88,7 +88,7 @@ fn twin(own: &str) -> String {
     format!("{own}-lax")
 }
 
-impl Flow {
+impl LoginState {
     /// The `set-cookie` values that begin this login: its own, and the end of those that are too many.
     pub fn begin(
         &self,
@@ -99,7 +99,7 @@ impl Flow {
         returns: Returns,
     ) -> Result<Vec<String>, Fault> {
         let plain = serde_json::to_vec(self).map_err(|_| Fault::new(Code::NotReady, "a flow is no JSON"))?;
-        let sealed = config.session.keys.seal(host, Purpose::Flow, account, &plain)?;
+        let sealed = config.session.keys.seal(host, Purpose::LoginState, account, &plain)?;
         let (same_site, twice) = match returns {
             Returns::Post | Returns::PostWithTwin if config.cookies.secure => {
                 (SameSite::None, returns == Returns::PostWithTwin)
@@ -141,21 +141,23 @@ impl Flow {
         let (code, plain) = config
             .session
             .keys
-            .open(Purpose::Flow, text)
+            .open(Purpose::LoginState, text)
             .ok_or_else(|| unknown("the flow cookie does not open"))?;
-        let flow: Self =
+        let login_state: Self =
             serde_json::from_slice(&plain).map_err(|_| unknown("the flow cookie is of another version"))?;
         if code != account {
             return Err(unknown("it belongs to another account"));
         }
-        if flow.state != state {
+        if login_state.state != state {
             return Err(unknown("it is not that of the flow cookie"));
         }
         let now = host.now();
-        if now.saturating_sub(flow.started) >= LIFETIME || flow.started > now.saturating_add(60_000) {
+        if now.saturating_sub(login_state.started) >= LIFETIME
+            || login_state.started > now.saturating_add(60_000)
+        {
             return Err(unknown("the login took longer than ten minutes"));
         }
-        if USED.insert(host, &id_of(&flow.state), flow.started.saturating_add(LIFETIME), now)
+        if USED.insert(host, &id_of(&login_state.state), login_state.started.saturating_add(LIFETIME), now)
             == Inserted::Known
         {
             return Err(unknown("it was used already"));
@@ -165,7 +167,7 @@ impl Flow {
         let sent =
             [&own, &twin].into_iter().filter(|name| posted || jar.named(name.as_bytes()).next().is_some());
         let forget = sent.map(|name| cookie::delete(name, &config.cookies)).collect();
-        Ok((flow, forget))
+        Ok((login_state, forget))
     }
 }
 
@@ -182,13 +184,15 @@ pub fn restarts(config: &Config, head: &Head, account: &str, provider: &str, sin
     let prefix = format!("{}-flow-", config.cookies.name);
     let jar = head.jar(&config.cookies.name);
     let flows = jar.beginning(prefix.as_bytes()).take(200).filter_map(|(_, value)| {
-        let (code, plain) = config.session.keys.open(Purpose::Flow, std::str::from_utf8(value).ok()?)?;
-        serde_json::from_slice::<Flow>(&plain).ok().filter(|_| code == account)
+        let (code, plain) =
+            config.session.keys.open(Purpose::LoginState, std::str::from_utf8(value).ok()?)?;
+        serde_json::from_slice::<LoginState>(&plain).ok().filter(|_| code == account)
     });
-    let restarted =
-        flows.filter(|flow| flow.extras.restarted && flow.provider == provider && flow.started > since);
+    let restarted = flows.filter(|login_state| {
+        login_state.parameters.restarted && login_state.provider == provider && login_state.started > since
+    });
     // A login and its twin are one.
-    restarted.map(|flow| flow.state).collect::<BTreeSet<_>>().len()
+    restarted.map(|login_state| login_state.state).collect::<BTreeSet<_>>().len()
 }
 
 /// Deletes flow cookies that are over, and the oldest until so many more with so many bytes have room.
@@ -203,9 +207,9 @@ fn surplus(config: &Config, head: &Head, now: u64, more: usize, more_bytes: usiz
         }
         let started = std::str::from_utf8(value)
             .ok()
-            .and_then(|text| config.session.keys.open(Purpose::Flow, text))
-            .and_then(|(_, plain)| serde_json::from_slice::<Flow>(&plain).ok())
-            .map(|flow| flow.started)
+            .and_then(|text| config.session.keys.open(Purpose::LoginState, text))
+            .and_then(|(_, plain)| serde_json::from_slice::<LoginState>(&plain).ok())
+            .map(|login_state| login_state.started)
             .filter(|started| now.saturating_sub(*started) < LIFETIME);
         match started {
             Some(started) => live.push((started, name.len() + value.len(), name)),

@@ -7,18 +7,18 @@ use crate::exchange::return_to;
 use crate::fault::{Code, Fault};
 use crate::host::events::{self, Place};
 use crate::host::Level;
-use crate::http::response::Answer;
+use crate::http::response::Response;
 use crate::http::{bare_authority, Head, Jar};
 use crate::pages;
 use crate::session::{chunk_name, cookie};
-use crate::state::{Site, Visitor, World};
+use crate::state::{AccountState, FilterState, SessionState};
 
 /// A request that was asked, for flows and for refusals: head, account, origin.
-pub struct Asked {
+pub struct Exchange {
     /// The filter.
-    pub world: Rc<World>,
+    pub filter_state: Rc<FilterState>,
     /// The account, where one was found.
-    pub site: Option<Rc<Site>>,
+    pub account_state: Option<Rc<AccountState>>,
     /// The request.
     pub head: Rc<Head>,
     /// Several accounts are served here, and nothing says that it is this one.
@@ -29,12 +29,12 @@ pub struct Asked {
     pub now: u64,
 }
 
-impl Asked {
+impl Exchange {
     /// The origin of the account that was asked; only configured ones are ever used in URLs.
     pub fn origin(&self) -> Option<&Origin> {
-        let site = self.site.as_ref()?;
+        let account_state = self.account_state.as_ref()?;
         let authority = String::from_utf8_lossy(self.head.authority()).to_ascii_lowercase();
-        let origins = &site.account.origins;
+        let origins = &account_state.account.origins;
         origins
             .iter()
             .find(|o| o.authority == authority)
@@ -43,13 +43,13 @@ impl Asked {
 
     /// Which of the filter's own endpoints this is.
     pub fn endpoint(&self) -> Option<Endpoint> {
-        self.site.as_ref()?.account.paths.endpoint(&self.path)
+        self.account_state.as_ref()?.account.paths.endpoint(&self.path)
     }
 
     /// Account and origin, which every flow needs.
-    pub fn site_and_origin(&self) -> Result<(Rc<Site>, Origin), Fault> {
-        match (&self.site, self.origin()) {
-            (Some(site), Some(origin)) => Ok((site.clone(), origin.clone())),
+    pub fn site_and_origin(&self) -> Result<(Rc<AccountState>, Origin), Fault> {
+        match (&self.account_state, self.origin()) {
+            (Some(account_state), Some(origin)) => Ok((account_state.clone(), origin.clone())),
             _ => Err(Fault::new(Code::AccountUnknown, "no account is served here")),
         }
     }
@@ -57,7 +57,7 @@ impl Asked {
     /// For the log.
     pub fn place(&self) -> Place<'_> {
         Place {
-            account: self.site.as_ref().map(|site| site.account.code.as_str()),
+            account: self.account_state.as_ref().map(|account_state| account_state.account.code.as_str()),
             request_id: self.head.request_id(),
             path: &self.path,
             ..Place::default()
@@ -66,30 +66,32 @@ impl Asked {
 
     /// The cookies.
     pub fn jar(&self) -> Jar<'_> {
-        self.head.jar(&self.world.config.cookies.name)
+        self.head.jar(&self.filter_state.config.cookies.name)
     }
 
     /// Who the cookies say is there.
-    pub fn visitor(&self) -> Visitor {
-        match &self.site {
-            Some(site) => self.world.session(std::slice::from_ref(site), &self.jar(), self.now),
-            None => Visitor::Nobody,
+    pub fn session_state(&self) -> SessionState {
+        match &self.account_state {
+            Some(account_state) => {
+                self.filter_state.session(std::slice::from_ref(account_state), &self.jar(), self.now)
+            }
+            None => SessionState::None,
         }
     }
 
     /// The URL of the sign-in page that comes back to this request, or to `/` after anything but a
     /// navigation.
     pub fn login_url(&self) -> Option<String> {
-        let site = self.site.as_ref()?;
+        let account_state = self.account_state.as_ref()?;
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        if !self.is_unsure && self.world.sites_at(self.head.authority()).len() > 1 {
-            query.append_pair("u", &site.account.code);
+        if !self.is_unsure && self.filter_state.accounts_at(self.head.authority()).len() > 1 {
+            query.append_pair("u", &account_state.account.code);
         }
         if let (true, None, Ok(target)) = (self.head.is_navigation(), self.endpoint(), self.target()) {
             query.append_pair("return_to", &target);
         }
         let query = query.finish();
-        let path = site.account.paths.path(Endpoint::Login);
+        let path = account_state.account.paths.path(Endpoint::Login);
         Some(if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") })
     }
 
@@ -104,14 +106,14 @@ impl Asked {
     pub fn target_or_home(&self) -> String {
         self.target().unwrap_or_else(|fault| {
             let reason = format!("the login leads to /: {}", fault.detail);
-            events::notice(&*self.world.host, self.place(), Level::Info, &reason);
+            events::notice(&*self.filter_state.host, self.place(), Level::Info, &reason);
             "/".into()
         })
     }
 
     /// What pages need to know about this request.
     pub fn page_context(&self) -> pages::Context<'_> {
-        let pages = &self.world.config.pages;
+        let pages = &self.filter_state.config.pages;
         let mut context = pages::Context::new(pages, self.head.request_id(), self.head.is_person());
         context.login = self.login_url();
         context.unsent = self.endpoint().is_none() && !matches!(self.head.method(), b"GET" | b"HEAD");
@@ -119,13 +121,13 @@ impl Asked {
     }
 
     /// The answer for a refusal, which is logged and counted here, once.
-    pub fn refuse(&self, fault: &Fault) -> Answer {
+    pub fn refuse(&self, fault: &Fault) -> Response {
         self.refuse_asking(fault, &[])
     }
 
     /// The same, with more parameters for the login that would help.
-    pub fn refuse_asking(&self, fault: &Fault, parameters: &[(&str, String)]) -> Answer {
-        events::refusal(&*self.world.host, self.place(), fault);
+    pub fn refuse_asking(&self, fault: &Fault, parameters: &[(&str, String)]) -> Response {
+        events::refusal(&*self.filter_state.host, self.place(), fault);
         let mut context = self.page_context();
         if let Some(login) = &mut context.login {
             for (name, value) in parameters {
@@ -137,7 +139,7 @@ impl Asked {
         }
         // The Back button after signing in, or a second tab: the session is there already.
         if matches!(fault.code, Code::StateUnknown | Code::CallbackInvalid) {
-            if let Visitor::Known(_) = self.visitor() {
+            if let SessionState::Valid(_) = self.session_state() {
                 context.continue_to = Some("/".into());
             }
         }
@@ -145,14 +147,14 @@ impl Asked {
     }
 
     /// The refusal of a login that was to lead here: trying again leads there too. `place` knows the provider.
-    pub fn refuse_login(&self, place: Place<'_>, fault: &Fault, return_to: &str) -> Answer {
-        events::refusal(&*self.world.host, place, fault);
+    pub fn refuse_login(&self, place: Place<'_>, fault: &Fault, return_to: &str) -> Response {
+        events::refusal(&*self.filter_state.host, place, fault);
         let mut context = self.page_context();
         if let Some(login) = &mut context.login {
             add_parameter(login, "return_to", return_to);
         }
         context.password_page = self.password_way();
-        if let Visitor::Known(_) = self.visitor() {
+        if let SessionState::Valid(_) = self.session_state() {
             context.continue_to = Some("/".into());
         }
         pages::refusal(fault, &context)
@@ -160,7 +162,7 @@ impl Asked {
 
     /// Where a password still is a way in: the way back for an administrator whose IdP is broken.
     fn password_way(&self) -> Option<String> {
-        let account = &self.site.as_ref()?.account;
+        let account = &self.account_state.as_ref()?.account;
         let page = account.password.page.as_ref()?;
         match account.password.mode {
             PasswordMode::Enabled => Some(page.clone()),
@@ -170,13 +172,13 @@ impl Asked {
     }
 
     /// The same with the session's cookies deleted: they hold nothing that counts.
-    pub fn refuse_stale(&self, fault: &Fault) -> Answer {
+    pub fn refuse_stale(&self, fault: &Fault) -> Response {
         self.without_session(self.refuse(fault))
     }
 
     /// Deletes every session cookie that was sent.
-    pub fn without_session(&self, mut answer: Answer) -> Answer {
-        let cookies = &self.world.config.cookies;
+    pub fn without_session(&self, mut answer: Response) -> Response {
+        let cookies = &self.filter_state.config.cookies;
         for n in self.jar().sent() {
             answer = answer.with_cookie(&cookie::delete(&chunk_name(&cookies.name, n), cookies));
         }
