@@ -36,5 +36,6 @@ def pytest_report_header(config):
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: waits for a time that the product promises; runs beside others")
     # Ended from outside, it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=3))

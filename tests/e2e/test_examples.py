@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -16,6 +15,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from harness.net import free_port
 
 TOP = Path(__file__).resolve().parents[2]
 ENVOY_DIR = TOP / "envoy"
@@ -272,12 +273,6 @@ def tls_server(port, folder):
         "s.socket=c.wrap_socket(s.socket,server_side=True);s.serve_forever()"
     )
     return subprocess.Popen([sys.executable, "-c", code, str(port)], cwd=folder, stderr=subprocess.DEVNULL)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def bootstrap(port, filters, cluster=None):

@@ -1,6 +1,5 @@
 """A real headless Chromium, driven by Debian's chromedriver."""
 
-import os
 import pathlib
 import shutil
 import tempfile
@@ -14,17 +13,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from .net import PROJECT, WORK
+from .tools import need
 
 SCREENSHOTS = PROJECT / ".work" / "screenshots"
 AXE = PROJECT / "tests" / "e2e" / "node_modules" / "axe-core" / "axe.min.js"
-
-
-def find(*names: str) -> str:
-    for name in names:
-        found = os.environ.get(name.upper().replace("-", "_")) or shutil.which(name)
-        if found:
-            return found
-    raise RuntimeError(f"none of {', '.join(names)} is installed (Debian: apt-get install chromium chromium-driver)")
 
 
 class Browser:
@@ -34,13 +26,13 @@ class Browser:
         WORK.mkdir(parents=True, exist_ok=True)
         self.profile = tempfile.mkdtemp(prefix="chromium-", dir=WORK)
         options = webdriver.ChromeOptions()
-        options.binary_location = find("chromium", "chromium-browser", "google-chrome")
+        options.binary_location = need("chromium", "chromium-browser", "google-chrome", debian="chromium")
         for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                      "--disable-background-networking", "--disable-component-update", "--disable-sync",
                      "--disable-dev-shm-usage", "--window-size=1000,760", f"--user-data-dir={self.profile}", *flags):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=Service(find("chromedriver")))
+        self.driver = webdriver.Chrome(options=options, service=Service(need("chromedriver", debian="chromium-driver")))
         self.driver.set_page_load_timeout(60)
 
     def stop(self) -> None:

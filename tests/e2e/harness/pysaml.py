@@ -1,8 +1,6 @@
 """pysaml2 as an identity provider: it reads our metadata, verifies our signatures and signs by xmlsec1."""
 
 import base64
-import os
-import shutil
 import time
 import urllib.parse
 
@@ -15,6 +13,7 @@ from saml2.server import Server
 from .net import WORK
 from .saml import Key, Message
 from .saml_forge import XENC, XENC11
+from .tools import need
 
 BINDINGS = {"redirect": BINDING_HTTP_REDIRECT, "post": BINDING_HTTP_POST}
 SIGNATURES = {"sha256": ("http://www.w3.org/2001/04/xmldsig-more#rsa-sha256", "http://www.w3.org/2001/04/xmlenc#sha256"),
@@ -22,9 +21,7 @@ SIGNATURES = {"sha256": ("http://www.w3.org/2001/04/xmldsig-more#rsa-sha256", "h
 
 
 def xmlsec1() -> str:
-    found = os.environ.get("XMLSEC1") or shutil.which("xmlsec1")
-    assert found, "xmlsec1 is not on the PATH (Debian: apt-get install xmlsec1)"
-    return found
+    return need("xmlsec1", debian="xmlsec1")
 
 
 class PySaml:
