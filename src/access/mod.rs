@@ -368,4 +368,33 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_prefix_within_a_segment_holds_for_every_spelling() {
+        let users = Admission::Users { roles: vec!["boss".into()], acr_values: Vec::new(), max_age: None };
+        let rules = [
+            AccessRule { matches: Match::Prefix("/adm".into()), admission: users },
+            AccessRule { matches: Match::Prefix("/".into()), admission: Admission::Anyone },
+        ];
+        for path in [
+            "/adm",
+            "/admin",
+            "/ADMin/x",
+            "/%61dmin",
+            "/x/..;/admin",
+            "/adm%2569n",
+            "/files%2f..%2fadmin2",
+            "/x;%2fadmin",
+        ] {
+            let ruled = demand(&rules, &Path::read(path.as_bytes()), path.as_bytes());
+            assert!(matches!(&ruled, Demand::Users(list) if !list.is_empty()), "{path}: {ruled:?}");
+        }
+        for path in ["/ad", "/x/adm", "/"] {
+            assert_eq!(
+                demand(&rules, &Path::read(path.as_bytes()), path.as_bytes()),
+                Demand::Anyone,
+                "{path}"
+            );
+        }
+    }
 }

@@ -1,30 +1,11 @@
 //! What the rules on a path demand of a session.
 
-use super::{challenge, AuthnParameters, Exchange};
+use super::{challenge, AuthnParameters, Exchange, Unmet};
 use crate::config::{Admission, Protocol};
 use crate::fault::{Code, Fault};
 use crate::http::response::Response;
 use crate::proto::oidc::signed::SKEW_MILLISECONDS;
 use crate::session::{LiveSession, Method};
-
-/// A demand that a session does not meet.
-pub enum Unmet {
-    /// A role is missing.
-    Role(Fault),
-    /// The IdP has to authenticate the person again, or better.
-    Authentication(AuthnParameters),
-}
-
-impl Unmet {
-    /// It as a refusal, where nobody can be sent to the IdP.
-    pub fn fault(&self) -> Fault {
-        let weak = "the session was authenticated too long ago or too weakly for this path";
-        match self {
-            Unmet::Role(fault) => fault.clone(),
-            Unmet::Authentication(_) => Fault::new(Code::LoginRequired, weak),
-        }
-    }
-}
 
 /// The first demand that the session does not meet.
 #[inline]

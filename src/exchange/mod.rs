@@ -7,9 +7,11 @@ mod demands;
 mod pass;
 pub mod return_to;
 mod ruling;
+mod unmet;
 
 pub use authn_parameters::AuthnParameters;
 pub use context::Exchange;
-pub use demands::{refuse, step_up_target, unmet, Unmet};
+pub use demands::{refuse, step_up_target, unmet};
 pub use pass::{OnResponse, Pass};
 pub use ruling::{Body, Outcome, Ruling};
+pub use unmet::Unmet;

@@ -97,6 +97,15 @@ pub fn chunks(beginning: &[u8]) -> Option<usize> {
     }
 }
 
+impl Head {
+    /// The cookies; several `cookie` headers are one (RFC 9113 section 8.2.3).
+    /// `base` is the session cookie's name.
+    #[inline]
+    pub fn jar(&self, base: &str) -> Jar<'_> {
+        Jar::read(base.as_bytes(), self.cookies())
+    }
+}
+
 impl<'a> Jar<'a> {
     /// Reads them. `base` is the session cookie's name.
     #[inline]

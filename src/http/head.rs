@@ -1,7 +1,5 @@
 //! A request's head.
 
-use super::Jar;
-
 /// All headers of a request as the host hands them over; names in lower case, pseudo-headers first.
 pub type Headers = Vec<(String, Vec<u8>)>;
 
@@ -121,13 +119,6 @@ impl Head {
         let mut values = self.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value);
         let value = values.next()?;
         values.next().is_none().then(|| std::str::from_utf8(value).ok())?
-    }
-
-    /// The cookies; several `cookie` headers are one (RFC 9113 section 8.2.3).
-    /// `base` is the session cookie's name.
-    #[inline]
-    pub fn jar(&self, base: &str) -> Jar<'_> {
-        Jar::read(base.as_bytes(), self.cookies())
     }
 
     /// The values of the `cookie` headers.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::state::{LoginState, LIFETIME};
+use super::state::{LoginState, INVITATION_COOKIE, LIFETIME};
 use super::{forwarded, issue_session, origin};
 use crate::config::{Endpoint, SameSite};
 use crate::directory;
@@ -23,9 +23,6 @@ use crate::identity::Identity;
 use crate::pages;
 use crate::session::{cookie, Method, Purpose, Session, Tokens, CHUNK};
 use crate::state::AccountState;
-
-/// The end of the cookie's name.
-pub(super) const COOKIE: &str = "-flow-invitation";
 
 /// What waits for the person's answer.
 #[derive(Serialize, Deserialize)]
@@ -234,7 +231,7 @@ fn unknown(why: &str) -> Fault {
 }
 
 fn name(exchange: &Exchange) -> String {
-    format!("{}{COOKIE}", exchange.filter_state.config.cookies.name)
+    format!("{}{INVITATION_COOKIE}", exchange.filter_state.config.cookies.name)
 }
 
 fn page(exchange: &Exchange, account_state: &AccountState, waiting: &Waiting) -> Response {

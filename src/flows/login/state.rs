@@ -23,6 +23,9 @@ pub const LIFETIME: u64 = 600_000;
 const MAX_FLOWS: usize = 20;
 const MAX_BYTES: usize = 16 * 1024;
 
+/// How the cookie of an invitation that waits for an answer ends.
+pub(super) const INVITATION_COOKIE: &str = "-flow-invitation";
+
 /// States that were used: a copied flow cookie does not make a state good twice on this Envoy.
 const USED: SharedSet =
     SharedSet { name: "sso.used", buckets: 1024, capacity: 64, when_full: WhenFull::Evict };
@@ -202,7 +205,7 @@ fn surplus(config: &Config, head: &Head, now: u64, more: usize, more_bytes: usiz
     let mut live: Vec<(u64, usize, &[u8])> = Vec::new();
     let mut over: Vec<&[u8]> = Vec::new();
     for (name, value) in jar.beginning(prefix.as_bytes()).take(200) {
-        if name.ends_with(super::invitation::COOKIE.as_bytes()) {
+        if name.ends_with(INVITATION_COOKIE.as_bytes()) {
             continue;
         }
         let started = std::str::from_utf8(value)

@@ -4,7 +4,10 @@
 //! neighbours, so a small document can cost much: depth, attributes and namespaces have limits. And what some parsers
 //! read differently than others is refused here by name.
 
-use super::xml::{clip, WHITE};
+use crate::values::text::clip;
+
+/// White space as XML has it (XML 1.0 section 2.3).
+pub(super) const WHITE: &[char] = &[' ', '\t', '\r', '\n'];
 
 /// How deep elements may nest: canonicalisation recurses, and every level adds to the namespaces in scope.
 pub(super) const MAX_DEPTH: usize = 40;

@@ -96,17 +96,17 @@ pub fn one<'a, 'i: 'a>(
 /// A comment or an element inside is a refusal: parsers that return the text before the comment read
 /// `admin@acme.com<!---->.evil.com` as somebody else (CVE-2017-11427 and its siblings).
 pub fn text<'a>(node: Node<'a, '_>) -> Result<&'a str, String> {
-    Ok(whole(node)?.trim_matches(WHITE))
+    Ok(whole(node)?.trim_matches(limits::WHITE))
 }
 
 /// The same for what names a person or a right: only indentation goes, which begins or ends with a line. Somebody
 /// called `admin ` at the IdP is not `admin`.
 pub fn value<'a>(node: Node<'a, '_>) -> Result<&'a str, String> {
     let all = whole(node)?;
-    let trimmed = all.trim_start_matches(WHITE);
+    let trimmed = all.trim_start_matches(limits::WHITE);
     let indentation = all.strip_suffix(trimmed).unwrap_or_default();
     let from = if indentation.contains(LINE) { trimmed } else { all };
-    let trimmed = from.trim_end_matches(WHITE);
+    let trimmed = from.trim_end_matches(limits::WHITE);
     let indentation = from.strip_prefix(trimmed).unwrap_or_default();
     Ok(if indentation.contains(LINE) { trimmed } else { from })
 }
@@ -127,14 +127,12 @@ fn whole<'a>(node: Node<'a, '_>) -> Result<&'a str, String> {
 /// Whether the element holds elements and, but for white space, nothing else.
 pub fn is_xml(node: Node<'_, '_>) -> bool {
     let white = |child: Node<'_, '_>| {
-        child.is_text() && child.text().unwrap_or_default().trim_matches(WHITE).is_empty()
+        child.is_text() && child.text().unwrap_or_default().trim_matches(limits::WHITE).is_empty()
     };
     node.first_element_child().is_some() && node.children().all(|child| child.is_element() || white(child))
 }
 
 const LINE: [char; 2] = ['\r', '\n'];
-
-pub(super) const WHITE: &[char] = &[' ', '\t', '\r', '\n'];
 
 /// An attribute without a namespace that must be there and not be empty.
 pub fn attribute<'a>(node: Node<'a, '_>, name: &str) -> Result<&'a str, String> {

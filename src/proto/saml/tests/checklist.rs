@@ -311,6 +311,27 @@ fn what_is_read() {
 }
 
 #[test]
+fn of_several_statements_the_earliest_end_counts() {
+    for (first, second, ends) in [
+        (Some(3600), Some(1800), 1800),
+        (Some(1800), Some(3600), 1800),
+        (None, Some(1800), 1800),
+        (Some(1800), None, 1800),
+    ] {
+        let mut answer = Answer::default();
+        let until = |seconds: Option<i64>| match seconds {
+            Some(seconds) => answer
+                .authn
+                .replace("AuthnInstant", &format!("SessionNotOnOrAfter=\"{}\" AuthnInstant", at(seconds))),
+            None => answer.authn.clone(),
+        };
+        answer.authn = until(first) + &until(second);
+        let verified = accepted(&answer.write());
+        assert_eq!(verified.session_not_on_or_after, Some(START + ends * 1000), "{first:?} {second:?}");
+    }
+}
+
+#[test]
 fn values_go_by_name_friendly_name_or_nameid() {
     let of = |attributes: String, claim: &str| -> Vec<String> {
         let text = Answer { attributes, ..Answer::default() }.write();
