@@ -54,11 +54,13 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
     }
     let account = &account_state.account;
     let mut pass = Pass {
-        remove: reserved(account_states, &account_state, &head),
+        remove: filter_state.reserved.among(head.headers()),
         upgrade: head.names_hops(),
         ..Pass::default()
     };
     if !account.enabled {
+        // They open sessions again once single sign-on is back on: an application that logs headers must not have them.
+        pass.cookie = jar.edit(&head);
         return Ruling::Pass(pass);
     }
     let own = path.plain().and_then(|path| account.paths.endpoint(path));
@@ -154,20 +156,6 @@ fn canonical_target(head: &Head, path: &Path<'_>) -> Vec<u8> {
         target.extend(query);
     }
     target
-}
-
-/// The headers that nobody may send. Accounts of one origin have one application: what is told about the people
-/// of one is told by the filter alone, whoever is there.
-#[inline]
-fn reserved(account_states: &[Rc<AccountState>], account_state: &AccountState, head: &Head) -> Vec<String> {
-    let of = |account_state: &AccountState| account_state.account.forward.reserved.among(head.headers());
-    if account_states.len() == 1 {
-        return of(account_state);
-    }
-    let mut list: Vec<String> = account_states.iter().flat_map(|account_state| of(account_state)).collect();
-    list.sort_unstable();
-    list.dedup();
-    list
 }
 
 /// Basic credentials count on `programs` paths only: elsewhere they would be a password login that

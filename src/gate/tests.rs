@@ -190,3 +190,46 @@ fn a_cookie_of_the_sessions_name_that_is_none_takes_it_away_from_nobody() {
     };
     assert_eq!((gone.code(), deleted(&gone)), ("session_expired", true));
 }
+
+#[test]
+fn what_one_account_is_told_no_client_sends_to_any_other() {
+    let mut second =
+        account("second", json!({ "prefix": "x-who-", "headers": { "x-department": "department" } }));
+    second["origins"] = json!(["https://second.example"]);
+    let mut third = account("third", json!({ "access_token": "x-token" }));
+    third["origins"] = json!(["https://third.example"]);
+    for sso in ["enabled", "disabled"] {
+        let mut first = account("first", json!({}));
+        first["sso"] = json!(sso);
+        let accounts = json!([first, second.clone(), third.clone()]);
+        let filter_state = filter_state(&TestHost::new(), &configuration(accounts));
+        let forged =
+            ["x-sso-user", "x-who-user", "X_Who_Roles", "x-department", "x.department", "x-token", "x_token"];
+        let forged = forged.map(|name| (name, "ada")).map(|(name, value)| (name.to_lowercase(), value));
+        let mut sent: Vec<(&str, &str)> =
+            forged.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        sent.push(("x-departments", "1"));
+        let mut browser = ada(&filter_state, "first", json!({}));
+        for path in ["/reports", "/open", "/static/a", "/api/x"] {
+            assert_eq!(left(&mut browser, path, &sent), ["x-departments"], "{sso} {path}");
+        }
+    }
+}
+
+#[test]
+fn with_single_sign_on_disabled_the_application_gets_no_cookie_of_the_filter() {
+    let mut off = account("a", json!({}));
+    off["sso"] = json!("disabled");
+    let filter_state = filter_state(&TestHost::new(), &configuration(json!([off])));
+    let cookies =
+        "sso=1.k1.1.a.b; theirs=1; sso-1=x; sso-flow-abc=y; sso-logout=z; sso-flow-invitation=v; other=2";
+    let mut browser = Browser::new(&filter_state, "app.example").with("cookie", cookies);
+    for method in ["GET", "POST"] {
+        let seen = browser.send(method, "/reports", None, &mut nobody);
+        let pass = seen.pass.unwrap();
+        assert_eq!(pass.cookie.left(), Some(&b"theirs=1; other=2"[..]), "{method}");
+    }
+    let mut stranger = Browser::new(&filter_state, "app.example").with("cookie", "theirs=1; ssoo=2");
+    let seen = stranger.get("/reports", &mut nobody);
+    assert!(matches!(seen.pass.unwrap().cookie, crate::http::CookieEdit::Keep));
+}

@@ -7,26 +7,38 @@ use super::Headers;
 const OVERRIDES: [&str; 5] =
     ["x-original-url", "x-rewrite-url", "x-http-method-override", "x-http-method", "x-method-override"];
 
-/// The names that nobody may send through: under the prefix, those the filter sets, and the overrides. Whatever
-/// is no letter and no digit counts as `-`, since CGI, WSGI and others make them the same variable: most of them
-/// `-` and `_`, PHP `.` too, lighttpd every such byte.
+/// The names that no client may send, one table for all accounts: names under a `forward.prefix`, names that some
+/// account's `forward` sets, and the overrides. One application often stands behind several accounts, so that a header
+/// of any of them is taken out for all. A byte that is neither a letter nor a digit counts as `-`, since CGI, WSGI and
+/// others make one variable of both: most of them of `-` and `_`, PHP of `.` too, lighttpd of every such byte.
 #[derive(Clone, Debug)]
 pub struct Reserved {
-    prefix: String,
+    /// Sorted; none begins with another.
+    prefixes: Vec<String>,
+    /// Sorted.
     names: Vec<String>,
     /// What they begin with: most headers differ in that.
     first: [bool; 256],
 }
 
 impl Reserved {
-    /// Names in lower case.
-    pub fn new(prefix: &str, names: &[&str]) -> Self {
-        let names: Vec<String> = names.iter().chain(&OVERRIDES).map(|name| (*name).to_owned()).collect();
+    /// Names and prefixes in lower case, of letters, digits and `-`.
+    pub fn new<'n>(
+        prefixes: impl IntoIterator<Item = &'n str>,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Self {
+        let mut prefixes: Vec<String> = prefixes.into_iter().map(str::to_owned).collect();
+        prefixes.sort_unstable();
+        // The shorter of two comes first and covers the longer.
+        prefixes.dedup_by(|longer, shorter| longer.starts_with(shorter.as_str()));
+        let mut names: Vec<String> = names.into_iter().chain(OVERRIDES).map(str::to_owned).collect();
+        names.sort_unstable();
+        names.dedup();
         let mut first = [false; 256];
-        for own in names.iter().map(String::as_str).chain([prefix]).filter_map(|own| own.bytes().next()) {
-            (0..=255).zip(&mut first).for_each(|(byte, first)| *first |= alike(own, byte));
+        for own in names.iter().chain(&prefixes).filter_map(|own| own.bytes().next()) {
+            (0..=255).zip(&mut first).for_each(|(byte, first)| *first |= plain(byte) == own);
         }
-        Self { prefix: prefix.to_owned(), names, first }
+        Self { prefixes, names, first }
     }
 
     /// Those among these headers, each once.
@@ -50,31 +62,44 @@ impl Reserved {
 
     #[inline]
     fn is_one(&self, name: &[u8]) -> bool {
-        starts_alike(name, self.prefix.as_bytes())
-            || self.names.iter().any(|own| own.len() == name.len() && starts_alike(name, own.as_bytes()))
+        // The only prefix that a name can begin with is the last one that does not sort after it.
+        let after = self.prefixes.partition_point(|own| compare(own, name).is_le());
+        let under = after.checked_sub(1).and_then(|at| self.prefixes.get(at));
+        under.is_some_and(|own| starts_alike(name, own.as_bytes()))
+            || self.names.binary_search_by(|own| compare(own, name)).is_ok()
+    }
+}
+
+/// A byte of a name as it is compared.
+#[inline]
+fn plain(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() {
+        byte.to_ascii_lowercase()
+    } else {
+        b'-'
     }
 }
 
 #[inline]
-fn alike(own: u8, byte: u8) -> bool {
-    own == byte.to_ascii_lowercase() || own == b'-' && !byte.is_ascii_alphanumeric()
-}
-
-/// What of a request's trailers nobody may send: what is reserved for any account, and what nobody reads in
-/// trailers but who takes them for headers (RFC 9110 section 6.5.1).
-pub fn among_trailers<'r>(reserved: impl Iterator<Item = &'r Reserved>, trailers: &Headers) -> Vec<String> {
-    let credential = |name: &String| matches!(name.as_str(), "authorization" | "cookie");
-    let mut list: Vec<String> = trailers.iter().map(|(name, _)| name.clone()).filter(credential).collect();
-    list.extend(reserved.flat_map(|reserved| reserved.among(trailers)));
-    list.sort_unstable();
-    list.dedup();
-    list
+fn compare(own: &str, name: &[u8]) -> std::cmp::Ordering {
+    own.bytes().cmp(name.iter().map(|byte| plain(*byte)))
 }
 
 /// True where the name begins like this one of ours.
 #[inline]
 fn starts_alike(name: &[u8], own: &[u8]) -> bool {
-    name.len() >= own.len() && own.iter().zip(name).all(|(own, byte)| alike(*own, *byte))
+    name.len() >= own.len() && own.iter().zip(name).all(|(own, byte)| *own == plain(*byte))
+}
+
+/// What of a request's trailers no client may send: what is reserved, and what only applications read that take
+/// trailers for headers (RFC 9110 section 6.5.1).
+pub fn among_trailers(reserved: &Reserved, trailers: &Headers) -> Vec<String> {
+    let credential = |name: &String| matches!(name.as_str(), "authorization" | "cookie");
+    let mut list: Vec<String> = trailers.iter().map(|(name, _)| name.clone()).filter(credential).collect();
+    list.extend(reserved.among(trailers));
+    list.sort_unstable();
+    list.dedup();
+    list
 }
 
 #[cfg(test)]
@@ -83,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_whole_alias_class_of_our_headers_is_reserved() {
-        let reserved = Reserved::new("x-sso-", &["x-department", "x-token"]);
+        let reserved = Reserved::new(["x-sso-"], ["x-department", "x-token"]);
         for name in [
             "x-sso-user",
             "x-sso-",
@@ -134,10 +159,10 @@ mod tests {
 
     #[test]
     fn trailers_hold_nothing_that_is_reserved_for_any_account() {
-        let all = [Reserved::new("x-sso-", &["x-department"]), Reserved::new("x-who-", &[])];
+        let all = Reserved::new(["x-sso-", "x-who-"], ["x-department"]);
         let held = |names: &[&str]| {
             let trailers = names.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
-            among_trailers(all.iter(), &trailers)
+            among_trailers(&all, &trailers)
         };
         assert_eq!(held(&["x-checksum", "x-sso", "cookies", "grpc-status"]), [""; 0]);
         assert_eq!(
@@ -158,6 +183,20 @@ mod tests {
     fn each_is_told_once() {
         let headers = ["x-sso-user", "accept", "x-sso-user", "x_sso_user"];
         let headers = headers.map(|name| (name.to_owned(), Vec::new())).to_vec();
-        assert_eq!(Reserved::new("x-sso-", &[]).among(&headers), ["x-sso-user", "x_sso_user"]);
+        assert_eq!(Reserved::new(["x-sso-"], []).among(&headers), ["x-sso-user", "x_sso_user"]);
+    }
+
+    #[test]
+    fn many_accounts_make_one_table() {
+        let prefixes = ["x-who-", "x-sso-", "x-sso-inner-", "a-", "x-sso-", "y-"];
+        let names = (0..500).map(|n| format!("x-claim-{n}")).collect::<Vec<_>>();
+        let reserved = Reserved::new(prefixes, names.iter().map(String::as_str));
+        assert_eq!(reserved.prefixes, ["a-", "x-sso-", "x-who-", "y-"]);
+        for name in ["a-x", "y_", "x-sso-inner-user", "x-sso-a", "X-Who-User", "x_claim_0", "x-claim-499"] {
+            assert!(reserved.holds(name), "{name}");
+        }
+        for name in ["a", "b-x", "x-claim-500", "x-claim-", "x-ssp-user", "x-wh-", "xx-who-user", "z-"] {
+            assert!(!reserved.holds(name), "{name}");
+        }
     }
 }

@@ -169,9 +169,7 @@ impl Filter {
         const TRAILERS: MapType = MapType::HttpRequestTrailers;
         let Some(filter_state) = &self.filter_state else { return };
         let trailers = hostcalls::get_map_bytes(TRAILERS).unwrap_or_default();
-        let reserved =
-            filter_state.account_states.iter().map(|account_state| &account_state.account.forward.reserved);
-        for name in http::among_trailers(reserved, &trailers) {
+        for name in http::among_trailers(&filter_state.reserved, &trailers) {
             let _ = hostcalls::remove_map_value(TRAILERS, &name);
         }
     }

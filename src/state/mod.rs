@@ -12,7 +12,7 @@ use crate::fault::{Code, Fault};
 use crate::host::task::BackgroundTask;
 use crate::host::task::Io;
 use crate::host::Host;
-use crate::http::{bare_authority, Found, Jar};
+use crate::http::{bare_authority, Found, Jar, Reserved};
 use crate::proto::oidc;
 use crate::proto::saml;
 use crate::session::{ended, LiveSession, LiveSessions, Method, Purpose, Session};
@@ -27,6 +27,8 @@ pub struct FilterState {
     pub live_sessions: LiveSessions,
     /// Bearer tokens verified so far.
     pub bearers: LiveSessions,
+    /// The headers that no client may send, of all accounts.
+    pub reserved: Reserved,
     /// Every account, in the order written.
     pub account_states: Vec<Rc<AccountState>>,
     /// Work that requests have left to the background.
@@ -86,8 +88,12 @@ impl FilterState {
         }
         let by_authority = by_authority.into_iter().collect();
         let background_tasks = RefCell::default();
+        let forwards = || config.accounts.iter().map(|account| &account.forward);
+        let prefixes = forwards().map(|forward| forward.prefix.as_str());
+        let reserved = Reserved::new(prefixes, forwards().flat_map(|forward| forward.names()));
         Self {
             host,
+            reserved,
             config,
             live_sessions: LiveSessions::default(),
             bearers: LiveSessions::default(),

@@ -2,7 +2,6 @@
 
 use crate::config::problems::At;
 use crate::config::raw;
-use crate::http::Reserved;
 
 /// What the application is told.
 #[derive(Clone, Debug)]
@@ -13,18 +12,14 @@ pub struct Forward {
     pub headers: Vec<(String, String)>,
     /// The header that carries the access token, lower case.
     pub access_token: Option<String>,
-    /// What of it nobody else may set.
-    pub reserved: Reserved,
 }
 
 impl Forward {
-    /// Names in lower case.
-    pub fn new(prefix: String, headers: Vec<(String, String)>, access_token: Option<String>) -> Self {
-        // A token in `authorization` replaces what is there.
-        let token = access_token.as_deref().filter(|name| *name != "authorization");
-        let names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).chain(token).collect();
-        let reserved = Reserved::new(&prefix, &names);
-        Self { prefix, headers, access_token, reserved }
+    /// Every header that it sets beside those under the prefix. `authorization` is left out: where it carries a token,
+    /// the filter replaces the client's own.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let token = self.access_token.iter().map(String::as_str).filter(|name| *name != "authorization");
+        self.headers.iter().map(|(name, _)| name.as_str()).chain(token)
     }
 }
 
@@ -60,7 +55,7 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Forward>) -> Forward {
             at.problem("is one of headers too");
         }
     }
-    Forward::new(prefix, headers, access_token)
+    Forward { prefix, headers, access_token }
 }
 
 /// What the filter says of a person itself, each in a header of this name after the prefix.
