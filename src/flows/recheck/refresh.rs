@@ -64,11 +64,10 @@ pub(super) async fn renew(
             return;
         }
         Said::Anew => {
-            // Section 12.2 has `auth_time` stay; Keycloak's moves whenever any application asks for the password
-            // again. Signing in again, most often unseen, is what both can live with.
+            // The provider's logout messages name the new session from now on, which this one would not hear.
+            // Signing in again, most often unseen, leads to a session that does.
             spend();
-            let detail =
-                "the person authenticated anew at the provider: auth_time is later than at the login";
+            let detail = "the provider has another session of this user: sid is not the one of the login";
             events::renewal(host, place, "refused", Some(&Fault::new(Code::SessionExpired, detail)));
             live.mark.end(host, ends);
             events::session_ended(host, place, "authenticated_anew");
@@ -128,7 +127,7 @@ enum Said {
     State { next: Box<Session>, fault: Option<Fault> },
     /// The IdP does not know it any longer, or wants to see the person: its `error`.
     Ended(&'static str),
-    /// The person authenticated anew at the IdP, for another application.
+    /// The provider has another session of this user: another `sid`.
     Anew,
     /// The IdP brought another person's token, or one that does not hold.
     Refused(Fault),
@@ -191,7 +190,7 @@ enum Answered {
     Unverified { refresh_token: Option<Secret>, fault: Fault },
     /// Nothing: `invalid_grant`, or another `error` that only a login mends.
     Ended(&'static str),
-    /// An ID token of a later authentication.
+    /// An ID token of another session of the provider.
     Anew,
 }
 
@@ -221,7 +220,7 @@ async fn ask_idp(io: &Io, account_state: &AccountState, old: &Session) -> Result
     // RFC 6749 section 6: without a new refresh token the old one stays; so does the ID token.
     let refresh_token = tokens.refresh_token.clone().or_else(|| old.tokens.refresh_token.clone());
     match said {
-        Ok(Some(claims)) if authenticated_later(old, &claims) => Ok(Answered::Anew),
+        Ok(Some(claims)) if is_of_another_session(old, &claims) => Ok(Answered::Anew),
         Ok(claims) => {
             let fresh = kept(io, &account_state.account, tokens);
             let id_token = fresh.id_token.or_else(|| old.tokens.id_token.clone());
@@ -237,9 +236,10 @@ async fn ask_idp(io: &Io, account_state: &AccountState, old: &Session) -> Result
     }
 }
 
-fn authenticated_later(old: &Session, claims: &Claims) -> bool {
-    let at = claims.get("auth_time").and_then(Value::as_f64);
-    at.zip(old.origin.auth_time).is_some_and(|(at, first)| at as u64 > first)
+/// True if both the login and the refresh named a session of the provider, and not the same one.
+fn is_of_another_session(old: &Session, claims: &Claims) -> bool {
+    let sid = claims.get("sid").and_then(Value::as_str);
+    sid.zip(old.origin.sid.as_deref()).is_some_and(|(sid, first)| sid != first)
 }
 
 /// OpenID Connect Core section 12.2; UserInfo where something is missing, as at login.
@@ -255,7 +255,6 @@ async fn openid(
         issuer: &old.origin.issuer,
         subject: &old.origin.subject,
         nonce: old.origin.nonce.as_deref(),
-        auth_time: old.origin.auth_time.map(|seconds| seconds as f64),
     };
     let claims = id_token::verify(io, client, id_token, tokens.access_token.as_ref(), moment).await?;
     let mut known = claims.all().clone();

@@ -4,9 +4,9 @@ use super::*;
 
 #[test]
 fn whoever_asks_for_the_session_in_a_tab_is_told_and_not_sent_to_sign_in() {
-    let (_, _, mut idp, mut ada) = authenticated_anew();
+    let (_, _, mut idp, mut ada) = in_another_session();
     let seen = ada.get("/sso/session", &mut |call| idp.respond(call));
-    assert_eq!((seen.status(), seen.code(), idp.refreshes), (401, "session_expired", 1));
+    assert_eq!((seen.status(), seen.code(), idp.refreshes), (401, "session_expired", 2));
 }
 
 #[test]

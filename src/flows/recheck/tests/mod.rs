@@ -11,6 +11,7 @@ use crate::crypto::test_keys::{token, JWKS};
 use crate::exchange::Ruling;
 use crate::gate;
 use crate::host::task::{Call, Failure, Reply};
+use crate::host::Host;
 use crate::http::Head;
 use crate::state::FilterState;
 use crate::testing::browser::{filter_state, run_errands, Browser, Seen, KEY};
@@ -357,6 +358,10 @@ fn the_new_id_token_is_the_old_persons() {
         let mut ada = sign_in(&filter_state, &mut idp);
         host.advance(2 * DUE);
         for (name, value) in change.as_object().unwrap() {
+            if value == "GONE" {
+                idp.claims.as_object_mut().unwrap().remove(name);
+                continue;
+            }
             idp.claims[name] = match value.as_str() {
                 Some("THE NONCE") => json!(idp.nonce),
                 _ => value.clone(),
@@ -382,6 +387,12 @@ fn the_new_id_token_is_the_old_persons() {
         json!({ "auth_time": START as f64 / 1000.0 + 0.4 }),
         json!({ "aud": ["app"] }),
         json!({ "email": "new@acme.com" }),
+        json!({ "sid": "first" }),
+        json!({ "auth_time": START / 1000 + 60 }),
+        json!({ "auth_time": START / 1000 - 500 }),
+        json!({ "auth_time": START / 1000 + 86_400_000 }),
+        json!({ "auth_time": "GONE" }),
+        json!({ "auth_time": START / 1000 + 60, "acr": "stronger" }),
     ] {
         assert_eq!(good(change.clone()), Ok(()), "{change}");
     }
@@ -393,7 +404,7 @@ fn the_new_id_token_is_the_old_persons() {
         json!({ "aud": ["app", "other"] }),
         json!({ "azp": "other" }),
         json!({ "nonce": "another" }),
-        json!({ "auth_time": START / 1000 - 500 }),
+        json!({ "auth_time": "today" }),
         json!({ "exp": START / 1000 }),
         json!({ "iat": START / 1000 + 10_000 }),
         json!({ "at_hash": "wrong" }),
@@ -402,25 +413,53 @@ fn the_new_id_token_is_the_old_persons() {
     }
 }
 
-/// Ada's session is due, and she has signed in anew at the provider meanwhile.
-fn authenticated_anew() -> (Rc<TestHost>, Rc<FilterState>, Idp, Browser) {
+#[test]
+fn an_auth_time_that_moves_neither_ends_a_session_nor_makes_it_fresher() {
+    let host = TestHost::new();
+    let mut config = configuration();
+    config["accounts"][0]["access"] = json!([{ "prefix": "/strong/", "allow": "users", "max_age": "35m" }]);
+    let filter_state = filter_state(&host, &config);
+    let mut idp = Idp::new(&host);
+    let mut ada = sign_in(&filter_state, &mut idp);
+    let strong = |ada: &mut Browser, idp: &mut Idp| ada.get("/strong/x", &mut |call| idp.respond(call));
+    // As Cognito does it: a later one with each refresh.
+    for n in 1..=3u64 {
+        host.advance(2 * DUE);
+        idp.claims["auth_time"] = json!(host.now() / 1000);
+        assert!(strong(&mut ada, &mut idp).pass.is_some(), "renewal {n}");
+    }
+    assert_eq!(idp.refreshes, 3);
+    // By then the user authenticated longer ago than the rule allows, whatever the provider says since.
+    host.advance(2 * DUE);
+    idp.claims["auth_time"] = json!(host.now() / 1000);
+    let seen = strong(&mut ada, &mut idp);
+    assert_eq!((seen.status(), seen.code()), (302, "login_required"));
+    assert!(seen.location().contains("max_age=2100"), "{}", seen.location());
+    assert_eq!(host.counted("sso_sessions_ended.reason.authenticated_anew"), 0);
+}
+
+/// Ada's session is due, and by now she has another one at the provider.
+fn in_another_session() -> (Rc<TestHost>, Rc<FilterState>, Idp, Browser) {
     let host = TestHost::new();
     let filter_state = filter_state(&host, &configuration());
     let mut idp = Idp::new(&host);
-    let ada = sign_in(&filter_state, &mut idp);
+    idp.claims["sid"] = json!("first");
+    let mut ada = sign_in(&filter_state, &mut idp);
     host.advance(2 * DUE);
-    idp.claims["auth_time"] = json!(START / 1000 + 60);
+    assert!(get(&mut ada, &mut idp).pass.is_some(), "the same session at the provider");
+    host.advance(2 * DUE);
+    idp.claims["sid"] = json!("second");
     (host, filter_state, idp, ada)
 }
 
 #[test]
-fn who_authenticated_anew_for_another_application_signs_in_again_and_sees_no_error() {
-    let (host, filter_state, mut idp, mut ada) = authenticated_anew();
+fn another_session_of_the_provider_is_signed_in_to_again_without_an_error() {
+    let (host, filter_state, mut idp, mut ada) = in_another_session();
     let mut program = copy(&ada, &filter_state).with("accept", "application/json");
     assert_eq!(get(&mut program, &mut idp).code(), "session_expired");
     let seen = get(&mut ada, &mut idp);
     assert_eq!((seen.status(), seen.code(), seen.pass.is_none()), (302, "login_required", true));
-    assert_eq!(idp.refreshes, 1);
+    assert_eq!(idp.refreshes, 2);
     assert_eq!(host.counted("sso_sessions_ended.reason.authenticated_anew"), 1);
 }
 
