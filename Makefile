@@ -38,6 +38,7 @@ test: set-up-test ## every test: unit, flow and end to end; says at its end what
 .PHONY: unit
 unit: set-up-wasm ## unit and flow tests, natively: no Envoy, no network
 	cargo test --locked
+	cargo test --locked --doc --features testing
 
 .PHONY: e2e
 e2e: wasm $(VENV) $(CANAILLE) $(NANOIDP) $(NODE_MODULES) ## end-to-end tests: real Envoy, real provider, real browser (E2E="-k login" for some)

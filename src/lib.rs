@@ -3,32 +3,30 @@
 //! What a request goes through:
 //!
 //! ```text
-//!              headers                                     flows: one async fn each, no IO
-//!  Envoy ─▶ proxy::filter ─▶ gate::rule ─┬─▶ pass    ┌─▶ login::oidc      start_login, finish_login
-//!              ▲                         ├─▶ answer  ├─▶ recheck          the directory, once a `recheck`
-//!              │ Call / Reply            ├─▶ body    ├─▶ login::invitation  an account for the invited
-//!              │                         ├─▶ wait    ├─▶ bearer           a program's access token
-//!              └── task::Task ◀──────────┴─▶ flow ───┼─▶ logout           here, at the IdP, and by the IdP
-//!                                                    ├─▶ password         who may still use one
-//!                                                    └─▶ admin            is the account ready?
-//!
-//!  background: documents and keys; sessions renewed at the IdP (recheck::renewal), which requests wait for
-//!  oidc, saml, idp: the protocols, no Envoy  directory: the one account behind an identity
-//!  session: the sealed cookie           identity: claims to email, phone, roles
-//!  config: what operators write         pages: where a Fault becomes an answer
+//!              headers                                     flows: one async fn each, without I/O
+//!  Envoy ─▶ proxy::filter ─▶ gate::rule ─┬─▶ pass    ┌─▶ flows::login     sign-in by OIDC, OAuth 2.0, SAML; passwords;
+//!              ▲                         ├─▶ answer  │                    invitations
+//!              │ Call / Reply            ├─▶ body    ├─▶ flows::recheck   directory and provider asked again
+//!              │                         ├─▶ wait    ├─▶ flows::bearer    a program's access token
+//!              └── host::task::Task ◀────┴─▶ flow ───┼─▶ flows::logout    here, at the provider, by the provider
+//!                                                    └─▶ flows::admin     is the account ready?
 //! ```
 //!
-//! - [`gate`] reads like the rules: account, own endpoints, password logins, access, session.
-//! - [`task`] lets a flow wait for answers without touching Envoy; [`proxy`] is the only room that does.
-//! - [`fault`] is every refusal: a public code, a private reason. [`events`] logs and counts it once.
-//! - [`host`] is what the filter needs from outside: time, randomness, shared data; tests bring their own.
-//! - [`world`] is one worker's filter: the configuration, and all that is kept between requests.
-//! - [`request`] reads head, cookies and path; [`endpoints`] answers the filter's own paths, [`surface`] says what
-//!   `access` demands on all others; [`answer`] is what the filter answers, before [`proxy`] sends it.
-//! - [`background`] fetches documents and keys before they are needed, and does what requests wait for together.
-//! - [`shared`] is a bounded set that all workers share: what has ended, what was used.
-//! - [`jose`] verifies signatures of tokens and signs; [`json`] reads JSON from outside strictly; [`secret`] is text
-//!   that shows nowhere.
+//! The houses, from the top down. Each imports only what stands below it; `tests/check/rooms.py` holds the floors.
+//!
+//! - [`proxy`]: Envoy's ABI, and the only house that names `proxy_wasm`.
+//! - [`gate`]: the rules in order: account, own endpoints, password logins, access, session.
+//! - [`flows`]: what takes more than one step.
+//! - [`exchange`]: one request and what becomes of it: ruling, changes, refusals, the way back.
+//! - [`state`]: one worker's filter: configuration, accounts with their caches, background work.
+//! - [`password`], [`session`]: who may still use a password; the sealed cookie, and what ends it.
+//! - [`directory`], [`identity`]: the one user behind an identity; claims to email, phone, roles.
+//! - [`proto`]: OpenID Connect, OAuth 2.0 and SAML 2.0, and how their documents are fetched.
+//! - [`config`]: what operators write, checked as a whole.
+//! - [`crypto`]: keys, signatures, certificates, the seal of cookies.
+//! - [`host`]: all that comes from outside: time, randomness, shared data, calls, log and metrics.
+//! - [`pages`], [`access`], [`http`]: what people see; rules on paths; a request's head, path and cookies.
+//! - [`fault`], [`values`]: every refusal; email, phone, time, JSON from outside.
 #![forbid(unsafe_code)]
 
 pub mod access;

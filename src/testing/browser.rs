@@ -1,9 +1,51 @@
 //! Whole requests without Envoy: a filter made from a configuration, and a browser in front of it.
 //!
-//! ```ignore
-//! let world = world(&host, &json!({ … }));
-//! let mut browser = Browser::new(&world, "app.example");
-//! let seen = browser.get("/reports", &mut |call| json(&json!({})));
+//! A whole login, run by `cargo test --doc --features testing`:
+//!
+//! ```
+//! use envoy_sso::testing::browser::{filter_state, Browser, KEY};
+//! use envoy_sso::testing::{json, TestHost};
+//! use serde_json::json as value;
+//!
+//! let host = TestHost::new();
+//! let state = filter_state(&host, &value!({
+//!     "session": { "keys": [{ "id": "k1", "value": KEY }] },
+//!     "clusters": { "*": "idp" },
+//!     "accounts": [{
+//!         "origins": ["https://app.example"],
+//!         "sso": "enabled",
+//!         "identity_providers": [{ "id": "github", "title": "GitHub", "oauth2": {
+//!             "authorization_endpoint": "https://idp.example/authorize",
+//!             "token_endpoint": "https://idp.example/token",
+//!             "userinfo_endpoint": "https://idp.example/user",
+//!             "client_id": "app",
+//!             "client_secret": { "value": "secret" }
+//!         } }],
+//!         "mapping": { "from": "userinfo", "claim": "email" }
+//!     }]
+//! }));
+//! let mut browser = Browser::new(&state, "app.example");
+//!
+//! // A page that needs a session leads to the provider, with `state` and a PKCE challenge.
+//! let mut silent = |call: &envoy_sso::host::task::Call| unreachable!("{call:?}");
+//! let start = browser.get("/reports?q=1", &mut silent);
+//! let location = start.answer.as_ref().unwrap().header("location").unwrap().to_owned();
+//! let query = location.split_once('?').unwrap().1;
+//! let sent = query.split('&').find_map(|pair| pair.strip_prefix("state=")).unwrap();
+//!
+//! // The provider sends the browser back with a code. The filter exchanges it and asks UserInfo.
+//! let mut provider = |call: &envoy_sso::host::task::Call| match call.what {
+//!     "token" => json(&value!({ "access_token": "at-1", "token_type": "Bearer" })),
+//!     _ => json(&value!({ "sub": "1", "id": 1, "email": "ada@acme.com" })),
+//! };
+//! let done = browser.get(&format!("/sso/oidc/consume?u=default&code=c-1&state={sent}"), &mut provider);
+//! assert_eq!(done.answer.as_ref().unwrap().header("location"), Some("/reports?q=1"));
+//! assert_eq!(done.calls.len(), 2);
+//!
+//! // From here on a request passes without a call, with the user's name for the application.
+//! let passed = browser.get("/reports?q=1", &mut silent);
+//! let live = passed.pass.unwrap().live.unwrap();
+//! assert_eq!(live.session.user.username, "ada@acme.com");
 //! ```
 
 use std::rc::Rc;
