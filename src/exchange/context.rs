@@ -176,8 +176,20 @@ impl Exchange {
         self.without_session(self.refuse(fault))
     }
 
+    /// These `set-cookie` values, unless the request looks ahead: the browser gets them with the user's own request.
+    pub fn cookies_due(&self, cookies: Vec<String>) -> Vec<String> {
+        if self.head.is_speculative() {
+            Vec::new()
+        } else {
+            cookies
+        }
+    }
+
     /// Deletes every session cookie that was sent.
     pub fn without_session(&self, mut answer: Response) -> Response {
+        if self.head.is_speculative() {
+            return answer;
+        }
         let cookies = &self.filter_state.config.cookies;
         for n in self.jar().sent() {
             answer = answer.with_cookie(&cookie::delete(&chunk_name(&cookies.name, n), cookies));

@@ -18,6 +18,9 @@ use crate::state::SessionState;
 /// Answers a request to one of them.
 pub fn answer(exchange: Rc<Exchange>, endpoint: Endpoint) -> Ruling {
     let method = exchange.head.method().to_owned();
+    if is_ignored(&exchange.head, endpoint) {
+        return Ruling::LocalReply(Response::ignored());
+    }
     match (endpoint, method.as_slice()) {
         (Endpoint::Login, b"GET" | b"HEAD") => login::page::show(exchange),
         (Endpoint::Login, b"POST") => form(exchange, 16 << 10, login::page::initiated),
@@ -65,6 +68,20 @@ pub fn answer(exchange: Rc<Exchange>, endpoint: Endpoint) -> Ruling {
             | Endpoint::Invitation,
             _,
         ) => not_allowed(&exchange, "GET, POST"),
+    }
+}
+
+/// True for a request that no user made, at an endpoint that would end, use up or read something. Only a navigation or a
+/// form's POST signs out: menus with a prefetched "Sign out" have ended sessions in many products.
+fn is_ignored(head: &Head, endpoint: Endpoint) -> bool {
+    match endpoint {
+        Endpoint::Logout | Endpoint::FrontchannelLogout | Endpoint::SamlLogout => {
+            head.method() == b"HEAD" || head.is_speculative() || head.is_sub_resource()
+        }
+        // The user's own navigation comes with the same `state`, which counts once.
+        Endpoint::OidcCallback | Endpoint::SamlCallback | Endpoint::Admin => head.is_speculative(),
+        Endpoint::Invitation => head.method() == b"POST" && head.is_speculative(),
+        _ => false,
     }
 }
 

@@ -128,10 +128,12 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         let exchange = exchange(filter_state, &account_state, &head, path.canonical().to_owned(), now);
         return login::step_up(exchange, &live, unmet);
     }
-    if now >= live.reseal {
-        pass.set_cookies = recheck::slide(filter_state, &live, now);
-    } else if behind {
-        pass.set_cookies = recheck::cookies_of(filter_state, &live);
+    // A request that looks ahead gets no cookie: the user's own does.
+    if (now >= live.reseal || behind) && !head.is_speculative() {
+        pass.set_cookies = match now >= live.reseal {
+            true => recheck::slide(filter_state, &live, now),
+            false => recheck::cookies_of(filter_state, &live),
+        };
     }
     pass.carry(live, now);
     Ruling::Pass(pass)

@@ -151,12 +151,39 @@ impl Head {
         self.authorization.is_some() && self.all("authorization").any(basic)
     }
 
-    /// True where a person's browser shows the answer: HTML and not a script's request.
+    /// True if the request looks ahead: a prefetch, a prerendering or a preview, which no user has asked for. Browsers say
+    /// so in `Sec-Purpose` (Fetch), older ones and extensions in the others, Next.js in headers of its own.
+    pub fn is_speculative(&self) -> bool {
+        const WORDS: [&[u8]; 3] = [b"prefetch", b"prerender", b"preview"];
+        let said = |value: &[u8]| {
+            let mut words = value.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-');
+            words.any(|word| WORDS.iter().any(|own| word.eq_ignore_ascii_case(own)))
+        };
+        self.headers.iter().any(|(name, value)| match name.as_str() {
+            "sec-purpose" | "purpose" | "x-moz" | "x-purpose" => said(value),
+            "next-router-prefetch" | "x-middleware-prefetch" => true,
+            _ => false,
+        })
+    }
+
+    /// True if a page embeds the answer or a script reads it: an image, a style, a `fetch`. A script's POST counts as a
+    /// form's, since applications sign out that way. Browsers without Fetch Metadata and programs say nothing.
+    pub fn is_sub_resource(&self) -> bool {
+        self.all("sec-fetch-dest").any(|dest| match dest.to_ascii_lowercase().as_slice() {
+            b"document" | b"iframe" | b"frame" => false,
+            b"empty" => self.method() != b"POST",
+            _ => true,
+        })
+    }
+
+    /// True where a person's browser shows the answer: HTML and not a script's request. Android's WebView sends the name of
+    /// its application in `X-Requested-With`, with navigations too.
     pub fn is_person(&self) -> bool {
+        let is_script = |by: &[u8]| by.eq_ignore_ascii_case(b"XMLHttpRequest");
         match self.one("sec-fetch-mode") {
             Some(mode) => mode == "navigate",
             None => {
-                self.one("x-requested-with").is_none()
+                !self.all("x-requested-with").any(is_script)
                     && self
                         .all("accept")
                         .any(|accept| accept.windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html")))
@@ -229,9 +256,60 @@ mod tests {
             case("GET", &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")]),
             (false, false)
         );
+        let script = [("accept", "text/html"), ("x-requested-with", "xmlhttprequest")];
+        assert_eq!(case("GET", &script), (false, false));
+        let web_view = [("accept", "text/html"), ("x-requested-with", "com.example.app")];
+        assert_eq!(case("GET", &web_view), (true, true));
+        let fetched = [("sec-fetch-mode", "cors"), ("x-requested-with", "com.example.app")];
+        assert_eq!(case("GET", &fetched), (false, false));
         assert_eq!(case("GET", &[("accept", "text/html"), ("upgrade", "websocket")]), (true, false));
         assert_eq!(case("GET", &[("accept", "application/json")]), (false, false));
         assert_eq!(case("GET", &[]), (false, false));
+    }
+
+    #[test]
+    fn requests_that_look_ahead_are_told_from_those_of_users() {
+        let names = ["sec-purpose", "purpose", "x-moz", "x-purpose"];
+        let values = [
+            "prefetch",
+            "Prefetch",
+            "prefetch;prerender",
+            "prerender",
+            "preview",
+            "PREVIEW, x",
+            " prefetch ",
+        ];
+        for (name, value) in names.iter().flat_map(|name| values.map(|value| (*name, value))) {
+            assert!(head(&[(name, value)]).is_speculative(), "{name}: {value}");
+            assert!(head(&[(name, "x"), (name, value)]).is_speculative(), "{name} twice");
+        }
+        assert!(head(&[("next-router-prefetch", "1")]).is_speculative());
+        for (name, value) in
+            [("sec-purpose", ""), ("purpose", "no-prefetch"), ("x-moz", "prefetched"), ("x-a", "prefetch")]
+        {
+            assert!(!head(&[(name, value)]).is_speculative(), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn sub_resources_are_told_from_navigations_and_forms() {
+        let case = |method: &str, dests: &[&str]| {
+            let dests = dests.iter().map(|dest| ("sec-fetch-dest", *dest));
+            let all: Vec<_> = dests.chain([(":method", method)]).collect();
+            head(&all).is_sub_resource()
+        };
+        for dest in
+            ["image", "style", "script", "font", "video", "worker", "object", "embed", "Image", "new", ""]
+        {
+            assert!(case("GET", &[dest]) && case("POST", &[dest]), "{dest}");
+        }
+        for dest in ["document", "iframe", "frame"] {
+            assert!(!case("GET", &[dest]) && !case("POST", &[dest]), "{dest}");
+            assert!(case("GET", &[dest, "image"]), "{dest} and another");
+        }
+        assert!(case("GET", &["empty"]));
+        assert!(!case("POST", &["empty"]));
+        assert!(!case("GET", &[]) && !case("POST", &[]), "without Fetch Metadata");
     }
 
     #[test]

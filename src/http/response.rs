@@ -24,6 +24,11 @@ impl Response {
             .with_header("referrer-policy", "no-referrer")
     }
 
+    /// The answer to a request that ends, begins and uses up nothing, since no user made it: nothing to show or to keep.
+    pub fn ignored() -> Self {
+        Self::new(204, "ignored")
+    }
+
     /// 302 to a URL that the caller has already judged.
     pub fn redirect(url: &str) -> Self {
         Self::new(302, "redirect").with_header("location", &location(url))

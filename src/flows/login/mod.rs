@@ -54,6 +54,9 @@ pub fn step_up(exchange: Rc<Exchange>, live: &LiveSession, unmet: Unmet) -> Ruli
 
 /// Nobody is signed in: a navigation goes to sign in and comes back, anything else is told so.
 pub fn sign_in_first(exchange: Rc<Exchange>, stale: bool) -> Ruling {
+    if exchange.head.is_speculative() && exchange.endpoint() != Some(Endpoint::Session) {
+        return Ruling::LocalReply(Response::ignored());
+    }
     // Who asks whether anybody is signed in wants to know, not to sign in.
     if exchange.head.is_navigation() && exchange.endpoint() != Some(Endpoint::Session) {
         return page::first(exchange, stale);
@@ -73,6 +76,10 @@ pub async fn start_login(
     target: String,
     parameters: AuthnParameters,
 ) -> Result<Response, Fault> {
+    // Each login in progress has a cookie, of which a browser keeps a few: a page of links looked ahead at would fill them.
+    if exchange.head.is_speculative() {
+        return Ok(Response::ignored());
+    }
     let (account_state, _) = exchange.site_and_origin()?;
     let provider = account_state
         .provider(provider)

@@ -70,6 +70,7 @@ where
                 answer => return Ok(answer),
             }
         }
+        let cookies = exchange.cookies_due(cookies);
         let answer = then(io, exchange, live).await?;
         Ok(Outcome::LocalReply(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie))))
     })
@@ -145,6 +146,7 @@ pub async fn go_on(
     cookies: Vec<String>,
     mut pass: Pass,
 ) -> Result<Outcome, Fault> {
+    let cookies = exchange.cookies_due(cookies);
     let (account_state, _) = exchange.site_and_origin()?;
     let path = Path::read(exchange.head.path());
     let unmet = match demand(&account_state.account.access, &path, exchange.head.path()) {

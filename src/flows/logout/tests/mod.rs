@@ -4,6 +4,7 @@ mod back_channel;
 mod front_channel;
 mod not_before;
 mod rp_initiated;
+mod unasked;
 
 use std::rc::Rc;
 
