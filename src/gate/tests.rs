@@ -233,3 +233,23 @@ fn with_single_sign_on_disabled_the_application_gets_no_cookie_of_the_filter() {
     let seen = stranger.get("/reports", &mut nobody);
     assert!(matches!(seen.pass.unwrap().cookie, crate::http::CookieEdit::Keep));
 }
+
+#[test]
+fn dot_segments_left_over_open_no_door() {
+    let filter_state = filter_state(&TestHost::new(), &configuration(json!([account("a", json!({}))])));
+    let mut stranger = Browser::new(&filter_state, "app.example").with("accept", "*/*");
+    for segment in
+        ["..%20", "%20..", "..%3fx", "..%23x", "..%09", "..%c2%a0", "%2e%2e%20", "..%2520", "..%00x", "..."]
+    {
+        for open in ["/static", "/api"] {
+            let path = format!("{open}/{segment}/x");
+            assert_eq!(left(&mut stranger, &path, &[]), ["login_required"], "{path}");
+        }
+        // A session needs no open door.
+        let path = format!("/static/{segment}/x");
+        assert_eq!(left(&mut ada(&filter_state, "a", json!({})), &path, &[]), [""; 0], "{path}");
+    }
+    for path in ["/static/a..%20b/x", "/static/.well-known/x", "/api/v1..2/x"] {
+        assert_eq!(left(&mut stranger, path, &[]), [""; 0], "{path}");
+    }
+}

@@ -56,7 +56,8 @@ fn plain(path: &str) -> bool {
         previous = byte;
         bad
     });
-    !suspicious && path.starts_with('/') && !(dots && path.split('/').any(|s| s == "." || s == ".."))
+    let only_dots = |segment: &str| !segment.is_empty() && segment.bytes().all(|byte| byte == b'.');
+    !suspicious && path.starts_with('/') && !(dots && path.split('/').any(only_dots))
 }
 
 /// True for a path of which [`loosest`] and [`shortest`] make nothing else, a slash at the end aside; told
@@ -120,6 +121,7 @@ fn canonicalise(bytes: &[u8]) -> Path<'static> {
         // `..;x` is `..` to servers that know path parameters.
         let bare = segment.split(';').next().unwrap_or_default();
         ambiguous |= bare != segment && (bare.is_empty() || bare == "." || bare == "..");
+        ambiguous |= segment != "." && segment != ".." && is_nearly_dots(segment);
         directory = segment.is_empty() || segment == "." || segment == "..";
         match segment {
             "" | "." => {}
@@ -138,6 +140,24 @@ fn canonicalise(bytes: &[u8]) -> Path<'static> {
         canonical.push('/');
     }
     Path { canonical: Cow::Owned(canonical), ambiguous }
+}
+
+/// True for a segment that some servers take for `.` or `..`: they trim white space, dots and controls (Windows), and end
+/// a path at `?`, `#`, NUL or `;`, decoded once more than here.
+fn is_nearly_dots(segment: &str) -> bool {
+    if !segment.contains(['.', '%', '\u{2024}', '\u{fe52}', '\u{ff0e}']) {
+        return false;
+    }
+    let text = decoded(segment.as_bytes());
+    let bare = text.split(['?', '#', '\0', ';']).next().unwrap_or_default();
+    // The last three become dots under compatibility normalisation (NFKC).
+    let is_dot = |c: char| matches!(c, '.' | '\u{2024}' | '\u{fe52}' | '\u{ff0e}');
+    let is_trimmed = |c: char| {
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(c, '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    };
+    bare.chars().any(is_dot) && bare.chars().all(|c| is_dot(c) || is_trimmed(c))
 }
 
 fn hex(digit: u8) -> u8 {
@@ -320,6 +340,74 @@ mod tests {
             assert!(canonical(path).1, "{path}");
         }
         assert!(Path::read(b"/a\xff").is_ambiguous());
+    }
+
+    /// Every byte of a text, percent-encoded so many times; 0 leaves it as it is.
+    fn escaped(text: &str, times: usize) -> String {
+        (0..times).fold(text.to_owned(), |text, n| match n {
+            0 => text.bytes().map(|byte| format!("%{byte:02x}")).collect(),
+            _ => text.replace('%', "%25"),
+        })
+    }
+
+    #[test]
+    fn dot_segments_that_some_server_trims_or_cuts_are_ambiguous() {
+        let around = [
+            " ", "\t", "\u{b}", "\u{1}", "\u{7f}", "\u{85}", "\u{a0}", "\u{2003}", "\u{3000}", "\u{feff}",
+            ".",
+        ];
+        let ends = ["", "?x", "#x", ";x", "\0x", " ?x=y", "\u{a0};v=1"];
+        let mut tried = 0;
+        for dots in [".", "..", "...", "\u{ff0e}."] {
+            for (before, after) in around.iter().flat_map(|one| [("", *one), (*one, ""), (*one, *one)]) {
+                for (end, times) in ends.iter().flat_map(|end| (1..=4).map(move |times| (end, times))) {
+                    let odd = format!(
+                        "{}{}{}{}",
+                        escaped(before, times),
+                        escaped(dots, times - 1),
+                        escaped(after, times),
+                        escaped(end, times)
+                    );
+                    for path in
+                        [format!("/static/{odd}/x"), format!("/static/{odd}"), format!("/{odd}/static/x")]
+                    {
+                        let found = canonical(&path);
+                        // Dots alone, however they are written, are resolved here as everywhere.
+                        let resolved = before.trim_matches('.').is_empty()
+                            && after.trim_matches('.').is_empty()
+                            && end.is_empty();
+                        assert!(found.1 || resolved, "{path:?} {found:?}");
+                        tried += 1;
+                    }
+                }
+            }
+        }
+        assert!(tried > 5_000);
+        for path in [
+            "/static/.../x",
+            "/static/...",
+            "/static/..%3fx",
+            "/static/..%23x",
+            "/static/%20../x",
+            "/static/..%20/x",
+        ] {
+            assert!(canonical(path).1, "{path}");
+        }
+        for path in [
+            "/a/.b",
+            "/a/b.",
+            "/a/..b",
+            "/a/b..",
+            "/a/.b.",
+            "/a/%20b",
+            "/a/b%20",
+            "/a/x%3fy",
+            "/a/x%23.",
+            "/a/.%3db",
+            "/a/1.%20x",
+        ] {
+            assert!(!canonical(path).1, "{path}");
+        }
     }
 
     #[test]
