@@ -25,6 +25,7 @@ PLACES = [
     ("IdentityProvider", "accounts[].identity_providers[]"),
     ("Oidc", "accounts[].identity_providers[].oidc"),
     ("OAuth2", "accounts[].identity_providers[].oauth2"),
+    ("Groups", "….groups"),
     ("ClientKey", "….client_key"),
     ("Saml", "accounts[].identity_providers[].saml"),
     ("SamlSigning", "….saml.signing"),
@@ -42,7 +43,9 @@ PLACES = [
     ("Success", "….password.logins[].success"),
     ("Attempts", "….password.attempts"),
     ("AccessRule", "accounts[].access[]"),
+    ("Resource", "accounts[].access[].resource"),
     ("Bearer", "accounts[].bearer"),
+    ("Machine", "accounts[].bearer.machines[]"),
     ("Forward", "accounts[].forward"),
     ("Secret", "A secret, wherever one stands"),
 ]
@@ -62,7 +65,7 @@ def kind(rust, choices):
         return "list of " + kind(rust[4:-1], choices)
     if rust in choices:
         return ", ".join(f"`{word}`" for word in choices[rust])
-    plain = {"String": "text", "bool": "`true`, `false`", "u32": "number", "u16": "number", "Params": "text by name", "u64": "number"}
+    plain = {"String": "text", "bool": "`true`, `false`", "u32": "number", "u16": "number", "Params": "text by name", "RequestParams": "text or list of texts by name", "Introspection": "`true`, `false`, URL", "u64": "number"}
     if rust in plain:
         return plain[rust]
     if rust.startswith("BTreeMap"):

@@ -19,7 +19,7 @@ fn rules() -> Vec<AccessRule> {
         AccessRule { matches: Match::Prefix(PROGRAMS.into()), admission: Admission::Programs },
         AccessRule {
             matches: Match::Prefix(CLOSED.into()),
-            admission: Admission::Users { roles, acr_values: Vec::new(), max_age: None },
+            admission: Admission::Users { roles, acr_values: Vec::new(), max_age: None, resource: None },
         },
     ]
 }

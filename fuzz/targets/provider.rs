@@ -1,7 +1,5 @@
 //! One provider, all of it in the configuration: nothing is fetched.
 
-use std::collections::BTreeMap;
-
 use envoy_sso::config::{ClientCredentials, Endpoints, Oidc, ResponseMode};
 use envoy_sso::values::secret::Secret;
 use url::Url;
@@ -31,14 +29,18 @@ pub fn discovered(url: &str) -> Oidc {
         jwks: None,
         client: ClientCredentials {
             client_id: CLIENT.into(),
-            secret: Some(Secret::new("s3cret".into())),
+            secret: Some(Secret::new("s3cret".into()).into()),
+            assertion: None,
             auth: None,
             key: None,
         },
         scope: vec!["openid".into()],
-        authorization_params: BTreeMap::new(),
-        token_params: BTreeMap::new(),
-        userinfo_params: BTreeMap::new(),
+        authorization_params: Vec::new(),
+        token_params: Vec::new(),
+        userinfo_params: Vec::new(),
+        groups: None,
+        dpop: false,
+        introspection: None,
         response_mode: ResponseMode::Query,
         id_token_alg: None,
         tenants: None,

@@ -1,5 +1,11 @@
 //! Which surface a path belongs to: what the rules on paths demand of a request.
 
+pub mod resource;
+
+use std::rc::Rc;
+
+pub use resource::Resource;
+
 use crate::http::path::{decoded, hides, loosest, names, reads_one_way, shortest};
 use crate::http::Path;
 
@@ -33,6 +39,8 @@ pub enum Admission {
         acr_values: Vec<String>,
         /// Milliseconds since the person authenticated at the IdP.
         max_age: Option<u64>,
+        /// A bearer token needs the scopes of this resource.
+        resource: Option<Rc<Resource>>,
     },
     /// By the application's own credentials, left alone.
     Programs,
@@ -42,8 +50,8 @@ impl Admission {
     /// True where it demands more than a session.
     #[inline]
     pub fn is_demanding(&self) -> bool {
-        matches!(self, Admission::Users { roles, acr_values, max_age }
-            if !roles.is_empty() || !acr_values.is_empty() || max_age.is_some())
+        matches!(self, Admission::Users { roles, acr_values, max_age, resource }
+            if !roles.is_empty() || !acr_values.is_empty() || max_age.is_some() || resource.is_some())
     }
 }
 
@@ -196,6 +204,7 @@ mod tests {
             roles: roles.iter().map(|r| (*r).to_owned()).collect(),
             acr_values: Vec::new(),
             max_age: None,
+            resource: None,
         };
         vec![
             AccessRule { matches: Match::Path("/healthz".into()), admission: Admission::Anyone },
@@ -301,6 +310,7 @@ mod tests {
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             acr_values: Vec::new(),
             max_age: None,
+            resource: None,
         };
         let rule = |matches: Match, admission: Admission| AccessRule { matches, admission };
         let (path, prefix) = (|own: &str| Match::Path(own.into()), |own: &str| Match::Prefix(own.into()));

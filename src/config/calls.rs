@@ -6,7 +6,7 @@ use url::Url;
 
 use super::names::is_local;
 use super::problems::At;
-use super::{Account, Directory, Protocol, Provider};
+use super::{Account, Directory, Introspection, Protocol, Provider};
 use crate::host::clusters::Clusters;
 
 /// Warns of a host that no entry of `clusters` is for, once, and of plain http under an https origin.
@@ -36,6 +36,19 @@ pub(super) fn check<'a>(
             }
         }
     }
+    for file in account.secret_files() {
+        reached(at, &file.url);
+    }
+    for (i, machine) in account.bearer.iter().flat_map(|bearer| &bearer.machines).enumerate() {
+        let at = at.field("bearer").field("machines").index(i);
+        for (name, url) in [("discovery", &machine.discovery), ("jwks_uri", &machine.jwks_uri)] {
+            let Some(url) = url else { continue };
+            reached(&at.field(name), url);
+            if https && url.scheme() == "http" && !url.host_str().is_some_and(is_local) {
+                at.field(name).warning("is plain http: whoever is on the way can issue tokens; use https");
+            }
+        }
+    }
     if let Directory::Scim(scim) = &account.directory {
         reached(&at.field("directory").field("scim").field("url"), &scim.url);
     }
@@ -51,6 +64,8 @@ fn exchange(provider: &Provider) -> (&'static str, Vec<(&'static str, &Url)>) {
                 ("token_endpoint", oidc.endpoints.token.as_ref()),
                 ("userinfo_endpoint", oidc.endpoints.userinfo.as_ref()),
                 ("jwks_uri", oidc.endpoints.jwks_uri.as_ref()),
+                ("introspection", oidc.introspection.as_ref().and_then(Introspection::url)),
+                ("groups", oidc.groups.as_ref().map(|groups| &groups.url)),
                 (
                     "pushed_authorization_request_endpoint",
                     oidc.endpoints.pushed_authorization_request.as_ref(),
@@ -59,7 +74,11 @@ fn exchange(provider: &Provider) -> (&'static str, Vec<(&'static str, &Url)>) {
         ),
         Protocol::OAuth2(oauth2) => (
             "oauth2",
-            vec![("token_endpoint", Some(&oauth2.token)), ("userinfo_endpoint", Some(&oauth2.userinfo))],
+            vec![
+                ("token_endpoint", Some(&oauth2.token)),
+                ("userinfo_endpoint", Some(&oauth2.userinfo)),
+                ("groups", oauth2.groups.as_ref().map(|groups| &groups.url)),
+            ],
         ),
         Protocol::Saml(saml) => ("saml", vec![("metadata_url", saml.metadata_url.as_ref())]),
     };

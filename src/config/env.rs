@@ -1,8 +1,11 @@
 //! Where secrets come from.
 
+use std::rc::Rc;
+
 use super::problems::At;
-use super::raw;
+use super::{provider, raw};
 use crate::values::secret::Secret;
+use crate::values::secret_source::{SecretFile, SecretSource};
 
 /// The variables secrets are read from.
 pub trait Environment {
@@ -39,7 +42,23 @@ impl Environment for Placeholders {
 
 /// The secret that a field names. `None` after a problem, and for a missing variable where that is none.
 pub fn secret(at: &At<'_>, raw: &raw::Secret, env: &dyn Environment) -> Option<Secret> {
+    if raw.url.is_some() {
+        at.field("url")
+            .problem("is only for client_secret, client_assertion and the SCIM token: expected env or value");
+        return None;
+    }
     named(at, raw.env.as_deref(), raw.value.as_deref(), env)
+}
+
+/// The secret that a field names, which may be a file behind a URL.
+pub fn source(at: &At<'_>, raw: &raw::Secret, env: &dyn Environment) -> Option<SecretSource> {
+    let Some(text) = &raw.url else { return secret(at, raw, env).map(SecretSource::Fixed) };
+    if raw.env.is_some() || raw.value.is_some() {
+        at.problem("expected exactly one of env, value and url");
+        return None;
+    }
+    let url = provider::urls::required_url(at, "url", text)?;
+    Some(SecretSource::File(Rc::new(SecretFile::new(url))))
 }
 
 /// The same for a secret whose `env` and `value` stand beside other fields.

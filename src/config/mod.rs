@@ -18,6 +18,7 @@ mod paths;
 mod problems;
 mod provider;
 pub mod raw;
+mod raw_values;
 pub mod schema;
 mod shared_origins;
 mod unique;
@@ -27,8 +28,9 @@ use std::rc::Rc;
 use crate::host::clusters::Clusters;
 
 pub use account::{
-    accepted, AccessRule, Account, Admission, AttemptLimit, Bearer, Directory, Forward, Invitation, Mapping,
-    Match, Origin, Password, PasswordLogin, Provisioning, Scim, StaticUser, Success, UsernameField, PERSON,
+    accepted, AccessRule, Account, Admission, AttemptLimit, Bearer, Directory, Forward, Invitation, Machine,
+    Mapping, Match, Origin, Password, PasswordLogin, Provisioning, Scim, StaticUser, Success, UsernameField,
+    PERSON,
 };
 pub use check::load;
 pub use env::{Environment, Placeholders, ProcessEnvironment};
@@ -37,7 +39,8 @@ pub use find::find_in_text;
 pub use paths::{Endpoint, Paths};
 pub use problems::Problem;
 pub use provider::{
-    ClientCredentials, ClientKey, Endpoints, LogoutUrl, OAuth2, Oidc, Protocol, Provider, Saml, SamlKey,
+    ClientCredentials, ClientKey, Endpoints, Groups, Introspection, LogoutUrl, Next, OAuth2, Oidc,
+    Parameters, Protocol, Provider, Saml, SamlKey,
 };
 pub use raw::{
     Allow, Attribute, ClientAuth, EmailVerified, IdpInitiated, MappingFrom, NameIdFormat, PasswordMode,

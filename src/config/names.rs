@@ -8,6 +8,11 @@ pub fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
 }
 
+/// A name of a provider in URLs, logs and headers.
+pub fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
 /// A domain as it stands behind the `@`: no address, no pattern, no URL.
 pub fn is_domain(text: &str) -> bool {
     text.split('.').all(|label| {

@@ -40,8 +40,13 @@ macro_rules! choice {
     };
 }
 
+use super::raw_values::{Introspection, OneOrMany};
+
 /// Text values by name.
 pub type Params = BTreeMap<String, String>;
+
+/// Parameters of a request by name: a text, or a list of texts for a parameter that is sent several times.
+pub type RequestParams = BTreeMap<String, OneOrMany>;
 
 raw! {
     /// The configuration of the envoy-sso filter.
@@ -84,12 +89,16 @@ raw! {
         pub value: Option<String>,
     }
 
-    /// A secret: one of the two.
+    /// A secret: one of the three.
     pub struct Secret {
         /// The environment variable of the VM that holds it.
         pub env: Option<String>,
         /// The secret itself. Prefer `env`.
         pub value: Option<String>,
+        /// The URL of a file that holds it, such as `http://files.internal/oidc-secret`: a loopback listener of the same
+        /// Envoy. The filter reads the file before the secret is needed, every minute, and after `invalid_client`. Only
+        /// `client_secret`, `client_assertion` and the SCIM `token` may have one.
+        pub url: Option<String>,
     }
 
     /// Names and attributes of the cookies.
@@ -231,14 +240,25 @@ raw! {
         pub client_auth: Option<ClientAuth>,
         /// The key for private_key_jwt.
         pub client_key: Option<ClientKey>,
+        /// For `client_auth: assertion`: the JWT that the platform issues to this workload (Kubernetes, SPIFFE, a cloud's
+        /// workload identity). It is sent as `client_assertion`.
+        pub client_assertion: Option<Secret>,
         /// The scopes asked for (default openid, email, profile).
         pub scope: Option<Vec<String>>,
-        /// More parameters of the authorization request.
-        pub authorization_params: Params,
-        /// More parameters of the token request.
-        pub token_params: Params,
-        /// More parameters of the UserInfo request.
-        pub userinfo_params: Params,
+        /// More parameters of the authorization request. A list sends the parameter several times.
+        pub authorization_params: RequestParams,
+        /// More parameters of the token request. A list sends the parameter several times, such as `resource`.
+        pub token_params: RequestParams,
+        /// More parameters of the UserInfo request. A list sends the parameter several times.
+        pub userinfo_params: RequestParams,
+        /// Where groups are read that a token does not hold.
+        pub groups: Option<Groups>,
+        /// Bind tokens to a key of the session (DPoP, RFC 9449): at the token endpoint, pushed authorization requests,
+        /// UserInfo and renewal (default: false). The provider must issue tokens of type DPoP.
+        pub dpop: Option<bool>,
+        /// Opaque access tokens of programs count, by introspection (RFC 7662): true for the endpoint that discovery names,
+        /// or the endpoint's URL (default: false). An answer without `aud` counts only if the endpoint is given by URL.
+        pub introspection: Option<Introspection>,
         /// How the IdP sends the code back (default query).
         pub response_mode: Option<ResponseMode>,
         /// The one algorithm ID tokens are signed with. Needed for HS256, HS384 and HS512, which are
@@ -275,14 +295,19 @@ raw! {
         pub client_auth: Option<ClientAuth>,
         /// The key for private_key_jwt.
         pub client_key: Option<ClientKey>,
+        /// For `client_auth: assertion`: the JWT that the platform issues to this workload (Kubernetes, SPIFFE, a cloud's
+        /// workload identity). It is sent as `client_assertion`.
+        pub client_assertion: Option<Secret>,
         /// The scopes asked for (default none).
         pub scope: Option<Vec<String>>,
-        /// More parameters of the authorization request.
-        pub authorization_params: Params,
-        /// More parameters of the token request.
-        pub token_params: Params,
-        /// More parameters of the UserInfo request.
-        pub userinfo_params: Params,
+        /// More parameters of the authorization request. A list sends the parameter several times.
+        pub authorization_params: RequestParams,
+        /// More parameters of the token request. A list sends the parameter several times, such as `resource`.
+        pub token_params: RequestParams,
+        /// More parameters of the UserInfo request. A list sends the parameter several times.
+        pub userinfo_params: RequestParams,
+        /// Where groups are read that UserInfo does not hold.
+        pub groups: Option<Groups>,
         /// How the provider sends the code back (default query).
         pub response_mode: Option<ResponseMode>,
         /// Where a person signs out at the provider.
@@ -291,6 +316,23 @@ raw! {
         pub logout_params: Params,
         /// How long an answer may take (default 5s).
         pub timeout: Option<String>,
+    }
+
+    /// A list of groups at a URL, read with the person's access token. Its names are added to the values of
+    /// `mapping.roles_claim`.
+    pub struct Groups {
+        /// The URL of the list, such as `https://graph.microsoft.com/v1.0/me/memberOf`.
+        pub url: String,
+        /// JSON Pointer to the list in the answer; empty for an answer that is the list (default: empty).
+        pub list: Option<String>,
+        /// JSON Pointer to the name in an entry of the list; empty for entries that are the name (default: empty).
+        pub name: Option<String>,
+        /// Where the URL of the next page is: a JSON Pointer into the answer, or link for the Link header (RFC 8288). It must
+        /// have scheme, host and port of `url`. Absent: there is one page. The filter reads at most 10 pages.
+        pub next: Option<String>,
+        /// overage (default): only if the provider says that it left groups out (`_claim_names`, `hasgroups`). always: at
+        /// every login and renewal.
+        pub when: Option<GroupsWhen>,
     }
 
     /// The key that signs client assertions (RFC 7523).
@@ -500,6 +542,19 @@ raw! {
         /// users: the person must have authenticated at the IdP no longer ago than this, and a minute for clocks. A session
         /// or token of an OpenID provider that does not say when (`auth_time`) does not count.
         pub max_age: Option<String>,
+        /// users: a protected resource whose metadata (RFC 9728) is published at
+        /// `/.well-known/oauth-protected-resource` and the path: MCP clients and `envoy-sso login` find the provider by it.
+        pub resource: Option<Resource>,
+    }
+
+    /// A protected resource (RFC 9728).
+    pub struct Resource {
+        /// Its name for people.
+        pub name: Option<String>,
+        /// The scopes that a bearer token must have, every one of them. Browser sessions need none.
+        pub scopes: Vec<String>,
+        /// The public client at the provider that programs may use, for `envoy-sso login`.
+        pub client_id: Option<String>,
     }
 
     /// Access tokens of programs that count as a session. Absent: none does.
@@ -511,6 +566,28 @@ raw! {
         /// Another issuer whose tokens count, signed by the same provider's keys, by provider id (Entra's v1
         /// tokens; that of ADFS is found by discovery).
         pub issuers: Params,
+        /// Issuers for programs alone, such as a CI system: no button, and users by a list.
+        pub machines: Vec<Machine>,
+    }
+
+    /// An issuer whose JWTs stand for programs.
+    pub struct Machine {
+        /// Its name in logs and `x-sso-idp`; not one of a provider.
+        pub id: String,
+        /// The issuer, compared exactly with `iss`.
+        pub issuer: String,
+        /// The URL of its discovery document (default: `/.well-known/openid-configuration` under `issuer`).
+        pub discovery: Option<String>,
+        /// The URL of its keys, in place of `discovery`.
+        pub jwks_uri: Option<String>,
+        /// The audiences that mean this application (default: those of `bearer`).
+        pub audiences: Vec<String>,
+        /// The claim that names the program; a nested claim as a JSON Pointer (default: sub).
+        pub claim: Option<String>,
+        /// Value of the claim to username, compared exactly. Tokens with other values are refused.
+        pub users: Params,
+        /// How long an answer may take (default: 5s).
+        pub timeout: Option<String>,
     }
 
     /// What the application is told.
@@ -531,7 +608,9 @@ choice! {
     /// SameSite of the session cookie.
     pub enum SameSite { #[default] Lax = "lax", Strict = "strict", None = "none", }
     /// How we authenticate at the token endpoint.
-    pub enum ClientAuth { #[default] Basic = "basic", Post = "post", PrivateKeyJwt = "private_key_jwt", None = "none", }
+    pub enum ClientAuth { #[default] Basic = "basic", Post = "post", PrivateKeyJwt = "private_key_jwt", Assertion = "assertion", Tls = "tls", None = "none", }
+    /// When groups are read by URL.
+    pub enum GroupsWhen { #[default] Overage = "overage", Always = "always", }
     /// How the code comes back.
     pub enum ResponseMode { #[default] Query = "query", FormPost = "form_post", }
     /// The binding of the AuthnRequest.

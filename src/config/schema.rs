@@ -57,7 +57,7 @@ impl<'s> Walk<'s> {
             Value::Number(n) if types.contains(&"integer") && n.as_u64().is_some() => {}
             _ => {
                 let expected = match is_secret(schema) {
-                    true => "an object with env (the variable that holds it) or value".into(),
+                    true => "an object with env (the variable that holds it), value or url".into(),
                     false => expected(&types),
                 };
                 at.problem(format!("expected {expected}, found {}", found(value)));
@@ -331,7 +331,7 @@ mod tests {
             (oidc(json!(["hunter2"])), "client_secret: expected an object with env"),
             (
                 oidc(json!({ "hunter2": null })),
-                "client_secret: holds an unknown field; expected one of env, value",
+                "client_secret: holds an unknown field; expected one of env, url, value",
             ),
             (oidc(json!({ "vaule": "hunter2" })), "client_secret.vaule: unknown field; did you mean value?"),
             (oidc(json!({ "env": ["hunter2"] })), "client_secret.env: expected a string, found a list"),

@@ -59,7 +59,7 @@ pub(crate) fn user(username: &str, email: Option<&str>, active: bool) -> StaticU
 pub(crate) fn scim() -> Directory {
     Directory::Scim(Box::new(Scim {
         url: "http://directory.internal/scim/v2".parse().unwrap(),
-        token: Some(Secret::new("scim-token".into())),
+        token: Some(Secret::new("scim-token".into()).into()),
         timeout: 2_000,
         cache: 30_000,
     }))

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use crate::fault::Fault;
 use crate::host::task::{BackgroundTask, Io, Task};
+use crate::proto::fetch::secret_file;
 use crate::state::{AccountState, FilterState};
 
 /// What is due for an account.
@@ -25,7 +26,13 @@ pub fn due(
         let idp = idp.clone();
         background_task(filter_state, id, |io| async move { idp.refresh(&io).await })
     });
-    clients.chain(idps).collect()
+    let files = account_state.account.secret_files().filter(|file| file.due(now)).map(|file| {
+        let file = file.clone();
+        // A slow read is not begun twice.
+        file.keep(None, now);
+        background_task(filter_state, "secret", |io| async move { secret_file::read(&io, &file).await })
+    });
+    files.chain(clients).chain(idps).collect()
 }
 
 fn background_task<F>(filter_state: &FilterState, id: &str, flow: impl FnOnce(Io) -> F) -> BackgroundTask

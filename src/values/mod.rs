@@ -5,5 +5,6 @@ pub mod json;
 pub mod names;
 pub mod phone;
 pub mod secret;
+pub mod secret_source;
 pub mod text;
 pub mod time;

@@ -1,7 +1,9 @@
 //! Who may ask for what.
 
 use super::plain_path;
-use crate::access::{AccessRule, Admission, Match};
+use std::rc::Rc;
+
+use crate::access::{AccessRule, Admission, Match, Resource};
 use crate::config::duration;
 use crate::config::names::is_token;
 use crate::config::problems::At;
@@ -30,9 +32,12 @@ pub(super) fn check(at: &At<'_>, raw: &[raw::AccessRule]) -> Vec<AccessRule> {
             at.field("allow").problem("is missing: anyone, users or programs");
             continue;
         };
-        let users_only = !rule.roles.is_empty() || !rule.acr_values.is_empty() || rule.max_age.is_some();
+        let users_only = !rule.roles.is_empty()
+            || !rule.acr_values.is_empty()
+            || rule.max_age.is_some()
+            || rule.resource.is_some();
         if allow != Allow::Users && users_only {
-            at.problem("roles, acr_values and max_age go with allow: users only");
+            at.problem("roles, acr_values, max_age and resource go with allow: users only");
         }
         for acr in rule.acr_values.iter().filter(|acr| !is_token(acr)) {
             at.field("acr_values")
@@ -48,6 +53,7 @@ pub(super) fn check(at: &At<'_>, raw: &[raw::AccessRule]) -> Vec<AccessRule> {
                     .max_age
                     .as_ref()
                     .map(|_| duration::field(&at, "max_age", &rule.max_age, 0, (1_000, 31_536_000_000))),
+                resource: rule.resource.as_ref().map(|raw| resource(&at.field("resource"), raw, &matches)),
             },
         };
         let rule = AccessRule { matches, admission };
@@ -57,6 +63,19 @@ pub(super) fn check(at: &At<'_>, raw: &[raw::AccessRule]) -> Vec<AccessRule> {
         rules.push(rule);
     }
     rules
+}
+
+fn resource(at: &At<'_>, raw: &raw::Resource, matches: &Match) -> Rc<Resource> {
+    for scope in raw.scopes.iter().filter(|scope| !is_token(scope)) {
+        at.field("scopes")
+            .problem(format!("{scope:?} is not a scope: visible ASCII without spaces and quotes"));
+    }
+    Rc::new(Resource {
+        path: Resource::path_of(matches),
+        name: raw.name.clone(),
+        scopes: raw.scopes.clone(),
+        client_id: raw.client_id.clone(),
+    })
 }
 
 /// Whether the earlier rule is the first for every path of the later one. One with capitals and demands of its own is

@@ -7,7 +7,7 @@ use url::Url;
 use crate::config::env::{self, Environment};
 use crate::config::problems::At;
 use crate::config::{duration, provider, raw};
-use crate::values::secret::Secret;
+use crate::values::secret_source::SecretSource;
 
 /// Where users are looked up.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub struct Scim {
     /// Base URL without a trailing slash.
     pub url: Url,
     /// Bearer token.
-    pub token: Option<Secret>,
+    pub token: Option<SecretSource>,
     /// Milliseconds.
     pub timeout: u64,
     /// Milliseconds an answer is kept; 0: not at all.
@@ -65,7 +65,7 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Directory>, env: &dyn Environ
             }
             Directory::Scim(Box::new(Scim {
                 url,
-                token: scim.token.as_ref().and_then(|raw| env::secret(&at.field("token"), raw, env)),
+                token: scim.token.as_ref().and_then(|raw| env::source(&at.field("token"), raw, env)),
                 timeout: duration::field(&at, "timeout", &scim.timeout, 2_000, (50, 60_000)),
                 cache: duration::field(&at, "cache", &scim.cache, 30_000, (0, 3_600_000)),
             }))

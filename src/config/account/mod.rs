@@ -15,7 +15,7 @@ use std::rc::Rc;
 use url::Url;
 
 pub use crate::access::{AccessRule, Admission, Match};
-pub use bearer::Bearer;
+pub use bearer::{Bearer, Machine};
 pub use directory::{Directory, Scim, StaticUser};
 pub use forward::{Forward, PERSON};
 pub use mapping::Mapping;
@@ -26,9 +26,10 @@ pub use success::{accepted, Success};
 use super::env::Environment;
 use super::paths::Paths;
 use super::problems::At;
-use super::provider::{self, Provider};
+use super::provider::{self, ClientCredentials, Protocol, Provider};
 use super::raw::{self, MappingFrom, PasswordMode, ProvisioningMode, Switch};
 use crate::http::Path;
+use crate::values::secret_source::{SecretFile, SecretSource};
 
 /// One customer or deployment.
 #[derive(Debug)]
@@ -87,6 +88,30 @@ impl Account {
     /// True where the user is an administrator.
     pub fn is_admin(&self, roles: &[String]) -> bool {
         roles.iter().any(|role| self.password.admin_roles.contains(role))
+    }
+
+    /// The secrets that are read from files.
+    pub fn secret_files(&self) -> impl Iterator<Item = &Rc<SecretFile>> {
+        let scim = match &self.directory {
+            Directory::Scim(scim) => scim.token.as_ref().and_then(SecretSource::file),
+            _ => None,
+        };
+        let clients = self.providers.iter().filter_map(|provider| match &provider.protocol {
+            Protocol::Oidc(oidc) => Some(&oidc.client),
+            Protocol::OAuth2(oauth2) => Some(&oauth2.client),
+            Protocol::Saml(_) => None,
+        });
+        clients.flat_map(ClientCredentials::files).chain(scim)
+    }
+
+    /// True if a role that groups grant decides anything: where groups cannot be read, such an account lets nobody in.
+    pub fn roles_decide(&self) -> bool {
+        let granted = |role: &String| self.mapping.role_map.values().any(|own| own == role);
+        let demanded = self.access.iter().any(|rule| match &rule.admission {
+            Admission::Users { roles, .. } => roles.iter().any(granted),
+            _ => false,
+        });
+        demanded || self.password.admin_roles.iter().any(granted)
     }
 
     /// The provider of that id.
@@ -156,6 +181,19 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
             .problem("needs a directory: without one the identity is the user");
     }
     let access = access::check(&at.field("access"), &raw.access);
+    let bearer = raw.bearer.as_ref().map(|raw| bearer::check(&at.field("bearer"), raw, &providers));
+    if bearer.is_none() {
+        for (i, rule) in raw.access.iter().enumerate().filter(|(_, rule)| rule.resource.is_some()) {
+            let _ = rule;
+            at.field("access").index(i).field("resource").problem("needs bearer: no token counts without it");
+        }
+    }
+    let has_groups = |provider: &Rc<Provider>| provider.groups().is_some();
+    if providers.iter().any(has_groups) && mapping.roles_claim.is_none() {
+        at.field("mapping")
+            .field("roles_claim")
+            .problem("is missing: the names of a provider's groups are added to its values");
+    }
     let paths = Paths::check(&at.field("paths"), &raw.paths, &code);
     if enabled {
         password::apart(&at.field("password"), &password, &paths);
@@ -170,7 +208,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
         mapping,
         provisioning,
         access,
-        bearer: raw.bearer.as_ref().map(|raw| bearer::check(&at.field("bearer"), raw, &providers)),
+        bearer,
         forward: forward::check(&at.field("forward"), raw.forward.as_ref()),
         providers,
         directory,

@@ -1,9 +1,12 @@
 //! Who we are at a provider's token endpoint.
 
+use std::rc::Rc;
+
 use crate::config::env::{self, Environment};
 use crate::config::problems::At;
 use crate::config::raw::{self, ClientAuth};
 use crate::values::secret::Secret;
+use crate::values::secret_source::{SecretFile, SecretSource};
 
 /// Who we are at a provider's token endpoint.
 #[derive(Clone, Debug)]
@@ -11,11 +14,29 @@ pub struct ClientCredentials {
     /// Our client identifier.
     pub client_id: String,
     /// Our secret.
-    pub secret: Option<Secret>,
+    pub secret: Option<SecretSource>,
     /// How we authenticate; `None`: what discovery suggests, else basic with a secret, none without.
     pub auth: Option<ClientAuth>,
     /// The key for private_key_jwt.
     pub key: Option<ClientKey>,
+    /// The platform's JWT for `assertion`.
+    pub assertion: Option<SecretSource>,
+}
+
+impl ClientCredentials {
+    /// The secrets that are read from files.
+    pub fn files(&self) -> impl Iterator<Item = &Rc<SecretFile>> {
+        self.secret.iter().chain(&self.assertion).filter_map(SecretSource::file)
+    }
+}
+
+/// Credentials as they are written.
+pub(super) struct Given<'a> {
+    pub client_id: &'a str,
+    pub secret: &'a Option<raw::Secret>,
+    pub auth: Option<ClientAuth>,
+    pub key: &'a Option<raw::ClientKey>,
+    pub assertion: &'a Option<raw::Secret>,
 }
 
 /// The key that signs client assertions.
@@ -32,14 +53,8 @@ pub struct ClientKey {
 }
 
 /// Checks it.
-pub(super) fn credentials(
-    at: &At<'_>,
-    client_id: &str,
-    secret: &Option<raw::Secret>,
-    auth: Option<ClientAuth>,
-    key: &Option<raw::ClientKey>,
-    env: &dyn Environment,
-) -> ClientCredentials {
+pub(super) fn credentials(at: &At<'_>, given: Given<'_>, env: &dyn Environment) -> ClientCredentials {
+    let Given { client_id, secret, auth, key, assertion } = given;
     if client_id.is_empty() {
         at.field("client_id").problem("is missing: the client identifier registered at the provider");
     }
@@ -50,9 +65,19 @@ pub(super) fn credentials(
         Some(ClientAuth::PrivateKeyJwt) if key.is_none() => {
             at.field("client_auth").problem("private_key_jwt needs a client_key");
         }
+        Some(ClientAuth::Assertion) if assertion.is_none() => {
+            at.field("client_auth").problem("assertion needs a client_assertion");
+        }
+        Some(auth) if auth != ClientAuth::Assertion && assertion.is_some() => {
+            at.field("client_assertion")
+                .problem(format!("has no effect with client_auth: {}; expected assertion", auth.as_str()));
+        }
         _ => {}
     }
-    let secret = secret.as_ref().and_then(|raw| env::secret(&at.field("client_secret"), raw, env));
+    let read = |name: &str, raw: &Option<raw::Secret>| {
+        raw.as_ref().and_then(|raw| env::source(&at.field(name), raw, env))
+    };
+    let (secret, assertion) = (read("client_secret", secret), read("client_assertion", assertion));
     let key = key.as_ref().and_then(|raw| {
         let at = at.field("client_key");
         let alg = raw.alg.clone().unwrap_or_else(|| "RS256".into());
@@ -65,5 +90,5 @@ pub(super) fn credentials(
         }
         Some(ClientKey { private_key, kid: raw.kid.clone(), alg, x5t: raw.x5t.clone() })
     });
-    ClientCredentials { client_id: client_id.to_owned(), secret, auth, key }
+    ClientCredentials { client_id: client_id.to_owned(), secret, auth, key, assertion }
 }

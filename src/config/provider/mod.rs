@@ -1,6 +1,7 @@
 //! Identity providers, checked: each protocol in a file of its own.
 
 mod client;
+mod groups;
 mod oauth2;
 mod oidc;
 mod parameters;
@@ -8,8 +9,10 @@ mod saml;
 pub(super) mod urls;
 
 pub use client::{ClientCredentials, ClientKey};
+pub use groups::{Groups, Next};
 pub use oauth2::OAuth2;
-pub use oidc::{Endpoints, Oidc};
+pub use oidc::{Endpoints, Introspection, Oidc};
+pub use parameters::Parameters;
 pub use saml::{Saml, SamlKey};
 pub use urls::LogoutUrl;
 
@@ -32,6 +35,17 @@ pub struct Provider {
     pub protocol: Protocol,
 }
 
+impl Provider {
+    /// Groups that are read by URL.
+    pub fn groups(&self) -> Option<&Groups> {
+        match &self.protocol {
+            Protocol::Oidc(oidc) => oidc.groups.as_ref(),
+            Protocol::OAuth2(oauth2) => oauth2.groups.as_ref(),
+            Protocol::Saml(_) => None,
+        }
+    }
+}
+
 /// How a provider speaks.
 #[derive(Debug)]
 #[allow(missing_docs)]
@@ -43,7 +57,7 @@ pub enum Protocol {
 
 /// Checks one provider; `None` after a problem that leaves nothing to work with.
 pub(super) fn check(at: &At<'_>, raw: &raw::IdentityProvider, env: &dyn Environment) -> Option<Provider> {
-    if raw.id.is_empty() || !raw.id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+    if !names::is_id(&raw.id) {
         at.field("id").problem("expected a name of letters, digits, '-', '_' and '.'");
     }
     let email_domains = names::domains(&at.field("email_domains"), &raw.email_domains);

@@ -1,11 +1,10 @@
 //! A plain OAuth 2.0 provider, whose identity comes from UserInfo alone.
 
-use std::collections::BTreeMap;
-
 use url::Url;
 
-use super::client::{credentials, ClientCredentials};
-use super::parameters::{own_params, scope_tokens};
+use super::client::{credentials, ClientCredentials, Given};
+use super::groups::{self, Groups};
+use super::parameters::{self, scope_tokens, Parameters};
 use super::timeout;
 use super::urls::{logout, required_url, LogoutUrl};
 use crate::config::env::Environment;
@@ -30,13 +29,15 @@ pub struct OAuth2 {
     /// Scopes.
     pub scope: Vec<String>,
     /// More parameters.
-    pub authorization_params: BTreeMap<String, String>,
+    pub authorization_params: Parameters,
     /// More parameters.
-    pub token_params: BTreeMap<String, String>,
+    pub token_params: Parameters,
     /// More parameters.
-    pub userinfo_params: BTreeMap<String, String>,
+    pub userinfo_params: Parameters,
     /// How the code comes back.
     pub response_mode: ResponseMode,
+    /// Groups that are read by URL.
+    pub groups: Option<Groups>,
     /// The provider's own sign-out.
     pub logout: Option<LogoutUrl>,
     /// Milliseconds.
@@ -50,8 +51,21 @@ pub(super) fn check(at: &At<'_>, raw: &raw::OAuth2, env: &dyn Environment) -> Op
     let userinfo = required_url(at, "userinfo_endpoint", &raw.userinfo_endpoint);
     let scope = raw.scope.clone().unwrap_or_default();
     scope_tokens(at, &scope);
-    own_params(at, &raw.authorization_params, &raw.token_params, &raw.userinfo_params);
-    let client = credentials(at, &raw.client_id, &raw.client_secret, raw.client_auth, &raw.client_key, env);
+    let params = parameters::check(at, &raw.authorization_params, &raw.token_params, &raw.userinfo_params);
+    let given = Given {
+        client_id: &raw.client_id,
+        secret: &raw.client_secret,
+        auth: raw.client_auth,
+        key: &raw.client_key,
+        assertion: &raw.client_assertion,
+    };
+    let client = credentials(at, given, env);
+    let groups = groups::check(at, raw.groups.as_ref());
+    if groups.as_ref().is_some_and(|groups| !groups.always) {
+        at.field("groups").field("when").warning(
+            "is overage: an OAuth 2.0 provider hardly ever says that it left groups out; write always",
+        );
+    }
     let logout = logout(at, &raw.logout_url, &raw.logout_params);
     let timeout = timeout(at, &raw.timeout);
     let (authorization, token, userinfo) = (authorization?, token?, userinfo?);
@@ -63,10 +77,11 @@ pub(super) fn check(at: &At<'_>, raw: &raw::OAuth2, env: &dyn Environment) -> Op
         subject: raw.subject.clone(),
         client,
         scope,
-        authorization_params: raw.authorization_params.clone(),
-        token_params: raw.token_params.clone(),
-        userinfo_params: raw.userinfo_params.clone(),
+        authorization_params: params.authorization,
+        token_params: params.token,
+        userinfo_params: params.userinfo,
         response_mode: raw.response_mode.unwrap_or_default(),
+        groups,
         logout,
         timeout,
     })

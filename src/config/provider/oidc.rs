@@ -1,16 +1,16 @@
 //! An OpenID Connect provider.
 
-use std::collections::BTreeMap;
-
 use url::Url;
 
-use super::client::{credentials, ClientCredentials};
-use super::parameters::{own_params, scope_tokens};
+use super::client::{credentials, ClientCredentials, Given};
+use super::groups::{self, Groups};
+use super::parameters::{self, scope_tokens, Parameters};
 use super::timeout;
-use super::urls::{logout, url, LogoutUrl};
+use super::urls::{logout, required_url, url, LogoutUrl};
 use crate::config::env::Environment;
 use crate::config::problems::At;
 use crate::config::raw::{self, ResponseMode};
+use crate::config::raw_values::Introspection as RawIntrospection;
 
 /// Endpoints by hand. With `discovery` those given here win over the document's.
 #[derive(Clone, Debug, Default)]
@@ -40,21 +40,54 @@ pub struct Oidc {
     /// Scopes, `openid` among them.
     pub scope: Vec<String>,
     /// More parameters.
-    pub authorization_params: BTreeMap<String, String>,
+    pub authorization_params: Parameters,
     /// More parameters.
-    pub token_params: BTreeMap<String, String>,
+    pub token_params: Parameters,
     /// More parameters.
-    pub userinfo_params: BTreeMap<String, String>,
+    pub userinfo_params: Parameters,
     /// How the code comes back.
     pub response_mode: ResponseMode,
     /// The one algorithm of ID tokens, where configured.
     pub id_token_alg: Option<String>,
     /// Tenants let in where the issuer is a template.
     pub tenants: Option<Vec<String>>,
+    /// Groups that are read by URL.
+    pub groups: Option<Groups>,
+    /// Tokens are bound to a key (RFC 9449).
+    pub dpop: bool,
+    /// Where opaque tokens of programs are asked about (RFC 7662).
+    pub introspection: Option<Introspection>,
     /// The provider's own sign-out.
     pub logout: Option<LogoutUrl>,
     /// Milliseconds.
     pub timeout: u64,
+}
+
+/// Where opaque tokens are asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Introspection {
+    /// At the endpoint of the discovery document.
+    Discovered,
+    /// At this one: the operator vouches for what it says, also where it does not name an audience.
+    Url(Url),
+}
+
+impl Introspection {
+    /// The URL that the operator vouches for.
+    pub fn url(&self) -> Option<&Url> {
+        match self {
+            Introspection::Discovered => None,
+            Introspection::Url(url) => Some(url),
+        }
+    }
+}
+
+fn introspection(at: &At<'_>, raw: Option<&RawIntrospection>) -> Option<Introspection> {
+    match raw? {
+        RawIntrospection::Discovered(true) => Some(Introspection::Discovered),
+        RawIntrospection::Discovered(false) => None,
+        RawIntrospection::Url(text) => required_url(at, "introspection", text).map(Introspection::Url),
+    }
 }
 
 /// Checks it; `None` after a problem that leaves nothing to work with.
@@ -74,6 +107,9 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Oidc, env: &dyn Environment) -> Opti
     };
     if raw.jwks_uri.is_some() && raw.jwks.is_some() {
         at.problem("expected one of jwks_uri and jwks, found both");
+    }
+    if raw.discovery.is_none() && raw.introspection == Some(RawIntrospection::Discovered(true)) {
+        at.field("introspection").problem("needs the endpoint's URL where there is no discovery");
     }
     if raw.discovery.is_none() {
         for (name, missing) in [
@@ -96,7 +132,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Oidc, env: &dyn Environment) -> Opti
         }
         scope.insert(0, "openid".into());
     }
-    own_params(at, &raw.authorization_params, &raw.token_params, &raw.userinfo_params);
+    let params = parameters::check(at, &raw.authorization_params, &raw.token_params, &raw.userinfo_params);
     const ALGS: [&str; 13] = [
         "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256",
         "HS384", "HS512",
@@ -110,7 +146,14 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Oidc, env: &dyn Environment) -> Opti
                 .problem(format!("{alg} needs a client_secret, which is its key"));
         }
     }
-    let client = credentials(at, &raw.client_id, &raw.client_secret, raw.client_auth, &raw.client_key, env);
+    let given = Given {
+        client_id: &raw.client_id,
+        secret: &raw.client_secret,
+        auth: raw.client_auth,
+        key: &raw.client_key,
+        assertion: &raw.client_assertion,
+    };
+    let client = credentials(at, given, env);
     let jwks = raw.jwks.as_ref().and_then(|keys| serde_json::to_string(keys).ok());
     if let Some(text) = &jwks {
         if let Err(why) = crate::crypto::KeySet::parse(text.as_bytes()) {
@@ -124,12 +167,15 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Oidc, env: &dyn Environment) -> Opti
         jwks,
         client,
         scope,
-        authorization_params: raw.authorization_params.clone(),
-        token_params: raw.token_params.clone(),
-        userinfo_params: raw.userinfo_params.clone(),
+        authorization_params: params.authorization,
+        token_params: params.token,
+        userinfo_params: params.userinfo,
         response_mode: raw.response_mode.unwrap_or_default(),
         id_token_alg: raw.id_token_signed_response_alg.clone(),
         tenants: raw.tenants.clone(),
+        groups: groups::check(at, raw.groups.as_ref()),
+        dpop: raw.dpop.unwrap_or(false),
+        introspection: introspection(at, raw.introspection.as_ref()),
         logout: logout(at, &raw.logout_url, &raw.logout_params),
         timeout: timeout(at, &raw.timeout),
     })

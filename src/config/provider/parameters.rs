@@ -2,7 +2,8 @@
 
 use crate::config::names::is_token;
 use crate::config::problems::At;
-use crate::config::raw::Params;
+use crate::config::raw::RequestParams;
+use crate::config::raw_values::OneOrMany;
 
 /// Parameters of the authorization request that the filter sets itself (RFC 6749 section 4.1.1,
 /// RFC 7636, OpenID Connect Core 3.1.2.1, RFC 9101, RFC 9126).
@@ -43,15 +44,36 @@ pub(super) fn scope_tokens(at: &At<'_>, scope: &[String]) {
     }
 }
 
-/// Refuses parameters of each request that the filter sets itself.
-pub(super) fn own_params(at: &At<'_>, authorization: &Params, token: &Params, userinfo: &Params) {
-    own(at, "authorization_params", authorization, &OWN_AUTHORIZATION_PARAMS);
-    own(at, "token_params", token, &OWN_TOKEN_PARAMS);
-    own(at, "userinfo_params", userinfo, &["access_token"]);
+/// Names and values of parameters, in the order they are sent. A name may stand there several times.
+pub type Parameters = Vec<(String, String)>;
+
+/// The operator's parameters of each request.
+pub(super) struct AllParameters {
+    pub authorization: Parameters,
+    pub token: Parameters,
+    pub userinfo: Parameters,
 }
 
-fn own(at: &At<'_>, field: &str, params: &Params, own: &[&str]) {
-    for name in params.keys().filter(|name| own.contains(&name.as_str())) {
-        at.field(field).field(name).problem("is set by the filter itself and cannot be configured");
+/// Checks them: those that the filter sets itself are refused.
+pub(super) fn check(
+    at: &At<'_>,
+    authorization: &RequestParams,
+    token: &RequestParams,
+    userinfo: &RequestParams,
+) -> AllParameters {
+    AllParameters {
+        authorization: read(&at.field("authorization_params"), authorization, &OWN_AUTHORIZATION_PARAMS),
+        token: read(&at.field("token_params"), token, &OWN_TOKEN_PARAMS),
+        userinfo: read(&at.field("userinfo_params"), userinfo, &["access_token"]),
     }
+}
+
+fn read(at: &At<'_>, params: &RequestParams, own: &[&str]) -> Parameters {
+    for name in params.keys().filter(|name| own.contains(&name.as_str())) {
+        at.field(name).problem("is set by the filter itself and cannot be configured");
+    }
+    let each = |(name, values): (&String, &OneOrMany)| {
+        values.0.iter().map(|value| (name.clone(), value.clone())).collect::<Parameters>()
+    };
+    params.iter().flat_map(each).collect()
 }

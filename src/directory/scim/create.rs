@@ -61,7 +61,7 @@ pub async fn post(io: &Io, server: &Scim, new: &New<'_>) -> Result<Created, Faul
             user.insert("roles".into(), json!(roles));
         }
     }
-    let answer = send(io, request::write(server, "POST", None, &body)).await?;
+    let answer = send(io, request::write(server, "POST", None, &body)?).await?;
     match answer.status {
         200 | 201 => {
             Ok(read::one(&answer).map_or(Created::Elsewhere, |record| Created::Record(Box::new(record))))

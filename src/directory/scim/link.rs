@@ -17,7 +17,7 @@ pub async fn link(io: &Io, account: &Account, server: &Scim, record: &Record, li
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
         "Operations": [{ "op": "add", "path": "externalId", "value": link }],
     });
-    let mut request = request::write(server, "PATCH", Some(id), &body);
+    let Ok(mut request) = request::write(server, "PATCH", Some(id), &body) else { return };
     if let Some(version) = record.version.as_ref().filter(|v| v.bytes().all(|b| (0x20..0x7f).contains(&b))) {
         request = request.header("if-match", version.clone());
     }

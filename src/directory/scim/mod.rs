@@ -70,12 +70,12 @@ pub(super) async fn find(
     let mut pages = Pages::new(LOOKUP_COUNT, LOOKUP_PAGES);
     let mut found: Vec<Record> = Vec::new();
     while let Some(start) = pages.next() {
-        let mut answer = send(io, request::list(server, Some(&filter), start, None)).await?;
+        let mut answer = send(io, request::list(server, Some(&filter), start, None)?).await?;
         if answer.status == 400 && !plain && start == 1 {
             // `ew` is in RFC 7644 section 3.4.2.2 but not in every server: ask for known notations only.
             cache.use_plain_filters(account);
             filter = wanted.filter(&account.mapping, true);
-            answer = send(io, request::list(server, Some(&filter), start, None)).await?;
+            answer = send(io, request::list(server, Some(&filter), start, None)?).await?;
         }
         for record in pages.take(read::page(&answer)?)? {
             let known = record.id.is_some() && found.iter().any(|other| other.id == record.id);
@@ -145,10 +145,10 @@ impl Pages {
 
 /// One page of the whole directory, for reports.
 pub(super) async fn page(io: &Io, server: &Scim, start: usize, count: usize) -> Result<Page, Fault> {
-    let answer = send(io, request::list(server, None, start, Some(count))).await?;
+    let answer = send(io, request::list(server, None, start, Some(count))?).await?;
     match answer.status {
         // Canaille answers 500 to any `count`; its own page size does as well.
-        400 | 500 => read::page(&send(io, request::list(server, None, start, None)).await?),
+        400 | 500 => read::page(&send(io, request::list(server, None, start, None)?).await?),
         _ => read::page(&answer),
     }
 }

@@ -3,6 +3,7 @@
 use url::Url;
 
 use crate::config::Scim;
+use crate::fault::{Code, Fault};
 use crate::host::task::Request;
 use crate::values::phone::country_code_len;
 
@@ -11,7 +12,12 @@ pub(super) const MAX_ANSWER: usize = 4 << 20;
 
 /// `GET /Users`, filtered or not. `count` is optional (RFC 7644 section 3.4.2.4): a lookup leaves it out,
 /// for servers that stumble over it.
-pub fn list(server: &Scim, filter: Option<&str>, start: usize, count: Option<usize>) -> Request {
+pub fn list(
+    server: &Scim,
+    filter: Option<&str>,
+    start: usize,
+    count: Option<usize>,
+) -> Result<Request, Fault> {
     let filter = filter.map(|filter| format!("filter={}", percent(filter)));
     let start = (start > 1).then(|| format!("startIndex={start}"));
     let count = count.map(|count| format!("count={count}"));
@@ -22,7 +28,12 @@ pub fn list(server: &Scim, filter: Option<&str>, start: usize, count: Option<usi
 }
 
 /// A write, with a body of SCIM.
-pub fn write(server: &Scim, method: &'static str, id: Option<&str>, body: &serde_json::Value) -> Request {
+pub fn write(
+    server: &Scim,
+    method: &'static str,
+    id: Option<&str>,
+    body: &serde_json::Value,
+) -> Result<Request, Fault> {
     let request = Request {
         method,
         body: Some(body.to_string().into_bytes()),
@@ -31,17 +42,17 @@ pub fn write(server: &Scim, method: &'static str, id: Option<&str>, body: &serde
     with_token(server, request.header("content-type", "application/scim+json".into()))
 }
 
-fn with_token(server: &Scim, mut request: Request) -> Request {
+fn with_token(server: &Scim, mut request: Request) -> Result<Request, Fault> {
     for (name, value) in &mut request.headers {
         if name == "accept" {
             *value = "application/scim+json, application/json".into();
         }
     }
-    match &server.token {
-        // RFC 6750 section 2.1.
-        Some(token) => request.header("authorization", format!("Bearer {}", token.expose())),
-        None => request,
-    }
+    let Some(source) = &server.token else { return Ok(request) };
+    let unread = || Fault::new(Code::NotReady, "scim.token: its file has not been read yet");
+    let token = source.get().ok_or_else(unread)?;
+    // RFC 6750 section 2.1.
+    Ok(request.header("authorization", format!("Bearer {}", token.expose())))
 }
 
 fn users(server: &Scim, id: Option<&str>) -> Url {

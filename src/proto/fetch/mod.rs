@@ -3,3 +3,4 @@
 
 pub mod answer;
 pub mod document;
+pub mod secret_file;

@@ -1,8 +1,6 @@
 //! Where the browser goes to sign in (RFC 6749 section 4.1.1, OpenID Connect Core 3.1.2.1), with PKCE
 //! (RFC 7636) and, where the provider wants it, a pushed request (RFC 9126).
 
-use std::collections::BTreeMap;
-
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine;
 use sha2::{Digest, Sha256};
@@ -61,7 +59,7 @@ pub struct Authorization<'a> {
     /// `login_hint`.
     pub login_hint: Option<&'a str>,
     /// Parameters of the configuration.
-    pub params: &'a BTreeMap<String, String>,
+    pub params: &'a [(String, String)],
     /// Parameters of this one request, such as `prompt`; they win over the configuration's.
     pub more: &'a [(&'a str, &'a str)],
 }
@@ -105,7 +103,7 @@ impl<'a> Authorization<'a> {
         }
     }
 
-    /// Every parameter, each once.
+    /// Every parameter. Those of the filter stand there once.
     fn pairs(&self) -> Vec<(String, String)> {
         let mut pairs: Vec<(String, String)> = Vec::with_capacity(12);
         let scope = self.scope.join(" ");
@@ -129,12 +127,15 @@ impl<'a> Authorization<'a> {
             own.push(("response_mode", "form_post"));
         }
         let hint = self.login_hint.map(|hint| ("login_hint", hint));
-        let configured = self.params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        for (name, value) in own.into_iter().chain(self.more.iter().copied()).chain(hint).chain(configured) {
+        for (name, value) in own.into_iter().chain(self.more.iter().copied()).chain(hint) {
             if !pairs.iter().any(|(n, _)| n == name) {
                 pairs.push((name.to_owned(), value.to_owned()));
             }
         }
+        // The operator's may be sent several times, such as `resource` (RFC 8707).
+        let configured = self.params.iter().filter(|(name, _)| !pairs.iter().any(|(n, _)| n == name));
+        let configured: Vec<(String, String)> = configured.cloned().collect();
+        pairs.extend(configured);
         pairs
     }
 

@@ -11,9 +11,13 @@ use crate::crypto::{sign, Protected};
 use crate::fault::{Code, Fault};
 use crate::host::random_token;
 use crate::host::task::{Io, Request};
+use crate::values::secret_source::SecretSource;
 
 /// How long an assertion of ours is good, in seconds.
 const ASSERTION_LIFETIME: u64 = 60;
+
+/// RFC 7523 section 2.2.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// How we authenticate: as configured; else with the key; else with the secret, by basic unless discovery
 /// lists only other ways and post among them; else not at all.
@@ -22,6 +26,7 @@ pub fn method(provider: &ClientCredentials, advertised: Option<&[String]>) -> Cl
     match (provider.auth, &provider.key, &provider.secret) {
         (Some(auth), _, _) => auth,
         (None, Some(_), _) => ClientAuth::PrivateKeyJwt,
+        (None, None, _) if provider.assertion.is_some() => ClientAuth::Assertion,
         (None, None, Some(_)) if listed("client_secret_post") && !listed("client_secret_basic") => {
             ClientAuth::Post
         }
@@ -43,23 +48,27 @@ pub fn request(
     auth: &Authentication<'_>,
     timeout: u64,
 ) -> Result<Request, Fault> {
-    let missing = |what: &str| Fault::new(Code::NotReady, format!("client authentication: no {what}"));
+    let missing = |what: &str| Fault::new(Code::NotReady, format!("client authentication: no {what} yet"));
+    let read = |what: &str, source: &Option<SecretSource>| {
+        source.as_ref().and_then(SecretSource::get).ok_or_else(|| missing(what))
+    };
     let provider = auth.provider;
     let mut header = None;
     let mut push = |name: &str, value: &str| pairs.push((name.to_owned(), value.to_owned()));
     match auth.method {
         ClientAuth::Basic => {
-            let secret = provider.secret.as_ref().ok_or_else(|| missing("client_secret"))?;
+            let secret = read("client_secret", &provider.secret)?;
             // RFC 6749 section 2.3.1: both are form-encoded before they are joined.
             let pair = format!("{}:{}", form::encode(&provider.client_id), form::encode(secret.expose()));
             header = Some(format!("Basic {}", STANDARD.encode(pair)));
         }
         ClientAuth::Post => {
-            let secret = provider.secret.as_ref().ok_or_else(|| missing("client_secret"))?;
+            let secret = read("client_secret", &provider.secret)?;
             push("client_id", &provider.client_id);
             push("client_secret", secret.expose());
         }
-        ClientAuth::None => push("client_id", &provider.client_id),
+        // RFC 8705 section 2: the certificate of the cluster says who we are, and the body only names us.
+        ClientAuth::None | ClientAuth::Tls => push("client_id", &provider.client_id),
         ClientAuth::PrivateKeyJwt => {
             let key = provider.key.as_ref().ok_or_else(|| missing("client_key"))?;
             let now = io.now() / 1000;
@@ -73,7 +82,13 @@ pub fn request(
             let protected = Protected { kid: key.kid.as_deref(), x5t: key.x5t.as_deref() };
             let assertion = sign(io.host(), &key.alg, &key.private_key, protected, &claims)?;
             push("client_id", &provider.client_id);
-            push("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+            push("client_assertion_type", JWT_BEARER);
+            push("client_assertion", assertion.expose());
+        }
+        ClientAuth::Assertion => {
+            let assertion = read("client_assertion", &provider.assertion)?;
+            push("client_id", &provider.client_id);
+            push("client_assertion_type", JWT_BEARER);
             push("client_assertion", assertion.expose());
         }
     }

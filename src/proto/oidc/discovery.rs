@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::config::Oidc;
+use crate::config::{ClientAuth, Introspection, Oidc};
 use crate::values::json;
 
 /// A larger document is not read.
@@ -29,6 +29,8 @@ pub struct Metadata {
     pub end_session_endpoint: Option<Url>,
     /// RFC 9126.
     pub pushed_authorization_request_endpoint: Option<Url>,
+    /// RFC 7662.
+    pub introspection_endpoint: Option<Url>,
     /// RFC 9126 section 5.
     pub require_pushed_authorization_requests: bool,
     /// RFC 9207 section 3: `iss` is promised at the callback.
@@ -59,9 +61,11 @@ impl Metadata {
         };
         check_issuer(&issuer, oidc)?;
         let by_hand = &oidc.endpoints;
-        let endpoint = |name: &str, by_hand: &Option<Url>| match by_hand {
-            Some(url) => Ok(Some(url.clone())),
-            None => endpoint(&document, name),
+        let aliases = mtls_aliases(&document, oidc);
+        let endpoint = |name: &str, by_hand: &Option<Url>| match (by_hand, aliases) {
+            (Some(url), _) => Ok(Some(url.clone())),
+            (None, Some(aliases)) if aliases.contains_key(name) => endpoint(aliases, name),
+            (None, _) => endpoint(&document, name),
         };
         let needed = |name: &str, by_hand: &Option<Url>| {
             endpoint(name, by_hand)?.ok_or_else(|| format!("{name} is missing"))
@@ -85,6 +89,11 @@ impl Metadata {
                 "pushed_authorization_request_endpoint",
                 &by_hand.pushed_authorization_request,
             )?,
+            introspection_endpoint: match &oidc.introspection {
+                Some(Introspection::Url(url)) => Some(url.clone()),
+                Some(Introspection::Discovered) => endpoint("introspection_endpoint", &None)?,
+                None => None,
+            },
             require_pushed_authorization_requests: flag("require_pushed_authorization_requests"),
             iss_parameter_supported: flag("authorization_response_iss_parameter_supported"),
             id_token_algs: names(&document, "id_token_signing_alg_values_supported"),
@@ -115,6 +124,10 @@ impl Metadata {
             jwks_uri: endpoints.jwks_uri.clone(),
             end_session_endpoint: endpoints.end_session.clone(),
             pushed_authorization_request_endpoint: endpoints.pushed_authorization_request.clone(),
+            introspection_endpoint: match &oidc.introspection {
+                Some(Introspection::Url(url)) => Some(url.clone()),
+                _ => None,
+            },
             require_pushed_authorization_requests: false,
             iss_parameter_supported: false,
             id_token_algs: None,
@@ -149,6 +162,12 @@ impl Metadata {
         let (before, after) = self.issuer.split_once(TENANT)?;
         iss.strip_prefix(before)?.strip_suffix(after).filter(|tenant| is_guid(tenant))
     }
+}
+
+/// `mtls_endpoint_aliases` (RFC 8705 section 5): where a client goes that authenticates with a certificate.
+fn mtls_aliases<'a>(document: &'a Map<String, Value>, oidc: &Oidc) -> Option<&'a Map<String, Value>> {
+    let wanted = oidc.client.auth == Some(ClientAuth::Tls);
+    document.get("mtls_endpoint_aliases").filter(|_| wanted)?.as_object()
 }
 
 /// Google's older form, which its documentation says to accept.

@@ -8,6 +8,7 @@ use super::provider::Provider;
 use crate::crypto::{Alg, Jws, Unverified};
 use crate::fault::{Code, Fault};
 use crate::host::task::Io;
+use crate::values::secret_source::SecretSource;
 
 /// Clocks may differ by so many seconds.
 pub const SKEW: f64 = 60.0;
@@ -59,9 +60,9 @@ async fn verify(io: &Io, provider: &Provider, jws: Jws<'_>, code: Code) -> Resul
     let verified = |claims, key_issuer| Signed { alg: jws.alg, typ: jws.typ(), claims, key_issuer };
     if jws.alg.is_symmetric() {
         // Only where the configuration names this very algorithm, see `accept`.
-        let secret = oidc.client.secret.as_ref();
+        let secret = oidc.client.secret.as_ref().and_then(SecretSource::get);
         let secret = secret.ok_or_else(|| refused("there is no client_secret to verify with".into()))?;
-        return match jws.verify_with_secret(secret) {
+        return match jws.verify_with_secret(&secret) {
             Ok(claims) => Ok(verified(claims, None)),
             Err(Unverified::UnknownKey(why) | Unverified::Refused(why)) => Err(refused(why)),
         };

@@ -1,7 +1,5 @@
 //! The token endpoint: a code or a refresh token for tokens (RFC 6749 sections 4.1.3, 5 and 6).
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -27,7 +25,7 @@ pub struct Endpoint<'a> {
     /// How we say so.
     pub auth: ClientAuth,
     /// More parameters.
-    pub params: &'a BTreeMap<String, String>,
+    pub params: &'a [(String, String)],
     /// Milliseconds.
     pub timeout: u64,
     /// Whether a login must bring an ID token.
@@ -130,7 +128,7 @@ pub async fn refresh(io: &Io, endpoint: &Endpoint<'_>, refresh_token: &Secret) -
 
 async fn call(io: &Io, endpoint: &Endpoint<'_>, grant: &[(&str, &str)]) -> Result<Reply, Fault> {
     let own = grant.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let more = endpoint.params.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let more = endpoint.params.iter().cloned();
     let auth = Authentication { provider: endpoint.provider, method: endpoint.auth, audience: endpoint.url };
     let pairs = own.chain(more).collect();
     let mut request = client_auth::request(io, "token", endpoint.url, pairs, &auth, endpoint.timeout)?;

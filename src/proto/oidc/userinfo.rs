@@ -1,7 +1,5 @@
 //! What else a provider knows (OpenID Connect Core 5.3), and all a plain OAuth 2.0 provider says.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -110,7 +108,7 @@ pub async fn fetch_person(io: &Io, oauth2: &OAuth2, access_token: &Secret) -> Re
     Ok(Person { subject, all })
 }
 
-fn request(endpoint: &Url, params: &BTreeMap<String, String>, token: &Secret, timeout: u64) -> Request {
+fn request(endpoint: &Url, params: &[(String, String)], token: &Secret, timeout: u64) -> Request {
     let mut url = endpoint.clone();
     if !params.is_empty() {
         url.query_pairs_mut().extend_pairs(params);

@@ -258,7 +258,7 @@ fn algorithms_and_keys_are_the_providers() {
     // Signed by the client's secret, which the client of another application has too.
     let provider = provider(|oidc| {
         oidc.id_token_alg = Some("HS256".into());
-        oidc.client.secret = Some(secret(SECRET));
+        oidc.client.secret = Some(secret(SECRET).into());
     });
     let tokens: Value = serde_json::from_str(crate::crypto::test_keys::SIGNED).unwrap();
     let symmetric = tokens["HS256"].as_str().unwrap().to_owned();

@@ -41,8 +41,7 @@ fn the_authorization_url_holds_every_parameter_once() {
     let host = TestHost::new();
     let pkce = Pkce::new(&*host).unwrap();
     let mut oidc = oidc();
-    oidc.authorization_params =
-        BTreeMap::from([("prompt".into(), "login".into()), ("acr_values".into(), "mfa".into())]);
+    oidc.authorization_params = vec![("prompt".into(), "login".into()), ("acr_values".into(), "mfa".into())];
     let mut request = Authorization::of_oidc(&oidc, REDIRECT, "st", "no", &pkce);
     let found = query(&request.url(&url("https://idp.example.com/authorize?tenant=a%20b")));
     for (name, value) in [
@@ -240,8 +239,8 @@ fn the_code_is_exchanged_with_its_verifier() {
     let (result, call) = exchanged(
         |oidc| {
             oidc.client.client_id = "a:b c".into();
-            oidc.client.secret = Some(secret("p%&\u{e9}"));
-            oidc.token_params = BTreeMap::from([("resource".into(), "urn:x".into())]);
+            oidc.client.secret = Some(secret("p%&\u{e9}").into());
+            oidc.token_params = vec![("resource".into(), "urn:x".into())];
         },
         testing::json(&tokens()),
     );
@@ -386,7 +385,7 @@ fn userinfo_is_about_the_same_person() {
     use crate::proto::oidc::id_token::{verify, Expectation};
     let now = START / 1000;
     let run = |reply: Reply| {
-        let provider = provider(|o| o.userinfo_params = BTreeMap::from([("schema".into(), "a b".into())]));
+        let provider = provider(|o| o.userinfo_params = vec![("schema".into(), "a b".into())]);
         let io = TestHost::new().io();
         let inner = io.clone();
         let claims = json!({"iss": ISSUER, "sub": "ada", "aud": "lakehouse", "nonce": "n", "iat": now, "exp": now + 9});
@@ -437,9 +436,10 @@ fn a_plain_oauth_provider_names_its_person() {
             subject: subject.map(str::to_owned),
             client: oidc().client,
             scope: vec![],
-            authorization_params: BTreeMap::new(),
-            token_params: BTreeMap::new(),
-            userinfo_params: BTreeMap::new(),
+            authorization_params: Vec::new(),
+            token_params: Vec::new(),
+            userinfo_params: Vec::new(),
+            groups: None,
             response_mode: ResponseMode::Query,
             logout: None,
             timeout: 1000,

@@ -189,7 +189,7 @@ fn algorithms_are_an_allow_list() {
         let mut metadata = metadata();
         metadata["id_token_signing_alg_values_supported"] = advertised;
         let provider = provider(|oidc| {
-            oidc.client.secret = Some(secret(SECRET));
+            oidc.client.secret = Some(secret(SECRET).into());
             oidc.id_token_alg = configured.map(str::to_owned);
         });
         let token = secret(signed[alg].as_str().unwrap());

@@ -6,7 +6,6 @@ mod endpoints;
 mod id_token;
 mod keeping;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::{json, Value};
@@ -38,14 +37,18 @@ pub fn oidc() -> Oidc {
         jwks: None,
         client: ClientCredentials {
             client_id: "lakehouse".into(),
-            secret: Some(secret("s3cret")),
+            secret: Some(secret("s3cret").into()),
+            assertion: None,
             auth: None,
             key: None,
         },
         scope: vec!["openid".into(), "email".into()],
-        authorization_params: BTreeMap::new(),
-        token_params: BTreeMap::new(),
-        userinfo_params: BTreeMap::new(),
+        authorization_params: Vec::new(),
+        token_params: Vec::new(),
+        userinfo_params: Vec::new(),
+        groups: None,
+        dpop: false,
+        introspection: None,
         response_mode: ResponseMode::Query,
         id_token_alg: None,
         tenants: None,
