@@ -381,7 +381,12 @@ mod tests {
 
     #[test]
     fn a_prefix_within_a_segment_holds_for_every_spelling() {
-        let users = Admission::Users { roles: vec!["boss".into()], acr_values: Vec::new(), max_age: None };
+        let users = Admission::Users {
+            roles: vec!["boss".into()],
+            acr_values: Vec::new(),
+            max_age: None,
+            resource: None,
+        };
         let rules = [
             AccessRule { matches: Match::Prefix("/adm".into()), admission: users },
             AccessRule { matches: Match::Prefix("/".into()), admission: Admission::Anyone },
