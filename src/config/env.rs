@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::problems::At;
-use super::{provider, raw};
+use super::{raw, urls};
 use crate::values::secret::Secret;
 use crate::values::secret_source::{SecretFile, SecretSource};
 
@@ -57,7 +57,7 @@ pub fn source(at: &At<'_>, raw: &raw::Secret, env: &dyn Environment) -> Option<S
         at.problem("expected exactly one of env, value and url");
         return None;
     }
-    let url = provider::urls::required_url(at, "url", text)?;
+    let url = urls::required_url(at, "url", text)?;
     Some(SecretSource::File(Rc::new(SecretFile::new(url))))
 }
 

@@ -22,6 +22,7 @@ mod raw_values;
 pub mod schema;
 mod shared_origins;
 mod unique;
+mod urls;
 
 use std::rc::Rc;
 
@@ -39,13 +40,14 @@ pub use find::find_in_text;
 pub use paths::{Endpoint, Paths};
 pub use problems::Problem;
 pub use provider::{
-    ClientCredentials, ClientKey, Endpoints, Groups, Introspection, LogoutUrl, Next, OAuth2, Oidc,
-    Parameters, Protocol, Provider, Saml, SamlKey,
+    ClientCredentials, ClientKey, Endpoints, Groups, Introspection, Next, OAuth2, Oidc, Parameters, Protocol,
+    Provider, Saml, SamlKey,
 };
 pub use raw::{
     Allow, Attribute, ClientAuth, EmailVerified, IdpInitiated, MappingFrom, NameIdFormat, PasswordMode,
     ProvisioningMode, ResponseMode, SameSite, SamlBinding,
 };
+pub use urls::LogoutUrl;
 
 use crate::crypto::seal::KeyRing;
 

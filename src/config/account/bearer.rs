@@ -6,7 +6,7 @@ use std::rc::Rc;
 use url::Url;
 
 use crate::config::problems::At;
-use crate::config::provider::urls;
+use crate::config::urls;
 use crate::config::{duration, names, raw, Protocol, Provider};
 
 /// Bearer tokens that count as a session.

@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::config::env::{self, Environment};
 use crate::config::problems::At;
-use crate::config::{duration, provider, raw};
+use crate::config::{duration, raw, urls};
 use crate::values::secret_source::SecretSource;
 
 /// Where users are looked up.
@@ -55,7 +55,7 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Directory>, env: &dyn Environ
         }
         (None, Some(scim)) => {
             let at = at.field("scim");
-            let Some(mut url) = provider::urls::required_url(&at, "url", &scim.url) else {
+            let Some(mut url) = urls::required_url(&at, "url", &scim.url) else {
                 return Directory::None;
             };
             let path = url.path().trim_end_matches('/').to_owned();

@@ -28,6 +28,7 @@ use super::paths::Paths;
 use super::problems::At;
 use super::provider::{self, ClientCredentials, Protocol, Provider};
 use super::raw::{self, MappingFrom, PasswordMode, ProvisioningMode, Switch};
+use super::urls;
 use crate::http::Path;
 use crate::values::secret_source::{SecretFile, SecretSource};
 
@@ -252,7 +253,7 @@ fn origin(at: &At<'_>, text: &str) -> Option<Origin> {
             && url.password().is_none()
     });
     let Some(url) = url else {
-        at.problem(provider::urls::not_a("an origin such as https://app.example.com", text));
+        at.problem(urls::not_a("an origin such as https://app.example.com", text));
         return None;
     };
     Some(Origin { scheme: url.scheme().to_owned(), authority: crate::http::authority(&url) })

@@ -2,9 +2,9 @@
 
 use url::Url;
 
-use super::urls::required_url;
 use crate::config::problems::At;
 use crate::config::raw::{self, GroupsWhen};
+use crate::config::urls::required_url;
 
 /// A list of groups at a URL.
 #[derive(Clone, Debug)]

@@ -6,7 +6,6 @@ mod oauth2;
 mod oidc;
 mod parameters;
 mod saml;
-pub(super) mod urls;
 
 pub use client::{ClientCredentials, ClientKey};
 pub use groups::{Groups, Next};
@@ -14,7 +13,6 @@ pub use oauth2::OAuth2;
 pub use oidc::{Endpoints, Introspection, Oidc};
 pub use parameters::Parameters;
 pub use saml::{Saml, SamlKey};
-pub use urls::LogoutUrl;
 
 use super::duration;
 use super::env::Environment;

@@ -6,10 +6,10 @@ use super::client::{credentials, ClientCredentials, Given};
 use super::groups::{self, Groups};
 use super::parameters::{self, scope_tokens, Parameters};
 use super::timeout;
-use super::urls::{logout, required_url, LogoutUrl};
 use crate::config::env::Environment;
 use crate::config::problems::At;
 use crate::config::raw::{self, ResponseMode};
+use crate::config::urls::{logout, required_url, LogoutUrl};
 
 /// A plain OAuth 2.0 provider.
 #[derive(Clone, Debug)]

@@ -6,11 +6,11 @@ use super::client::{credentials, ClientCredentials, Given};
 use super::groups::{self, Groups};
 use super::parameters::{self, scope_tokens, Parameters};
 use super::timeout;
-use super::urls::{logout, required_url, url, LogoutUrl};
 use crate::config::env::Environment;
 use crate::config::problems::At;
 use crate::config::raw::{self, ResponseMode};
 use crate::config::raw_values::Introspection as RawIntrospection;
+use crate::config::urls::{logout, required_url, url, LogoutUrl};
 
 /// Endpoints by hand. With `discovery` those given here win over the document's.
 #[derive(Clone, Debug, Default)]

@@ -3,12 +3,12 @@
 use url::Url;
 
 use super::timeout;
-use super::urls::url;
 use crate::config::duration;
 use crate::config::env::{self, Environment};
 use crate::config::names::is_local;
 use crate::config::problems::At;
 use crate::config::raw::{self, IdpInitiated, NameIdFormat, SamlBinding};
+use crate::config::urls::url;
 use crate::crypto::{check_certificate, check_pair, check_private_key};
 use crate::values::secret::Secret;
 
