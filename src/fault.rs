@@ -23,6 +23,7 @@ pub enum Code {
     EmailUnverified,
     UserInactive,
     RoleMissing,
+    InsufficientScope,
     PasswordNotAllowed,
     PasswordDisabled,
     IdpDenied,
@@ -42,7 +43,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of their status.
-    pub const ALL: [Code; 30] = [
+    pub const ALL: [Code; 31] = [
         Code::StateUnknown,
         Code::CallbackInvalid,
         Code::UsernameUnreadable,
@@ -58,6 +59,7 @@ impl Code {
         Code::EmailUnverified,
         Code::UserInactive,
         Code::RoleMissing,
+        Code::InsufficientScope,
         Code::PasswordNotAllowed,
         Code::PasswordDisabled,
         Code::IdpDenied,
@@ -82,8 +84,8 @@ impl Code {
             StateUnknown | CallbackInvalid | UsernameUnreadable | RequestInvalid | ReturnToRefused => 400,
             LoginRequired | TokenInvalid | SessionExpired => 401,
             IdentityMissing | IdentityAmbiguous | IdentityUnknown | IdentityConflict | EmailUnverified
-            | UserInactive | RoleMissing | PasswordNotAllowed | PasswordDisabled | IdpDenied
-            | IdTokenInvalid | AssertionInvalid => 403,
+            | UserInactive | RoleMissing | InsufficientScope | PasswordNotAllowed | PasswordDisabled
+            | IdpDenied | IdTokenInvalid | AssertionInvalid => 403,
             AccountUnknown => 404,
             MethodNotAllowed => 405,
             BodyTooLarge => 413,
@@ -114,6 +116,7 @@ impl Code {
             EmailUnverified => "email_unverified",
             UserInactive => "user_inactive",
             RoleMissing => "role_missing",
+            InsufficientScope => "insufficient_scope",
             PasswordNotAllowed => "password_not_allowed",
             PasswordDisabled => "password_disabled",
             IdpDenied => "idp_denied",

@@ -123,6 +123,14 @@ pub enum Demand<'r> {
     Users(Vec<&'r Admission>),
 }
 
+impl<'r> Demand<'r> {
+    /// The protected resource that the path belongs to.
+    pub fn resource(&self) -> Option<&'r Resource> {
+        let Demand::Users(demands) = self else { return None };
+        demands.iter().find_map(|admission| resource::of(admission))
+    }
+}
+
 /// Rules on the path: the first match counts, without one it is users. `/admin` is `/admin/` to most
 /// applications: unless a rule names the path itself, what is demanded of the one is demanded of the other. A path
 /// that is not in its plain form, or that differs from its loosest reading, is also judged by every rule with

@@ -29,9 +29,9 @@ impl Resource {
     }
 }
 
-/// The resource of a rule.
-pub fn of(rule: &AccessRule) -> Option<&Resource> {
-    match &rule.admission {
+/// The resource whose scopes are demanded.
+pub fn of(admission: &Admission) -> Option<&Resource> {
+    match admission {
         Admission::Users { resource, .. } => resource.as_deref(),
         _ => None,
     }
@@ -40,5 +40,5 @@ pub fn of(rule: &AccessRule) -> Option<&Resource> {
 /// The resource whose metadata a path asks for.
 pub fn published<'r>(rules: &'r [AccessRule], path: &str) -> Option<&'r Resource> {
     let asked = path.strip_prefix(WELL_KNOWN)?;
-    rules.iter().filter_map(of).find(|resource| resource.path == asked)
+    rules.iter().filter_map(|rule| of(&rule.admission)).find(|resource| resource.path == asked)
 }

@@ -9,13 +9,17 @@ use crate::pages;
 /// The refusal of a request whose token does not meet what the path demands: the program learns what kind of
 /// token to ask the provider for.
 pub fn insufficient(exchange: &Exchange, unmet: &Unmet) -> Response {
-    refusal(exchange, &unmet.fault()).set_header("www-authenticate", &challenge(unmet))
+    let mut text = challenge(unmet);
+    if !matches!(unmet, Unmet::Role(_)) {
+        text.push_str(&exchange.resource_challenge());
+    }
+    refusal(exchange, &unmet.fault()).set_header("www-authenticate", &text)
 }
 
 /// RFC 6750 section 3.1 and RFC 9470 section 3. Roles are no scopes, so that none is named.
 fn challenge(unmet: &Unmet) -> String {
     let extras = match unmet {
-        Unmet::Role(_) => {
+        Unmet::Role(_) | Unmet::Scope(_) => {
             return format!("{}, error=\"insufficient_scope\"", pages::CHALLENGE);
         }
         Unmet::Authentication(extras) => extras,

@@ -2,13 +2,14 @@
 
 use std::rc::Rc;
 
+use crate::access::{self, resource::WELL_KNOWN};
 use crate::config::{Endpoint, Origin, PasswordMode};
 use crate::exchange::return_to;
 use crate::fault::{Code, Fault};
 use crate::host::events::{self, Place};
 use crate::host::Level;
 use crate::http::response::Response;
-use crate::http::{bare_authority, Head, Jar};
+use crate::http::{bare_authority, Head, Jar, Path};
 use crate::pages;
 use crate::session::{chunk_name, cookie};
 use crate::state::{AccountState, FilterState, SessionState};
@@ -111,11 +112,30 @@ impl Exchange {
         })
     }
 
+    /// What a challenge says of the resource that was asked for: where its metadata is (RFC 9728 section 5.1), and the
+    /// scopes that a token needs (RFC 6750 section 3). Empty for any other path.
+    pub fn resource_challenge(&self) -> String {
+        let (Some(account_state), Some(origin), None) = (&self.account_state, self.origin(), self.endpoint())
+        else {
+            return String::new();
+        };
+        let head = &self.head;
+        let demand = access::demand(&account_state.account.access, &Path::read(head.path()), head.path());
+        let Some(resource) = demand.resource() else { return String::new() };
+        let mut text = format!(", resource_metadata=\"{origin}{WELL_KNOWN}{}\"", resource.path);
+        if !resource.scopes.is_empty() {
+            // No quote and no space is in any of them: the configuration is refused otherwise.
+            text.push_str(&format!(", scope=\"{}\"", resource.scopes.join(" ")));
+        }
+        text
+    }
+
     /// What pages need to know about this request.
     pub fn page_context(&self) -> pages::Context<'_> {
         let pages = &self.filter_state.config.pages;
         let mut context = pages::Context::new(pages, self.head.request_id(), self.head.is_person());
         context.login = self.login_url();
+        context.challenge = self.resource_challenge();
         context.unsent = self.endpoint().is_none() && !matches!(self.head.method(), b"GET" | b"HEAD");
         context.in_language(self.head.all("accept-language"))
     }

@@ -1,6 +1,7 @@
 //! What the rules on a path demand of a session.
 
 use super::{challenge, AuthnParameters, Exchange, Unmet};
+use crate::access::resource;
 use crate::config::{Admission, Protocol};
 use crate::fault::{Code, Fault};
 use crate::http::response::Response;
@@ -10,6 +11,11 @@ use crate::session::{LiveSession, Method};
 /// The first demand that the session does not meet.
 #[inline]
 pub fn unmet(demands: &[&Admission], live: &LiveSession, now: u64) -> Option<Unmet> {
+    if live.session.method == Method::Bearer {
+        if let Some(fault) = missing_scope(demands, live) {
+            return Some(Unmet::Scope(fault));
+        }
+    }
     if let Some(fault) = missing_role(demands, live) {
         return Some(Unmet::Role(fault));
     }
@@ -47,6 +53,18 @@ fn authenticated(live: &LiveSession) -> Option<u64> {
         None if says() => None,
         None => Some(session.started_at),
     }
+}
+
+/// The first demand for scopes that the token does not meet. Browser sessions need none: the provider asked the person
+/// for what the application is for.
+fn missing_scope(demands: &[&Admission], live: &LiveSession) -> Option<Fault> {
+    let held = &live.session.origin.scopes;
+    let missing = |scope: &&String| !held.contains(scope);
+    let demanded = demands.iter().filter_map(|admission| resource::of(admission));
+    let missing: Vec<&str> =
+        demanded.flat_map(|resource| &resource.scopes).filter(missing).map(String::as_str).collect();
+    let detail = || format!("the access token lacks the scopes {}", missing.join(", "));
+    (!missing.is_empty()).then(|| Fault::new(Code::InsufficientScope, detail()))
 }
 
 /// The first demand for a role that the session does not meet.

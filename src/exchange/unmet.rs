@@ -7,6 +7,8 @@ use crate::fault::{Code, Fault};
 pub enum Unmet {
     /// A role is missing.
     Role(Fault),
+    /// A bearer token lacks a scope.
+    Scope(Fault),
     /// The IdP has to authenticate the person again, or better.
     Authentication(AuthnParameters),
 }
@@ -16,7 +18,7 @@ impl Unmet {
     pub fn fault(&self) -> Fault {
         let weak = "the session was authenticated too long ago or too weakly for this path";
         match self {
-            Unmet::Role(fault) => fault.clone(),
+            Unmet::Role(fault) | Unmet::Scope(fault) => fault.clone(),
             Unmet::Authentication(_) => Fault::new(Code::LoginRequired, weak),
         }
     }

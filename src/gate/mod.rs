@@ -37,6 +37,9 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
     let now = filter_state.host.now();
     let account_states = filter_state.accounts_at(head.authority());
     let path = Path::read(head.path());
+    if let Some(ruling) = bearer::metadata::answer(filter_state, account_states, &head, &path, now) {
+        return ruling;
+    }
     let jar = head.jar(&filter_state.config.cookies.name);
     let choice = account::choose(filter_state, account_states, &head, &path, &jar, now);
     let (account_state, session_state, behind) = match choice {

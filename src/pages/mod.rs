@@ -53,6 +53,8 @@ pub struct Context<'a> {
     pub password_page: Option<String>,
     /// The request was to change something at the application, and has not reached it.
     pub unsent: bool,
+    /// What a 401's challenge says besides: parameters, each with a comma before it.
+    pub challenge: String,
     /// The language that the reader asked for, where it is one of `pages.translations`.
     translation: Option<&'a str>,
 }
@@ -68,6 +70,7 @@ impl<'a> Context<'a> {
             continue_to: None,
             password_page: None,
             unsent: false,
+            challenge: String::new(),
             translation: None,
         }
     }

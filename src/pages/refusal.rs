@@ -34,7 +34,9 @@ pub fn refusal_with(fault: &Fault, context: &Context<'_>, hints: Hints<'_>) -> R
     let status = fault.status();
     let answer = if context.html { page(fault, context) } else { problem(fault, context) };
     match status {
-        401 => answer.with_header("www-authenticate", &challenge(fault.code)),
+        401 => {
+            answer.with_header("www-authenticate", &format!("{}{}", challenge(fault.code), context.challenge))
+        }
         405 => answer.with_header("allow", hints.allow),
         429 => answer.with_header("retry-after", &hints.retry_after.unwrap_or(300).to_string()),
         503 => answer.with_header("retry-after", &hints.retry_after.unwrap_or(10).to_string()),

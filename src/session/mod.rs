@@ -77,6 +77,9 @@ pub struct Authentication {
     /// `acr`, or the SAML AuthnContextClassRef.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
+    /// The scopes of a bearer token. Never in a cookie.
+    #[serde(skip)]
+    pub scopes: Vec<String>,
     /// The `nonce` of the login, which a refreshed ID token repeats if it has one.
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,

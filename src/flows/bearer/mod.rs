@@ -5,6 +5,9 @@
 //! refused, whatever cookies came with it. A token that held is remembered until it expires, so that it costs
 //! no more than a session, and is asked about in the directory again after `recheck`.
 
+pub mod metadata;
+#[cfg(test)]
+mod resource_tests;
 #[cfg(test)]
 mod tests;
 
@@ -205,6 +208,7 @@ async fn identify(
         subject: identity.subject.clone(),
         auth_time: verified.auth_time,
         acr: verified.acr.clone(),
+        scopes: access_token::scopes(&verified.all),
         ..Authentication::default()
     };
     let forwarded = account.forward.access_token.is_some();

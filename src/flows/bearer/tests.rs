@@ -14,7 +14,7 @@ use crate::testing::{header, json as answer, status, TestHost, START};
 
 const NOW: u64 = START / 1000;
 
-fn configuration() -> Value {
+pub(super) fn configuration() -> Value {
     let keys: Value = serde_json::from_str(JWKS).unwrap();
     json!({
         "session": { "keys": [{ "id": "k1", "value": KEY }], "recheck": "5m", "recheck_grace": "1h" },
@@ -50,24 +50,24 @@ fn claims() -> Value {
     })
 }
 
-fn token(change: Value) -> String {
+pub(super) fn token(change: Value) -> String {
     let mut claims = claims();
     claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
     claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
     token_of(&json!({"alg": "ES256", "kid": "p256", "typ": "at+jwt"}), &claims.to_string())
 }
 
-fn nobody(call: &Call) -> Reply {
+pub(super) fn nobody(call: &Call) -> Reply {
     panic!("nobody is asked: {call:?}")
 }
 
-fn io(filter_state: &Rc<FilterState>, path: &str, authorization: &str) -> Seen {
+pub(super) fn io(filter_state: &Rc<FilterState>, path: &str, authorization: &str) -> Seen {
     let mut program =
         Browser::new(filter_state, "app.example").with("authorization", authorization).with("accept", "*/*");
     program.get(path, &mut nobody)
 }
 
-fn bearer(token: &str) -> String {
+pub(super) fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 

@@ -182,6 +182,7 @@ fn origin(identity: &Identity, login_state: &LoginState) -> Authentication {
         auth_time: identity.auth_time,
         acr: identity.acr.clone(),
         name_id: identity.name_id.clone(),
+        scopes: Vec::new(),
         nonce: (identity.source != MappingFrom::Saml).then(|| login_state.nonce.clone()),
     }
 }

@@ -41,6 +41,20 @@ pub fn unverified(token: &str) -> Option<Map<String, Value>> {
     crate::values::json::parse_object(&bytes, crate::crypto::MAX_TOKEN).ok()
 }
 
+/// The scopes of a token: `scope` (RFC 8693 section 4.2), or `scp` of Okta and Entra.
+pub fn scopes(claims: &Map<String, Value>) -> Vec<String> {
+    let words = |value: &Value| match value {
+        Value::String(text) => text.split(' ').map(str::to_owned).collect::<Vec<_>>(),
+        Value::Array(list) => list.iter().filter_map(|scope| scope.as_str().map(str::to_owned)).collect(),
+        _ => Vec::new(),
+    };
+    let names = ["scope", "scp"].iter().filter_map(|name| claims.get(*name));
+    names.flat_map(words).filter(|scope| !scope.is_empty()).take(MAX_SCOPES).collect()
+}
+
+/// More are not looked at.
+const MAX_SCOPES: usize = 200;
+
 /// True where this provider could have issued a token of that issuer: its own, ADFS's second one from its
 /// metadata (`access_token_issuer`), or another that the configuration names (Entra's `sts.windows.net`).
 pub async fn is_issuer(io: &Io, provider: &Provider, iss: &str, other: Option<&str>) -> Result<bool, Fault> {

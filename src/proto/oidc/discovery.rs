@@ -8,7 +8,8 @@ use crate::values::json;
 
 /// A larger document is not read.
 pub const MAX_METADATA: usize = 256 << 10;
-const WELL_KNOWN: &str = "/.well-known/openid-configuration";
+/// Where the document stands under the issuer.
+pub const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 /// Entra's placeholder in the issuer of `common` and `organizations`.
 pub const TENANT: &str = "{tenantid}";
 
