@@ -65,6 +65,10 @@ check: set-up-check wasm ## formatting, clippy on both targets, docs, rooms, imp
 run: set-up-run wasm $(VENV) $(NANOIDP) ## the demo: Envoy, a provider with a login form, an application; prints the address
 	envoy/demo/run
 
+.PHONY: dist
+dist: set-up-check ## what is published with a version, in dist/: wasm, command line, OCI layout, bill of materials, checksums
+	envoy/release/dist
+
 .PHONY: bench
 bench: wasm $(VENV) ## CPU per request beside Envoy's own OAuth2 filter and a no-op filter; CPU of a login
 	tests/bench/run
@@ -100,7 +104,7 @@ coverage: set-up-wasm ## which lines the native tests run (needs cargo-llvm-cov)
 
 .PHONY: clean
 clean: ## removes what the verbs made
-	rm -rf target .venv .venv-canaille .venv-nanoidp .work tests/e2e/node_modules tests/e2e/.pytest_cache envoy/demo/node_modules fuzz/target fuzz/corpus fuzz/artifacts
+	rm -rf target dist .venv .venv-canaille .venv-nanoidp .work tests/e2e/node_modules tests/e2e/.pytest_cache envoy/demo/node_modules fuzz/target fuzz/corpus fuzz/artifacts
 	find tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What the verbs stand on.
