@@ -145,6 +145,11 @@ pub struct Fault {
     pub field: Option<String>,
     /// For the log only. Never a secret or a token; may name hosts, claims and values compared.
     pub detail: String,
+    /// True if only the operator can mend it, in the settings here or at the provider: the page says so in the place of "try
+    /// again".
+    pub in_setup: bool,
+    /// Whom the provider named, where that user is not let in: shown to that browser alone, never in the log.
+    pub person: Option<String>,
     /// The status, where it is not the code's own: a cross-site password login is a 403
     /// `request_invalid`, everything else of that code a 400.
     pub status: Option<u16>,
@@ -153,12 +158,24 @@ pub struct Fault {
 impl Fault {
     /// A refusal with the reason the operator needs.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, field: None, detail: detail.into(), status: None }
+        Self { code, field: None, in_setup: false, person: None, detail: detail.into(), status: None }
     }
 
     /// The same, naming the claim or field it is about.
     pub fn about(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// Marks it as one of the settings.
+    pub fn in_setup(mut self) -> Self {
+        self.in_setup = true;
+        self
+    }
+
+    /// Names whom the provider named.
+    pub fn of(mut self, person: Option<String>) -> Self {
+        self.person = person;
         self
     }
 

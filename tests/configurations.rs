@@ -692,3 +692,30 @@ fn a_key_that_is_there_twice_is_refused() {
         assert_eq!(found.iter().map(Problem::to_string).collect::<Vec<_>>(), wanted, "{text}");
     }
 }
+
+#[test]
+fn a_secret_that_two_providers_know_is_a_warning() {
+    let provider = |id: &str, change: Value| {
+        let mut oidc = json!({ "discovery": format!("https://{id}.example/.well-known/openid-configuration"), "client_id": "app" });
+        for (name, value) in change.as_object().unwrap() {
+            oidc[name] = value.clone();
+        }
+        json!({ "id": id, "title": id, "oidc": oidc })
+    };
+    let with = |one: Value, two: Value| {
+        let providers = json!([provider("one", one), provider("two", two)]);
+        warnings(&with(&[
+            ("/accounts/0/identity_providers", providers),
+            ("/clusters", json!({ "*": "idp" })),
+        ]))
+    };
+    let secret = |text: &str| json!({ "client_secret": { "value": text } });
+    let found = with(secret("the same"), secret("the same"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("accounts[0].identity_providers[1].oidc.client_secret: is that of \"one\" too")
+    );
+    assert!(!found[0].contains("the same"));
+    assert!(with(secret("one"), secret("two")).is_empty());
+    assert!(with(json!({}), json!({})).is_empty(), "public clients");
+}

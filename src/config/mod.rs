@@ -44,8 +44,8 @@ pub use provider::{
     Provider, Saml, SamlKey,
 };
 pub use raw::{
-    Allow, Attribute, ClientAuth, EmailVerified, IdpInitiated, MappingFrom, NameIdFormat, PasswordMode,
-    ProvisioningMode, ResponseMode, SameSite, SamlBinding,
+    Allow, AssertionAudience, Attribute, ClientAuth, EmailVerified, IdpInitiated, MappingFrom, NameIdFormat,
+    PasswordMode, ProvisioningMode, ResponseMode, SameSite, SamlBinding,
 };
 pub use urls::LogoutUrl;
 

@@ -345,6 +345,9 @@ raw! {
         pub alg: Option<String>,
         /// The certificate's SHA-1 thumbprint, `x5t`, which Entra asks for.
         pub x5t: Option<String>,
+        /// Whom the assertion is for, its `aud`: issuer (the default), or token_endpoint for a provider that takes only
+        /// the URL of its token endpoint (Okta). Set token_endpoint only if the provider is trusted to name its own.
+        pub audience: Option<AssertionAudience>,
     }
 
     /// A SAML 2.0 identity provider.
@@ -611,6 +614,8 @@ choice! {
     pub enum ClientAuth { #[default] Basic = "basic", Post = "post", PrivateKeyJwt = "private_key_jwt", Assertion = "assertion", Tls = "tls", None = "none", }
     /// When groups are read by URL.
     pub enum GroupsWhen { #[default] Overage = "overage", Always = "always", }
+    /// Whom a client assertion is for.
+    pub enum AssertionAudience { #[default] Issuer = "issuer", TokenEndpoint = "token_endpoint", }
     /// How the code comes back.
     pub enum ResponseMode { #[default] Query = "query", FormPost = "form_post", }
     /// The binding of the AuthnRequest.

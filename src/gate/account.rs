@@ -154,7 +154,10 @@ fn shared_by_all(account_states: &[Rc<AccountState>], path: &Path<'_>, head: &He
 /// The refusal where nobody is served.
 pub fn account_unknown(filter_state: &Rc<FilterState>, head: &Rc<Head>, now: u64) -> Ruling {
     let host: String = String::from_utf8_lossy(head.authority()).chars().take(100).collect();
-    let fault = Fault::new(Code::AccountUnknown, format!("no account is served at {host:?}"));
+    let known = filter_state.config.accounts.iter().flat_map(|account| &account.origins).take(10);
+    let known: Vec<String> = known.map(ToString::to_string).collect();
+    let detail = format!("no account is served at {host:?}; origins are {}", known.join(", "));
+    let fault = Fault::new(Code::AccountUnknown, detail);
     let (filter_state, head) = (filter_state.clone(), head.clone());
     let exchange =
         Exchange { filter_state, account_state: None, is_unsure: true, head, path: String::new(), now };

@@ -60,24 +60,31 @@ fn challenge(code: Code) -> String {
     format!("{CHALLENGE}{more}")
 }
 
-/// What happened, and what to do.
+/// A sentence on this refusal: `part` is `title`, `what` or `do`.
+fn sentence<'a>(fault: &Fault, context: &Context<'a>, part: &str) -> &'a str {
+    match fault.in_setup {
+        true => context.texts().get(&format!("not_set_up.{part}")),
+        false => context.texts().of(fault.code, part),
+    }
+}
+
+/// What happened, what to do, and what became of what was sent.
 fn sentences<'a>(fault: &Fault, context: &Context<'a>) -> Vec<&'a str> {
     let texts = context.texts();
     let again = match (context.unsent, fault.code) {
         (true, Code::LoginRequired | Code::SessionExpired) => texts.get("refusal.send_again"),
-        _ => texts.of(fault.code, "do"),
+        _ => sentence(fault, context, "do"),
     };
     let unsent = context.unsent.then(|| texts.get("refusal.unsent"));
-    [texts.of(fault.code, "what")].into_iter().chain(unsent).chain([again]).collect()
+    [sentence(fault, context, "what"), again].into_iter().chain(unsent).collect()
 }
 
 /// RFC 9457.
 fn problem(fault: &Fault, context: &Context<'_>) -> Response {
-    let texts = context.texts();
     let code = fault.code.as_str();
     let mut value = json!({
         "type": format!("urn:envoy-sso:problem:{code}"),
-        "title": texts.of(fault.code, "title"),
+        "title": sentence(fault, context, "title"),
         "status": fault.status(),
         "detail": sentences(fault, context).join(" "),
         "code": code,
@@ -138,7 +145,7 @@ fn page(fault: &Fault, context: &Context<'_>) -> Response {
     Page {
         status: fault.status(),
         code: fault.code.as_str(),
-        title: texts.of(fault.code, "title"),
+        title: sentence(fault, context, "title"),
         body,
         wide: false,
         forms: Forms::None,

@@ -149,6 +149,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
         at.field("sso")
             .warning("is not set: single sign-on is off and everything passes; write enabled or disabled");
     }
+    apart(&at.field("identity_providers"), &providers);
     let directory = directory::check(&at.field("directory"), raw.directory.as_ref(), env);
     let mapping = mapping::check(&at.field("mapping"), raw.mapping.as_ref());
     if mapping.from == MappingFrom::Userinfo {
@@ -240,6 +241,39 @@ fn providers(at: &At<'_>, raw: &[raw::IdentityProvider], env: &dyn Environment) 
             provider::check(&at, raw, env).map(Rc::new)
         })
         .collect()
+}
+
+/// Two providers that know the same secret or key of ours could each use what we send to one of them at the other.
+fn apart(at: &At<'_>, providers: &[Rc<Provider>]) {
+    let credentials = |provider: &Provider| match &provider.protocol {
+        Protocol::Oidc(oidc) => Some(("oidc", oidc.client.clone())),
+        Protocol::OAuth2(oauth2) => Some(("oauth2", oauth2.client.clone())),
+        Protocol::Saml(_) => None,
+    };
+    for (n, provider) in providers.iter().enumerate() {
+        let Some((protocol, own)) = credentials(provider) else { continue };
+        for other in providers.iter().take(n) {
+            let Some((_, theirs)) = credentials(other) else { continue };
+            let source = |source: &Option<SecretSource>| match source {
+                Some(SecretSource::Fixed(secret)) => Some(secret.expose().to_owned()),
+                Some(SecretSource::File(file)) => Some(file.url.to_string()),
+                None => None,
+            };
+            let key = |of: &ClientCredentials| of.key.as_ref().map(|key| key.private_key.expose().to_owned());
+            for (name, one, two) in [
+                ("client_secret", source(&own.secret), source(&theirs.secret)),
+                ("client_key", key(&own), key(&theirs)),
+                ("client_assertion", source(&own.assertion), source(&theirs.assertion)),
+            ] {
+                if one.is_some() && one == two {
+                    at.index(n).field(protocol).field(name).warning(format!(
+                        "is that of {:?} too: either provider could use what it receives at the other; use one of its own",
+                        other.id
+                    ));
+                }
+            }
+        }
+    }
 }
 
 fn origin(at: &At<'_>, text: &str) -> Option<Origin> {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::config::env::{self, Environment};
 use crate::config::problems::At;
-use crate::config::raw::{self, ClientAuth};
+use crate::config::raw::{self, AssertionAudience, ClientAuth};
 use crate::values::secret::Secret;
 use crate::values::secret_source::{SecretFile, SecretSource};
 
@@ -50,6 +50,8 @@ pub struct ClientKey {
     pub alg: String,
     /// `x5t` of the assertion.
     pub x5t: Option<String>,
+    /// Whom the assertion is for.
+    pub audience: AssertionAudience,
 }
 
 /// Checks it.
@@ -57,6 +59,8 @@ pub(super) fn credentials(at: &At<'_>, given: Given<'_>, env: &dyn Environment) 
     let Given { client_id, secret, auth, key, assertion } = given;
     if client_id.is_empty() {
         at.field("client_id").problem("is missing: the client identifier registered at the provider");
+    } else if !client_id.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        at.field("client_id").problem("expected printable ASCII (RFC 6749 section A.1)");
     }
     match auth {
         Some(ClientAuth::Basic | ClientAuth::Post) if secret.is_none() => {
@@ -88,7 +92,8 @@ pub(super) fn credentials(at: &At<'_>, given: Given<'_>, env: &dyn Environment) 
         if let Err(why) = crate::crypto::check_signing_key(&alg, &private_key) {
             at.field("private_key").problem(why);
         }
-        Some(ClientKey { private_key, kid: raw.kid.clone(), alg, x5t: raw.x5t.clone() })
+        let (kid, x5t) = (raw.kid.clone(), raw.x5t.clone());
+        Some(ClientKey { private_key, kid, alg, x5t, audience: raw.audience.unwrap_or_default() })
     });
     ClientCredentials { client_id: client_id.to_owned(), secret, auth, key, assertion }
 }

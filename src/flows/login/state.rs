@@ -4,10 +4,11 @@
 //! section 4.4, RFC 7636).
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Cookies, SameSite};
+use crate::config::{Account, Config, Cookies, SameSite};
 pub use crate::exchange::AuthnParameters;
 use crate::fault::{Code, Fault};
 use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
@@ -136,7 +137,20 @@ impl LoginState {
         let twin = twin(&own);
         let jar = head.jar(&config.cookies.name);
         let mut sealed = jar.named(own.as_bytes()).chain(jar.named(twin.as_bytes()));
-        let text = sealed.next().ok_or_else(|| unknown("this browser has no login with it in progress"))?;
+        let text = sealed.next().ok_or_else(|| {
+            let plain_http = |of: &&Rc<Account>| {
+                of.code == account && of.origins.iter().any(|origin| origin.scheme == "http")
+            };
+            let lost = config.cookies.secure && config.accounts.iter().find(plain_http).is_some();
+            let why = match lost {
+                true => {
+                    "this browser has no login with it in progress: Secure cookies over http are not kept, so set \
+                         cookies.secure to false for development or serve https"
+                }
+                false => "this browser has no login with it in progress",
+            };
+            unknown(why)
+        })?;
         if sealed.any(|other| other != text) {
             return Err(unknown("two flow cookies of one name"));
         }

@@ -53,10 +53,8 @@ pub fn success(what: &str, reply: Reply) -> Result<Answer, Refusal> {
         // Redirects are not followed: they would carry secrets to another host.
         _ => Code::IdpInvalidAnswer,
     };
-    let error = oauth_error(&answer.body);
-    let said = error.as_ref().map(|e| format!(", error {e}")).unwrap_or_default();
-    let fault = Fault::new(code, format!("{what}: status {}{said}", answer.status));
-    Err(Refusal { fault, error, status: answer.status })
+    let map = json::parse_object(&answer.body, 64 << 10).unwrap_or_default();
+    Err(refusal(what, code, answer.status, &map))
 }
 
 /// The body of a success, if it may be what was asked for.
@@ -82,11 +80,49 @@ pub fn object(what: &str, reply: Reply, max: usize) -> Result<Map<String, Value>
         .map_err(|why| Fault::new(Code::IdpInvalidAnswer, format!("{what}: {why}")).into())
 }
 
-/// `error` of an error answer (RFC 6749 section 5.2).
-fn oauth_error(body: &[u8]) -> Option<String> {
-    let map = json::parse_object(body, 64 << 10).ok()?;
-    let error = map.get("error")?.as_str()?;
-    Some(clean(error, 60)).filter(|e| !e.is_empty())
+/// An error answer (RFC 6749 section 5.2) with what it says, and what an operator can do about it.
+pub fn refusal(what: &str, code: Code, status: u16, map: &Map<String, Value>) -> Refusal {
+    let text = |name: &str, max| {
+        let text = map.get(name).and_then(Value::as_str).map(|text| clean(text, max));
+        text.filter(|text| !text.is_empty())
+    };
+    let error = text("error", 60);
+    let mut detail = format!("{what}: status {status}");
+    let mut advice = None;
+    if let Some(error) = &error {
+        detail.push_str(&format!(", error {error}"));
+        if let Some(description) = text("error_description", 200) {
+            detail.push_str(&format!(" ({description})"));
+        }
+        advice = advice_on(error);
+    }
+    let mut fault = Fault::new(code, detail);
+    if let Some((in_setup, advice)) = advice {
+        fault.detail.push_str(&format!(": {advice}"));
+        fault.in_setup = in_setup;
+    }
+    Refusal { fault, error, status }
+}
+
+/// What to do about an `error`, and whether only a change of the settings helps.
+fn advice_on(error: &str) -> Option<(bool, &'static str)> {
+    Some(match error {
+        // The second is GitHub's.
+        "invalid_client" | "incorrect_client_credentials" => {
+            (true, "compare client_id, client_secret and client_auth with the client at the provider")
+        }
+        "unauthorized_client" => {
+            (true, "the provider does not allow this client this grant: compare client_id and the client's grants there")
+        }
+        "unsupported_grant_type" => (true, "is token_endpoint the token endpoint of this provider?"),
+        "invalid_scope" => (true, "compare scope with what the provider allows this client"),
+        "invalid_redirect_uri" | "redirect_uri_mismatch" => {
+            (true, "register the redirect URI at the provider exactly as `envoy-sso uris` prints it")
+        }
+        "invalid_target" => (true, "compare the resource in authorization_params and token_params with the provider"),
+        "invalid_grant" => (false, "it was used or has expired, or the redirect URI differs from the registered one"),
+        _ => return None,
+    })
 }
 
 /// Text of an IdP for the log: the characters RFC 6749 section 5.2 allows, so that it cannot forge log

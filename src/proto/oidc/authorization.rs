@@ -161,7 +161,7 @@ impl<'a> Authorization<'a> {
         let auth = Authentication {
             provider: &oidc.client,
             method: client_auth::method(&oidc.client, metadata.token_auth_methods.as_deref()),
-            audience: &metadata.token_endpoint,
+            audience: client_auth::audience(&oidc.client, &metadata.issuer, &metadata.token_endpoint),
         };
         // Authentication in the body brings its own client_id, basic does not hinder one (RFC 9126 section 2.1).
         let brings_id = !matches!(auth.method, crate::config::ClientAuth::Basic);

@@ -6,7 +6,7 @@ use serde_json::{json, Map};
 use url::Url;
 
 use super::form;
-use crate::config::{ClientAuth, ClientCredentials};
+use crate::config::{AssertionAudience, ClientAuth, ClientCredentials};
 use crate::crypto::{sign, Protected};
 use crate::fault::{Code, Fault};
 use crate::host::random_token;
@@ -36,10 +36,6 @@ pub fn method(provider: &ClientCredentials, advertised: Option<&[String]>) -> Cl
 }
 
 /// A form POST to an endpoint of the provider that wants to know who asks.
-///
-/// `audience` is the `aud` of a client assertion: the token endpoint's URL, as OpenID Connect Core
-/// section 9 and RFC 7523 section 3 have it and as every provider we know takes it, at the pushed
-/// authorization request endpoint too (RFC 9126 section 2 obliges the server to).
 pub fn request(
     io: &Io,
     what: &'static str,
@@ -75,7 +71,7 @@ pub fn request(
             let mut claims = Map::new();
             claims.insert("iss".into(), json!(provider.client_id));
             claims.insert("sub".into(), json!(provider.client_id));
-            claims.insert("aud".into(), json!(auth.audience.as_str()));
+            claims.insert("aud".into(), json!(auth.audience));
             claims.insert("jti".into(), json!(random_token::<16>(io.host())?));
             claims.insert("iat".into(), json!(now));
             claims.insert("exp".into(), json!(now + ASSERTION_LIFETIME));
@@ -107,5 +103,18 @@ pub struct Authentication<'a> {
     /// How.
     pub method: ClientAuth,
     /// `aud` of an assertion.
-    pub audience: &'a Url,
+    pub audience: &'a str,
+}
+
+/// Whom an assertion of ours is for, at every endpoint of the provider: its issuer alone, unless the configuration says the
+/// token endpoint. A token endpoint is what a provider says of itself; a hostile one can name another's and would
+/// receive an assertion that is good there (CVE-2025-27370, draft-ietf-oauth-rfc7523bis). An issuer that stands for many
+/// tenants, or that is not known, names no server.
+pub fn audience<'a>(client: &'a ClientCredentials, issuer: &'a str, token_endpoint: &'a Url) -> &'a str {
+    let insists = client.key.as_ref().is_some_and(|key| key.audience == AssertionAudience::TokenEndpoint);
+    if insists || issuer.is_empty() || issuer.contains('{') {
+        token_endpoint.as_str()
+    } else {
+        issuer
+    }
 }

@@ -178,7 +178,10 @@ pub(super) fn times(claims: &Map<String, Value>, now: f64) -> Result<f64, String
         return Err(format!("it expired {:.0} s ago", now - exp));
     }
     if iat > now + SKEW {
-        return Err(format!("iat is {:.0} s in the future", iat - now));
+        return Err(format!(
+            "iat is {:.0} s in the future: compare the clocks of this host and the provider (NTP)",
+            iat - now
+        ));
     }
     match signed::date(claims, "nbf")? {
         Some(nbf) if nbf > now + SKEW => Err(format!("nbf is {:.0} s in the future", nbf - now)),

@@ -19,9 +19,20 @@ pub struct Logout<'a> {
     pub state: Option<&'a str>,
 }
 
+/// A longer URL is refused by servers on the way, and the browser would stay on their error page.
+const MAX_URL: usize = 4096;
+
 /// The URL that ends the session at the provider: the configured `logout_url` first, else
-/// `end_session_endpoint`, else there is none.
+/// `end_session_endpoint`, else there is none. An ID token that does not fit is left out: the provider then asks the user.
 pub fn url(configured: Option<&LogoutUrl>, metadata: Option<&Metadata>, logout: &Logout<'_>) -> Option<Url> {
+    let whole = of(configured, metadata, logout)?;
+    if whole.as_str().len() <= MAX_URL {
+        return Some(whole);
+    }
+    of(configured, metadata, &Logout { id_token_hint: None, ..*logout })
+}
+
+fn of(configured: Option<&LogoutUrl>, metadata: Option<&Metadata>, logout: &Logout<'_>) -> Option<Url> {
     if let Some(configured) = configured {
         return Some(template(configured, logout));
     }

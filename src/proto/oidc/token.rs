@@ -7,7 +7,9 @@ use super::client_auth::{self, Authentication};
 use super::discovery::Metadata;
 use crate::config::{ClientAuth, ClientCredentials, OAuth2, Oidc};
 use crate::fault::{Code, Fault};
+use crate::host::events::{self, Place};
 use crate::host::task::{Io, Reply};
+use crate::host::Level;
 use crate::proto::fetch::answer::{self, Refusal};
 use crate::values::json;
 use crate::values::secret::Secret;
@@ -30,6 +32,8 @@ pub struct Endpoint<'a> {
     pub timeout: u64,
     /// Whether a login must bring an ID token.
     pub openid: bool,
+    /// `aud` of a client assertion.
+    pub audience: &'a str,
 }
 
 impl<'a> Endpoint<'a> {
@@ -42,6 +46,7 @@ impl<'a> Endpoint<'a> {
             params: &oidc.token_params,
             timeout: oidc.timeout,
             openid: true,
+            audience: client_auth::audience(&oidc.client, &metadata.issuer, &metadata.token_endpoint),
         }
     }
 
@@ -54,6 +59,7 @@ impl<'a> Endpoint<'a> {
             params: &oauth2.token_params,
             timeout: oauth2.timeout,
             openid: false,
+            audience: client_auth::audience(&oauth2.client, &oauth2.issuer, &oauth2.token),
         }
     }
 }
@@ -69,6 +75,8 @@ pub struct Tokens {
     pub refresh_token: Option<Secret>,
     /// Seconds the access token lives.
     pub expires_in: Option<u64>,
+    /// There was no `token_type`.
+    pub untyped: bool,
 }
 
 /// What a refresh brought.
@@ -103,6 +111,10 @@ pub async fn exchange(
     if tokens.access_token.is_none() {
         return Err(missing("access_token"));
     }
+    if tokens.untyped {
+        let reason = format!("token endpoint {}: token_type is missing and taken for Bearer", endpoint.url);
+        events::notice(io.host(), Place::default(), Level::Info, &reason);
+    }
     Ok(tokens)
 }
 
@@ -129,7 +141,8 @@ pub async fn refresh(io: &Io, endpoint: &Endpoint<'_>, refresh_token: &Secret) -
 async fn call(io: &Io, endpoint: &Endpoint<'_>, grant: &[(&str, &str)]) -> Result<Reply, Fault> {
     let own = grant.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let more = endpoint.params.iter().cloned();
-    let auth = Authentication { provider: endpoint.provider, method: endpoint.auth, audience: endpoint.url };
+    let auth =
+        Authentication { provider: endpoint.provider, method: endpoint.auth, audience: endpoint.audience };
     let pairs = own.chain(more).collect();
     let mut request = client_auth::request(io, "token", endpoint.url, pairs, &auth, endpoint.timeout)?;
     request.max_answer = MAX_ANSWER;
@@ -141,24 +154,34 @@ fn read(reply: Reply) -> Result<Tokens, Refusal> {
     let map = answer::object("token endpoint", reply, MAX_ANSWER)?;
     let invalid = |why: String| Fault::new(Code::IdpInvalidAnswer, format!("token endpoint: {why}"));
     // GitHub reports errors with status 200.
-    if let Some(error) = map.get("error").and_then(Value::as_str) {
-        let error = answer::clean(error, 60);
-        let fault = invalid(format!("status 200, error {error}"));
-        return Err(Refusal { fault, error: Some(error), status: 200 });
+    if map.get("error").is_some_and(Value::is_string) {
+        return Err(answer::refusal("token endpoint", Code::IdpInvalidAnswer, 200, &map));
     }
-    let secret = |name: &str| Ok::<_, Refusal>(text(&map, name).map_err(invalid)?.map(Secret::new));
+    let secret = |name: &str| Ok::<_, Refusal>(token(&map, name).map_err(invalid)?.map(Secret::new));
+    let kind = text(&map, "token_type").map_err(invalid)?;
     let tokens = Tokens {
         access_token: secret("access_token")?,
         id_token: secret("id_token")?,
         refresh_token: secret("refresh_token")?,
         expires_in: expires_in(&map).map_err(invalid)?,
+        untyped: kind.is_none(),
     };
-    let bearer = text(&map, "token_type").map_err(invalid)?;
-    // RFC 6749 section 7.1: a token of a type that is not understood must not be used.
-    if tokens.access_token.is_some() && !bearer.is_some_and(|t| t.eq_ignore_ascii_case("bearer")) {
+    // RFC 6749 section 7.1: a token of a type that is not understood must not be used. Several providers leave the type
+    // out; no type but Bearer was ever meant by that.
+    if tokens.access_token.is_some() && !kind.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer")) {
         return Err(invalid("token_type is not Bearer".into()).into());
     }
     Ok(tokens)
+}
+
+/// A token: printable ASCII (RFC 6749 sections A.12 and A.17). A line break would make every later request fail that
+/// carries it as a header.
+fn token(map: &Map<String, Value>, name: &str) -> Result<Option<String>, String> {
+    let token = text(map, name)?;
+    match token.as_ref().is_none_or(|token| token.bytes().all(|byte| matches!(byte, b' '..=b'~'))) {
+        true => Ok(token),
+        false => Err(format!("{name} holds bytes that are not printable ASCII")),
+    }
 }
 
 /// A string; null and empty count as absent.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::config::{ClientAuth, ClientKey, LogoutUrl, OAuth2};
+use crate::config::{AssertionAudience, ClientAuth, ClientKey, LogoutUrl, OAuth2};
 use crate::crypto::test_keys::{token, token_of, ED25519, JWKS};
 use crate::crypto::{Jws, KeySet};
 use crate::fault::{Code, Fault};
@@ -198,7 +198,7 @@ fn another_providers_answer_is_refused() {
 #[test]
 fn the_way_to_authenticate_is_chosen() {
     let base = oidc().client;
-    let key = ClientKey { private_key: secret(ED25519), kid: None, alg: "EdDSA".into(), x5t: None };
+    let key = client_key(AssertionAudience::Issuer);
     let public = ClientCredentials { secret: None, ..base.clone() };
     let keyed = ClientCredentials { key: Some(key), ..public.clone() };
     let chosen = ClientCredentials { auth: Some(ClientAuth::Basic), ..base.clone() };
@@ -267,27 +267,51 @@ fn the_code_is_exchanged_with_its_verifier() {
     );
 }
 
-#[test]
-fn a_client_assertion_is_signed_for_the_token_endpoint() {
-    let key = ClientKey {
-        private_key: secret(ED25519),
-        kid: Some("ed25519".into()),
-        alg: "EdDSA".into(),
-        x5t: None,
-    };
-    let (_, call) = exchanged(|o| o.client.key = Some(key), testing::json(&tokens()));
-    let sent: BTreeMap<_, _> = form(&call).into_iter().collect();
+fn client_key(audience: AssertionAudience) -> ClientKey {
+    let kid = Some("ed25519".into());
+    ClientKey { private_key: secret(ED25519), kid, alg: "EdDSA".into(), x5t: None, audience }
+}
+
+/// The claims of the assertion in this call.
+fn assertion(call: &Call) -> serde_json::Map<String, Value> {
+    let sent: BTreeMap<_, _> = form(call).into_iter().collect();
     assert_eq!(sent["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
     let keys = KeySet::parse(JWKS.as_bytes()).unwrap();
-    let (claims, _) =
-        keys.verify(&*TestHost::new(), &Jws::parse(&sent["client_assertion"]).unwrap()).unwrap();
+    let jws = Jws::parse(&sent["client_assertion"]).unwrap();
+    let (claims, _) = keys.verify(&*TestHost::new(), &jws).unwrap();
+    claims
+}
+
+#[test]
+fn a_client_assertion_is_signed_for_the_issuer_alone() {
+    let issuer = |o: &mut Oidc| o.client.key = Some(client_key(AssertionAudience::Issuer));
+    let (_, call) = exchanged(issuer, testing::json(&tokens()));
+    let claims = assertion(&call);
     assert_eq!((&claims["iss"], &claims["sub"]), (&json!("lakehouse"), &json!("lakehouse")));
-    assert_eq!(claims["aud"], "https://idp.example.com/token");
+    assert_eq!(claims["aud"], ISSUER);
     assert_eq!(
         (claims["iat"].as_u64(), claims["exp"].as_u64()),
         (Some(START / 1000), Some(START / 1000 + 60))
     );
     assert!(claims["jti"].as_str().unwrap().len() >= 20);
+    // Where the provider insists on it.
+    let insists = |o: &mut Oidc| o.client.key = Some(client_key(AssertionAudience::TokenEndpoint));
+    assert_eq!(
+        assertion(&exchanged(insists, testing::json(&tokens())).1)["aud"],
+        "https://idp.example.com/token"
+    );
+    // A provider that names another's token endpoint receives nothing that is good there.
+    let (endpoint, keyed) = (url("https://victim.example/token"), |audience| ClientCredentials {
+        key: Some(client_key(audience)),
+        ..oidc().client
+    });
+    let own = keyed(AssertionAudience::Issuer);
+    let named = |issuer| client_auth::audience(&own, issuer, &endpoint).to_owned();
+    assert_eq!(named("https://evil.example"), "https://evil.example");
+    // No server is meant by these.
+    for issuer in ["", "https://login.microsoftonline.com/{tenantid}/v2.0"] {
+        assert_eq!(named(issuer), "https://victim.example/token");
+    }
 }
 
 #[test]
@@ -303,6 +327,9 @@ fn token_answers_are_read_strictly() {
         with("expires_in", json!(3599.5)),
         with("refresh_token", json!(null)),
         with("scope", json!(["odd"])),
+        with("token_type", json!(null)),
+        with("token_type", json!("")),
+        with("access_token", json!("a b~!\u{20}.-_/+=")),
     ] {
         assert!(exchanged(|_| (), testing::json(&good)).0.is_ok(), "{good}");
     }
@@ -310,7 +337,8 @@ fn token_answers_are_read_strictly() {
         (testing::json(&with("id_token", json!(null))), Code::IdpInvalidAnswer, "id_token is missing"),
         (testing::json(&with("id_token", json!(7))), Code::IdpInvalidAnswer, "id_token is a number"),
         (testing::json(&with("token_type", json!("DPoP"))), Code::IdpInvalidAnswer, "token_type"),
-        (testing::json(&with("token_type", json!(null))), Code::IdpInvalidAnswer, "token_type"),
+        (testing::json(&with("token_type", json!("mac"))), Code::IdpInvalidAnswer, "token_type"),
+        (testing::json(&with("token_type", json!(7))), Code::IdpInvalidAnswer, "token_type is a number"),
         (testing::json(&with("expires_in", json!(-1))), Code::IdpInvalidAnswer, "expires_in"),
         (testing::json(&with("expires_in", json!("soon"))), Code::IdpInvalidAnswer, "expires_in"),
         (
@@ -330,6 +358,11 @@ fn token_answers_are_read_strictly() {
             "error invalid_grant?<b>",
         ),
         (
+            status(400, "application/json", r#"{"error":"invalid_grant","error_description":"used\r\nx"}"#),
+            Code::IdpInvalidAnswer,
+            "error invalid_grant (used??x): it was used",
+        ),
+        (
             status(401, "application/json", r#"{"error":"invalid_client"}"#),
             Code::IdpInvalidAnswer,
             "error invalid_client",
@@ -341,6 +374,64 @@ fn token_answers_are_read_strictly() {
         let fault = exchanged(|_| (), reply).0.unwrap_err();
         assert_eq!(fault.code, code, "{}", fault.detail);
         assert!(fault.detail.contains(why), "{} does not say {why}", fault.detail);
+    }
+}
+
+#[test]
+fn no_token_holds_what_a_header_cannot_carry() {
+    for name in ["access_token", "refresh_token", "id_token"] {
+        let bytes = (0u8..0x20).chain([0x7f]).map(char::from).chain(['\u{80}', '\u{e9}', '\u{1f600}']);
+        for bad in bytes {
+            for token in [format!("a{bad}b"), format!("{bad}a"), format!("a{bad}")] {
+                let mut answer = tokens();
+                answer[name] = json!(token);
+                let fault = exchanged(|_| (), testing::json(&answer)).0.unwrap_err();
+                assert_eq!(fault.code, Code::IdpInvalidAnswer, "{name} {bad:?}");
+                assert!(fault.detail.contains(&format!("{name} holds bytes")), "{}", fault.detail);
+                assert!(!fault.detail.contains(&token), "no token in the log");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_error_of_the_settings_says_which_to_compare() {
+    for (error, in_setup, advice) in [
+        ("invalid_client", true, "client_id, client_secret and client_auth"),
+        ("unauthorized_client", true, "grants"),
+        ("unsupported_grant_type", true, "token_endpoint"),
+        ("invalid_scope", true, "compare scope"),
+        ("invalid_redirect_uri", true, "redirect URI"),
+        ("incorrect_client_credentials", true, "client_secret"),
+        ("invalid_grant", false, "redirect URI"),
+        ("server_said_no", false, "status"),
+    ] {
+        let body = json!({ "error": error, "error_description": "the secret \"expired\"" });
+        for code in [200, 400, 401] {
+            let reply = status(code, "application/json", body.to_string());
+            let fault = exchanged(|_| (), reply).0.unwrap_err();
+            assert_eq!((fault.code, fault.in_setup), (Code::IdpInvalidAnswer, in_setup), "{error}");
+            let said = format!("status {code}, error {error} (the secret ?expired?)");
+            assert!(fault.detail.contains(&said), "{}", fault.detail);
+            assert!(fault.detail.contains(advice), "{}", fault.detail);
+        }
+    }
+}
+
+#[test]
+fn a_token_answer_without_a_type_is_noted_once() {
+    let host = TestHost::new();
+    for (kind, notes) in [(json!("Bearer"), 0), (json!(null), 1)] {
+        let (oidc, io) = (oidc(), host.io());
+        let metadata = read(&metadata(), &oidc);
+        let inner = io.clone();
+        let flow = async move {
+            exchange(&inner, &Endpoint::of_oidc(&oidc, &metadata), &secret("c"), REDIRECT, None).await
+        };
+        let mut answer = tokens();
+        answer["token_type"] = kind;
+        assert!(drive(&io, flow, [testing::json(&answer)]).0.is_ok());
+        assert_eq!(host.logs().iter().filter(|(_, line)| line.contains("token_type")).count(), notes);
     }
 }
 
@@ -499,6 +590,34 @@ fn the_way_out_is_templated_or_standard() {
     let mut silent = metadata;
     silent.end_session_endpoint = None;
     assert!(logout::url(None, Some(&silent), &logout).is_none());
+}
+
+#[test]
+fn the_way_out_is_never_longer_than_servers_take() {
+    let metadata = read(&metadata(), &oidc());
+    let template = LogoutUrl {
+        url: url("https://idp.example.com/v2/logout"),
+        params: BTreeMap::from([
+            ("hint".into(), "{id_token_hint}".into()),
+            ("next".into(), "{post_logout_redirect_uri}".into()),
+        ]),
+    };
+    for size in [10, 3_000, 3_800, 4_096, 5_000, 60_000] {
+        let hint = secret(&"a".repeat(size));
+        let logout = Logout {
+            client_id: "lakehouse",
+            post_logout_redirect_uri: Some("https://app.example.com/out"),
+            id_token_hint: Some(&hint),
+            state: Some("st"),
+        };
+        for (configured, hinted) in [(None, "id_token_hint"), (Some(&template), "hint")] {
+            let found = logout::url(configured, Some(&metadata), &logout).unwrap();
+            assert!(found.as_str().len() <= 4_096, "{size}");
+            let parameters = query(&found);
+            assert_eq!(parameters.contains_key(hinted), size < 4_000, "{size} {hinted}");
+            assert!(parameters.values().any(|value| value == "https://app.example.com/out"));
+        }
+    }
 }
 
 #[test]
