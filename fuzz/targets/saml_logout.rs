@@ -1,8 +1,10 @@
 //! SAML logout requests, from a query or, after a line end, from a form: they end no session that the provider's key
 //! did not end.
 
-use envoy_sso::proto::saml::bindings::{decode_post, Redirected};
-use envoy_sso::proto::saml::logout::{read_request, read_response, Expected, LogoutRequest, Received};
+use envoy_sso::proto::saml::bindings::{decode_logout, Redirected};
+use envoy_sso::proto::saml::logout::{
+    read_request, read_response, Expected, LogoutRequest, Message, Received,
+};
 use envoy_sso::proto::saml::signature::Trust;
 
 use super::host::{Still, NOW};
@@ -33,6 +35,7 @@ fn read(text: &str) -> Option<LogoutRequest> {
         decryption_key: None,
         issuer: IDP,
         slo_url: SLO,
+        entity_id: "https://app.example.com/sp",
         now: NOW * 1000,
         clock_skew: 60_000,
     };
@@ -43,15 +46,16 @@ fn read(text: &str) -> Option<LogoutRequest> {
             Received::Redirect(&redirected)
         }
         Some((field, _)) => {
-            posted = decode_post(field).ok()?;
+            posted = decode_logout(field).ok()?;
             Received::Post(&posted)
         }
     };
+    let message = Message::read(received).ok()?;
     assert!(
-        read_response(&expected, received, Some(REQUEST)).is_err(),
+        read_response(&expected, &message, Some(REQUEST)).is_err(),
         "no response was ever signed: {text}"
     );
-    read_request(&expected, received).ok()
+    read_request(&expected, &message).ok()
 }
 
 #[cfg(test)]

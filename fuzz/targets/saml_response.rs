@@ -3,7 +3,7 @@
 //! The seeds `signed_…` and `encrypted` are all that this key ever signed.
 
 use envoy_sso::proto::saml::private_key::PrivateKey;
-use envoy_sso::proto::saml::response::{claimed, verify, Expected};
+use envoy_sso::proto::saml::response::{claimed, verify, Expected, Message};
 use envoy_sso::proto::saml::verified::Verified;
 use envoy_sso::values::secret::Secret;
 
@@ -52,7 +52,7 @@ fn read(text: &str) -> Option<Verified> {
         now: NOW * 1000,
         clock_skew: 60_000,
     };
-    verify(&expected, text).ok()
+    verify(&expected, &Message::read(text).ok()?).ok()
 }
 
 /// All but the identifier of the Response, which an Assertion's signature does not cover.

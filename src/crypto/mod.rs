@@ -9,6 +9,7 @@ mod jwk;
 mod jws;
 mod key_set;
 pub mod private_key;
+pub mod rate;
 mod rng;
 pub mod seal;
 mod sign;

@@ -1,5 +1,7 @@
 //! Our private RSA key: signs requests, opens encrypted assertions.
 
+use std::rc::Rc;
+
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use rsa::pkcs8::DecodePrivateKey;
@@ -10,6 +12,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::certificate::MIN_RSA_BITS;
+use super::rate::PrivateKeyRate;
 use crate::crypto::HostRng;
 use crate::fault::{Code, Fault};
 use crate::host::{Hash, Host};
@@ -20,6 +23,7 @@ use crate::values::secret::Secret;
 pub struct PrivateKey {
     key: RsaPrivateKey,
     pkcs8: Zeroizing<Vec<u8>>,
+    rate: Option<Rc<PrivateKeyRate>>,
 }
 
 impl std::fmt::Debug for PrivateKey {
@@ -58,7 +62,22 @@ impl PrivateKey {
         if bits < MIN_RSA_BITS {
             return Err(format!("an RSA key of {bits} bits: at least {MIN_RSA_BITS} are needed"));
         }
-        Ok(Self { key, pkcs8 })
+        Ok(Self { key, pkcs8, rate: None })
+    }
+
+    /// The key under a limit that it shares with the other keys of this worker.
+    pub fn limited_by(self, rate: Rc<PrivateKeyRate>) -> Self {
+        Self { rate: Some(rate), ..self }
+    }
+
+    /// Whether the key may be used once more within this second.
+    pub fn check_rate(&self, now: u64) -> Result<(), Fault> {
+        self.rate.as_ref().map_or(Ok(()), |rate| rate.check(now))
+    }
+
+    /// How many bits the modulus has.
+    pub fn bits(&self) -> usize {
+        self.key.n().bits()
     }
 
     /// Whether a certificate holds the public half.
@@ -71,6 +90,7 @@ impl PrivateKey {
         if let Some(signature) = host.sign_rsa(Hash::Sha256, &self.pkcs8, message) {
             return Ok(signature);
         }
+        self.rate.as_ref().map_or(Ok(()), |rate| rate.spend(host.now()))?;
         let signer = rsa::pkcs1v15::SigningKey::<Sha256>::new(self.key.clone());
         let signature = signer
             .try_sign_with_rng(&mut HostRng::new(host)?, message)
@@ -78,15 +98,22 @@ impl PrivateKey {
         Ok(signature.to_vec())
     }
 
-    /// RSAES-OAEP, blinded.
+    /// How many bytes the modulus has, and so whatever is encrypted for this key.
+    pub fn size(&self) -> usize {
+        self.key.size()
+    }
+
+    /// RSAES-OAEP, blinded; `None` where it cannot be opened. Fails where this worker has used private keys too often
+    /// within this second.
     pub(crate) fn decrypt(
         &self,
         host: &dyn Host,
         padding: Oaep,
         ciphertext: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>> {
-        let mut blinding = HostRng::new(host).ok()?;
-        self.key.decrypt_blinded(&mut blinding, padding, ciphertext).ok().map(Zeroizing::new)
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
+        self.rate.as_ref().map_or(Ok(()), |rate| rate.spend(host.now()))?;
+        let mut blinding = HostRng::new(host)?;
+        Ok(self.key.decrypt_blinded(&mut blinding, padding, ciphertext).ok().map(Zeroizing::new))
     }
 }
 

@@ -29,13 +29,19 @@ pub fn answer(exchange: Rc<Exchange>, endpoint: Endpoint) -> Ruling {
             login::finish(exchange, query)
         }
         (Endpoint::OidcCallback, b"POST") => form(exchange, oidc::callback::MAX_CALLBACK, login::form_post),
-        (Endpoint::SamlCallback, b"POST") => form(exchange, saml::bindings::MAX_FORM, login::saml::posted),
+        (Endpoint::SamlCallback, b"POST") => match login::saml::expected(&exchange) {
+            Ok(()) => form(exchange, saml::bindings::MAX_FORM, login::saml::posted),
+            Err(fault) => Ruling::LocalReply(exchange.refuse(&fault)),
+        },
         (Endpoint::SamlMetadata, b"GET" | b"HEAD") => {
             Ruling::LocalReply(login::saml::metadata::show(&exchange))
         }
         (Endpoint::Session, b"GET" | b"HEAD") => session(exchange),
         (Endpoint::SamlLogout, b"GET") => logout::saml::redirected(exchange),
-        (Endpoint::SamlLogout, b"POST") => form(exchange, saml::bindings::MAX_FORM, logout::saml::posted),
+        (Endpoint::SamlLogout, b"POST") => match logout::saml::expected(&exchange) {
+            Ok(()) => form(exchange, saml::bindings::MAX_LOGOUT_FORM, logout::saml::posted),
+            Err(fault) => Ruling::LocalReply(exchange.refuse(&fault)),
+        },
         (Endpoint::Logout, b"GET" | b"HEAD") => logout::asked_for(exchange, None),
         // A program's POST without anything in it.
         (Endpoint::Logout, b"POST") if exchange.head.ends => logout::asked_for(exchange, Some(Vec::new())),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use crate::config::{Account, Config, Protocol, Provider};
+use crate::crypto::rate::PrivateKeyRate;
 use crate::directory;
 use crate::fault::{Code, Fault};
 use crate::host::task::BackgroundTask;
@@ -50,13 +51,13 @@ pub struct AccountState {
 }
 
 impl AccountState {
-    fn new(account: Rc<Account>) -> Self {
+    fn new(account: Rc<Account>, rate: &Rc<PrivateKeyRate>) -> Self {
         let clients = account.providers.iter().filter_map(|provider| match &provider.protocol {
             Protocol::Oidc(oidc) => Some((provider.id.clone(), Rc::new(oidc::Provider::new(oidc)))),
             _ => None,
         });
         let idps = account.providers.iter().filter_map(|provider| match &provider.protocol {
-            Protocol::Saml(saml) => Some((provider.id.clone(), Rc::new(saml::Idp::new(saml)))),
+            Protocol::Saml(saml) => Some((provider.id.clone(), Rc::new(saml::Idp::new(saml, rate)))),
             _ => None,
         });
         Self { clients: clients.collect(), idps: idps.collect(), directory: directory::Cache::new(), account }
@@ -78,8 +79,9 @@ impl AccountState {
 impl FilterState {
     /// Makes it from a checked configuration.
     pub fn new(host: Rc<dyn Host>, config: Config) -> Self {
+        let rate = Rc::default();
         let account_states: Vec<Rc<AccountState>> =
-            config.accounts.iter().map(|a| Rc::new(AccountState::new(a.clone()))).collect();
+            config.accounts.iter().map(|a| Rc::new(AccountState::new(a.clone(), &rate))).collect();
         let mut by_authority: BTreeMap<String, Vec<Rc<AccountState>>> = BTreeMap::new();
         for account_state in &account_states {
             for origin in &account_state.account.origins {

@@ -4,6 +4,7 @@
 //! Only for tests: `cfg(any(test, feature = "testing"))`.
 
 pub mod browser;
+pub mod dear;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -14,10 +14,11 @@ use crate::host::Level;
 use crate::http::response::Response;
 use crate::pages;
 use crate::proto::saml::bindings::{self, Kind, Redirected};
-use crate::proto::saml::idp::Facts;
+use crate::proto::saml::idp::{single_logout, Facts};
 use crate::proto::saml::logout::{self, Expected, LogoutRequest, Outgoing, Received};
 use crate::proto::saml::refused::Refused;
 use crate::proto::saml::signature::Trust;
+use crate::proto::saml::xml::clip;
 use crate::proto::saml::Idp;
 use crate::session::{cookie, ended, Purpose, Session};
 use crate::state::{AccountState, SessionState};
@@ -61,8 +62,18 @@ pub(super) async fn request(
     Ok(Some(answer.with_cookie(&remember(io, exchange, account_state, &waiting)?)))
 }
 
+/// Refuses every message where no provider of the account has single logout, before anything of it is read.
+pub fn expected(exchange: &Exchange) -> Result<(), Fault> {
+    let account_state = exchange.account_state.as_ref();
+    let any = account_state.is_some_and(|own| own.idps.values().any(|idp| single_logout(idp.config())));
+    any.then_some(()).ok_or_else(no_single_logout)
+}
+
 /// A message that came by HTTP-Redirect.
 pub fn redirected(exchange: Rc<Exchange>) -> Ruling {
+    if let Err(fault) = expected(&exchange) {
+        return Ruling::LocalReply(exchange.refuse(&fault));
+    }
     let query = String::from_utf8_lossy(exchange.head.query().unwrap_or_default()).into_owned();
     match Redirected::parse(&query) {
         Ok(redirected) => receive(exchange, Message::Redirect(redirected)),
@@ -86,26 +97,20 @@ enum Message {
 
 impl Message {
     fn posted(body: &[u8]) -> Result<Self, String> {
-        let field = |name| bindings::field(body, name);
-        let (kind, text) = match (field("SAMLRequest")?, field("SAMLResponse")?) {
+        let [request, response, relay_state] =
+            bindings::fields(body, ["SAMLRequest", "SAMLResponse", "RelayState"])?;
+        let (kind, text) = match (request, response) {
             (Some(text), None) => (Kind::Request, text),
             (None, Some(text)) => (Kind::Response, text),
             _ => return Err("the form holds not exactly one of SAMLRequest and SAMLResponse".into()),
         };
-        Ok(Self::Post(kind, bindings::decode_post(&text)?, field("RelayState")?))
+        Ok(Self::Post(kind, bindings::decode_logout(&text)?, relay_state))
     }
 
     fn kind(&self) -> Kind {
         match self {
             Self::Redirect(redirected) => redirected.kind,
             Self::Post(kind, ..) => *kind,
-        }
-    }
-
-    fn text(&self) -> &str {
-        match self {
-            Self::Redirect(redirected) => &redirected.message,
-            Self::Post(_, text, _) => text,
         }
     }
 
@@ -140,16 +145,20 @@ fn receive(exchange: Rc<Exchange>, message: Message) -> Ruling {
 
 async fn answer(io: &Io, exchange: &Exchange, message: &Message) -> Result<Response, Fault> {
     let (account_state, origin) = exchange.site_and_origin()?;
-    let issuer = logout::claimed_issuer(message.text())?;
-    let (id, idp) = by_issuer(io, &account_state, &issuer).await.ok_or_else(|| {
-        Fault::new(Code::RequestInvalid, format!("no provider of this account has the issuer {issuer:?}"))
+    let read = logout::Message::read(message.received())?;
+    let issuer = read.claimed_issuer()?;
+    let (id, idp) = by_issuer(io, &account_state, issuer).await.ok_or_else(|| {
+        Fault::new(
+            Code::RequestInvalid,
+            format!("no provider of this account has the issuer {:?}", clip(issuer)),
+        )
     })?;
     let own = Own::at(&origin, &account_state.account, idp);
     let place = Place { provider: Some(id), ..exchange.place() };
     match message.kind() {
         Kind::Request => {
-            let read = |expected: &Expected<'_>| logout::read_request(expected, message.received());
-            let (request, facts) = verify(io, idp, &own, read).await?;
+            let judge = |expected: &Expected<'_>| logout::read_request(expected, &read);
+            let (request, facts) = verify(io, idp, &own, judge).await?;
             warn(io, place, &request.warnings);
             let (binding, endpoint) = facts.slo(Some(message.binding())).ok_or_else(no_single_logout)?;
             let ended = end(io, exchange, &account_state, id, &facts, &request);
@@ -166,8 +175,8 @@ async fn answer(io: &Io, exchange: &Exchange, message: &Message) -> Result<Respo
         Kind::Response => {
             let waiting = waiting(exchange, &account_state, io.now());
             let sent = waiting.as_ref().map(|waiting| waiting.id.as_str());
-            let read = |expected: &Expected<'_>| logout::read_response(expected, message.received(), sent);
-            let (response, _) = verify(io, idp, &own, read).await?;
+            let judge = |expected: &Expected<'_>| logout::read_response(expected, &read, sent);
+            let (response, _) = verify(io, idp, &own, judge).await?;
             warn(io, place, &response.warnings);
             if !response.complete {
                 let reason = format!("the provider did not end everything: {}", response.status);
@@ -221,6 +230,7 @@ async fn verify<T>(
             decryption_key: idp.decryption_key(),
             issuer: &facts.issuer,
             slo_url: &own.slo_url,
+            entity_id: &own.entity_id,
             now: io.now(),
             clock_skew: idp.config().clock_skew,
         })

@@ -11,11 +11,13 @@ use super::certificate::Certificate;
 use super::names::RSA_SHA256;
 use super::sign::Signer;
 use super::signature::{Problem, Trust};
-use super::xml::MAX_MESSAGE;
+use super::xml::{MAX_LOGOUT, MAX_MESSAGE};
 use crate::fault::Fault;
 
-/// The largest form: a message of 256 KB in base64, percent-encoded.
-pub const MAX_FORM: usize = 512 * 1024;
+/// The largest form with a response: a message of 256 KB in base64, whose `+`, `/`, `=` and line ends are escaped.
+pub const MAX_FORM: usize = 400 * 1024;
+/// The largest form with a logout message of 32 KB.
+pub const MAX_LOGOUT_FORM: usize = 64 * 1024;
 
 /// Which of the two a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,20 +37,33 @@ impl Kind {
     }
 }
 
-/// A field of a form. Each counts once: with two, one could be checked and the other used.
-pub fn field(form: &[u8], name: &str) -> Result<Option<String>, String> {
-    let mut values = form_urlencoded::parse(form).filter(|(key, _)| key == name);
-    let first = values.next().map(|(_, value)| value.into_owned());
-    match values.next() {
-        Some(_) => Err(format!("{name} stands in the form twice")),
-        None => Ok(first),
+/// More fields are not read: these bindings have four.
+const MAX_FIELDS: usize = 64;
+
+/// These fields of a form, read once. Each counts once: with two, one could be checked and the other used.
+pub fn fields<const N: usize>(form: &[u8], names: [&str; N]) -> Result<[Option<String>; N], String> {
+    let mut found = [const { None }; N];
+    for (n, part) in form.split(|byte| *byte == b'&').enumerate() {
+        if n >= MAX_FIELDS {
+            return Err(format!("the form has more than {MAX_FIELDS} fields"));
+        }
+        let Some((name, value)) = form_urlencoded::parse(part).next() else { continue };
+        let Some(at) = names.iter().position(|wanted| *wanted == name) else { continue };
+        if found.get_mut(at).is_some_and(|slot| slot.replace(value.into_owned()).is_some()) {
+            return Err(format!("{name} stands in the form twice"));
+        }
     }
+    Ok(found)
 }
 
-/// The XML of a form field `SAMLRequest` or `SAMLResponse`, at most 256 KB.
+/// The XML of a form field `SAMLResponse`, at most 256 KB.
 pub fn decode_post(field: &str) -> Result<String, String> {
-    let bytes = decode(field)?;
-    String::from_utf8(bytes).map_err(|_| "the SAML message is not UTF-8".into())
+    text(decode(field, MAX_MESSAGE)?)
+}
+
+/// The XML of a form field of a logout message, at most 32 KB.
+pub fn decode_logout(field: &str) -> Result<String, String> {
+    text(decode(field, MAX_LOGOUT)?)
 }
 
 /// The field of a POST form for a message of ours.
@@ -56,26 +71,32 @@ pub fn encode_post(message: &str) -> String {
     STANDARD.encode(message)
 }
 
-fn decode(value: &str) -> Result<Vec<u8>, String> {
+fn text(bytes: Vec<u8>) -> Result<String, String> {
+    String::from_utf8(bytes).map_err(|_| "the SAML message is not UTF-8".into())
+}
+
+fn decode(value: &str, max: usize) -> Result<Vec<u8>, String> {
     // Before decoding: four characters carry three bytes, and lines may be wrapped.
-    if value.len() > MAX_MESSAGE / 3 * 4 + MAX_MESSAGE / 16 {
-        return Err(format!("the SAML message is larger than {MAX_MESSAGE} bytes"));
+    let too_large = || format!("the SAML message is larger than {max} bytes");
+    if value.len() > max / 3 * 4 + max / 16 {
+        return Err(too_large());
     }
-    let compact: String = value.split_ascii_whitespace().collect();
+    let mut compact = value.as_bytes().to_vec();
+    compact.retain(|byte| !byte.is_ascii_whitespace());
     let bytes = STANDARD.decode(compact).map_err(|_| "the SAML message is not base64")?;
-    if bytes.len() > MAX_MESSAGE {
-        return Err(format!("the SAML message is larger than {MAX_MESSAGE} bytes"));
+    if bytes.len() > max {
+        return Err(too_large());
     }
     Ok(bytes)
 }
 
-/// Inflates at most 256 KB: what a deflate bomb costs stops there.
+/// Inflates at most 32 KB: only logout messages come this way, and what a deflate bomb costs stops there.
 fn inflate(value: &str) -> Result<String, String> {
     // An unescaped `+` of the base64 reads as a space.
-    let deflated = decode(&value.replace(' ', "+"))?;
-    let bytes = miniz_oxide::inflate::decompress_to_vec_with_limit(&deflated, MAX_MESSAGE)
-        .map_err(|_| format!("the SAML message does not inflate to at most {MAX_MESSAGE} bytes"))?;
-    String::from_utf8(bytes).map_err(|_| "the SAML message is not UTF-8".into())
+    let deflated = decode(&value.replace(' ', "+"), MAX_LOGOUT)?;
+    let bytes = miniz_oxide::inflate::decompress_to_vec_with_limit(&deflated, MAX_LOGOUT)
+        .map_err(|_| format!("the SAML message does not inflate to at most {MAX_LOGOUT} bytes"))?;
+    text(bytes)
 }
 
 /// A message that came by HTTP-Redirect.
@@ -104,7 +125,10 @@ impl Redirected {
         const NAMES: [&str; 6] =
             ["SAMLRequest", "SAMLResponse", "RelayState", "SigAlg", "Signature", "SAMLEncoding"];
         let mut found: [Option<(&str, String)>; 6] = Default::default();
-        for part in query.split('&') {
+        for (n, part) in query.split('&').enumerate() {
+            if n >= MAX_FIELDS {
+                return Err(format!("the query has more than {MAX_FIELDS} parameters"));
+            }
             let Some((name, value)) = form_urlencoded::parse(part.as_bytes()).next() else { continue };
             let Some(slot) = NAMES.iter().position(|n| *n == name).and_then(|i| found.get_mut(i)) else {
                 continue;

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::limits;
 use super::names::{DSIG, SAML, XENC, XENC11};
 use super::private_key::PrivateKey;
+use super::refused::Refused;
 use super::signature::base64;
 use super::xml;
 use crate::host::Host;
@@ -34,6 +35,8 @@ pub struct Opener<'a> {
     pub key: &'a PrivateKey,
     /// Whether the IdP's verified signature covers the ciphertext.
     pub signed: bool,
+    /// Our entity ID: which `EncryptedKey` is ours, where there are several.
+    pub recipient: &'a str,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,7 +98,9 @@ fn gcm<C: Aead>(cipher: &C, content: &[u8]) -> Option<Vec<u8>> {
 
 /// Opens an `EncryptedAssertion` or `EncryptedID`: a document of its own, whose root only carries the namespaces that were in scope
 /// around it (an assertion encrypted in place inherits prefixes from outside) and whose one child is what was encrypted.
-pub fn open(opener: Opener<'_>, encrypted: Node<'_, '_>) -> Result<String, String> {
+///
+/// One private-key operation at the most: it is the dearest thing that a message of a stranger can ask for.
+pub fn open(opener: Opener<'_>, encrypted: Node<'_, '_>) -> Result<Zeroizing<String>, Refused> {
     let data = xml::one(encrypted, XENC, "EncryptedData")?;
     let cipher = Cipher::from_uri(method(data)?)?;
     if matches!(cipher, Cipher::Aes128Cbc | Cipher::Aes256Cbc) && !opener.signed {
@@ -107,16 +112,9 @@ pub fn open(opener: Opener<'_>, encrypted: Node<'_, '_>) -> Result<String, Strin
         );
     }
     let content = value(data)?;
-    let mut keys = Vec::new();
-    for key in encrypted_keys(encrypted, data)? {
-        keys.push((oaep(key)?, value(key)?));
-    }
-    let live = keys
-        .into_iter()
-        .filter_map(|(padding, wrapped)| opener.key.decrypt(opener.host, padding, &wrapped))
-        .find_map(|key| cipher.open(&key, &content))
-        .map(Zeroizing::new)
-        .ok_or(CANNOT_OPEN)?;
+    let (padding, wrapped) = our_key(&opener, encrypted, data)?;
+    let key = opener.key.decrypt(opener.host, padding, &wrapped)?;
+    let live = key.and_then(|key| cipher.open(&key, &content)).map(Zeroizing::new).ok_or(CANNOT_OPEN)?;
     let inside = std::str::from_utf8(&live).map_err(|_| CANNOT_OPEN)?;
 
     let mut around = String::from("<decrypted");
@@ -130,7 +128,7 @@ pub fn open(opener: Opener<'_>, encrypted: Node<'_, '_>) -> Result<String, Strin
     // Some IdPs encrypt a document, declaration and all.
     let inside = limits::without_declaration(inside.trim_start_matches('\u{feff}'))
         .map_err(|why| format!("the decrypted content: {why}"))?;
-    Ok(format!("{around}>{inside}</decrypted>"))
+    Ok(Zeroizing::new(format!("{around}>{inside}</decrypted>")))
 }
 
 fn method<'a>(node: Node<'a, '_>) -> Result<&'a str, String> {
@@ -146,26 +144,68 @@ fn value(node: Node<'_, '_>) -> Result<Vec<u8>, String> {
     base64(value.ok_or("encrypted data without a CipherValue")?)
 }
 
-/// The `EncryptedKey`s: inside the data's `KeyInfo`, or beside the data, where a `RetrievalMethod` may point (Okta).
+/// So many `EncryptedKey`s are looked at: one for each recipient, of whom an assertion has one or two.
+const MAX_KEYS: usize = 8;
+
+/// The one `EncryptedKey` that the private key is used on: of those in a method that is taken, and as long as our key,
+/// the first that is addressed to us, else the first. What is for somebody else is skipped.
+fn our_key(
+    opener: &Opener<'_>,
+    encrypted: Node<'_, '_>,
+    data: Node<'_, '_>,
+) -> Result<(Oaep, Vec<u8>), String> {
+    let mut usable = Vec::new();
+    let mut unusable = None;
+    for key in encrypted_keys(encrypted, data)? {
+        match oaep(key).and_then(|padding| Ok((padding, value(key)?))) {
+            Ok((_, wrapped)) if wrapped.len() != opener.key.size() => {
+                unusable = unusable.or_else(|| Some(CANNOT_OPEN.to_owned()));
+            }
+            Ok((padding, wrapped)) => usable.push((key, padding, wrapped)),
+            Err(why) => unusable = Some(why),
+        }
+    }
+    let ours = usable.iter().position(|(key, ..)| key.attribute("Recipient") == Some(opener.recipient));
+    match ours.unwrap_or_default() {
+        at if at < usable.len() => {
+            let (_, padding, wrapped) = usable.swap_remove(at);
+            Ok((padding, wrapped))
+        }
+        _ => Err(unusable.unwrap_or_else(|| CANNOT_OPEN.to_owned())),
+    }
+}
+
+/// The `EncryptedKey`s: inside the data's `KeyInfo`, or beside the data, where `RetrievalMethod`s may point (Okta; XML
+/// Encryption section 3.5.2 allows several).
 fn encrypted_keys<'a, 'i: 'a>(
     encrypted: Node<'a, 'i>,
     data: Node<'a, 'i>,
 ) -> Result<Vec<Node<'a, 'i>>, String> {
+    let is_key = |child: &Node<'a, 'i>| xml::is(*child, XENC, "EncryptedKey");
     let mut found = Vec::new();
-    let mut wanted = None;
+    let mut wanted = Vec::new();
     if let Some(info) = data.children().find(|child| xml::is(*child, DSIG, "KeyInfo")) {
-        found.extend(info.children().filter(|child| xml::is(*child, XENC, "EncryptedKey")));
-        let retrieval = info.children().find(|child| xml::is(*child, DSIG, "RetrievalMethod"));
-        wanted = retrieval.and_then(|method| method.attribute("URI"));
+        found.extend(info.children().filter(is_key).take(MAX_KEYS + 1));
+        let retrieval =
+            xml::children(info, DSIG, "RetrievalMethod").filter_map(|method| method.attribute("URI"));
+        wanted.extend(retrieval.take(MAX_KEYS + 1));
     }
-    found.extend(encrypted.children().filter(|child| xml::is(*child, XENC, "EncryptedKey")).filter(|key| {
-        // A reference outside the message is never followed: it has to be one of these.
-        wanted.is_none_or(|uri| uri.strip_prefix('#').is_some_and(|id| key.attribute("Id") == Some(id)))
-    }));
+    let beside: Vec<_> = encrypted.children().filter(is_key).take(MAX_KEYS + 1).collect();
+    if found.len().max(wanted.len()).max(beside.len()) > MAX_KEYS {
+        return Err(format!("the encrypted assertion has more than {MAX_KEYS} EncryptedKeys"));
+    }
+    // A reference outside the message is never followed: it has to be one of these.
+    let named = |key: &Node<'a, 'i>| {
+        wanted.is_empty()
+            || wanted
+                .iter()
+                .any(|uri| uri.strip_prefix('#').is_some_and(|id| key.attribute("Id") == Some(id)))
+    };
+    found.extend(beside.into_iter().filter(named));
     match found.len() {
-        1..=4 => Ok(found),
+        1..=MAX_KEYS => Ok(found),
         0 => Err("the encrypted assertion has no EncryptedKey".into()),
-        _ => Err("the encrypted assertion has more than four EncryptedKeys".into()),
+        _ => Err(format!("the encrypted assertion has more than {MAX_KEYS} EncryptedKeys")),
     }
 }
 

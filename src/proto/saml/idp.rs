@@ -1,5 +1,7 @@
 //! One SAML identity provider as a VM knows it: settings, our keys, its metadata.
 
+use std::rc::Rc;
+
 use url::Url;
 
 use super::certificate::Certificate;
@@ -8,6 +10,7 @@ use super::private_key::PrivateKey;
 use super::refused::Refused;
 use super::sign::Signer;
 use crate::config::{Saml, SamlBinding, SamlKey};
+use crate::crypto::rate::PrivateKeyRate;
 use crate::fault::{Code, Fault};
 use crate::host::task::Io;
 use crate::host::Host;
@@ -60,11 +63,13 @@ impl Facts {
 }
 
 impl Idp {
-    /// Knows nothing of the provider yet, unless the configuration says it.
-    pub fn new(saml: &Saml) -> Self {
+    /// Knows nothing of the provider yet, unless the configuration says it. Its private keys are used no more often than
+    /// `rate` allows.
+    pub fn new(saml: &Saml, rate: &Rc<PrivateKeyRate>) -> Self {
         let own = |key: &SamlKey| {
             let certificate = key.certificate.as_deref().and_then(|pem| Certificate::parse(pem).ok());
-            Some(Own { key: PrivateKey::parse(&key.private_key).ok()?, certificate })
+            let private_key = PrivateKey::parse(&key.private_key).ok()?;
+            Some(Own { key: private_key.limited_by(rate.clone()), certificate })
         };
         Self {
             // Each was read once when the configuration was checked.

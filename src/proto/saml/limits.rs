@@ -1,8 +1,11 @@
 //! The first pass over a stranger's XML: its tags, before any tree is built.
 //!
-//! A parser copies the namespaces in scope to every element that declares one and compares every attribute with its
-//! neighbours, so a small document can cost much: depth, attributes and namespaces have limits. And what some parsers
-//! read differently than others is refused here by name.
+//! A parser compares every attribute with its neighbours and copies the namespaces in scope to every element that
+//! declares one, so a small document can cost seconds. This pass counts the work that the tree will cost, as
+//! [`Work`], and refuses a document that is over its budget. It also refuses, by name, what parsers read in
+//! different ways.
+
+use std::collections::HashSet;
 
 use crate::values::text::clip;
 
@@ -13,19 +16,81 @@ pub(super) const WHITE: &[char] = &[' ', '\t', '\r', '\n'];
 pub(super) const MAX_DEPTH: usize = 40;
 pub(super) const MAX_ATTRIBUTES: usize = 64;
 pub(super) const MAX_NAMESPACES: usize = 24;
-/// Declared by an element and those around it: building the tree costs their square for every element that declares
-/// one (measured: 256 KB took 15 seconds without this limit).
+/// Declared by an element and those around it.
 pub(super) const MAX_IN_SCOPE: usize = 48;
 const MAX_NAME: usize = 256;
+/// Of a namespace name: those of SAML, XML Signature and XML Schema have fewer than 60 bytes.
+pub(super) const MAX_NAMESPACE_NAME: usize = 256;
+pub(super) const MAX_PREFIX: usize = 64;
 
-/// Lets a text through to the parser, or says why not.
-pub(super) fn pass(text: &str) -> Result<(), String> {
-    Gate { text, at: 0 }.pass()
+/// What an element costs beside its name: its node, and every reader that goes over its parent's children.
+const ELEMENT: usize = 60;
+/// What any other node costs.
+const NODE: usize = 20;
+/// What an attribute costs before it is compared with others.
+const ATTRIBUTE: usize = 12;
+/// What an identifier costs, which is remembered to find it again.
+const IDENTIFIER: usize = 40;
+/// So many bytes are compared, copied or skipped in one step.
+const STRIDE: usize = 8;
+
+/// A budget for reading XML, in bytes and in steps. A step is one comparison of two names; it costs the wasm some
+/// five nanoseconds. Documents that belong together (a response and the assertion that was encrypted in it) are
+/// read on one budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// The most bytes of one document.
+    pub bytes: usize,
+    /// The steps that are left.
+    pub steps: usize,
+}
+
+impl Work {
+    /// For the answer to a login: 5,000 values of one attribute cost less than half of it.
+    pub fn response() -> Self {
+        Self { bytes: super::xml::MAX_MESSAGE, steps: 1_000_000 }
+    }
+
+    /// For a logout message, which anybody may send. A real one has a few kilobytes.
+    pub fn logout() -> Self {
+        Self { bytes: super::xml::MAX_LOGOUT, steps: 120_000 }
+    }
+
+    /// For metadata, which comes from a configured URL.
+    pub fn metadata() -> Self {
+        Self { bytes: super::metadata::MAX_METADATA, steps: 20_000_000 }
+    }
+
+    fn spend(&mut self, steps: usize) -> Result<(), String> {
+        self.steps = self.steps.checked_sub(steps).ok_or("the XML costs more work than is allowed")?;
+        Ok(())
+    }
+}
+
+/// Lets a text through to the parser, or says why not; what the tree will cost is taken from the budget.
+pub(super) fn pass(text: &str, work: &mut Work) -> Result<(), String> {
+    if text.len() > work.bytes {
+        return Err(format!("the XML is {} bytes long, at most {} are read", text.len(), work.bytes));
+    }
+    work.spend(text.len() / STRIDE)?;
+    Gate { text, at: 0, declared: HashSet::new() }.pass(work)
+}
+
+/// The name of the root element, and the name and the text of its first child, of a text that is not let through yet.
+pub(super) fn beginning(text: &str) -> Result<(&str, Option<(&str, &str)>), String> {
+    const NO_ROOT: &str = "not well-formed XML: it has no element";
+    let mut gate = Gate { text, at: 0, declared: HashSet::new() };
+    gate.declaration()?;
+    let mut unlimited = Work { bytes: text.len(), steps: usize::MAX };
+    let root = gate.next_element(&mut unlimited)?.ok_or(NO_ROOT)?;
+    let Some(first) = gate.next_element(&mut unlimited)? else { return Ok((root.name, None)) };
+    let inside = gate.rest().split('<').next().unwrap_or_default();
+    Ok((root.name, Some((first.name, if first.stays_open { inside } else { "" }))))
 }
 
 /// What follows the XML declaration at the beginning, if there is one, which has to say what one of a message has to.
 pub(super) fn without_declaration(text: &str) -> Result<&str, String> {
-    let mut gate = Gate { text, at: 0 };
+    let mut gate = Gate { text, at: 0, declared: HashSet::new() };
     gate.declaration()?;
     Ok(gate.rest())
 }
@@ -33,37 +98,39 @@ pub(super) fn without_declaration(text: &str) -> Result<&str, String> {
 struct Gate<'a> {
     text: &'a str,
     at: usize,
+    /// The different declarations so far, of prefix and name.
+    declared: HashSet<(&'a str, &'a str)>,
+}
+
+/// What the elements around a tag declare, and how long the longest of it is.
+#[derive(Clone, Copy, Default)]
+struct Scope {
+    namespaces: usize,
+    prefix: usize,
+    name: usize,
+}
+
+/// A start tag.
+struct Tag<'a> {
+    name: &'a str,
+    stays_open: bool,
+    scope: Scope,
 }
 
 impl<'a> Gate<'a> {
-    fn pass(mut self) -> Result<(), String> {
+    fn pass(mut self, work: &mut Work) -> Result<(), String> {
         self.declaration()?;
-        // Of each open element: how many namespaces it and those around it declare.
-        let mut open: Vec<usize> = Vec::new();
-        while let Some(next) = self.rest().find('<') {
-            self.at += next;
-            let rest = self.rest();
-            if rest.starts_with("<!--") {
-                self.skip_past("-->", 4)?;
-            } else if rest.starts_with("<![CDATA[") {
-                self.skip_past("]]>", 9)?;
-            } else if rest.starts_with("<!") {
-                return Err("a document type (DTD) is not allowed".into());
-            } else if rest.starts_with("<?") {
-                return Err("a processing instruction is not allowed".into());
-            } else if rest.starts_with("</") {
+        // Of each open element: what is declared within it.
+        let mut open: Vec<Scope> = Vec::new();
+        while self.next_markup() {
+            if self.rest().starts_with("</") {
                 self.skip_past(">", 2)?;
+                work.spend(NODE)?;
                 open.pop();
-            } else {
-                let (stays_open, declares) = self.tag()?;
-                let in_scope = open.last().copied().unwrap_or(0) + declares;
-                if in_scope > MAX_IN_SCOPE {
-                    return Err(format!(
-                        "more than {MAX_IN_SCOPE} namespace declarations inside one another"
-                    ));
-                }
-                if stays_open {
-                    open.push(in_scope);
+            } else if !self.is_skipped(work)? {
+                let tag = self.tag(open.last().copied().unwrap_or_default(), work)?;
+                if tag.stays_open {
+                    open.push(tag.scope);
                 }
                 if open.len() > MAX_DEPTH {
                     return Err(format!("elements nest deeper than {MAX_DEPTH}"));
@@ -71,6 +138,43 @@ impl<'a> Gate<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The next start tag, if nothing but comments and text stands before it.
+    fn next_element(&mut self, work: &mut Work) -> Result<Option<Tag<'a>>, String> {
+        while self.next_markup() {
+            if self.rest().starts_with("</") {
+                return Ok(None);
+            }
+            if !self.is_skipped(work)? {
+                return self.tag(Scope::default(), work).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_markup(&mut self) -> bool {
+        let next = self.rest().find('<');
+        self.at += next.unwrap_or_default();
+        next.is_some()
+    }
+
+    /// True where a comment or a CDATA section stood, which is skipped.
+    fn is_skipped(&mut self, work: &mut Work) -> Result<bool, String> {
+        let rest = self.rest();
+        if rest.starts_with("<!--") {
+            self.skip_past("-->", 4)?;
+        } else if rest.starts_with("<![CDATA[") {
+            self.skip_past("]]>", 9)?;
+        } else if rest.starts_with("<!") {
+            return Err("a document type (DTD) is not allowed".into());
+        } else if rest.starts_with("<?") {
+            return Err("a processing instruction is not allowed".into());
+        } else {
+            return Ok(false);
+        }
+        work.spend(NODE)?;
+        Ok(true)
     }
 
     fn rest(&self) -> &'a str {
@@ -106,22 +210,24 @@ impl<'a> Gate<'a> {
         }
     }
 
-    /// One start tag: whether it stays open, and how many namespaces it declares.
-    fn tag(&mut self) -> Result<(bool, usize), String> {
+    /// One start tag within `around`.
+    fn tag(&mut self, around: Scope, work: &mut Work) -> Result<Tag<'a>, String> {
         const BROKEN: &str = "not well-formed XML: a broken tag";
         self.at += 1;
-        self.name()?;
-        let (mut attributes, mut namespaces): (usize, Vec<&str>) = (0, Vec::new());
-        loop {
+        let tag_name = self.name()?;
+        work.spend(ELEMENT + tag_name.len() / STRIDE)?;
+        let (mut attributes, mut namespaces): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+        let mut scope = around;
+        let stays_open = loop {
             self.white();
             let rest = self.rest();
             if rest.starts_with('>') {
                 self.at += 1;
-                return Ok((true, namespaces.len()));
+                break true;
             }
             if rest.starts_with("/>") {
                 self.at += 2;
-                return Ok((false, namespaces.len()));
+                break false;
             }
             let name = self.name()?;
             self.white();
@@ -134,20 +240,43 @@ impl<'a> Gate<'a> {
                 return Err(BROKEN.into());
             }
             self.at += value.len() + 1;
-            attributes += 1;
             if name == "xmlns" || name.starts_with("xmlns:") {
                 if namespaces.contains(&name) {
-                    return Err(format!("one tag declares {name:?} twice"));
+                    return Err(format!("one tag declares {:?} twice", clip(name)));
                 }
                 namespaces.push(name);
                 namespace(name, value)?;
+                self.declared.insert((name, value));
+                scope.namespaces += 1;
+                scope.prefix = scope.prefix.max(name.len());
+                scope.name = scope.name.max(value.len());
             } else if name.ends_with(":xmlns") {
-                return Err(format!("the attribute {name:?} is not allowed"));
+                return Err(format!("the attribute {:?} is not allowed", clip(name)));
+            } else {
+                attributes.push(name);
             }
-            if attributes > MAX_ATTRIBUTES || namespaces.len() > MAX_NAMESPACES {
+            if attributes.len() + namespaces.len() > MAX_ATTRIBUTES || namespaces.len() > MAX_NAMESPACES {
                 return Err("one tag has too many attributes".into());
             }
+        };
+        if scope.namespaces > MAX_IN_SCOPE {
+            return Err(format!("more than {MAX_IN_SCOPE} namespace declarations inside one another"));
         }
+        work.spend(self.of_declarations(around, scope, namespaces.len()))?;
+        work.spend(of_attributes(scope, &attributes))?;
+        Ok(Tag { name: tag_name, stays_open, scope })
+    }
+
+    /// The steps for an element that declares namespaces: each is looked up among all of the document and put in its
+    /// place, and those around it are compared with the ones that are there, pair by pair.
+    fn of_declarations(&self, around: Scope, scope: Scope, declares: usize) -> usize {
+        if declares == 0 {
+            return 0;
+        }
+        let length = 1 + scope.prefix / STRIDE;
+        let search = self.declared.len().ilog2() as usize * (length + scope.name / STRIDE);
+        let place = self.declared.len() / (4 * STRIDE);
+        declares * (ATTRIBUTE + search + place) + around.namespaces * scope.namespaces * length
     }
 
     fn white(&mut self) {
@@ -166,11 +295,31 @@ impl<'a> Gate<'a> {
     }
 }
 
+/// The steps for a tag's names: each prefix is looked up among those in scope, and each attribute is compared with
+/// those before it, by namespace name and by local name.
+fn of_attributes(scope: Scope, attributes: &[&str]) -> usize {
+    let lookup = scope.namespaces * (1 + scope.prefix / STRIDE);
+    let of_one = |(before, name): (usize, &&str)| {
+        let prefixed = name.contains(':');
+        let pair = 1 + name.len() / STRIDE + if prefixed { scope.name / STRIDE } else { 0 };
+        let identifier =
+            name.get(name.len().saturating_sub(2)..).is_some_and(|end| end.eq_ignore_ascii_case("id"));
+        ATTRIBUTE
+            + before * pair
+            + if prefixed { lookup } else { 0 }
+            + if identifier { IDENTIFIER } else { 0 }
+    };
+    lookup + attributes.iter().enumerate().map(of_one).sum::<usize>()
+}
+
 /// Namespaces in XML 1.0 section 2.2 and Canonical XML 1.1 section 2.4: a namespace name is an absolute URI, and a
 /// prefix cannot be undeclared. The reserved prefixes cannot be declared at all here.
 fn namespace(name: &str, value: &str) -> Result<(), String> {
     if matches!(name, "xmlns:" | "xmlns:xml" | "xmlns:xmlns") {
         return Err(format!("{name:?} cannot be declared"));
+    }
+    if name.len() > MAX_PREFIX || value.len() > MAX_NAMESPACE_NAME {
+        return Err(format!("the namespace {:?} of {:?} is too long", clip(value), clip(name)));
     }
     let absolute = value.split_once(':').is_some_and(|(scheme, _)| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -13,7 +13,7 @@ use super::private_key::PrivateKey;
 use super::refused::Refused;
 use super::sign::Signer;
 use super::signature::Trust;
-use super::xml::{self, attribute, clip};
+use super::xml::{self, attribute, clip, Work};
 use super::{fresh_id, time};
 use crate::fault::{Code, Fault};
 use crate::host::Host;
@@ -22,7 +22,7 @@ use crate::host::Host;
 pub const MAX_AGE: u64 = 5 * 60_000;
 
 /// A message as it came.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Received<'a> {
     /// In the query.
     Redirect(&'a Redirected),
@@ -41,6 +41,8 @@ pub struct Expected<'a> {
     pub issuer: &'a str,
     /// Our single logout endpoint in full, with its `?u=`.
     pub slo_url: &'a str,
+    /// Our entity ID.
+    pub entity_id: &'a str,
     /// Milliseconds since 1970.
     pub now: u64,
     /// How far the clocks may be apart, in milliseconds.
@@ -73,20 +75,39 @@ pub struct LogoutResponse {
     pub warnings: Vec<String>,
 }
 
-/// Who a message says it is from, before anything is verified: only to choose what it is verified against.
-pub fn claimed_issuer(text: &str) -> Result<String, Refused> {
-    let document = xml::parse(text).map_err(|why| bad_request(why.into()))?;
-    let issuer = xml::one(document.root_element(), SAML, "Issuer").and_then(|node| xml::text(node));
-    issuer.map(str::to_owned).map_err(|why| bad_request(why.into()))
+/// A message that was read once, whatever it is verified against.
+#[derive(Debug)]
+pub struct Message<'a> {
+    document: Document<'a>,
+    received: Received<'a>,
+}
+
+impl<'a> Message<'a> {
+    /// Reads it; nothing is verified yet.
+    pub fn read(received: Received<'a>) -> Result<Self, Refused> {
+        let text = match received {
+            Received::Redirect(redirected) => redirected.message.as_str(),
+            Received::Post(text) => text,
+        };
+        let document = xml::parse(text, &mut Work::logout()).map_err(|why| bad_request(why.into()))?;
+        Ok(Self { document, received })
+    }
+
+    /// Who it says it is from, before anything is verified: only to choose what it is verified against.
+    pub fn claimed_issuer(&self) -> Result<&str, Refused> {
+        let issuer = xml::one(self.document.root_element(), SAML, "Issuer").and_then(|node| xml::text(node));
+        issuer.map_err(|why| bad_request(why.into()))
+    }
 }
 
 /// Reads a LogoutRequest. Its identifier should be answered once; ending a session twice harms nobody.
-pub fn read_request(expected: &Expected<'_>, received: Received<'_>) -> Result<LogoutRequest, Refused> {
-    read(expected, received, Kind::Request, |root, warnings| {
+pub fn read_request(expected: &Expected<'_>, message: &Message<'_>) -> Result<LogoutRequest, Refused> {
+    read(expected, message, Kind::Request, |root, warnings| {
         let issued = time::parse(attribute(root, "IssueInstant")?).ok_or("IssueInstant is no time")?;
-        let name_id = NameId::of(expected.trust.host, expected.decryption_key, root)?;
+        let name_id = NameId::of(expected.trust.host, expected.decryption_key, expected.entity_id, root)?;
         let name_id = name_id.ok_or("the LogoutRequest has no NameID")?;
         let session_indexes: Vec<String> = xml::children(root, SAMLP, "SessionIndex")
+            .take(101)
             .map(|node| xml::text(node).map(str::to_owned))
             .collect::<Result<_, _>>()?;
         // An empty index must not widen the request to every session.
@@ -101,10 +122,10 @@ pub fn read_request(expected: &Expected<'_>, received: Received<'_>) -> Result<L
 /// Reads the LogoutResponse to the request with this identifier; `None` where it is not remembered.
 pub fn read_response(
     expected: &Expected<'_>,
-    received: Received<'_>,
+    message: &Message<'_>,
     in_response_to: Option<&str>,
 ) -> Result<LogoutResponse, Refused> {
-    read(expected, received, Kind::Response, |root, warnings| {
+    read(expected, message, Kind::Response, |root, warnings| {
         let answered = attribute(root, "InResponseTo")?;
         if in_response_to.is_some_and(|ours| ours != answered) {
             return Err("the LogoutResponse answers another request".into());
@@ -125,13 +146,15 @@ pub fn read_response(
 
 /// Malformed, unsigned and stale ones get a 400 and end nothing.
 fn bad_request(mut refused: Refused) -> Refused {
-    refused.fault.code = Code::RequestInvalid;
+    if refused.fault.code == Code::AssertionInvalid {
+        refused.fault.code = Code::RequestInvalid;
+    }
     refused
 }
 
 fn read<T>(
     expected: &Expected<'_>,
-    received: Received<'_>,
+    message: &Message<'_>,
     kind: Kind,
     facts: impl FnOnce(Node<'_, '_>, Vec<String>) -> Result<T, Refused>,
 ) -> Result<T, Refused> {
@@ -139,14 +162,14 @@ fn read<T>(
         Kind::Request => "LogoutRequest",
         Kind::Response => "LogoutResponse",
     };
-    let (text, by_query) = match received {
+    let by_query = match message.received {
         Received::Redirect(redirected) if redirected.kind != kind => {
             return Err(format!("{} carries no {name}", redirected.kind.parameter()).into());
         }
-        Received::Redirect(redirected) => (redirected.message.as_str(), true),
-        Received::Post(text) => (text, false),
+        Received::Redirect(_) => true,
+        Received::Post(_) => false,
     };
-    let document: Document<'_> = xml::parse(text)?;
+    let document = &message.document;
     let root = document.root_element();
     if !xml::is(root, SAMLP, name) {
         return Err(
@@ -155,11 +178,11 @@ fn read<T>(
     }
     let mut allowed = vec![root];
     if !by_query {
-        allowed.extend(xml::children(root, DSIG, "Signature"));
+        allowed.extend(xml::children(root, DSIG, "Signature").take(2));
     }
-    xml::nothing_hidden(&document, &allowed)?;
+    xml::nothing_hidden(document, &allowed)?;
 
-    let signer = match received {
+    let signer = match message.received {
         Received::Redirect(redirected) => redirected.verify(&expected.trust)?,
         Received::Post(_) => expected.trust.verify(root)?,
     };

@@ -115,7 +115,7 @@ impl Theirs {
     /// being an IdP. Roles of other protocols (the WS-Federation ones of ADFS and Entra) are left out. Its own
     /// signature is not used: it comes from the configured URL.
     pub fn read(text: &str, entity_id: Option<&str>, now: u64) -> Result<Self, String> {
-        let document = xml::parse_up_to(text, MAX_METADATA)?;
+        let document = xml::parse(text, &mut xml::Work::metadata())?;
         let mut entities = Vec::new();
         collect(document.root_element(), &mut entities);
         if entities.is_empty() {

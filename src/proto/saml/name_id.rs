@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::encryption::{self, Opener};
 use super::names::SAML;
 use super::private_key::PrivateKey;
+use super::refused::Refused;
 use super::xml;
 use crate::config::NameIdFormat;
 use crate::host::Host;
@@ -33,19 +34,21 @@ impl NameId {
     pub(super) fn of(
         host: &dyn Host,
         decryption_key: Option<&PrivateKey>,
+        recipient: &str,
         parent: Node<'_, '_>,
-    ) -> Result<Option<Self>, String> {
+    ) -> Result<Option<Self>, Refused> {
         let plain = xml::at_most_one(parent, SAML, "NameID")?;
         let Some(encrypted) = xml::at_most_one(parent, SAML, "EncryptedID")? else {
-            return plain.map(Self::read).transpose();
+            return Ok(plain.map(Self::read).transpose()?);
         };
         if plain.is_some() {
             return Err("there are both a NameID and an EncryptedID".into());
         }
         let key = decryption_key.ok_or("the NameID is encrypted and saml.decryption is not set")?;
-        let live = encryption::open(Opener { host, key, signed: true }, encrypted)?;
-        let inner = xml::parse(&live).map_err(|_| "the decrypted NameID is not XML")?;
-        Self::read(xml::one(inner.root_element(), SAML, "NameID")?).map(Some)
+        let live = encryption::open(Opener { host, key, signed: true, recipient }, encrypted)?;
+        let inner =
+            xml::parse(&live, &mut xml::Work::logout()).map_err(|_| "the decrypted NameID is not XML")?;
+        Ok(Some(Self::read(xml::one(inner.root_element(), SAML, "NameID")?)?))
     }
 
     fn read(node: Node<'_, '_>) -> Result<Self, String> {

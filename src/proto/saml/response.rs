@@ -1,18 +1,21 @@
 //! The Web Browser SSO response (SAML profiles section 4.1.4): [`verify`] reads as the checklist it is.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 
 use roxmltree::{Document, Node};
+use zeroize::Zeroizing;
 
 use super::certificate::Certificate;
 use super::encryption::{self, Opener};
 pub use super::expected::{Expected, MAX_AGE};
+use super::limits;
 use super::name_id::NameId;
 use super::names::{DSIG, SAML, SAMLP, STATUS};
 use super::refused::Refused;
 use super::signature::Trust;
 use super::verified::{Attribute, Proof, Verified};
-use super::xml::{self, attribute, clip};
+use super::xml::{self, attribute, clip, Work};
 use crate::fault::Code;
 
 /// What a response says before anything is verified: only to choose what it is verified against.
@@ -24,30 +27,80 @@ pub struct Claimed {
     pub in_response_to: Option<String>,
 }
 
-/// Reads the claims of a response. A response that names a request anywhere is not unsolicited.
+/// The longest claim that is read.
+const MAX_CLAIM: usize = 1024;
+
+/// Reads the claims of a response from its text, without a tree: a stranger may send it to every deployment. A response
+/// that names a request anywhere, if only in a comment, is not unsolicited.
 pub fn claimed(text: &str) -> Result<Claimed, Refused> {
-    let document = xml::parse(text)?;
-    let response = message(&document)?;
-    let issuer = xml::at_most_one(response, SAML, "Issuer")?.map(xml::text).transpose()?.map(str::to_owned);
-    let names_one =
-        |n: Node<'_, '_>| n.attribute("InResponseTo").filter(|id| !id.is_empty()).map(str::to_owned);
-    let in_response_to = document.descendants().find_map(names_one);
-    Ok(Claimed { issuer, in_response_to })
+    let (root, first) = limits::beginning(text)?;
+    let local = |name: &str| name.rsplit(':').next() == Some("Issuer");
+    if root.rsplit(':').next() != Some("Response") {
+        return Err(not_a_response(root));
+    }
+    let issuer = first.filter(|(name, inside)| local(name) && inside.len() <= MAX_CLAIM);
+    let issuer = issuer.and_then(|(_, inside)| xml::unescape(inside.trim_matches(xml::WHITE)));
+    Ok(Claimed { issuer, in_response_to: attribute_anywhere(text, "InResponseTo") })
+}
+
+/// True where a private key may be needed to read it.
+pub fn is_encrypted(text: &str) -> bool {
+    ["EncryptedAssertion", "EncryptedID"]
+        .iter()
+        .any(|name| memchr::memmem::find(text.as_bytes(), name.as_bytes()).is_some())
+}
+
+/// The first value of an attribute that is not empty, wherever its name stands in the text.
+fn attribute_anywhere(text: &str, name: &str) -> Option<String> {
+    memchr::memmem::find_iter(text.as_bytes(), name).find_map(|at| {
+        let after = text.get(at + name.len()..)?.trim_start_matches(xml::WHITE).strip_prefix('=')?;
+        let after = after.trim_start_matches(xml::WHITE);
+        let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        let value = after.get(1..)?.split(quote).next().filter(|value| !value.is_empty())?;
+        Some(clip(value))
+    })
+}
+
+/// A response as it was received, read once whatever it is verified against.
+#[derive(Debug)]
+pub struct Message<'t> {
+    document: Document<'t>,
+    work: Work,
+    /// The assertion that was encrypted in it, once it is open.
+    opened: OnceCell<Zeroizing<String>>,
+}
+
+impl<'t> Message<'t> {
+    /// Reads a response with nothing in it that is not read.
+    pub fn read(text: &'t str) -> Result<Self, Refused> {
+        let mut work = Work::response();
+        let document = xml::parse(text, &mut work)?;
+        let response = root(&document)?;
+        let mut allowed = signatures(response);
+        allowed.push(response);
+        for assertion in assertions(response) {
+            allowed.push(assertion);
+            allowed.extend(signatures(assertion));
+        }
+        xml::nothing_hidden(&document, &allowed)?;
+        Ok(Self { document, work, opened: OnceCell::new() })
+    }
+
+    /// Opens the encrypted assertion, once.
+    fn open(&self, opener: Opener<'_>, envelope: Node<'_, '_>) -> Result<&str, Refused> {
+        if let Some(live) = self.opened.get() {
+            return Ok(live);
+        }
+        let live = encryption::open(opener, envelope)?;
+        Ok(self.opened.get_or_init(|| live))
+    }
 }
 
 /// Every check of the profile, in order; what is returned comes from the verified assertion.
-pub fn verify(expected: &Expected<'_>, text: &str) -> Result<Verified, Refused> {
-    // The message, with nothing in it that is not read.
-    let document = xml::parse(text)?;
-    let response = message(&document)?;
-    let envelope: Vec<Node<'_, '_>> = response.children().filter(|n| encryption::is_assertion(*n)).collect();
-    let mut allowed = signatures(response);
-    allowed.push(response);
-    for assertion in &envelope {
-        allowed.push(*assertion);
-        allowed.extend(signatures(*assertion));
-    }
-    xml::nothing_hidden(&document, &allowed)?;
+pub fn verify(expected: &Expected<'_>, message: &Message<'_>) -> Result<Verified, Refused> {
+    let document = &message.document;
+    let response = root(document)?;
+    let envelope = assertions(response);
 
     // Who sent it, for which request, and whether it is a yes.
     let trust = Trust { host: expected.host, certificates: expected.certificates };
@@ -62,18 +115,18 @@ pub fn verify(expected: &Expected<'_>, text: &str) -> Result<Verified, Refused> 
     let [envelope] = envelope.as_slice() else {
         return Err(format!("the Response holds {} assertions, expected one", envelope.len()).into());
     };
-    let live;
     let inner;
     let assertion = if xml::is(*envelope, SAML, "Assertion") {
         *envelope
     } else {
         let key =
             expected.decryption_key.ok_or("the assertion is encrypted and saml.decryption is not set")?;
-        let opener = Opener { host: expected.host, key, signed: response_signer.is_some() };
-        live = encryption::open(opener, *envelope)?;
-        inner = xml::parse_up_to(&live, 2 * xml::MAX_MESSAGE)
-            .map_err(|_| "the decrypted assertion is not XML")?;
-        decrypted(&document, &inner)?
+        let signed = response_signer.is_some();
+        let live = message
+            .open(Opener { host: expected.host, key, signed, recipient: expected.entity_id }, *envelope)?;
+        let mut work = message.work.clone();
+        inner = xml::parse(live, &mut work).map_err(|why| format!("the decrypted assertion: {why}"))?;
+        decrypted(document, &inner)?
     };
 
     // Signed: by itself, or by the Response around it. Every signature there is has to verify.
@@ -99,7 +152,7 @@ pub fn verify(expected: &Expected<'_>, text: &str) -> Result<Verified, Refused> 
     }
 
     // Who.
-    let name_id = NameId::of(expected.host, expected.decryption_key, subject)?;
+    let name_id = NameId::of(expected.host, expected.decryption_key, expected.entity_id, subject)?;
     let mut warnings: Vec<String> = signers.iter().filter_map(|c| c.date_warning(expected.now)).collect();
     warnings.dedup();
     let valid_until = match expected.in_response_to {
@@ -122,12 +175,10 @@ pub fn verify(expected: &Expected<'_>, text: &str) -> Result<Verified, Refused> 
 }
 
 /// The root: `samlp:Response` of SAML 2.0 with an identifier.
-fn message<'a, 'i>(document: &'a Document<'i>) -> Result<Node<'a, 'i>, Refused> {
+fn root<'a, 'i>(document: &'a Document<'i>) -> Result<Node<'a, 'i>, Refused> {
     let root = document.root_element();
     if !xml::is(root, SAMLP, "Response") {
-        return Err(
-            format!("the message is a {}, expected a samlp:Response", clip(root.tag_name().name())).into()
-        );
+        return Err(not_a_response(root.tag_name().name()));
     }
     if attribute(root, "Version")? != "2.0" {
         return Err("the Response is not of SAML 2.0".into());
@@ -136,8 +187,17 @@ fn message<'a, 'i>(document: &'a Document<'i>) -> Result<Node<'a, 'i>, Refused> 
     Ok(root)
 }
 
+fn not_a_response(name: &str) -> Refused {
+    format!("the message is a {}, expected a samlp:Response", clip(name)).into()
+}
+
+/// The assertions of a response, one more than it may hold at the most.
+fn assertions<'a, 'i>(response: Node<'a, 'i>) -> Vec<Node<'a, 'i>> {
+    response.children().filter(|n| encryption::is_assertion(*n)).take(3).collect()
+}
+
 fn signatures<'a, 'i: 'a>(node: Node<'a, 'i>) -> Vec<Node<'a, 'i>> {
-    xml::children(node, DSIG, "Signature").collect()
+    xml::children(node, DSIG, "Signature").take(2).collect()
 }
 
 /// The assertion in what `encryption::open` returned: it alone, with no identifier that the Response has too.

@@ -26,7 +26,7 @@ impl Signer<'_> {
     pub fn envelop(&self, message: &str) -> Result<String, Fault> {
         let broken =
             |why: String| Fault::new(Code::NotReady, format!("our own SAML message cannot be signed: {why}"));
-        let document = xml::parse(message).map_err(broken)?;
+        let document = xml::parse(message, &mut xml::Work::response()).map_err(broken)?;
         let root = document.root_element();
         let id = xml::attribute(root, "ID").map_err(broken)?;
         let issuer = xml::one(root, SAML, "Issuer").map_err(broken)?;

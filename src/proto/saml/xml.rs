@@ -6,6 +6,7 @@
 //! tag. The second is `roxmltree`'s parse into one tree, whose identifiers must be unique. Nothing is
 //! ever looked up in that tree by a global search: readers go from parent to child.
 
+pub use super::limits::Work;
 pub use crate::values::text::clip;
 use std::collections::HashSet;
 
@@ -14,22 +15,16 @@ use roxmltree::{Document, Node, ParsingOptions};
 use super::limits;
 use super::names::{DSIG, SAML, SAMLP};
 
-/// The largest message that is read, deflated or not, in bytes.
+/// The largest message that is read, deflated or not, in bytes: a response with 1,500 groups has 240 KB.
 pub const MAX_MESSAGE: usize = 256 * 1024;
+/// The largest logout message that is read, in bytes.
+pub const MAX_LOGOUT: usize = 32 * 1024;
 
 const MAX_NODES: u32 = 60_000;
 
-/// Parses a message of at most [`MAX_MESSAGE`] bytes.
-pub fn parse(text: &str) -> Result<Document<'_>, String> {
-    parse_up_to(text, MAX_MESSAGE)
-}
-
-/// Parses a message of at most `max` bytes.
-pub fn parse_up_to(text: &str, max: usize) -> Result<Document<'_>, String> {
-    if text.len() > max {
-        return Err(format!("the XML is {} bytes long, at most {max} are read", text.len()));
-    }
-    limits::pass(text)?;
+/// Parses a document within a budget, which it uses up.
+pub fn parse<'t>(text: &'t str, work: &mut Work) -> Result<Document<'t>, String> {
+    limits::pass(text, work)?;
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, entity_resolver: None };
     let document =
         Document::parse_with_options(text, options).map_err(|why| format!("not well-formed XML: {why}"))?;
@@ -143,25 +138,35 @@ pub fn attribute<'a>(node: Node<'a, '_>, name: &str) -> Result<&'a str, String> 
 }
 
 /// Refuses any signature, assertion or response that is not one of `allowed`: what nothing reads must not
-/// be there either, since wrapping (XSW 1 to 9) hides the signed original in exactly such a place.
+/// be there either, since wrapping (XSW 1 to 9) hides the signed original in exactly such a place. More than
+/// [`MAX_SENSITIVE`] of them are refused before they are compared.
 pub fn nothing_hidden(document: &Document<'_>, allowed: &[Node<'_, '_>]) -> Result<(), String> {
+    if allowed.len() > MAX_SENSITIVE {
+        return Err(format!("the message holds {} assertions and signatures", allowed.len()));
+    }
     for node in document.descendants().filter(Node::is_element) {
-        let name = node.tag_name();
-        let sensitive = match name.namespace() {
-            Some(DSIG) => name.name() == "Signature",
-            Some(SAML) => matches!(name.name(), "Assertion" | "EncryptedAssertion"),
-            Some(SAMLP) => matches!(
-                name.name(),
-                "Response" | "LogoutRequest" | "LogoutResponse" | "AuthnRequest" | "ArtifactResponse"
-            ),
-            _ => false,
-        };
-        if sensitive && !allowed.contains(&node) {
+        if is_sensitive(node) && !allowed.contains(&node) {
             let parent = node.parent_element().map_or("the document", |p| p.tag_name().name());
-            return Err(format!("{} in {parent}, where none may be", name.name()));
+            return Err(format!("{} in {parent}, where none may be", node.tag_name().name()));
         }
     }
     Ok(())
+}
+
+/// A response, its assertion and a signature of each; and as many again, to refuse them in clearer words.
+const MAX_SENSITIVE: usize = 8;
+
+fn is_sensitive(node: Node<'_, '_>) -> bool {
+    let name = node.tag_name();
+    match name.namespace() {
+        Some(DSIG) => name.name() == "Signature",
+        Some(SAML) => matches!(name.name(), "Assertion" | "EncryptedAssertion"),
+        Some(SAMLP) => matches!(
+            name.name(),
+            "Response" | "LogoutRequest" | "LogoutResponse" | "AuthnRequest" | "ArtifactResponse"
+        ),
+        _ => false,
+    }
 }
 
 /// Text for use between tags or in a double-quoted attribute of a document of ours.
@@ -180,18 +185,29 @@ pub fn escape(value: &str) -> String {
     out
 }
 
+/// The text that stands between two tags, with its references resolved; `None` where it is not well-formed.
+pub(super) fn unescape(text: &str) -> Option<String> {
+    let around = format!("<a>{text}</a>");
+    let document = Document::parse(&around).ok()?;
+    Some(document.root_element().text().unwrap_or_default().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::proto::saml::limits::{MAX_ATTRIBUTES, MAX_DEPTH, MAX_IN_SCOPE, MAX_NAMESPACES};
 
+    fn parsed(text: &str) -> Result<Document<'_>, String> {
+        parse(text, &mut Work::response())
+    }
+
     const GOOD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- a --><r xmlns=\"urn:r\" xmlns:a='urn:a' ID=\"1\" a:b='>'><a:c>x</a:c><d xmlns=''/><![CDATA[<?x?>]]></r>";
 
     #[test]
     fn reads_a_good_document() {
-        let document = parse(GOOD).unwrap();
+        let document = parsed(GOOD).unwrap();
         assert_eq!(text(one(document.root_element(), "urn:a", "c").unwrap()).unwrap(), "x");
-        assert!(parse(&format!("\u{feff}{GOOD}")).is_ok());
+        assert!(parsed(&format!("\u{feff}{GOOD}")).is_ok());
     }
 
     #[test]
@@ -221,7 +237,7 @@ mod tests {
         ] {
             let bad = GOOD.replacen(from, to, 1);
             assert_ne!(bad, GOOD, "{from}");
-            let error = parse(&bad).map(|_| ()).unwrap_err();
+            let error = parsed(&bad).map(|_| ()).unwrap_err();
             assert!(error.contains(why), "{to}: {error}");
         }
     }
@@ -229,30 +245,30 @@ mod tests {
     #[test]
     fn has_limits() {
         let deep = |n: usize| format!("{}{}", "<a>".repeat(n), "</a>".repeat(n));
-        assert!(parse(&deep(MAX_DEPTH)).is_ok());
-        assert!(parse(&deep(MAX_DEPTH + 1)).is_err());
+        assert!(parsed(&deep(MAX_DEPTH)).is_ok());
+        assert!(parsed(&deep(MAX_DEPTH + 1)).is_err());
         let wide = |n: usize| format!("<a {}/>", (0..n).map(|i| format!("a{i}='' ")).collect::<String>());
-        assert!(parse(&wide(MAX_ATTRIBUTES)).is_ok());
-        assert!(parse(&wide(MAX_ATTRIBUTES + 1)).is_err());
+        assert!(parsed(&wide(MAX_ATTRIBUTES)).is_ok());
+        assert!(parsed(&wide(MAX_ATTRIBUTES + 1)).is_err());
         let spaces =
             |n: usize| format!("<a {}/>", (0..n).map(|i| format!("xmlns:a{i}='u:' ")).collect::<String>());
-        assert!(parse(&spaces(MAX_NAMESPACES)).is_ok());
-        assert!(parse(&spaces(MAX_NAMESPACES + 1)).is_err());
+        assert!(parsed(&spaces(MAX_NAMESPACES)).is_ok());
+        assert!(parsed(&spaces(MAX_NAMESPACES + 1)).is_err());
         let half = |n: usize| spaces(n / 2).replace("/>", &format!(">{}</a>", spaces(n - n / 2)));
-        assert!(parse(&half(MAX_IN_SCOPE)).is_ok());
-        assert!(parse(&half(MAX_IN_SCOPE - 1).replace("</a>", "<b xmlns:b='u:'><c xmlns:c='u:'/></b></a>"))
+        assert!(parsed(&half(MAX_IN_SCOPE)).is_ok());
+        assert!(parsed(&half(MAX_IN_SCOPE - 1).replace("</a>", "<b xmlns:b='u:'><c xmlns:c='u:'/></b></a>"))
             .is_ok());
         let third = half(MAX_IN_SCOPE).replacen("/></a>", "><b xmlns:b='u:'/></a></a>", 1);
-        assert!(parse(&third).is_err_and(|why| why.contains("inside one another")));
+        assert!(parsed(&third).is_err_and(|why| why.contains("inside one another")));
         let long = |n: usize| format!("<a>{}</a>", " ".repeat(n - 7));
-        assert!(parse(&long(MAX_MESSAGE)).is_ok());
-        assert!(parse(&long(MAX_MESSAGE + 1)).is_err());
+        assert!(parsed(&long(MAX_MESSAGE)).is_ok());
+        assert!(parsed(&long(MAX_MESSAGE + 1)).is_err());
     }
 
     #[test]
     fn text_is_one_node() {
         let of = |inside: &str| {
-            text(parse(&format!("<a>{inside}</a>")).unwrap().root_element()).map(str::to_owned)
+            text(parsed(&format!("<a>{inside}</a>")).unwrap().root_element()).map(str::to_owned)
         };
         assert_eq!(of(" \n a b\t").unwrap(), "a b");
         assert_eq!(of("").unwrap(), "");

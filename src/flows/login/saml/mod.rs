@@ -31,7 +31,7 @@ use crate::identity::{mapped_value, Claims, Identity};
 use crate::pages;
 use crate::proto::saml::authn_request::{AuthnRequest, Settings};
 use crate::proto::saml::idp::Facts;
-use crate::proto::saml::response::{self, Claimed, Expected};
+use crate::proto::saml::response::{self, Claimed, Expected, Message};
 use crate::proto::saml::verified::Verified;
 use crate::proto::saml::xml::clip;
 use crate::proto::saml::{bindings, Idp};
@@ -118,6 +118,12 @@ fn is_forced(idp: &Idp, parameters: &AuthnParameters) -> bool {
     idp.config().force_authn || parameters.max_age.is_some() || parameters.prompt.as_deref() == Some("login")
 }
 
+/// Refuses every response where the account has no SAML provider, before anything of it is read.
+pub fn expected(exchange: &Exchange) -> Result<(), Fault> {
+    let any = exchange.account_state.as_ref().is_some_and(|own| !own.idps.is_empty());
+    any.then_some(()).ok_or_else(|| Fault::new(Code::CallbackInvalid, "this account has no SAML provider"))
+}
+
 /// A form that came to the assertion consumer service. It is a cross-site POST, which carries no `Lax` cookie: where
 /// this browser sent no login in progress, one bounce over a page of our own makes it a same-site POST.
 pub fn posted(exchange: Rc<Exchange>, body: Vec<u8>) -> Ruling {
@@ -146,14 +152,19 @@ struct Form {
 impl Form {
     /// Each field counts once: with two, one could be checked and the other used.
     fn read(body: &[u8]) -> Result<Self, Fault> {
-        let field = |name| bindings::field(body, name).map_err(|why| Fault::new(Code::CallbackInvalid, why));
+        let fields = bindings::fields(body, ["SAMLResponse", "RelayState", BOUNCED]);
+        let [encoded, relay_state, bounced] = fields.map_err(|why| Fault::new(Code::CallbackInvalid, why))?;
         let missing = || Fault::new(Code::CallbackInvalid, "the form has no SAMLResponse");
-        let encoded = field("SAMLResponse")?.ok_or_else(missing)?;
+        let encoded = encoded.ok_or_else(missing)?;
         let message =
             bindings::decode_post(&encoded).map_err(|why| Fault::new(Code::AssertionInvalid, why))?;
         let claimed = response::claimed(&message)?;
-        let relay_state = field("RelayState")?.unwrap_or_default();
-        Ok(Self { message, claimed, relay_state, bounced: field(BOUNCED)?.is_some() })
+        Ok(Self {
+            message,
+            claimed,
+            relay_state: relay_state.unwrap_or_default(),
+            bounced: bounced.is_some(),
+        })
     }
 
     /// False for an unsolicited response that signs nobody in by itself: the login that it begins, or its refusal,
@@ -202,6 +213,11 @@ async fn finish_login(
     }
     let (account_state, origin) = exchange.site_and_origin()?;
     let config = &exchange.filter_state.config;
+    // Before the login is used up: the browser may send the response again.
+    let idps = account_state.idps.values().filter_map(|idp| idp.decryption_key());
+    if response::is_encrypted(&form.message) {
+        idps.map(|key| key.check_rate(io.now())).collect::<Result<(), Fault>>()?;
+    }
     let taken =
         LoginState::take(io.host(), config, &account_state.account.code, &exchange.head, &form.relay_state);
     let (login_state, forget) = match taken {
@@ -285,6 +301,7 @@ async fn verify(
     request: &Request<'_>,
     message: &str,
 ) -> Result<Verified, Fault> {
+    let message = Message::read(message)?;
     let judge = |facts: &Facts| {
         let expected = Expected {
             host: io.host(),
@@ -298,7 +315,7 @@ async fn verify(
             now: io.now(),
             clock_skew: idp.config().clock_skew,
         };
-        response::verify(&expected, message)
+        response::verify(&expected, &message)
     };
     idp.judged(io, judge).await.map(|(verified, _)| verified)
 }

@@ -1,5 +1,7 @@
 //! Encrypted assertions.
 
+use std::rc::Rc;
+
 use aes::cipher::block_padding::NoPadding;
 use aes::cipher::{BlockEncryptMut, KeyIvInit};
 use aes_gcm::aead::{Aead, KeyInit};
@@ -12,10 +14,12 @@ use sha2::Sha256;
 use super::forge::unsigned;
 use super::idp::*;
 use super::keys;
+use crate::crypto::rate::PrivateKeyRate;
 use crate::crypto::HostRng;
+use crate::fault::Code;
 use crate::proto::saml::certificate::PublicKey;
 use crate::proto::saml::names::{DSIG, SAML, XENC, XENC11};
-use crate::testing::TestHost;
+use crate::testing::{TestHost, START};
 
 #[derive(Clone)]
 pub struct Lock {
@@ -178,11 +182,6 @@ fn what_is_off_says_what_to_set() {
         ("aes256-gcm", "tripledes-cbc", "AES-256-GCM"),
         ("xenc:CipherValue>", "xenc:CipherReference>", "CipherValue"),
         ("EncryptedKey", "OtherKey", "no EncryptedKey"),
-        (
-            "<xenc:EncryptedKey Id",
-            "<xenc:EncryptedKey><x/></xenc:EncryptedKey><xenc:EncryptedKey Id",
-            "no method",
-        ),
     ] {
         let good = write(Style::Assertion, &Lock::default());
         assert_ne!(good.replace(from, to), good);
@@ -378,4 +377,73 @@ fn a_name_may_be_encrypted_by_itself() {
         refused(&with(&|name| lock_id(&good, &format!("<x>{name}</x>"))).write(), "NameID");
         refused(&with(&|name| lock_id(&good, &lock_id(&good, name))).write(), "NameID");
     }
+}
+
+/// An `EncryptedKey` for somebody else, by this method, with so many bytes.
+fn foreign_key(method: &str, bytes: usize, attributes: &str) -> String {
+    format!(
+        "<xenc:EncryptedKey {attributes}><xenc:EncryptionMethod Algorithm=\"{XENC}{method}\"/><xenc:CipherData>\
+         <xenc:CipherValue>{}</xenc:CipherValue></xenc:CipherData></xenc:EncryptedKey>",
+        STANDARD.encode(vec![7; bytes])
+    )
+}
+
+#[test]
+fn keys_for_somebody_else_are_skipped() {
+    let good = write(Style::Assertion, &Lock::default());
+    let with = |first: &str, ours: &str| {
+        good.replace("<xenc:EncryptedKey Id", &format!("{first}<xenc:EncryptedKey {ours} Id"))
+    };
+    for first in [
+        foreign_key("rsa-1_5", 256, ""),
+        foreign_key("kw-aes128", 256, ""),
+        foreign_key("rsa-oaep-mgf1p", 512, ""),
+        foreign_key("rsa-oaep-mgf1p", 255, ""),
+        "<xenc:EncryptedKey><x/></xenc:EncryptedKey>".into(),
+        foreign_key("rsa-1_5", 256, "").repeat(7),
+    ] {
+        accepted(&with(&first, ""));
+    }
+    let foreign = foreign_key("rsa-oaep-mgf1p", 256, "Recipient=\"https://other.example\"");
+    let ours = format!("Recipient=\"{}\"", ENTITY.replace('&', "&amp;"));
+    accepted(&with(&foreign, &ours));
+    // Two that could be ours, and nothing tells them apart: one is tried, which is the first.
+    refused(&with(&foreign_key("rsa-oaep-mgf1p", 256, ""), ""), "cannot be opened");
+    refused(&with(&foreign_key("rsa-1_5", 256, "").repeat(8), ""), "more than 8");
+    // Where none is left, the words are about what is wrong with the last.
+    refused(&good.replace("rsa-oaep-mgf1p", "rsa-1_5"), "RSA-1_5");
+}
+
+#[test]
+fn several_retrieval_methods_name_several_keys() {
+    let good = write(Style::Assertion, &Lock { beside: true, ..Lock::default() });
+    let method = |uri: &str| format!("<ds:RetrievalMethod Type=\"{XENC}EncryptedKey\" URI=\"{uri}\"/>");
+    let ours = method("#_key");
+    accepted(&good.replace(&ours, &(method("#_other") + &ours)));
+    accepted(&good.replace(&ours, &(ours.clone() + &method("#_other"))));
+    refused(&good.replace(&ours, &(method("#_other") + &method("#_third"))), "no EncryptedKey");
+}
+
+#[test]
+fn the_private_key_is_used_once_and_not_too_often() {
+    let rate = Rc::new(PrivateKeyRate::default());
+    let us = Us { key: Some(private(keys::SP_KEY).limited_by(rate.clone())), ..Us::default() };
+    let good = write(Style::Assertion, &Lock::default());
+    let four = good.replace(
+        "<xenc:EncryptedKey Id",
+        &(foreign_key("rsa-oaep-mgf1p", 256, "").repeat(3) + "<xenc:EncryptedKey Id"),
+    );
+    us.read(&four).unwrap_err();
+    assert_eq!(rate.used(START), 1, "four keys, one operation");
+    us.read(&write(Style::Nothing, &Lock { cipher: "aes256-cbc", ..Lock::default() })).unwrap_err();
+    assert_eq!(rate.used(START), 1, "nothing is opened that the Response should have signed");
+    let mut answer = Answer::signed(Style::Both);
+    answer.spec.key = super::forge::Key::Rsa(keys::STRANGER_KEY);
+    us.read(&answer.around(&lock(&Lock::default(), &answer.assertion()))).unwrap_err();
+    assert_eq!(rate.used(START), 1, "nothing is opened that a stranger signed");
+    while rate.spend(START).is_ok() {}
+    let refusal = us.read(&good).unwrap_err();
+    assert_eq!(refusal.fault.code, Code::NotReady);
+    while rate.spend(START - 1000).is_ok() {}
+    us.read(&good).unwrap();
 }

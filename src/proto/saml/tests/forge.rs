@@ -112,7 +112,7 @@ pub fn raw_signature(key: &Key, algorithm: &str, message: &[u8]) -> Vec<u8> {
 
 /// The message with a signature behind its first Issuer.
 pub fn sign(message: &str, spec: &Spec) -> String {
-    let document = xml::parse(message).unwrap();
+    let document = xml::parse(message, &mut xml::Work::response()).unwrap();
     let root = document.root_element();
     let id = root.attribute("ID").unwrap_or_default();
     let content = c14n::canonical(root, None, &spec.inclusive).unwrap();

@@ -3,6 +3,7 @@
 use super::forge::{certificate_info, method, sign, signature, unsigned, Key, Spec};
 use super::idp::{accepted, certificate, refused, Answer, Style, Us, SIGNED};
 use super::keys;
+use crate::proto::saml::certificate::fingerprint;
 use crate::proto::saml::names::{DSIG, ENVELOPED, EXC_C14N};
 
 const MORE: &str = "http://www.w3.org/2001/04/xmldsig-more#";
@@ -110,7 +111,7 @@ fn keys_come_from_the_configuration_alone() {
     for style in SIGNED {
         let refusal = refused(
             &Answer { style, spec: stranger.clone(), ..Answer::default() }.write(),
-            "stranger.example.com",
+            &fingerprint(&certificate(keys::STRANGER).der),
         );
         assert!(refusal.unknown_key, "new metadata could change it");
         assert!(

@@ -216,7 +216,7 @@ impl Us {
             now: self.now,
             clock_skew: 60_000,
         };
-        response::verify(&expected, text)
+        response::verify(&expected, &response::Message::read(text)?)
     }
 }
 

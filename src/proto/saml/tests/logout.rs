@@ -8,7 +8,9 @@ use super::keys;
 use crate::fault::Code;
 use crate::proto::saml::bindings::{decode_post, Redirected};
 use crate::proto::saml::certificate::Certificate;
-use crate::proto::saml::logout::{read_request, read_response, Expected, LogoutRequest, Outgoing, Received};
+use crate::proto::saml::logout::{
+    read_request, read_response, Expected, LogoutRequest, Message, Outgoing, Received,
+};
 use crate::proto::saml::name_id::NameId;
 use crate::proto::saml::private_key::PrivateKey;
 use crate::proto::saml::refused::Refused;
@@ -24,6 +26,7 @@ fn expected<'a>(host: &'a TestHost, certificates: &'a [Certificate], now: u64) -
         decryption_key: None,
         issuer: IDP,
         slo_url: SLO,
+        entity_id: "https://app.example.com/sp",
         now,
         clock_skew: 60_000,
     }
@@ -43,15 +46,15 @@ fn query(url: &str) -> &str {
 }
 
 /// As the IdP sends it to us, by both bindings, signed with this key.
-fn both_ways(outgoing: &Outgoing, key: Option<&PrivateKey>, check: &dyn Fn(Received<'_>)) {
+fn both_ways(outgoing: &Outgoing, key: Option<&PrivateKey>, check: &dyn Fn(&Message<'_>)) {
     let host = TestHost::new();
     let signer = key.map(|key| Signer { host: &*host, key, certificate: None });
     let to = Url::parse(SLO).unwrap();
     let redirected = Redirected::parse(query(&outgoing.redirect(&to, Some("rs"), signer).unwrap())).unwrap();
-    check(Received::Redirect(&redirected));
+    check(&Message::read(Received::Redirect(&redirected)).unwrap());
     let form = outgoing.post(Some("rs"), signer).unwrap();
     let text = decode_post(&form[0].1).unwrap();
-    check(Received::Post(&text));
+    check(&Message::read(Received::Post(&text)).unwrap());
 }
 
 #[test]
@@ -79,7 +82,7 @@ fn a_request_of_the_idp() {
                 read_response(&expected(&host, &certificates, START), received, Some(&request.id)).is_err()
             );
         });
-        let refused = |received: Received<'_>, now: u64, why: &str, unknown: bool| {
+        let refused = |received: &Message<'_>, now: u64, why: &str, unknown: bool| {
             let refusal = read_request(&expected(&host, &certificates, now), received).unwrap_err();
             assert_eq!(refusal.fault.code, Code::RequestInvalid);
             assert_eq!(refusal.fault.status(), 400);
@@ -124,7 +127,7 @@ fn posted_to(
     let certificates = [certificate(keys::IDP)];
     read_request(
         &Expected { decryption_key, ..expected(&host, &certificates, START) },
-        Received::Post(&sign(&text, &Spec::default())),
+        &Message::read(Received::Post(&sign(&text, &Spec::default())))?,
     )
 }
 

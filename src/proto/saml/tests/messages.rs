@@ -8,11 +8,11 @@ use super::idp::*;
 use super::keys;
 use crate::config::NameIdFormat;
 use crate::proto::saml::authn_request::{AuthnRequest, Settings};
-use crate::proto::saml::bindings::{decode_post, redirect, Kind, Redirected};
+use crate::proto::saml::bindings::{decode_logout, decode_post, redirect, Kind, Redirected};
 use crate::proto::saml::names::{DSIG, SAML, SAMLP};
 use crate::proto::saml::sign::Signer;
 use crate::proto::saml::signature::{Problem, Trust};
-use crate::proto::saml::xml::{self, MAX_MESSAGE};
+use crate::proto::saml::xml::{self, MAX_LOGOUT, MAX_MESSAGE};
 use crate::testing::TestHost;
 
 fn trust<'a>(
@@ -47,7 +47,7 @@ fn the_authn_request() {
     assert_eq!((sent.kind, sent.relay_state.as_deref()), (Kind::Request, Some("state-1")));
     let certificates = [ours.clone()];
     assert!(sent.verify(&trust(&host, &certificates)).unwrap().is_some());
-    let document = xml::parse(&sent.message).unwrap();
+    let document = xml::parse(&sent.message, &mut xml::Work::response()).unwrap();
     let root = document.root_element();
     assert!(xml::is(root, SAMLP, "AuthnRequest"));
     for (name, value) in [
@@ -70,7 +70,7 @@ fn the_authn_request() {
     assert_eq!(fields[1], ("RelayState".to_owned(), "state-1".to_owned()));
     assert_eq!(fields[0].0, "SAMLRequest");
     let text = decode_post(&fields[0].1).unwrap();
-    let document = xml::parse(&text).unwrap();
+    let document = xml::parse(&text, &mut xml::Work::response()).unwrap();
     let names: Vec<&str> = document.root_element().children().map(|n| n.tag_name().name()).collect();
     assert_eq!(names, ["Issuer", "Signature", "NameIDPolicy"]);
     assert!(trust(&host, &certificates).verify(document.root_element()).unwrap().is_some());
@@ -127,8 +127,8 @@ fn a_query_is_read_once() {
 
 #[test]
 fn bombs_stop_at_the_cap() {
-    let fits = deflated(&vec![b' '; MAX_MESSAGE]);
-    let bomb = deflated(&vec![b' '; MAX_MESSAGE + 1]);
+    let fits = deflated(&vec![b' '; MAX_LOGOUT]);
+    let bomb = deflated(&vec![b' '; MAX_LOGOUT + 1]);
     let huge = deflated(&vec![b' '; 64 << 20]);
     assert!(Redirected::parse(&format!("SAMLRequest={fits}")).is_ok());
     assert!(Redirected::parse(&format!("SAMLRequest={bomb}")).is_err());
@@ -136,6 +136,8 @@ fn bombs_stop_at_the_cap() {
     assert!(decode_post(&STANDARD.encode(vec![b' '; MAX_MESSAGE])).is_ok());
     assert!(decode_post(&STANDARD.encode(vec![b' '; MAX_MESSAGE + 1])).is_err());
     assert!(decode_post(&"A".repeat(1 << 20)).is_err());
+    assert!(decode_logout(&STANDARD.encode(vec![b' '; MAX_LOGOUT])).is_ok());
+    assert!(decode_logout(&STANDARD.encode(vec![b' '; MAX_LOGOUT + 1])).is_err());
     assert_eq!(decode_post("PHgv\r\n Pg==").unwrap(), "<x/>");
     for bad in ["PHgvPg", "PHgv*Pg==", "//79"] {
         assert!(decode_post(bad).is_err(), "{bad}");

@@ -166,7 +166,7 @@ fn ours() {
         name_id_format: NameIdFormat::Persistent,
     };
     let text = full.document();
-    let document = xml::parse(&text).unwrap();
+    let document = xml::parse(&text, &mut xml::Work::response()).unwrap();
     let root = document.root_element();
     assert_eq!(root.attribute("entityID"), Some(ENTITY));
     let role = xml::one(root, MD, "SPSSODescriptor").unwrap();

@@ -1,6 +1,7 @@
 //! Documents made, signed, encrypted and attacked in code. Every refusal has a twin that passes.
 
 mod checklist;
+mod cost;
 mod encrypted;
 pub mod forge;
 mod forged;
