@@ -12,6 +12,13 @@ use crate::values::text::clip;
 /// White space as XML has it (XML 1.0 section 2.3).
 pub(super) const WHITE: &[char] = &[' ', '\t', '\r', '\n'];
 
+/// The largest message that is read, deflated or not, in bytes: a response with 1,500 groups has 240 KB.
+pub const MAX_MESSAGE: usize = 256 * 1024;
+/// The largest logout message that is read, in bytes.
+pub const MAX_LOGOUT: usize = 32 * 1024;
+/// The largest metadata that is read: a federation's aggregate is larger, a company's IdP is not.
+pub const MAX_METADATA: usize = 1 << 20;
+
 /// How deep elements may nest: canonicalisation recurses, and every level adds to the namespaces in scope.
 pub(super) const MAX_DEPTH: usize = 40;
 pub(super) const MAX_ATTRIBUTES: usize = 64;
@@ -48,17 +55,17 @@ pub struct Work {
 impl Work {
     /// For the answer to a login: 5,000 values of one attribute cost less than half of it.
     pub fn response() -> Self {
-        Self { bytes: super::xml::MAX_MESSAGE, steps: 1_000_000 }
+        Self { bytes: MAX_MESSAGE, steps: 1_000_000 }
     }
 
     /// For a logout message, which anybody may send. A real one has a few kilobytes.
     pub fn logout() -> Self {
-        Self { bytes: super::xml::MAX_LOGOUT, steps: 120_000 }
+        Self { bytes: MAX_LOGOUT, steps: 120_000 }
     }
 
     /// For metadata, which comes from a configured URL.
     pub fn metadata() -> Self {
-        Self { bytes: super::metadata::MAX_METADATA, steps: 20_000_000 }
+        Self { bytes: MAX_METADATA, steps: 20_000_000 }
     }
 
     fn spend(&mut self, steps: usize) -> Result<(), String> {
@@ -76,16 +83,29 @@ pub(super) fn pass(text: &str, work: &mut Work) -> Result<(), String> {
     Gate { text, at: 0, declared: HashSet::new() }.pass(work)
 }
 
-/// The name of the root element, and the name and the text of its first child, of a text that is not let through yet.
-pub(super) fn beginning(text: &str) -> Result<(&str, Option<(&str, &str)>), String> {
-    const NO_ROOT: &str = "not well-formed XML: it has no element";
+/// How a document begins.
+pub(super) struct Beginning<'a> {
+    /// The name of its root element.
+    pub(super) root: &'a str,
+    /// The name of the root's first child; empty where it has none.
+    pub(super) first: &'a str,
+    /// What follows that child's tag, up to the next.
+    pub(super) inside: &'a str,
+}
+
+/// The beginning of a text that is not let through yet.
+pub(super) fn beginning(text: &str) -> Result<Beginning<'_>, String> {
     let mut gate = Gate { text, at: 0, declared: HashSet::new() };
     gate.declaration()?;
     let mut unlimited = Work { bytes: text.len(), steps: usize::MAX };
-    let root = gate.next_element(&mut unlimited)?.ok_or(NO_ROOT)?;
-    let Some(first) = gate.next_element(&mut unlimited)? else { return Ok((root.name, None)) };
-    let inside = gate.rest().split('<').next().unwrap_or_default();
-    Ok((root.name, Some((first.name, if first.stays_open { inside } else { "" }))))
+    let root = gate.next_element(&mut unlimited)?.ok_or("not well-formed XML: it has no element")?;
+    let first = gate.next_element(&mut unlimited)?;
+    let inside = gate.rest().split('<').next().filter(|_| first.as_ref().is_some_and(|tag| tag.stays_open));
+    Ok(Beginning {
+        root: root.name,
+        first: first.map_or("", |tag| tag.name),
+        inside: inside.unwrap_or_default(),
+    })
 }
 
 /// What follows the XML declaration at the beginning, if there is one, which has to say what one of a message has to.

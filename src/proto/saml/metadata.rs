@@ -6,13 +6,11 @@ use roxmltree::Node;
 use url::Url;
 
 use super::certificate::Certificate;
+pub use super::limits::MAX_METADATA;
 use super::name_id::format_uri;
 use super::names::{DSIG, MD, POST, REDIRECT, SAMLP, XENC, XENC11};
 use super::{time, xml};
 use crate::config::NameIdFormat;
-
-/// The largest metadata that is read: a federation's aggregate is larger, a company's IdP is not.
-pub const MAX_METADATA: usize = 1 << 20;
 
 /// What we publish.
 #[derive(Clone, Copy)]

@@ -33,14 +33,19 @@ const MAX_CLAIM: usize = 1024;
 /// Reads the claims of a response from its text, without a tree: a stranger may send it to every deployment. A response
 /// that names a request anywhere, if only in a comment, is not unsolicited.
 pub fn claimed(text: &str) -> Result<Claimed, Refused> {
-    let (root, first) = limits::beginning(text)?;
-    let local = |name: &str| name.rsplit(':').next() == Some("Issuer");
-    if root.rsplit(':').next() != Some("Response") {
-        return Err(not_a_response(root));
+    let beginning = limits::beginning(text)?;
+    if local(beginning.root) != "Response" {
+        return Err(not_a_response(beginning.root));
     }
-    let issuer = first.filter(|(name, inside)| local(name) && inside.len() <= MAX_CLAIM);
-    let issuer = issuer.and_then(|(_, inside)| xml::unescape(inside.trim_matches(xml::WHITE)));
+    let is_issuer = local(beginning.first) == "Issuer" && beginning.inside.len() <= MAX_CLAIM;
+    let inside = is_issuer.then(|| beginning.inside.trim_matches(limits::WHITE));
+    let issuer = inside.and_then(xml::unescape);
     Ok(Claimed { issuer, in_response_to: attribute_anywhere(text, "InResponseTo") })
+}
+
+/// A name without its prefix.
+fn local(name: &str) -> &str {
+    name.split_once(':').map_or(name, |(_, local)| local)
 }
 
 /// True where a private key may be needed to read it.
@@ -53,8 +58,8 @@ pub fn is_encrypted(text: &str) -> bool {
 /// The first value of an attribute that is not empty, wherever its name stands in the text.
 fn attribute_anywhere(text: &str, name: &str) -> Option<String> {
     memchr::memmem::find_iter(text.as_bytes(), name).find_map(|at| {
-        let after = text.get(at + name.len()..)?.trim_start_matches(xml::WHITE).strip_prefix('=')?;
-        let after = after.trim_start_matches(xml::WHITE);
+        let after = text.get(at + name.len()..)?.trim_start_matches(limits::WHITE).strip_prefix('=')?;
+        let after = after.trim_start_matches(limits::WHITE);
         let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''))?;
         let value = after.get(1..)?.split(quote).next().filter(|value| !value.is_empty())?;
         Some(clip(value))

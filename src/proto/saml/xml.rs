@@ -6,7 +6,7 @@
 //! tag. The second is `roxmltree`'s parse into one tree, whose identifiers must be unique. Nothing is
 //! ever looked up in that tree by a global search: readers go from parent to child.
 
-pub use super::limits::Work;
+pub use super::limits::{Work, MAX_LOGOUT, MAX_MESSAGE};
 pub use crate::values::text::clip;
 use std::collections::HashSet;
 
@@ -14,11 +14,6 @@ use roxmltree::{Document, Node, ParsingOptions};
 
 use super::limits;
 use super::names::{DSIG, SAML, SAMLP};
-
-/// The largest message that is read, deflated or not, in bytes: a response with 1,500 groups has 240 KB.
-pub const MAX_MESSAGE: usize = 256 * 1024;
-/// The largest logout message that is read, in bytes.
-pub const MAX_LOGOUT: usize = 32 * 1024;
 
 const MAX_NODES: u32 = 60_000;
 

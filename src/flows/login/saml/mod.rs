@@ -214,9 +214,9 @@ async fn finish_login(
     let (account_state, origin) = exchange.site_and_origin()?;
     let config = &exchange.filter_state.config;
     // Before the login is used up: the browser may send the response again.
-    let idps = account_state.idps.values().filter_map(|idp| idp.decryption_key());
+    let mut keys = account_state.idps.values().filter_map(|idp| idp.decryption_key());
     if response::is_encrypted(&form.message) {
-        idps.map(|key| key.check_rate(io.now())).collect::<Result<(), Fault>>()?;
+        keys.try_for_each(|key| key.check_rate(io.now()))?;
     }
     let taken =
         LoginState::take(io.host(), config, &account_state.account.code, &exchange.head, &form.relay_state);
