@@ -44,9 +44,12 @@ PLACES = [
     ("Attempts", "….password.attempts"),
     ("AccessRule", "accounts[].access[]"),
     ("Resource", "accounts[].access[].resource"),
+    ("Condition", "….access[].when[]"),
     ("Bearer", "accounts[].bearer"),
     ("Machine", "accounts[].bearer.machines[]"),
     ("Forward", "accounts[].forward"),
+    ("Assertion", "….forward.assertion"),
+    ("AssertionKey", "….forward.assertion.keys[]"),
     ("Secret", "A secret, wherever one stands"),
 ]
 STRUCT = re.compile(r"((?:    ///[^\n]*\n)+)(?:    #[^\n]*\n)*    pub struct (\w+) \{\n(.*?)\n    \}", re.S)
@@ -65,7 +68,7 @@ def kind(rust, choices):
         return "list of " + kind(rust[4:-1], choices)
     if rust in choices:
         return ", ".join(f"`{word}`" for word in choices[rust])
-    plain = {"String": "text", "bool": "`true`, `false`", "u32": "number", "u16": "number", "Params": "text by name", "RequestParams": "text or list of texts by name", "Introspection": "`true`, `false`, URL", "u64": "number"}
+    plain = {"String": "text", "OneOrMany": "text or list of text", "bool": "`true`, `false`", "u32": "number", "u16": "number", "Params": "text by name", "RequestParams": "text or list of texts by name", "Introspection": "`true`, `false`, URL", "u64": "number"}
     if rust in plain:
         return plain[rust]
     if rust.startswith("BTreeMap"):

@@ -24,6 +24,7 @@ pub enum Code {
     UserInactive,
     RoleMissing,
     InsufficientScope,
+    AccessDenied,
     PasswordNotAllowed,
     PasswordDisabled,
     IdpDenied,
@@ -43,7 +44,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of their status.
-    pub const ALL: [Code; 31] = [
+    pub const ALL: [Code; 32] = [
         Code::StateUnknown,
         Code::CallbackInvalid,
         Code::UsernameUnreadable,
@@ -60,6 +61,7 @@ impl Code {
         Code::UserInactive,
         Code::RoleMissing,
         Code::InsufficientScope,
+        Code::AccessDenied,
         Code::PasswordNotAllowed,
         Code::PasswordDisabled,
         Code::IdpDenied,
@@ -84,8 +86,8 @@ impl Code {
             StateUnknown | CallbackInvalid | UsernameUnreadable | RequestInvalid | ReturnToRefused => 400,
             LoginRequired | TokenInvalid | SessionExpired => 401,
             IdentityMissing | IdentityAmbiguous | IdentityUnknown | IdentityConflict | EmailUnverified
-            | UserInactive | RoleMissing | InsufficientScope | PasswordNotAllowed | PasswordDisabled
-            | IdpDenied | IdTokenInvalid | AssertionInvalid => 403,
+            | UserInactive | RoleMissing | AccessDenied | InsufficientScope | PasswordNotAllowed
+            | PasswordDisabled | IdpDenied | IdTokenInvalid | AssertionInvalid => 403,
             AccountUnknown => 404,
             MethodNotAllowed => 405,
             BodyTooLarge => 413,
@@ -117,6 +119,7 @@ impl Code {
             UserInactive => "user_inactive",
             RoleMissing => "role_missing",
             InsufficientScope => "insufficient_scope",
+            AccessDenied => "access_denied",
             PasswordNotAllowed => "password_not_allowed",
             PasswordDisabled => "password_disabled",
             IdpDenied => "idp_denied",

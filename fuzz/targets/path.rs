@@ -14,12 +14,23 @@ const HEALTH: &str = "/healthz";
 fn rules() -> Vec<AccessRule> {
     let roles = vec!["account_admin".to_owned()];
     vec![
-        AccessRule { matches: Match::Path(HEALTH.into()), admission: Admission::Anyone },
-        AccessRule { matches: Match::Prefix(OPEN.into()), admission: Admission::Anyone },
-        AccessRule { matches: Match::Prefix(PROGRAMS.into()), admission: Admission::Programs },
+        AccessRule { matches: Match::Path(HEALTH.into()), methods: Vec::new(), admission: Admission::Anyone },
+        AccessRule { matches: Match::Prefix(OPEN.into()), methods: Vec::new(), admission: Admission::Anyone },
+        AccessRule {
+            matches: Match::Prefix(PROGRAMS.into()),
+            methods: Vec::new(),
+            admission: Admission::Programs,
+        },
         AccessRule {
             matches: Match::Prefix(CLOSED.into()),
-            admission: Admission::Users { roles, acr_values: Vec::new(), max_age: None, resource: None },
+            methods: Vec::new(),
+            admission: Admission::Users {
+                roles,
+                acr_values: Vec::new(),
+                max_age: None,
+                resource: None,
+                when: None,
+            },
         },
     ]
 }
@@ -43,10 +54,11 @@ pub fn run(data: &[u8]) {
         );
     }
     // Also where all the rest is open.
-    let everywhere = AccessRule { matches: Match::Prefix("/".into()), admission: Admission::Anyone };
+    let everywhere =
+        AccessRule { matches: Match::Prefix("/".into()), methods: Vec::new(), admission: Admission::Anyone };
     let open: Vec<AccessRule> = rules().into_iter().chain([everywhere]).collect();
     for (rules, rest_is_open) in [(rules(), false), (open, true)] {
-        let ruled = demand(&rules, &path, data);
+        let ruled = demand(&rules, &path, data, b"GET");
         match &ruled {
             Demand::Anyone => {
                 assert!(!path.is_ambiguous());
@@ -57,6 +69,7 @@ pub fn run(data: &[u8]) {
                 assert!(!path.is_ambiguous() && canonical.starts_with(PROGRAMS), "{canonical:?}");
             }
             Demand::Users(_) => {}
+            Demand::Optional | Demand::OtherMethod(_) => panic!("no rule says so"),
         }
         let guarded = matches!(&ruled, Demand::Users(list) if !list.is_empty());
         // Ambiguous paths are forwarded as they came, the others in their canonical form.

@@ -1,9 +1,11 @@
 //! Which surface a path belongs to: what the rules on paths demand of a request.
 
+pub mod condition;
 pub mod resource;
 
 use std::rc::Rc;
 
+pub use condition::{Condition, Verdict, When};
 pub use resource::Resource;
 
 use crate::http::path::{decoded, hides, loosest, names, reads_one_way, shortest};
@@ -14,6 +16,8 @@ use crate::http::Path;
 pub struct AccessRule {
     /// Which paths.
     pub matches: Match,
+    /// Which methods (none: all).
+    pub methods: Vec<String>,
     /// How a request authenticates.
     pub admission: Admission,
 }
@@ -31,6 +35,8 @@ pub enum Match {
 pub enum Admission {
     /// Not at all.
     Anyone,
+    /// By a session or bearer token where there is one, else not at all.
+    Optional,
     /// By a session or bearer token with one of these roles (none: any).
     Users {
         /// One of them is needed.
@@ -41,6 +47,8 @@ pub enum Admission {
         max_age: Option<u64>,
         /// A bearer token needs the scopes of this resource.
         resource: Option<Rc<Resource>>,
+        /// Conditions that must all hold.
+        when: Option<When>,
     },
     /// By the application's own credentials, left alone.
     Programs,
@@ -50,8 +58,29 @@ impl Admission {
     /// True where it demands more than a session.
     #[inline]
     pub fn is_demanding(&self) -> bool {
-        matches!(self, Admission::Users { roles, acr_values, max_age, resource }
-            if !roles.is_empty() || !acr_values.is_empty() || max_age.is_some() || resource.is_some())
+        matches!(self, Admission::Users { roles, acr_values, max_age, resource, when }
+            if !roles.is_empty() || !acr_values.is_empty() || max_age.is_some() || resource.is_some() || when.is_some())
+    }
+}
+
+impl AccessRule {
+    /// True if requests with this method are judged by this rule. One with demands judges all of its paths, and
+    /// answers methods that it does not list.
+    #[inline]
+    fn is_for(&self, method: &[u8]) -> bool {
+        self.methods.is_empty() || self.admission.is_demanding() || self.takes(method)
+    }
+
+    /// True if the rule lists this method. Methods are case-sensitive (RFC 9110 section 9.1), but some applications
+    /// read `post` as POST: the case never takes a request out of a `users` rule.
+    #[inline]
+    fn takes(&self, method: &[u8]) -> bool {
+        let loosely = matches!(self.admission, Admission::Users { .. });
+        self.methods.is_empty()
+            || self
+                .methods
+                .iter()
+                .any(|own| own.as_bytes() == method || loosely && own.as_bytes().eq_ignore_ascii_case(method))
     }
 }
 
@@ -117,10 +146,14 @@ impl Match {
 pub enum Demand<'r> {
     /// Nothing.
     Anyone,
+    /// Nothing; a session or bearer token counts where there is one.
+    Optional,
     /// The application's own credentials, left alone.
     Programs,
     /// A session or bearer token that satisfies every one of these rules (none: any session).
     Users(Vec<&'r Admission>),
+    /// One of these methods: a rule with demands does not take this one.
+    OtherMethod(&'r [String]),
 }
 
 impl<'r> Demand<'r> {
@@ -131,60 +164,71 @@ impl<'r> Demand<'r> {
     }
 }
 
-/// Rules on the path: the first match counts, without one it is users. `/admin` is `/admin/` to most
+/// Rules on path and method: the first match counts, without one it is users. `/admin` is `/admin/` to most
 /// applications: unless a rule names the path itself, what is demanded of the one is demanded of the other. A path
 /// that is not in its plain form, or that differs from its loosest reading, is also judged by every rule with
 /// demands of its own that this reading falls under; an ambiguous one from which an application may take segments,
 /// by every such rule whose names it holds. What is open stays so unless such a rule is the first for that reading.
 /// A rule with capitals is meant in any case.
 #[inline]
-pub fn demand<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8]) -> Demand<'r> {
-    let first = rules.iter().find(|rule| rule.matches.exactly(path.canonical()));
+pub fn demand<'r>(all: &'r [AccessRule], path: &Path<'_>, raw: &[u8], method: &'r [u8]) -> Demand<'r> {
+    let rules = || all.iter().filter(|rule| rule.is_for(method));
+    let first = rules().find(|rule| rule.matches.exactly(path.canonical()));
     let named = first.is_some_and(|rule| rule.matches.written() == path.canonical());
-    let twin = rules.iter().find(|rule| rule.matches.by_a_slash(path.canonical()));
+    let twin = rules().find(|rule| rule.matches.by_a_slash(path.canonical()));
     let twin = twin.filter(|rule| !named && matches!(rule.admission, Admission::Users { .. }));
     let open = match first.map(|rule| &rule.admission) {
-        Some(Admission::Anyone) if !path.is_ambiguous() && twin.is_none() => Some(Demand::Anyone),
-        Some(Admission::Programs) if !path.is_ambiguous() && twin.is_none() => Some(Demand::Programs),
+        _ if path.is_ambiguous() || twin.is_some() => None,
+        Some(Admission::Anyone) => Some(Demand::Anyone),
+        Some(Admission::Optional) => Some(Demand::Optional),
+        Some(Admission::Programs) => Some(Demand::Programs),
         _ => None,
     };
     let one_way = || path.canonical().as_bytes() == raw && reads_one_way(raw);
-    let mut demanding = rules.iter().filter(|rule| rule.admission.is_demanding()).peekable();
+    let mut demanding = all.iter().filter(|rule| rule.admission.is_demanding()).peekable();
     // The path is looked at again only where a rule could care.
     let other_readings =
         demanding.peek().is_some() && (!one_way() || demanding.any(|rule| rule.matches.has_capitals()));
     let judges = match &open {
         Some(_) if named => Vec::new(),
         Some(_) if other_readings => first_of_other_readings(rules, raw),
-        None if other_readings => all_of_other_readings(rules, path, raw),
+        None if other_readings => all_of_other_readings(all, path, raw),
         _ => Vec::new(),
     };
     match open {
         Some(open) if judges.is_empty() => open,
-        Some(_) => Demand::Users(judges),
-        None => {
-            let mut demands: Vec<&Admission> = Vec::new();
-            let plainly = first.into_iter().chain(twin).map(|rule| &rule.admission);
-            for admission in plainly.chain(judges) {
-                if matches!(admission, Admission::Users { .. }) && !demands.contains(&admission) {
-                    demands.push(admission);
-                }
-            }
-            Demand::Users(demands)
-        }
+        Some(_) => of_users(judges.into_iter(), method),
+        None => of_users(first.into_iter().chain(twin).chain(judges), method),
     }
 }
 
-/// The demands of the rules that come first for what else an application might make of an open path.
-fn first_of_other_readings<'r>(rules: &'r [AccessRule], raw: &[u8]) -> Vec<&'r Admission> {
-    let first = |loose: &String| rules.iter().find(|rule| rule.matches.loosely(loose));
-    let readings = [loosest(raw), shortest(raw)];
-    let demanding = readings.iter().filter_map(first).filter(|rule| rule.admission.is_demanding());
-    demanding.map(|rule| &rule.admission).collect()
+/// The demands of these rules, each once.
+#[inline]
+fn of_users<'r>(judges: impl Iterator<Item = &'r AccessRule>, method: &[u8]) -> Demand<'r> {
+    let mut demands: Vec<&Admission> = Vec::new();
+    for rule in judges.filter(|rule| matches!(rule.admission, Admission::Users { .. })) {
+        if !rule.takes(method) {
+            return Demand::OtherMethod(&rule.methods);
+        }
+        if !demands.contains(&&rule.admission) {
+            demands.push(&rule.admission);
+        }
+    }
+    Demand::Users(demands)
 }
 
-/// The demands of all rules under which what else an application might make of a path falls.
-fn all_of_other_readings<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8]) -> Vec<&'r Admission> {
+/// The rules with demands that come first for what else an application might make of an open path.
+fn first_of_other_readings<'r, I>(rules: impl Fn() -> I, raw: &[u8]) -> Vec<&'r AccessRule>
+where
+    I: Iterator<Item = &'r AccessRule>,
+{
+    let first = |loose: &String| rules().find(|rule| rule.matches.loosely(loose));
+    let readings = [loosest(raw), shortest(raw)];
+    readings.iter().filter_map(first).filter(|rule| rule.admission.is_demanding()).collect()
+}
+
+/// All rules with demands under which what else an application might make of a path falls.
+fn all_of_other_readings<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8]) -> Vec<&'r AccessRule> {
     let readings = [loosest(raw), shortest(raw)];
     let plain = path.canonical().trim_end_matches('/');
     let strange = path.is_ambiguous() || readings.iter().any(|loose| loose != plain);
@@ -195,12 +239,7 @@ fn all_of_other_readings<'r>(rules: &'r [AccessRule], path: &Path<'_>, raw: &[u8
         loosely && readings.iter().any(|loose| rule.matches.loosely(loose))
             || names.as_ref().is_some_and(|names| rule.matches.possibly(names))
     };
-    rules
-        .iter()
-        .filter(|rule| rule.admission.is_demanding())
-        .filter(meant)
-        .map(|rule| &rule.admission)
-        .collect()
+    rules.iter().filter(|rule| rule.admission.is_demanding()).filter(meant).collect()
 }
 
 #[cfg(test)]
@@ -213,21 +252,43 @@ mod tests {
             acr_values: Vec::new(),
             max_age: None,
             resource: None,
+            when: None,
         };
         vec![
-            AccessRule { matches: Match::Path("/healthz".into()), admission: Admission::Anyone },
-            AccessRule { matches: Match::Prefix("/static/".into()), admission: Admission::Anyone },
-            AccessRule { matches: Match::Prefix("/api/sql/".into()), admission: Admission::Programs },
-            AccessRule { matches: Match::Path("/admin/public".into()), admission: users(&[]) },
-            AccessRule { matches: Match::Prefix("/admin/".into()), admission: users(&["account_admin"]) },
+            AccessRule {
+                matches: Match::Path("/healthz".into()),
+                methods: Vec::new(),
+                admission: Admission::Anyone,
+            },
+            AccessRule {
+                matches: Match::Prefix("/static/".into()),
+                methods: Vec::new(),
+                admission: Admission::Anyone,
+            },
+            AccessRule {
+                matches: Match::Prefix("/api/sql/".into()),
+                methods: Vec::new(),
+                admission: Admission::Programs,
+            },
+            AccessRule {
+                matches: Match::Path("/admin/public".into()),
+                methods: Vec::new(),
+                admission: users(&[]),
+            },
+            AccessRule {
+                matches: Match::Prefix("/admin/".into()),
+                methods: Vec::new(),
+                admission: users(&["account_admin"]),
+            },
         ]
     }
 
     /// How many roles-bearing demands there are; 90 and 91 for anyone and programs.
     fn judged(path: &str) -> usize {
-        match demand(&rules(), &Path::read(path.as_bytes()), path.as_bytes()) {
+        match demand(&rules(), &Path::read(path.as_bytes()), path.as_bytes(), b"GET") {
             Demand::Anyone => 90,
             Demand::Programs => 91,
+            Demand::Optional | Demand::OtherMethod(_) => 92,
             Demand::Users(list) => list
                 .iter()
                 .filter(|a| matches!(a, Admission::Users { roles, .. } if !roles.is_empty()))
@@ -319,8 +380,10 @@ mod tests {
             acr_values: Vec::new(),
             max_age: None,
             resource: None,
+            when: None,
         };
-        let rule = |matches: Match, admission: Admission| AccessRule { matches, admission };
+        let rule =
+            |matches: Match, admission: Admission| AccessRule { matches, methods: Vec::new(), admission };
         let (path, prefix) = (|own: &str| Match::Path(own.into()), |own: &str| Match::Prefix(own.into()));
         let with = |last: Admission| {
             vec![
@@ -341,9 +404,11 @@ mod tests {
             rules,
             &Path::read(exchange.as_bytes()),
             exchange.as_bytes(),
+            b"GET",
         ) {
             Demand::Anyone => "anyone",
             Demand::Programs => "programs",
+            Demand::Optional | Demand::OtherMethod(_) => "neither",
             Demand::Users(list) if list.contains(&&users(&["boss"])) => "boss",
             Demand::Users(_) => "users",
         };
@@ -394,10 +459,15 @@ mod tests {
             acr_values: Vec::new(),
             max_age: None,
             resource: None,
+            when: None,
         };
         let rules = [
-            AccessRule { matches: Match::Prefix("/adm".into()), admission: users },
-            AccessRule { matches: Match::Prefix("/".into()), admission: Admission::Anyone },
+            AccessRule { matches: Match::Prefix("/adm".into()), methods: Vec::new(), admission: users },
+            AccessRule {
+                matches: Match::Prefix("/".into()),
+                methods: Vec::new(),
+                admission: Admission::Anyone,
+            },
         ];
         for path in [
             "/adm",
@@ -409,12 +479,12 @@ mod tests {
             "/files%2f..%2fadmin2",
             "/x;%2fadmin",
         ] {
-            let ruled = demand(&rules, &Path::read(path.as_bytes()), path.as_bytes());
+            let ruled = demand(&rules, &Path::read(path.as_bytes()), path.as_bytes(), b"GET");
             assert!(matches!(&ruled, Demand::Users(list) if !list.is_empty()), "{path}: {ruled:?}");
         }
         for path in ["/ad", "/x/adm", "/"] {
             assert_eq!(
-                demand(&rules, &Path::read(path.as_bytes()), path.as_bytes()),
+                demand(&rules, &Path::read(path.as_bytes()), path.as_bytes(), b"GET"),
                 Demand::Anyone,
                 "{path}"
             );

@@ -29,9 +29,9 @@ use std::rc::Rc;
 use crate::host::clusters::Clusters;
 
 pub use account::{
-    accepted, AccessRule, Account, Admission, AttemptLimit, Bearer, Directory, Forward, Invitation, Machine,
-    Mapping, Match, Origin, Password, PasswordLogin, Provisioning, Scim, StaticUser, Success, UsernameField,
-    PERSON,
+    accepted, AccessRule, Account, Admission, Assertion, AttemptLimit, Bearer, Directory, Forward,
+    Invitation, Machine, Mapping, Match, Origin, Password, PasswordLogin, Provisioning, Scim, StaticUser,
+    Success, UsernameField,
 };
 pub use check::load;
 pub use env::{Environment, Placeholders, ProcessEnvironment};
@@ -44,8 +44,8 @@ pub use provider::{
     Provider, Saml, SamlKey,
 };
 pub use raw::{
-    Allow, AssertionAudience, Attribute, ClientAuth, EmailVerified, IdpInitiated, MappingFrom, NameIdFormat,
-    PasswordMode, ProvisioningMode, ResponseMode, SameSite, SamlBinding,
+    Allow, AssertionAudience, Attribute, ClientAuth, EmailVerified, IdentityHeader, IdpInitiated,
+    MappingFrom, NameIdFormat, PasswordMode, ProvisioningMode, ResponseMode, SameSite, SamlBinding,
 };
 pub use urls::LogoutUrl;
 

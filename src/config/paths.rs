@@ -19,6 +19,8 @@ pub enum Endpoint {
     Session,
     Invitation,
     Admin,
+    Jwks,
+    Ready,
 }
 
 /// Each endpoint with its path, and the query it is registered with.
@@ -38,7 +40,7 @@ impl Paths {
 
     pub(super) fn check(at: &At<'_>, raw: &raw::Paths, code: &str) -> Self {
         use Endpoint::*;
-        let table: [(Endpoint, &str, &Option<String>, &str); 12] = [
+        let table: [(Endpoint, &str, &Option<String>, &str); 14] = [
             (Login, "login", &raw.login, "/sso/login"),
             (OidcCallback, "oidc_callback", &raw.oidc_callback, "/sso/oidc/consume?u={code}"),
             (SamlCallback, "saml_callback", &raw.saml_callback, "/sso/saml/consume?u={code}"),
@@ -61,6 +63,8 @@ impl Paths {
             (Session, "session", &raw.session, "/sso/session"),
             (Invitation, "invitation", &raw.invitation, "/sso/invitation"),
             (Admin, "admin", &raw.admin, "/sso/admin"),
+            (Jwks, "jwks", &raw.jwks, "/sso/jwks"),
+            (Ready, "ready", &raw.ready, "/sso/ready"),
         ];
         let mut entries: Vec<(Endpoint, String, Option<String>)> = Vec::with_capacity(table.len());
         for (endpoint, name, written, default) in table {
@@ -143,6 +147,8 @@ impl Endpoint {
             Session => "session",
             Invitation => "invitation",
             Admin => "admin",
+            Jwks => "jwks",
+            Ready => "ready",
         }
     }
 }

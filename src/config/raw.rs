@@ -193,6 +193,10 @@ raw! {
         pub invitation: Option<String>,
         /// The administrators' pages (default /sso/admin).
         pub admin: Option<String>,
+        /// The public keys of `forward.assertion`, as a JSON Web Key Set (default /sso/jwks).
+        pub jwks: Option<String>,
+        /// For probes, at any host: 200 if the filter can rule on requests now, else 503 (default /sso/ready).
+        pub ready: Option<String>,
     }
 
     /// An identity provider: an id, and exactly one of oidc, oauth2 and saml.
@@ -536,8 +540,11 @@ raw! {
         pub path: Option<String>,
         /// The beginning of a path.
         pub prefix: Option<String>,
-        /// anyone, users or programs.
+        /// anyone; optional (as users with a valid session or bearer token, as anyone without); users; or programs.
         pub allow: Option<Allow>,
+        /// The methods that the rule is for, such as [GET, HEAD] (default all). A rule with roles, acr_values, max_age or
+        /// when answers other methods with 405; any other rule does not match them, and the next one is looked for.
+        pub methods: Vec<String>,
         /// users: one of these roles is needed.
         pub roles: Vec<String>,
         /// users: the IdP must say it authenticated this way (`acr`).
@@ -545,6 +552,9 @@ raw! {
         /// users: the person must have authenticated at the IdP no longer ago than this, and a minute for clocks. A session
         /// or token of an OpenID provider that does not say when (`auth_time`) does not count.
         pub max_age: Option<String>,
+        /// users: conditions that must all hold, else 403 access_denied. They are judged when a session is opened or
+        /// renewed and when the configuration changes.
+        pub when: Vec<Condition>,
         /// users: a protected resource whose metadata (RFC 9728) is published at
         /// `/.well-known/oauth-protected-resource` and the path: MCP clients and `envoy-sso login` find the provider by it.
         pub resource: Option<Resource>,
@@ -558,6 +568,24 @@ raw! {
         pub scopes: Vec<String>,
         /// The public client at the provider that programs may use, for `envoy-sso login`.
         pub client_id: Option<String>,
+    }
+
+    /// One condition on a session. Set exactly one of claim, email_domain, user, idp, amr and method.
+    pub struct Condition {
+        /// A claim of the identity, by name or JSON Pointer; `in` lists its values.
+        pub claim: Option<String>,
+        /// With claim: the claim, or one of its list, must equal one of these. Numbers and booleans compare as text.
+        pub r#in: Vec<String>,
+        /// Domains: the user's email address must be of one of them.
+        pub email_domain: Vec<String>,
+        /// Usernames, compared exactly.
+        pub user: Vec<String>,
+        /// An identity provider's id, or a list of them.
+        pub idp: Option<OneOrMany>,
+        /// A value of `amr` (RFC 8176), or a list: the provider must have sent one of them.
+        pub amr: Option<OneOrMany>,
+        /// How the session was opened: sso, password or bearer, or a list of them.
+        pub method: Option<OneOrMany>,
     }
 
     /// Access tokens of programs that count as a session. Absent: none does.
@@ -597,11 +625,39 @@ raw! {
     pub struct Forward {
         /// The beginning of the header names (default x-sso-). Whatever else begins like this is taken from requests.
         pub prefix: Option<String>,
+        /// Which of the headers about the user are set: user, email, name, roles, account, idp, method (default all; [] sets
+        /// none). Each costs a little with every request. What a client sends under the prefix is removed in any case.
+        pub identity: Option<Vec<IdentityHeader>>,
         /// More headers: name to claim. Not one of those that the filter sets itself.
         pub headers: Params,
         /// The header that carries the access token as a Bearer token, never one that has expired. Absent: not
         /// forwarded. With authorization nobody else's Authorization reaches anyone and users paths.
         pub access_token: Option<String>,
+        /// The header that carries the ID token as it is, without Bearer. Absent: not forwarded. Sessions without an ID
+        /// token (OAuth 2.0, SAML, passwords, bearer tokens) have no such header.
+        pub id_token: Option<String>,
+        /// A signed identity: a JWT in a header of its own. Absent: none.
+        pub assertion: Option<Assertion>,
+    }
+
+    /// A signed identity for the application: a JWT (ES256) about the session, whose public keys are at `paths.jwks`.
+    pub struct Assertion {
+        /// The header that carries it (default x-sso-assertion).
+        pub header: Option<String>,
+        /// Its `aud`, which the application must compare.
+        pub audience: String,
+        /// How long one is good, from 3s to 1d (default 5m). A session is signed for once in this time.
+        pub lifetime: Option<String>,
+        /// The keys: the first one signs, the public halves of all are published.
+        pub keys: Vec<AssertionKey>,
+    }
+
+    /// A key that signs assertions.
+    pub struct AssertionKey {
+        /// Its `kid`.
+        pub id: String,
+        /// A P-256 private key, PKCS#8 PEM.
+        pub private_key: Secret,
     }
 }
 
@@ -635,5 +691,9 @@ choice! {
     /// Who may still use a password.
     pub enum PasswordMode { Enabled = "enabled", Admins = "admins", #[default] Disabled = "disabled", }
     /// How a request authenticates.
-    pub enum Allow { Anyone = "anyone", #[default] Users = "users", Programs = "programs", }
+    pub enum Allow { Anyone = "anyone", Optional = "optional", #[default] Users = "users", Programs = "programs", }
+    /// A header about the user, by its name after the prefix.
+    pub enum IdentityHeader {
+        #[default] User = "user", Email = "email", Name = "name", Roles = "roles", Account = "account", Idp = "idp", Method = "method",
+    }
 }

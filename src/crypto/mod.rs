@@ -3,6 +3,7 @@
 //! token claims is the business of `proto`.
 
 mod alg;
+mod assertion_key;
 pub mod certificate;
 pub mod curve;
 mod jwk;
@@ -19,6 +20,7 @@ pub(crate) mod test_keys;
 mod tests;
 
 pub use alg::Alg;
+pub use assertion_key::AssertionKey;
 pub use jwk::Key;
 pub use jws::Jws;
 pub use jws::MAX_TOKEN;

@@ -89,6 +89,7 @@ pub fn sign(
     Ok(Secret::new(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))))
 }
 
+/// The key of a PKCS#8 PEM that signs this algorithm.
 fn private(alg: &str, pem: &Secret) -> Result<Private, String> {
     let pem = pem.expose().trim();
     let wrong = || format!("expected a PKCS#8 PEM key (BEGIN PRIVATE KEY) that can sign {alg}");

@@ -38,7 +38,7 @@ pub(crate) fn account(directory: Directory) -> Account {
         },
         access: Vec::new(),
         bearer: None,
-        forward: Forward { prefix: "x-sso-".into(), headers: Vec::new(), access_token: None },
+        forward: Forward::default(),
         not_before: 0,
         not_before_users: BTreeMap::new(),
     }

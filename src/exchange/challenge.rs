@@ -19,9 +19,11 @@ pub fn insufficient(exchange: &Exchange, unmet: &Unmet) -> Response {
 /// RFC 6750 section 3.1 and RFC 9470 section 3. Roles are no scopes, so that none is named.
 fn challenge(unmet: &Unmet) -> String {
     let extras = match unmet {
-        Unmet::Role(_) | Unmet::Scope(_) => {
+        Unmet::Role(_) | Unmet::Scope(_) | Unmet::Condition(_) => {
             return format!("{}, error=\"insufficient_scope\"", pages::CHALLENGE);
         }
+        // Its claims were judged when it came: there is no other one to ask for.
+        Unmet::Unknown => return format!("{}, error=\"insufficient_user_authentication\"", pages::CHALLENGE),
         Unmet::Authentication(extras) => extras,
     };
     let mut text = format!("{}, error=\"insufficient_user_authentication\"", pages::CHALLENGE);

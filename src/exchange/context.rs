@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::access::{self, resource::WELL_KNOWN};
+use crate::access::{self, resource::WELL_KNOWN, Demand};
 use crate::config::{Endpoint, Origin, PasswordMode};
 use crate::exchange::return_to;
 use crate::fault::{Code, Fault};
@@ -45,6 +45,18 @@ impl Exchange {
     /// Which of the filter's own endpoints this is.
     pub fn endpoint(&self) -> Option<Endpoint> {
         self.account_state.as_ref()?.account.paths.endpoint(&self.path)
+    }
+
+    /// What the account's access rules demand of this request; `None` at the filter's own endpoints.
+    pub fn demand(&self) -> Option<Demand<'_>> {
+        let account_state = self.account_state.as_ref().filter(|_| self.endpoint().is_none())?;
+        let path = self.head.path();
+        Some(access::demand(&account_state.account.access, &Path::read(path), path, self.head.method()))
+    }
+
+    /// True if the application takes this request without a session too.
+    pub fn is_optional(&self) -> bool {
+        self.demand() == Some(Demand::Optional)
     }
 
     /// Account and origin, which every flow needs.
@@ -115,13 +127,8 @@ impl Exchange {
     /// What a challenge says of the resource that was asked for: where its metadata is (RFC 9728 section 5.1), and the
     /// scopes that a token needs (RFC 6750 section 3). Empty for any other path.
     pub fn resource_challenge(&self) -> String {
-        let (Some(account_state), Some(origin), None) = (&self.account_state, self.origin(), self.endpoint())
-        else {
-            return String::new();
-        };
-        let head = &self.head;
-        let demand = access::demand(&account_state.account.access, &Path::read(head.path()), head.path());
-        let Some(resource) = demand.resource() else { return String::new() };
+        let resource = self.demand().and_then(|demand| demand.resource());
+        let (Some(origin), Some(resource)) = (self.origin(), resource) else { return String::new() };
         let mut text = format!(", resource_metadata=\"{origin}{WELL_KNOWN}{}\"", resource.path);
         if !resource.scopes.is_empty() {
             // No quote and no space is in any of them: the configuration is refused otherwise.
@@ -229,6 +236,7 @@ fn is_failed_login(code: Code) -> bool {
     !matches!(
         code,
         RoleMissing
+            | AccessDenied
             | AccountUnknown
             | MethodNotAllowed
             | BodyTooLarge

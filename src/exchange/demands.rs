@@ -1,7 +1,7 @@
 //! What the rules on a path demand of a session.
 
 use super::{challenge, AuthnParameters, Exchange, Unmet};
-use crate::access::resource;
+use crate::access::{resource, Verdict};
 use crate::config::{Admission, Protocol};
 use crate::fault::{Code, Fault};
 use crate::http::response::Response;
@@ -18,6 +18,15 @@ pub fn unmet(demands: &[&Admission], live: &LiveSession, now: u64) -> Option<Unm
     }
     if let Some(fault) = missing_role(demands, live) {
         return Some(Unmet::Role(fault));
+    }
+    match worst_verdict(demands, live) {
+        Verdict::Met => {}
+        Verdict::Unknown => return Some(Unmet::Unknown),
+        Verdict::Unmet => {
+            let detail =
+                format!("{:?} does not meet the conditions (when) of this path", live.session.user.username);
+            return Some(Unmet::Condition(Fault::new(Code::AccessDenied, detail)));
+        }
     }
     for demand in demands {
         let Admission::Users { acr_values, max_age, .. } = demand else { continue };
@@ -37,6 +46,18 @@ pub fn unmet(demands: &[&Admission], live: &LiveSession, now: u64) -> Option<Unm
         }
     }
     None
+}
+
+/// The worst verdict on the conditions that are demanded.
+#[inline]
+fn worst_verdict(demands: &[&Admission], live: &LiveSession) -> Verdict {
+    let verdict = |demand: &&Admission| match demand {
+        Admission::Users { when: Some(when), .. } => {
+            live.verdicts.get(when.slot).copied().unwrap_or(Verdict::Unmet)
+        }
+        _ => Verdict::Met,
+    };
+    demands.iter().map(verdict).max().unwrap_or(Verdict::Met)
 }
 
 /// When the person proved who they are, in milliseconds since 1970. A session that an OpenID provider opened without
@@ -82,23 +103,28 @@ fn missing_role(demands: &[&Admission], live: &LiveSession) -> Option<Fault> {
     demands.iter().find_map(missing)
 }
 
-/// Where a step-up comes back to, for a navigation of somebody whom a provider can authenticate again.
-pub fn step_up_target(exchange: &Exchange, live: &LiveSession, unmet: &Unmet) -> Option<String> {
+/// Where a step-up comes back to and what it asks for: for a navigation, if the provider can help.
+pub fn step_up_target(
+    exchange: &Exchange,
+    live: &LiveSession,
+    unmet: &Unmet,
+) -> Option<(String, AuthnParameters)> {
     let person = live.session.method == Method::Sso && exchange.head.is_navigation();
-    (person && matches!(unmet, Unmet::Authentication(_))).then(|| exchange.target_or_home())
+    let parameters = unmet.parameters().filter(|_| person)?;
+    Some((exchange.target_or_home(), parameters))
 }
 
 /// The refusal where nobody is sent to the IdP. A script learns of the login that helps: one without what the path
 /// demands could lead back here for ever.
 pub fn refuse(exchange: &Exchange, live: &LiveSession, unmet: &Unmet) -> Response {
     let session = &live.session;
-    match (session.method, unmet) {
+    match (session.method, unmet.parameters()) {
         (Method::Bearer, _) => challenge::insufficient(exchange, unmet),
-        (Method::Sso, Unmet::Authentication(extras)) => {
+        (Method::Sso, Some(wanted)) => {
             let mut parameters = vec![("idp", session.origin.provider.clone())];
-            parameters.extend(extras.max_age.map(|seconds| ("max_age", seconds.to_string())));
-            if !extras.acr_values.is_empty() {
-                parameters.push(("acr_values", extras.acr_values.join(" ")));
+            parameters.extend(wanted.max_age.map(|seconds| ("max_age", seconds.to_string())));
+            if !wanted.acr_values.is_empty() {
+                parameters.push(("acr_values", wanted.acr_values.join(" ")));
             }
             exchange.refuse_asking(&unmet.fault(), &parameters)
         }

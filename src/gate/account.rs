@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::published;
 use crate::access::{demand, Demand};
 use crate::config::Endpoint;
 use crate::exchange::{Exchange, Ruling};
@@ -86,16 +87,16 @@ fn of_session(account_states: &[Rc<AccountState>], live: &Rc<LiveSession>, behin
     })
 }
 
-/// True where a token for this account is verified before anything passes: on a path of `users` that is nobody's
-/// password login.
+/// True where a token for this account is verified before anything passes: on a path of `users` or `optional` that is
+/// nobody's password login.
 fn is_verified_at(
     account_state: &AccountState,
     account_states: &[Rc<AccountState>],
     head: &Head,
     path: &Path<'_>,
 ) -> bool {
-    matches!(demand(&account_state.account.access, path, head.path()), Demand::Users(_))
-        && !is_login(account_states, head, path)
+    let demand = demand(&account_state.account.access, path, head.path(), head.method());
+    !matches!(demand, Demand::Anyone | Demand::Programs) && !is_login(account_states, head, path)
 }
 
 /// True where a request is a password login of any of these accounts.
@@ -139,8 +140,8 @@ fn shared_by_all(account_states: &[Rc<AccountState>], path: &Path<'_>, head: &He
     let open = |account_state: &Rc<AccountState>| {
         !account_state.account.enabled
             || matches!(
-                demand(&account_state.account.access, path, head.path()),
-                Demand::Anyone | Demand::Programs
+                demand(&account_state.account.access, path, head.path(), head.method()),
+                Demand::Anyone | Demand::Optional | Demand::Programs
             )
     };
     match account_states.first() {
@@ -180,6 +181,11 @@ pub fn ask_for_account(filter_state: &Rc<FilterState>, head: &Rc<Head>, now: u64
             now,
         }
     };
+    match enabled.clone().find_map(|account_state| account_state.account.paths.endpoint(&path)) {
+        Some(Endpoint::Ready) => return published::ready(filter_state, head),
+        Some(Endpoint::Jwks) => return Ruling::LocalReply(published::jwks(&exchange(None))),
+        _ => {}
+    }
     // Whoever has just signed out is of no account, and nobody is asked for one on the way out.
     let is_out = |account_state: &&Rc<AccountState>| {
         account_state.account.paths.endpoint(&path) == Some(Endpoint::LogoutComplete)

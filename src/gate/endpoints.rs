@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use serde_json::json;
 
+use super::published;
 use crate::config::Endpoint;
 use crate::exchange::{Body, Exchange, Ruling};
 use crate::fault::{Code, Fault};
@@ -61,9 +62,16 @@ pub fn answer(exchange: Rc<Exchange>, endpoint: Endpoint) -> Ruling {
         (Endpoint::Invitation, b"GET" | b"HEAD") => Ruling::LocalReply(login::invitation::show(&exchange)),
         (Endpoint::Invitation, b"POST") => form(exchange, 4096, login::invitation::decide),
         (Endpoint::Admin, b"GET" | b"HEAD") => admin::show(exchange),
-        (Endpoint::SamlMetadata | Endpoint::Session | Endpoint::LogoutComplete | Endpoint::Admin, _) => {
-            not_allowed(&exchange, "GET, HEAD")
-        }
+        (Endpoint::Jwks, b"GET" | b"HEAD") => Ruling::LocalReply(published::jwks(&exchange)),
+        (Endpoint::Ready, _) => published::ready(&exchange.filter_state, &exchange.head),
+        (
+            Endpoint::SamlMetadata
+            | Endpoint::Session
+            | Endpoint::LogoutComplete
+            | Endpoint::Admin
+            | Endpoint::Jwks,
+            _,
+        ) => not_allowed(&exchange, "GET, HEAD"),
         (Endpoint::SamlCallback | Endpoint::BackchannelLogout, _) => not_allowed(&exchange, "POST"),
         (
             Endpoint::Login
@@ -91,7 +99,7 @@ fn is_ignored(head: &Head, endpoint: Endpoint) -> bool {
     }
 }
 
-fn not_allowed(exchange: &Exchange, allow: &str) -> Ruling {
+pub fn not_allowed(exchange: &Exchange, allow: &str) -> Ruling {
     let fault = Fault::new(Code::MethodNotAllowed, format!("only {allow}"));
     Ruling::LocalReply(exchange.refuse(&fault).set_header("allow", allow))
 }

@@ -5,6 +5,7 @@
 
 mod account;
 mod endpoints;
+mod published;
 #[cfg(test)]
 mod shared_origin_tests;
 #[cfg(test)]
@@ -46,6 +47,9 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         AccountChoice::Account(account_state, session_state, behind) => {
             (account_state, session_state, behind)
         }
+        AccountChoice::None if filter_state.is_ready_path(&path) => {
+            return published::ready(filter_state, &head)
+        }
         AccountChoice::None => return account::account_unknown(filter_state, &head, now),
         AccountChoice::AskUser => return account::ask_for_account(filter_state, &head, now),
     };
@@ -62,6 +66,9 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         ..Pass::default()
     };
     if !account.enabled {
+        if filter_state.is_ready_path(&path) {
+            return published::ready(filter_state, &head);
+        }
         // They open sessions again once single sign-on is back on: an application that logs headers must not have them.
         pass.cookie = jar.edit(&head);
         return Ruling::Pass(pass);
@@ -88,14 +95,20 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
             );
         }
     }
-    let demand = demand(&account.access, &path, head.path());
+    let demand = demand(&account.access, &path, head.path(), head.method());
     if demand != Demand::Programs {
         strip_credentials(account_states, &head, &mut pass);
     }
     pass.cookie = jar.edit(&head);
+    let is_optional = demand == Demand::Optional;
     let wanted = match demand {
         Demand::Anyone | Demand::Programs => return Ruling::Pass(pass),
+        Demand::Optional => Vec::new(),
         Demand::Users(wanted) => wanted,
+        Demand::OtherMethod(allowed) => {
+            let exchange = exchange(filter_state, &account_state, &head, path.canonical().to_owned(), now);
+            return endpoints::not_allowed(&exchange, &allowed.join(", "));
+        }
     };
     let (session_state, behind) = match bearer::lookup(filter_state, &account_state, &head, now) {
         BearerLookup::Absent => (session_state, behind),
@@ -111,6 +124,7 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
     };
     let live = match session_state {
         SessionState::Valid(live) => live,
+        _ if is_optional => return Ruling::Pass(pass),
         nobody => {
             let path = path.canonical().to_owned();
             let stale = matches!(nobody, SessionState::Stale);

@@ -46,6 +46,8 @@ pub struct Identity {
     pub auth_time: Option<u64>,
     /// How.
     pub acr: Option<String>,
+    /// By which methods (`amr`, RFC 8176).
+    pub amr: Vec<String>,
     /// The session at the provider.
     pub sid: Option<String>,
     /// SAML `SessionNotOnOrAfter`, in milliseconds since 1970.
@@ -81,6 +83,7 @@ impl Identity {
             mapped,
             auth_time: None,
             acr: None,
+            amr: Vec::new(),
             sid: None,
             not_after: None,
             name_id: None,
@@ -108,7 +111,8 @@ impl Identity {
             self.acr,
             self.sid,
             self.not_after,
-            self.name_id
+            self.name_id,
+            self.amr
         ])
     }
 
@@ -131,6 +135,7 @@ impl Identity {
             sid: text(8),
             not_after: number(9),
             name_id,
+            amr: amr(kept.get(11)),
             ..identity
         })
     }
@@ -139,6 +144,18 @@ impl Identity {
     pub fn link(&self) -> Option<String> {
         (self.linking == Linking::Written).then(|| format!("{}|{}", self.issuer, self.subject))
     }
+}
+
+/// The values of an `amr` claim; some providers send a text in place of a list. What no provider needs is left out: it
+/// would travel in the cookie.
+pub fn amr(claim: Option<&Value>) -> Vec<String> {
+    let values = match claim {
+        Some(Value::Array(list)) => list.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
+    };
+    let short = |text: &&str| text.len() <= 64;
+    values.iter().filter_map(Value::as_str).filter(short).take(10).map(str::to_owned).collect()
 }
 
 /// The claims that mapping, email policy, roles and name are read from. Of a list of groups only those that

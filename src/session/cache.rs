@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use super::ended::Mark;
 use super::Session;
+use crate::access::Verdict;
 use crate::config::Account;
 use crate::http::same;
 
@@ -27,6 +28,8 @@ pub struct LiveSession {
     pub account: Rc<Account>,
     /// By what it ends early.
     pub mark: Mark,
+    /// The verdict on each access rule with conditions, by slot.
+    pub verdicts: Box<[Verdict]>,
     /// Headers for the application: name and value.
     pub headers: Vec<(String, Vec<u8>)>,
     /// It is over at this time.

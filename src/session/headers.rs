@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::config::{Account, PERSON};
+use crate::config::{Account, IdentityHeader};
 use crate::host::events::{self, Place};
 use crate::host::{Host, Level};
 use crate::identity::Claims;
@@ -31,21 +31,30 @@ pub fn for_application(account: &Account, session: &Session) -> Vec<(String, Vec
     if let (Some(name), Some(token)) = (&forward.access_token, &session.tokens.access_token) {
         headers.push((name.clone(), format!("Bearer {}", token.expose()).into_bytes()));
     }
+    if let (Some(name), Some(token)) = (&forward.id_token, &session.tokens.id_token) {
+        headers.push((name.clone(), token.expose().as_bytes().to_vec()));
+    }
     headers
 }
 
-fn of_the_person(account: &Account, session: &Session) -> impl Iterator<Item = (&'static str, String)> {
+fn of_the_person<'a>(
+    account: &'a Account,
+    session: &'a Session,
+) -> impl Iterator<Item = (&'static str, String)> + 'a {
     let user = &session.user;
-    let roles: Vec<String> = user.roles.iter().map(|role| encode(role, true)).collect();
-    PERSON.into_iter().zip([
-        encode(&user.username, false),
-        encode(user.email.as_deref().unwrap_or_default(), false),
-        encode(user.name.as_deref().unwrap_or_default(), false),
-        roles.join(","),
-        account.code.clone(),
-        encode(&session.origin.provider, false),
-        session.method.as_str().to_owned(),
-    ])
+    let value = move |header: &IdentityHeader| match header {
+        IdentityHeader::User => encode(&user.username, false),
+        IdentityHeader::Email => encode(user.email.as_deref().unwrap_or_default(), false),
+        IdentityHeader::Name => encode(user.name.as_deref().unwrap_or_default(), false),
+        IdentityHeader::Roles => {
+            let roles: Vec<String> = user.roles.iter().map(|role| encode(role, true)).collect();
+            roles.join(",")
+        }
+        IdentityHeader::Account => account.code.clone(),
+        IdentityHeader::Idp => encode(&session.origin.provider, false),
+        IdentityHeader::Method => session.method.as_str().to_owned(),
+    };
+    account.forward.identity.iter().map(move |header| (header.as_str(), value(header)))
 }
 
 /// Notes which headers of a new session the application will not get, for their length.

@@ -1,6 +1,7 @@
 //! The session: a sealed cookie, and nothing on any server but which ones have ended early.
 
 pub mod cache;
+pub mod conditions;
 pub mod cookie;
 pub mod ended;
 pub mod headers;
@@ -80,6 +81,9 @@ pub struct Authentication {
     /// The scopes of a bearer token. Never in a cookie.
     #[serde(skip)]
     pub scopes: Vec<String>,
+    /// `amr`; `None` if the session was opened before it was kept.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub amr: Option<Vec<String>>,
     /// The `nonce` of the login, which a refreshed ID token repeats if it has one.
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
@@ -123,6 +127,9 @@ pub struct Session {
     /// Values of `forward.headers`, by header.
     #[serde(rename = "h", default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,
+    /// Verdicts on the conditions on claims (`access::condition::noted`).
+    #[serde(rename = "w", default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<String>,
     /// When the person signed in, milliseconds since 1970, as all times here.
     #[serde(rename = "b")]
     pub started_at: u64,
@@ -159,6 +166,7 @@ impl Session {
             origin,
             tokens,
             headers,
+            conditions: Vec::new(),
             started_at: now,
             seen: now,
             checked: now,
@@ -240,7 +248,7 @@ impl Session {
     }
 
     /// Seals it, with what of it fits into its cookies: [`Sealed`] says what was left out. The ID token goes
-    /// first, a mere hint at logout; then the refresh token, without which the session lives as long as one
+    /// first unless the application gets it, a mere hint at logout; then the refresh token, without which the session lives as long as one
     /// that never had any. What the application was promised is never left out: such a session is refused.
     pub fn seal(mut self, host: &dyn Host, config: &Config, account: &Account) -> Result<Sealed, Fault> {
         let mut left_out = Vec::new();
@@ -253,7 +261,8 @@ impl Session {
             if plain.len() <= MAX_CONTENT {
                 return Err(fault); // not for its size
             }
-            if self.tokens.id_token.take().is_some() {
+            let is_hint = account.forward.id_token.is_none();
+            if is_hint && self.tokens.id_token.take().is_some() {
                 left_out.push("the ID token");
             } else if self.tokens.refresh_token.take().is_some() {
                 left_out.push("the refresh token");

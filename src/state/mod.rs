@@ -6,14 +6,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use crate::config::{Account, Config, Protocol, Provider};
+use crate::config::{Account, Config, Endpoint, Protocol, Provider};
 use crate::crypto::rate::PrivateKeyRate;
 use crate::directory;
 use crate::fault::{Code, Fault};
 use crate::host::task::BackgroundTask;
 use crate::host::task::Io;
 use crate::host::Host;
-use crate::http::{bare_authority, Found, Jar, Reserved};
+use crate::http::{bare_authority, Found, Jar, Path, Reserved};
 use crate::proto::oidc;
 use crate::proto::saml;
 use crate::session::{ended, LiveSession, LiveSessions, Method, Purpose, Session};
@@ -34,6 +34,8 @@ pub struct FilterState {
     pub account_states: Vec<Rc<AccountState>>,
     /// Work that requests have left to the background.
     pub background_tasks: RefCell<Vec<BackgroundTask>>,
+    /// Where probes ask, of all accounts.
+    ready_paths: Vec<String>,
     /// Sorted by authority.
     by_authority: Vec<(String, Vec<Rc<AccountState>>)>,
 }
@@ -89,6 +91,12 @@ impl FilterState {
             }
         }
         let by_authority = by_authority.into_iter().collect();
+        let mut ready_paths: Vec<String> = account_states
+            .iter()
+            .map(|account_state| account_state.account.paths.path(Endpoint::Ready).to_owned())
+            .collect();
+        ready_paths.sort_unstable();
+        ready_paths.dedup();
         let background_tasks = RefCell::default();
         let forwards = || config.accounts.iter().map(|account| &account.forward);
         let prefixes = forwards().map(|forward| forward.prefix.as_str());
@@ -101,8 +109,20 @@ impl FilterState {
             bearers: LiveSessions::default(),
             account_states,
             background_tasks,
+            ready_paths,
             by_authority,
         }
+    }
+
+    /// True if the filter could rule on requests now, whatever its providers and directories do. A filter without a
+    /// usable configuration has no state at all and answers everything with 503.
+    pub fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// True if probes of some account ask at this path. They come for any host: the address of a pod, most often.
+    pub fn is_ready_path(&self, path: &Path<'_>) -> bool {
+        path.plain().is_some_and(|path| self.ready_paths.iter().any(|own| own == path))
     }
 
     /// The accounts served at an authority, as a `Host` header or `:authority` has it.
@@ -218,6 +238,7 @@ impl FilterState {
             sealed,
             account: account.clone(),
             mark,
+            verdicts: crate::session::conditions::verdicts(account, &session),
             headers: crate::session::headers::for_application(account, &session),
             expires: session.expires(&self.config.session),
             reseal: session.seen.saturating_add(self.config.session.idle / 16),

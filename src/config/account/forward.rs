@@ -1,30 +1,71 @@
 //! What the application is told.
 
+mod assertion;
+
+use std::rc::Rc;
+
+use crate::config::env::Environment;
 use crate::config::problems::At;
-use crate::config::raw;
+use crate::config::raw::{self, IdentityHeader};
+use crate::crypto::AssertionKey;
 
 /// What the application is told.
 #[derive(Clone, Debug)]
 pub struct Forward {
     /// Lower case.
     pub prefix: String,
+    /// The headers about the user, in the order in which they are set.
+    pub identity: Vec<IdentityHeader>,
     /// Header to claim; headers in lower case.
     pub headers: Vec<(String, String)>,
     /// The header that carries the access token, lower case.
     pub access_token: Option<String>,
+    /// The header that carries the ID token, lower case.
+    pub id_token: Option<String>,
+    /// The signed identity.
+    pub assertion: Option<Assertion>,
+}
+
+/// A signed identity.
+#[derive(Clone, Debug)]
+pub struct Assertion {
+    /// The header that carries it, lower case.
+    pub header: String,
+    /// `aud`.
+    pub audience: String,
+    /// Seconds.
+    pub lifetime: u64,
+    /// The first one signs.
+    pub keys: Rc<Vec<AssertionKey>>,
+}
+
+impl Default for Forward {
+    /// What an account without `forward` has.
+    fn default() -> Self {
+        Self {
+            prefix: "x-sso-".into(),
+            identity: ALL.to_vec(),
+            headers: Vec::new(),
+            access_token: None,
+            id_token: None,
+            assertion: None,
+        }
+    }
 }
 
 impl Forward {
     /// Every header that it sets beside those under the prefix. `authorization` is left out: where it carries a token,
     /// the filter replaces the client's own.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let token = self.access_token.iter().map(String::as_str).filter(|name| *name != "authorization");
-        self.headers.iter().map(|(name, _)| name.as_str()).chain(token)
+        let access_token = self.access_token.as_deref().filter(|name| *name != "authorization");
+        let assertion = self.assertion.as_ref().map(|assertion| assertion.header.as_str());
+        let others = [access_token, self.id_token.as_deref(), assertion];
+        self.headers.iter().map(|(name, _)| name.as_str()).chain(others.into_iter().flatten())
     }
 }
 
 /// Checks it.
-pub(super) fn check(at: &At<'_>, raw: Option<&raw::Forward>) -> Forward {
+pub(super) fn check(at: &At<'_>, raw: Option<&raw::Forward>, env: &dyn Environment) -> Forward {
     let default = raw::Forward::default();
     let raw = raw.unwrap_or(&default);
     let prefix = raw.prefix.clone().unwrap_or_else(|| "x-sso-".into()).to_ascii_lowercase();
@@ -47,19 +88,61 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Forward>) -> Forward {
         }
         headers.push((name, claim.clone()));
     }
-    let access_token = raw.access_token.as_ref().map(|name| name.to_ascii_lowercase());
-    if let Some(name) = access_token.as_deref().filter(|name| *name != "authorization") {
-        let at = at.field("access_token");
-        check_header(&at, name, &prefix);
-        if headers.iter().any(|(other, _)| other == name) {
-            at.problem("is one of headers too");
-        }
-    }
-    Forward { prefix, headers, access_token }
+    let lower = |name: &String| name.to_ascii_lowercase();
+    let assertion = raw.assertion.as_ref().map(|raw| assertion::check(&at.field("assertion"), raw, env));
+    let forward = Forward {
+        identity: identity(&at.field("identity"), raw.identity.as_deref()),
+        access_token: raw.access_token.as_ref().map(lower),
+        id_token: raw.id_token.as_ref().map(lower),
+        assertion,
+        headers,
+        prefix,
+        ..Forward::default()
+    };
+    apart(at, &forward);
+    forward
 }
 
-/// What the filter says of a person itself, each in a header of this name after the prefix.
-pub const PERSON: [&str; 7] = ["user", "email", "name", "roles", "account", "idp", "method"];
+fn identity(at: &At<'_>, raw: Option<&[IdentityHeader]>) -> Vec<IdentityHeader> {
+    let Some(raw) = raw else { return ALL.to_vec() };
+    for (i, header) in raw.iter().enumerate() {
+        if raw.iter().take(i).any(|earlier| earlier == header) {
+            at.index(i).problem(format!("{} is listed twice", header.as_str()));
+        }
+    }
+    ALL.into_iter().filter(|header| raw.contains(header)).collect()
+}
+
+/// Tokens and assertion each have a header of their own.
+fn apart(at: &At<'_>, forward: &Forward) {
+    let token = forward.access_token.as_deref().filter(|name| *name != "authorization");
+    let assertion = forward.assertion.as_ref().map(|assertion| assertion.header.as_str());
+    let mut taken: Vec<&str> = forward.headers.iter().map(|(name, _)| name.as_str()).collect();
+    let named = [
+        (at.field("access_token"), token),
+        (at.field("id_token"), forward.id_token.as_deref()),
+        (at.field("assertion").field("header"), assertion),
+    ];
+    for (at, name) in named {
+        let Some(name) = name else { continue };
+        check_header(&at, name, &forward.prefix);
+        if taken.contains(&name) {
+            at.problem("is another header of forward already");
+        }
+        taken.push(name);
+    }
+}
+
+/// The headers about the user, in the order in which they are set.
+const ALL: [IdentityHeader; 7] = [
+    IdentityHeader::User,
+    IdentityHeader::Email,
+    IdentityHeader::Name,
+    IdentityHeader::Roles,
+    IdentityHeader::Account,
+    IdentityHeader::Idp,
+    IdentityHeader::Method,
+];
 
 /// Headers that mean something to proxies or frame the message: none of ours to set.
 const RESERVED: [&str; 12] = [
@@ -99,7 +182,7 @@ fn check_header(at: &At<'_>, name: &str, prefix: &str) {
             && !OF_OAUTH2_PROXY.contains(&lower.as_str())
     {
         at.problem("is a header the filter does not set");
-    } else if lower.strip_prefix(prefix).is_some_and(|rest| PERSON.contains(&rest)) {
+    } else if lower.strip_prefix(prefix).is_some_and(|rest| ALL.iter().any(|own| own.as_str() == rest)) {
         at.problem("is what the filter says of the person itself");
     }
 }

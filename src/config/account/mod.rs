@@ -17,7 +17,7 @@ use url::Url;
 pub use crate::access::{AccessRule, Admission, Match};
 pub use bearer::{Bearer, Machine};
 pub use directory::{Directory, Scim, StaticUser};
-pub use forward::{Forward, PERSON};
+pub use forward::{Assertion, Forward};
 pub use mapping::Mapping;
 pub use password::{AttemptLimit, Password, PasswordLogin, UsernameField};
 pub use provisioning::{Invitation, Provisioning};
@@ -182,7 +182,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
             .field("mode")
             .problem("needs a directory: without one the identity is the user");
     }
-    let access = access::check(&at.field("access"), &raw.access);
+    let access = access::check(&at.field("access"), &raw.access, &providers);
     let bearer = raw.bearer.as_ref().map(|raw| bearer::check(&at.field("bearer"), raw, &providers));
     if bearer.is_none() {
         for (i, rule) in raw.access.iter().enumerate().filter(|(_, rule)| rule.resource.is_some()) {
@@ -211,7 +211,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
         provisioning,
         access,
         bearer,
-        forward: forward::check(&at.field("forward"), raw.forward.as_ref()),
+        forward: forward::check(&at.field("forward"), raw.forward.as_ref(), env),
         providers,
         directory,
         password,

@@ -173,7 +173,9 @@ pub(super) fn reachable(at: &At<'_>, password: &Password, access: &[AccessRule])
     };
     let is_login = password.logins.iter().any(|login| login.path == *page);
     let path = Path::read(page.as_bytes());
-    if !is_login && matches!(demand(access, &path, page.as_bytes()), Demand::Users(_)) {
+    if !is_login
+        && matches!(demand(access, &path, page.as_bytes(), b"GET"), Demand::Users(_) | Demand::OtherMethod(_))
+    {
         at.warning(format!(
             "leads to single sign-on: access needs {{ path: {page}, allow: anyone }} for people to reach it"
         ));

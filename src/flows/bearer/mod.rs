@@ -13,6 +13,7 @@ mod tests;
 
 use std::rc::Rc;
 
+use crate::access::condition::noted;
 use crate::config::{Account, Bearer, MappingFrom};
 use crate::directory::{self, Resolution};
 use crate::exchange::challenge::refusal;
@@ -209,6 +210,7 @@ async fn identify(
         auth_time: verified.auth_time,
         acr: verified.acr.clone(),
         scopes: access_token::scopes(&verified.all),
+        amr: Some(crate::identity::amr(verified.all.get("amr"))),
         ..Authentication::default()
     };
     let forwarded = account.forward.access_token.is_some();
@@ -220,6 +222,7 @@ async fn identify(
     let session = Session::open(io.host(), user, Method::Bearer, origin, tokens)?;
     let session = Session {
         headers: headers::from_claims(io.host(), exchange.place(), account, &identity.claims),
+        conditions: noted(&account.access, &identity.claims),
         // `not_before` ends tokens that were issued earlier, too.
         started_at: verified.issued,
         ..session

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::state::{LoginState, INVITATION_COOKIE, LIFETIME};
 use super::{forwarded, issue_session, origin};
+use crate::access::condition::noted;
 use crate::config::{Endpoint, SameSite};
 use crate::directory;
 use crate::exchange::{Exchange, Outcome, Ruling};
@@ -37,6 +38,8 @@ struct Waiting {
     tokens: Tokens,
     #[serde(rename = "h")]
     headers: Vec<(String, String)>,
+    #[serde(rename = "w", default)]
+    conditions: Vec<String>,
     /// For the page: who is invited, as what. Accepting looks it up again.
     #[serde(rename = "e")]
     email: String,
@@ -68,6 +71,7 @@ pub fn offer(
         identity: identity.sealed(&account_state.account.mapping),
         tokens,
         headers: forwarded(io, exchange, account_state, identity),
+        conditions: noted(&account_state.account.access, &identity.claims),
         email: email.to_owned(),
         roles: roles.to_vec(),
     };
@@ -184,7 +188,8 @@ async fn enter(
         directory::accept_invitation(io, &account_state.account, &account_state.directory, &identity).await?;
     let session =
         Session::open(io.host(), user, Method::Sso, origin(&identity, login_state), waiting.tokens.clone())?;
-    let session = Session { headers: waiting.headers.clone(), not_after: identity.not_after, ..session };
+    let (headers, conditions) = (waiting.headers.clone(), waiting.conditions.clone());
+    let session = Session { headers, conditions, not_after: identity.not_after, ..session };
     issue_session(exchange, account_state, session, login_state)
 }
 

@@ -16,6 +16,7 @@ pub(crate) use oidc::{kept, wants_userinfo};
 
 use std::rc::Rc;
 
+use crate::access::condition::noted;
 use crate::config::{Endpoint, MappingFrom, Protocol, SameSite};
 use crate::directory::Resolution;
 use crate::exchange::{refuse, step_up_target, Exchange, Outcome, Ruling, Unmet};
@@ -44,11 +45,9 @@ pub fn begin(exchange: Rc<Exchange>, provider: &str, target: &str, parameters: A
 
 /// Sends the person to authenticate again, where that helps and is possible.
 pub fn step_up(exchange: Rc<Exchange>, live: &LiveSession, unmet: Unmet) -> Ruling {
-    match (step_up_target(&exchange, live, &unmet), unmet) {
-        (Some(target), Unmet::Authentication(parameters)) => {
-            begin(exchange, &live.session.origin.provider, &target, parameters)
-        }
-        (_, unmet) => Ruling::LocalReply(refuse(&exchange, live, &unmet)),
+    match step_up_target(&exchange, live, &unmet) {
+        Some((target, parameters)) => begin(exchange, &live.session.origin.provider, &target, parameters),
+        None => Ruling::LocalReply(refuse(&exchange, live, &unmet)),
     }
 }
 
@@ -153,7 +152,8 @@ fn arrived(
         Resolution::User(user) => {
             let session = Session::open(io.host(), user, Method::Sso, origin(identity, login_state), tokens)?;
             let headers = forwarded(io, exchange, account_state, identity);
-            let session = Session { headers, not_after: identity.not_after, ..session };
+            let conditions = noted(&account_state.account.access, &identity.claims);
+            let session = Session { headers, conditions, not_after: identity.not_after, ..session };
             issue_session(exchange, account_state, session, login_state)
         }
         Resolution::Invitation { email, roles } => {
@@ -181,6 +181,7 @@ fn origin(identity: &Identity, login_state: &LoginState) -> Authentication {
         sid: identity.sid.clone(),
         auth_time: identity.auth_time,
         acr: identity.acr.clone(),
+        amr: Some(identity.amr.clone()),
         name_id: identity.name_id.clone(),
         scopes: Vec::new(),
         nonce: (identity.source != MappingFrom::Saml).then(|| login_state.nonce.clone()),

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::state::{AuthnParameters, LoginState, Returns};
 use super::{arrived, authenticated_well_enough, departed, unusable, BOUNCED};
+use crate::access::condition::on_claims;
 use crate::config::{Account, Endpoint, MappingFrom, OAuth2, Oidc, Protocol, Provider, ResponseMode};
 use crate::directory;
 use crate::exchange::{Exchange, Outcome, Ruling};
@@ -170,12 +171,14 @@ async fn openid(
         MappingFrom::Userinfo => MappingFrom::Userinfo,
         _ => MappingFrom::IdToken,
     };
+    let amr = crate::identity::amr(known.get("amr"));
     let acr = known.get("acr").and_then(|acr| acr.as_str()).map(str::to_owned);
     let (issuer, subject) = (claims.issuer(), claims.subject());
     let mut identity =
         Identity::verified(source, login_state.provider.as_str(), issuer, subject, known, mapped);
     identity.auth_time = claims.auth_time().map(|seconds| seconds as u64);
     identity.acr = acr;
+    identity.amr = amr;
     identity.sid = claims.sid().map(str::to_owned);
     Ok((identity, kept(io, &account_state.account, tokens)))
 }
@@ -187,8 +190,9 @@ pub(crate) fn wants_userinfo(
     has_endpoint: bool,
 ) -> bool {
     let missing = |claim: &String| crate::values::json::pointer(claims, claim).is_none();
-    let configured =
-        account.mapping.roles_claim.iter().chain(account.forward.headers.iter().map(|(_, claim)| claim));
+    let headers = account.forward.headers.iter().map(|(_, claim)| claim);
+    let conditions = on_claims(&account.access).map(|condition| &condition.claim);
+    let configured = account.mapping.roles_claim.iter().chain(headers).chain(conditions);
     account.mapping.from == MappingFrom::Userinfo || has_endpoint && configured.into_iter().any(missing)
 }
 

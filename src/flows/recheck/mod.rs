@@ -11,17 +11,16 @@ use std::rc::Rc;
 
 use renewal::Due;
 
-use crate::access::{demand, Demand};
+use crate::access::Demand;
 use crate::config::Directory;
 use crate::directory;
 use crate::exchange;
-use crate::exchange::{Exchange, Outcome, Pass, Ruling, Unmet};
+use crate::exchange::{Exchange, Outcome, Pass, Ruling};
 use crate::fault::{Code, Fault};
 use crate::flows::login;
 use crate::host::events::{self, Place};
 use crate::host::task::Io;
 use crate::http::response::Response;
-use crate::http::Path;
 use crate::session::{self, LiveSession, Session};
 use crate::state::{AccountState, FilterState};
 
@@ -107,6 +106,9 @@ pub async fn recheck(
                 Place { user: Some(&session.user.username), ..exchange.place() },
                 "user_inactive",
             );
+            if exchange.is_optional() {
+                return Ok(Outcome::Pass(pass));
+            }
             let fault =
                 Fault::new(Code::UserInactive, format!("{:?} is no longer active", session.user.username));
             return Ok(Outcome::LocalReply(exchange.refuse_stale(&fault)));
@@ -129,6 +131,9 @@ pub async fn recheck(
     let now = io.now();
     let session = Session { user, checked: now, seen: now, ..session.clone() };
     let Some((newer, cookies)) = reseal(filter_state, live, session)? else {
+        if exchange.is_optional() {
+            return Ok(Outcome::Pass(pass));
+        }
         let fault = Fault::new(
             Code::SessionExpired,
             "its user no longer has the role that lets a password session be",
@@ -147,12 +152,9 @@ pub async fn go_on(
     mut pass: Pass,
 ) -> Result<Outcome, Fault> {
     let cookies = exchange.cookies_due(cookies);
-    let (account_state, _) = exchange.site_and_origin()?;
-    let path = Path::read(exchange.head.path());
-    let unmet = match demand(&account_state.account.access, &path, exchange.head.path()) {
-        // The filter's own endpoints judge for themselves.
-        _ if account_state.account.paths.endpoint(&exchange.path).is_some() => None,
-        Demand::Users(demands) => exchange::unmet(&demands, &live, io.now()),
+    // The filter's own endpoints judge for themselves.
+    let unmet = match exchange.demand() {
+        Some(Demand::Users(demands)) => exchange::unmet(&demands, &live, io.now()),
         _ => None,
     };
     let answer = match unmet {
@@ -161,11 +163,11 @@ pub async fn go_on(
             pass.carry(live, io.now());
             return Ok(Outcome::Pass(pass));
         }
-        Some(unmet) => match (exchange::step_up_target(exchange, &live, &unmet), unmet) {
-            (Some(target), Unmet::Authentication(extras)) => {
-                login::start_login(io, exchange, &live.session.origin.provider, target, extras).await?
+        Some(unmet) => match exchange::step_up_target(exchange, &live, &unmet) {
+            Some((target, parameters)) => {
+                login::start_login(io, exchange, &live.session.origin.provider, target, parameters).await?
             }
-            (_, unmet) => exchange::refuse(exchange, &live, &unmet),
+            None => exchange::refuse(exchange, &live, &unmet),
         },
     };
     Ok(Outcome::LocalReply(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie))))

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use crate::access::condition::{self, ClaimCondition};
 use crate::config::{Directory, MappingFrom, OAuth2, Protocol};
 use crate::directory;
 use crate::fault::{Code, Fault};
@@ -152,6 +153,7 @@ async fn ask_both(io: &Io, filter_state: &FilterState, account_state: &AccountSt
                 if let Some(claims) = claims {
                     next.user = next.user.with_claims(&account.mapping, &claims);
                     next.headers = headers::from_claims(io.host(), place, account, &claims);
+                    next.conditions = condition::noted(&account.access, &claims);
                 }
                 asked_idp = true;
             }
@@ -278,7 +280,10 @@ fn has_from_userinfo(account_state: &AccountState, old: &Session, id_token: &Cla
     let missing = |claim: &String| crate::values::json::pointer(id_token, claim).is_none();
     let roles = account.mapping.roles_claim.as_ref().is_some_and(missing) && !old.user.claim_roles.is_empty();
     let held = |name: &String| old.headers.iter().any(|(own, _)| own == name);
-    roles || account.forward.headers.iter().any(|(name, claim)| missing(claim) && held(name))
+    let met = |own: &ClaimCondition| missing(&own.claim) && own.is_noted_as_met(&old.conditions);
+    roles
+        || condition::on_claims(&account.access).any(met)
+        || account.forward.headers.iter().any(|(name, claim)| missing(claim) && held(name))
 }
 
 /// Plain OAuth 2.0: the person of the new access token is still the same.

@@ -168,6 +168,9 @@ fn over(exchange: &Rc<Exchange>, live: &LiveSession, why: &str) -> Due {
         Level::Info,
         &format!("a session is over: {why}"),
     );
+    if exchange.is_optional() {
+        return Due::Ruled(Ruling::Again(exchange.head.clone()));
+    }
     Due::Ruled(login::sign_in_first(exchange.clone(), true))
 }
 
@@ -175,6 +178,8 @@ fn over(exchange: &Rc<Exchange>, live: &LiveSession, why: &str) -> Due {
 fn ended(exchange: &Rc<Exchange>, live: &LiveSession, code: Option<Code>) -> Due {
     live.over.set(true);
     Due::Ruled(match code {
+        // As a request without a session.
+        _ if exchange.is_optional() => Ruling::Again(exchange.head.clone()),
         Some(code) => {
             let detail = format!("the session of {:?} ended at its recheck", live.session.user.username);
             Ruling::LocalReply(exchange.refuse_stale(&Fault::new(code, detail)))

@@ -6,7 +6,7 @@ STATUS = {
     "state_unknown": 400, "callback_invalid": 400, "username_unreadable": 400, "request_invalid": 400,
     "return_to_refused": 400, "login_required": 401, "token_invalid": 401, "session_expired": 401,
     "identity_missing": 403, "identity_ambiguous": 403, "identity_unknown": 403, "identity_conflict": 403,
-    "email_unverified": 403, "user_inactive": 403, "role_missing": 403, "insufficient_scope": 403, "password_not_allowed": 403,
+    "email_unverified": 403, "user_inactive": 403, "role_missing": 403, "access_denied": 403, "insufficient_scope": 403, "password_not_allowed": 403,
     "password_disabled": 403, "idp_denied": 403, "id_token_invalid": 403, "assertion_invalid": 403,
     "account_unknown": 404, "method_not_allowed": 405, "body_too_large": 413, "content_type_unsupported": 415,
     "too_many_attempts": 429, "idp_invalid_answer": 502, "idp_unavailable": 503, "directory_unavailable": 503,
