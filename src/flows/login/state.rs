@@ -13,7 +13,7 @@ pub use crate::exchange::AuthnParameters;
 use crate::fault::{Code, Fault};
 use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
 use crate::host::Host;
-use crate::http::Head;
+use crate::http::{Head, Jar};
 use crate::session::{cookie, Purpose};
 
 /// How long a login may take, milliseconds.
@@ -196,16 +196,35 @@ pub fn is_in_progress(config: &Config, head: &Head, state: &str) -> bool {
     found
 }
 
-/// How many logins in progress an unsolicited response of this provider began anew in this browser since then.
-pub fn restarts(config: &Config, head: &Head, account: &str, provider: &str, since: u64) -> usize {
-    let prefix = format!("{}-flow-", config.cookies.name);
+/// The state of the login in progress in this browser that sent this request (`nonce`).
+pub fn of_request(config: &Config, head: &Head, account: &str, request: &str) -> Option<String> {
     let jar = head.jar(&config.cookies.name);
-    let flows = jar.beginning(prefix.as_bytes()).take(200).filter_map(|(_, value)| {
+    let login_states = opened(config, &jar, account);
+    let state = login_states.filter(|own| own.nonce == request).map(|own| own.state).next();
+    state
+}
+
+/// The logins in progress of this account whose cookies this browser sent; a login and its twin are two here.
+fn opened<'a>(
+    config: &'a Config,
+    jar: &'a Jar<'a>,
+    account: &'a str,
+) -> impl Iterator<Item = LoginState> + 'a {
+    let prefix = format!("{}-flow-", config.cookies.name);
+    // No browser has more: `surplus` ends the oldest.
+    let values: Vec<&[u8]> =
+        jar.beginning(prefix.as_bytes()).take(2 * MAX_FLOWS).map(|(_, value)| value).collect();
+    values.into_iter().filter_map(move |value| {
         let (code, plain) =
             config.session.keys.open(Purpose::LoginState, std::str::from_utf8(value).ok()?)?;
         serde_json::from_slice::<LoginState>(&plain).ok().filter(|_| code == account)
-    });
-    let restarted = flows.filter(|login_state| {
+    })
+}
+
+/// How many logins in progress an unsolicited response of this provider began anew in this browser since then.
+pub fn restarts(config: &Config, head: &Head, account: &str, provider: &str, since: u64) -> usize {
+    let jar = head.jar(&config.cookies.name);
+    let restarted = opened(config, &jar, account).filter(|login_state| {
         login_state.parameters.restarted && login_state.provider == provider && login_state.started > since
     });
     // A login and its twin are one.

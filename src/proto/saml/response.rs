@@ -226,6 +226,26 @@ fn decrypted<'a, 'i>(outer: &Document<'_>, inner: &'a Document<'i>) -> Result<No
 
 /// SAML core section 3.2.2: the status, before anything else is asked of an answer that is a no.
 fn status(response: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), Refused> {
+    let Err(no) = said(response) else { return Ok(()) };
+    if response.attribute("InResponseTo").is_some() {
+        expected.answers(response.attribute("InResponseTo"), "Response")?;
+    }
+    Err(no)
+}
+
+/// The IdP's no to a response that nobody verified, where its status is no success.
+pub fn claimed_refusal(text: &str) -> Result<(), Refused> {
+    // Anybody may send one: a success is told from the text alone, a no has a few hundred bytes.
+    let code = memchr::memmem::find(text.as_bytes(), b"StatusCode").and_then(|at| text.get(at..));
+    let value = code.and_then(|code| attribute_anywhere(code, "Value"));
+    if value.as_deref().and_then(|value| value.strip_prefix(STATUS)) == Some("Success") {
+        return Ok(());
+    }
+    said(root(&xml::parse(text, &mut Work::logout())?)?)
+}
+
+/// The status of a response; a refusal names it.
+fn said(response: Node<'_, '_>) -> Result<(), Refused> {
     let status = xml::one(response, SAMLP, "Status")?;
     let mut codes = Vec::new();
     let mut node = xml::one(status, SAMLP, "StatusCode")?;
@@ -246,9 +266,6 @@ fn status(response: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), Refused
     let codes: Vec<String> =
         codes.iter().map(|code| clip(code.strip_prefix(STATUS).unwrap_or(code))).collect();
     let why = format!("the IdP answers {}: {:?}", codes.join(" / "), clip(message));
-    if response.attribute("InResponseTo").is_some() {
-        expected.answers(response.attribute("InResponseTo"), "Response")?;
-    }
     let denied = is("AuthnFailed") || is("RequestDenied");
     Err(Refused::with(if denied { Code::IdpDenied } else { Code::AssertionInvalid }, why))
 }

@@ -6,6 +6,8 @@ mod attacks;
 pub mod metadata;
 mod outcome;
 #[cfg(test)]
+mod provider_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 mod unsolicited;
 
@@ -131,7 +133,9 @@ pub fn posted(exchange: Rc<Exchange>, body: Vec<u8>) -> Ruling {
         Ok(form) => form,
         Err(fault) => return Ruling::LocalReply(exchange.refuse_login(exchange.place(), &fault, "/")),
     };
-    let in_progress = state::is_in_progress(&exchange.filter_state.config, &exchange.head, &form.relay_state);
+    let form = form.with_handle(&exchange);
+    let in_progress =
+        state::is_in_progress(&exchange.filter_state.config, &exchange.head, form.relay_state());
     let missing = !in_progress && form.needs_cookies(&exchange);
     if missing && !form.bounced && exchange.head.is_person() {
         return Ruling::LocalReply(form.bounce(&exchange).unwrap_or_else(|fault| exchange.refuse(&fault)));
@@ -145,7 +149,8 @@ pub fn posted(exchange: Rc<Exchange>, body: Vec<u8>) -> Ruling {
 struct Form {
     message: String,
     claimed: Claimed,
-    relay_state: String,
+    /// Absent where the IdP does not send it back.
+    relay_state: Option<String>,
     bounced: bool,
 }
 
@@ -159,18 +164,30 @@ impl Form {
         let message =
             bindings::decode_post(&encoded).map_err(|why| Fault::new(Code::AssertionInvalid, why))?;
         let claimed = response::claimed(&message)?;
-        Ok(Self {
-            message,
-            claimed,
-            relay_state: relay_state.unwrap_or_default(),
-            bounced: bounced.is_some(),
-        })
+        Ok(Self { message, claimed, relay_state, bounced: bounced.is_some() })
+    }
+
+    /// The handle of the login that the response answers, where the IdP has lost it (SAML bindings section 3.5.3 obliges
+    /// it to send it back): of this browser's logins the one whose request it names. A RelayState that is there counts as
+    /// it is, empty too.
+    fn with_handle(mut self, exchange: &Exchange) -> Self {
+        if let (None, Some(request), Some(own)) =
+            (&self.relay_state, &self.claimed.in_response_to, &exchange.account_state)
+        {
+            let config = &exchange.filter_state.config;
+            self.relay_state = state::of_request(config, &exchange.head, &own.account.code, request);
+        }
+        self
+    }
+
+    fn relay_state(&self) -> &str {
+        self.relay_state.as_deref().unwrap_or_default()
     }
 
     /// False for an unsolicited response that signs nobody in by itself: the login that it begins, or its refusal,
     /// is the same in every browser. (The logins that it has begun already have cookies that come along over HTTPS.)
     fn needs_cookies(&self, exchange: &Exchange) -> bool {
-        let unasked = self.claimed.in_response_to.is_none() && !state::is_handle(&self.relay_state);
+        let unasked = self.claimed.in_response_to.is_none() && !state::is_handle(self.relay_state());
         let idps = exchange.account_state.iter().flat_map(|account_state| account_state.idps.values());
         let mut issued = idps.filter(|idp| idp.known_issuer() == self.claimed.issuer);
         let accepted = |idp: &Rc<Idp>| idp.config().idp_initiated == crate::config::IdpInitiated::Accept;
@@ -191,9 +208,11 @@ impl Form {
             fields: vec![
                 // Written anew: the line breaks that some IdPs put into their base64 do not survive a page.
                 field("SAMLResponse", &bindings::encode_post(&self.message)),
-                field("RelayState", &self.relay_state),
                 field(BOUNCED, "1"),
-            ],
+            ]
+            .into_iter()
+            .chain(self.relay_state.as_deref().map(|relay_state| field("RelayState", relay_state)))
+            .collect(),
             onward,
             ..pages::AutoSubmit::default()
         };
@@ -219,7 +238,7 @@ async fn finish_login(
         keys.try_for_each(|key| key.check_rate(io.now()))?;
     }
     let taken =
-        LoginState::take(io.host(), config, &account_state.account.code, &exchange.head, &form.relay_state);
+        LoginState::take(io.host(), config, &account_state.account.code, &exchange.head, form.relay_state());
     let (login_state, forget) = match taken {
         Ok(taken) => taken,
         Err(fault) => return no_login(io, exchange, &account_state, &form.claimed, fault),
@@ -246,7 +265,7 @@ fn no_login(
     let said = |claim: &Option<String>| clip(claim.as_deref().unwrap_or_default());
     let (issuer, request) = (said(&claimed.issuer), said(&claimed.in_response_to));
     fault.detail.push_str(&format!(
-        "; the response says that it is from {issuer:?} and answers {request:?}: was the login begun at another host name?"
+        "; the response says that it is from {issuer:?} and answers {request:?}: was the login begun at another host name, or does the IdP not send RelayState back?"
     ));
     let issued = |idp: &Rc<Idp>| claimed.issuer.is_some() && idp.known_issuer() == claimed.issuer;
     let known = account_state

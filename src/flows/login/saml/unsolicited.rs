@@ -39,8 +39,12 @@ pub(super) async fn answer(io: &Io, exchange: &Exchange, form: &Form) -> Result<
     let (id, idp) = by_issuer(io, &account_state, issuer).await.ok_or_else(nobody)?;
     let target = page::own_endpoints_lead_home(
         &account_state.account,
-        return_to::check(&form.relay_state, &origin).unwrap_or_else(|_| "/".into()),
+        return_to::check(form.relay_state(), &origin).unwrap_or_else(|_| "/".into()),
     );
+    // A no begins nothing: the IdP would say it again.
+    if let Err(no) = response::claimed_refusal(&form.message) {
+        return Ok(refused(io, exchange, &account_state, id, &no.into(), &target));
+    }
     match idp.config().idp_initiated {
         IdpInitiated::Off => {
             let detail = "an unsolicited response, and saml.idp_initiated is off";
