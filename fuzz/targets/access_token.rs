@@ -116,5 +116,6 @@ fn accepted(token: &str) -> Result<AccessToken, ()> {
     match Task::new(io, flow).start() {
         Step::Done(done) => done.map_err(|_| ()),
         Step::Call(call) => panic!("a call although all is configured: {call:?}"),
+        Step::Wait(_) => panic!("a wait although all is configured"),
     }
 }

@@ -110,5 +110,6 @@ fn login(token: &str) -> Result<Claims, ()> {
     match Task::new(io, flow).start() {
         Step::Done(done) => done.map_err(|_| ()),
         Step::Call(call) => panic!("a call although all is configured: {call:?}"),
+        Step::Wait(_) => panic!("a wait although all is configured"),
     }
 }

@@ -55,6 +55,7 @@ fn received(token: &str) -> Result<LogoutToken, ()> {
     match Task::new(io, flow).start() {
         Step::Done(done) => done.map_err(|_| ()),
         Step::Call(call) => panic!("a call although all is configured: {call:?}"),
+        Step::Wait(_) => panic!("a wait although all is configured"),
     }
 }
 

@@ -7,9 +7,10 @@ use crate::config::{Endpoint, Origin, PasswordMode};
 use crate::exchange::return_to;
 use crate::fault::{Code, Fault};
 use crate::host::events::{self, Place};
+use crate::host::task::Io;
 use crate::host::Level;
 use crate::http::response::Response;
-use crate::http::{bare_authority, Head, Jar, Path};
+use crate::http::{bare_authority, trace, Head, Jar, Path};
 use crate::pages;
 use crate::session::{chunk_name, cookie};
 use crate::state::{AccountState, FilterState, SessionState};
@@ -65,6 +66,11 @@ impl Exchange {
             (Some(account_state), Some(origin)) => Ok((account_state.clone(), origin.clone())),
             _ => Err(Fault::new(Code::AccountUnknown, "no account is served here")),
         }
+    }
+
+    /// What a flow for this request holds: its calls belong to the request's trace.
+    pub fn io(&self) -> Io {
+        self.filter_state.io(trace(&self.head).into())
     }
 
     /// For the log.

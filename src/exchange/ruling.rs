@@ -31,7 +31,7 @@ impl Ruling {
     where
         F: Future<Output = Result<Outcome, Fault>> + 'static,
     {
-        let io = exchange.filter_state.io();
+        let io = exchange.io();
         let future = flow(io.clone(), exchange.clone());
         Ruling::Flow(Task::new(io, future), exchange)
     }
@@ -43,6 +43,8 @@ pub enum Outcome {
     Pass(Pass),
     /// The filter answers.
     LocalReply(Response),
+    /// The rules are asked anew about this request, with the session as it is by now.
+    Again(Rc<Head>),
 }
 
 /// A request's body.

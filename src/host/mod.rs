@@ -1,10 +1,15 @@
 //! What the filter needs from its surroundings: time, randomness, the proxy's cryptography, data shared
 //! by all workers, metrics and the log. `proxy::host` is the one for Envoy; tests bring their own.
 
+pub mod call;
 pub mod clusters;
 pub mod events;
+pub mod failure;
+pub mod lanes;
 pub mod shared_set;
 pub mod task;
+#[cfg(test)]
+mod tests;
 
 use crate::fault::{Code, Fault};
 

@@ -1,147 +1,85 @@
 //! A flow that waits for answers, as one `async fn` that never touches Envoy.
 //!
-//! `ask.call(request).await` leaves an outgoing [`Call`] in a slot and waits; whoever drives the [`Task`]
-//! takes it out, makes the call, and resumes the task with the [`Reply`]. No wakers, no queue, one call
-//! in flight, and the task dies with the stream that owns it. Natively the same flow runs against a
-//! scripted list of replies.
+//! `io.call(request).await` leaves an outgoing [`Call`] in a slot and waits; the driver of the [`Task`]
+//! takes it out, makes the call, and resumes the task with the [`Reply`]. `io.until(ready).await` leaves a question
+//! there instead, which the driver asks at every tick. No wakers, one call in flight, and the task dies with the
+//! stream that owns it: work that must survive the stream goes to the background with `io.spawn`. Natively a flow
+//! runs against a scripted list of replies.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use url::Url;
-
+pub use super::call::{Answer, Call, Reply, Request, MAX_ANSWER, USER_AGENT};
 use super::clusters::Clusters;
+use super::events;
+pub use super::failure::{Broken, Failure};
+pub use super::lanes::{Lane, Lanes, Start};
 use crate::fault::{Code, Fault};
 use crate::host::Host;
 use crate::http::authority;
 
-/// The largest answer that is read unless a request says otherwise.
-pub const MAX_ANSWER: usize = 1 << 20;
+/// A server whose calls failed so often in a row, each after one more try, gets no second try until it has answered.
+const GIVEN_UP: u32 = 3;
+/// The most servers about which that is remembered.
+const MAX_FAILING: usize = 1_024;
 
-/// A request to an IdP or a directory, before it is routed to a cluster.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// `GET`, `POST`, …
-    pub method: &'static str,
-    /// Absolute `http` or `https` URL.
-    pub url: Url,
-    /// Lower-case names.
-    pub headers: Vec<(String, String)>,
-    /// The body, if any.
-    pub body: Option<Vec<u8>>,
-    /// How long to wait, in milliseconds.
-    pub timeout: u64,
-    /// The largest body that is read, in bytes.
-    pub max_answer: usize,
-    /// What the call is, for metrics and the log: `token`, `keys`, `scim`, …
-    pub what: &'static str,
-}
+/// Headers of a request that go on the calls made for it.
+pub type Trace = Rc<[(String, String)]>;
 
-impl Request {
-    /// A GET that accepts JSON.
-    pub fn get(what: &'static str, url: Url, timeout: u64) -> Self {
-        Self {
-            method: "GET",
-            url,
-            headers: vec![("accept".into(), "application/json".into())],
-            body: None,
-            timeout,
-            max_answer: MAX_ANSWER,
-            what,
-        }
-    }
-
-    /// A form POST that accepts JSON (RFC 6749 section 4.1.3).
-    pub fn form(what: &'static str, url: Url, form: String, timeout: u64) -> Self {
-        Self {
-            method: "POST",
-            headers: vec![
-                ("accept".into(), "application/json".into()),
-                ("content-type".into(), "application/x-www-form-urlencoded".into()),
-            ],
-            body: Some(form.into_bytes()),
-            ..Self::get(what, url, timeout)
-        }
-    }
-
-    /// The same with one more header; `name` in lower case.
-    pub fn header(mut self, name: &str, value: String) -> Self {
-        self.headers.push((name.into(), value));
-        self
-    }
-}
-
-/// An outgoing call, ready for a cluster.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// The Envoy cluster.
-    pub cluster: String,
-    /// `:authority`, `:path`, … and the rest, in that order.
-    pub headers: Vec<(String, String)>,
-    /// The body, if any.
-    pub body: Option<Vec<u8>>,
-    /// Milliseconds.
-    pub timeout: u64,
-    /// The largest body that is read.
-    pub max_answer: usize,
-    /// What the call is, for metrics.
-    pub what: &'static str,
-}
-
-/// Why a call brought no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// No cluster for this host is configured, or Envoy has none of that name.
-    NoCluster(String),
-    /// Connection refused, reset, or no healthy host.
-    Unreachable,
-    /// Nothing came in time.
-    Timeout,
-    /// The answer is larger than the request allows.
-    TooLarge,
-}
-
-/// What a call brought.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// A whole answer.
-    Answer(Answer),
-    /// None.
-    Failed(Failure),
-}
-
-/// A whole answer of an IdP or a directory.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// Names in lower case.
-    pub headers: Vec<(String, Vec<u8>)>,
-    /// The body, at most `max_answer` bytes.
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// The first header of that name, where it is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).and_then(|(_, v)| std::str::from_utf8(v).ok())
-    }
-
-    /// The media type of `content-type`, in lower case, without parameters.
-    pub fn media_type(&self) -> Option<String> {
-        let value = self.header("content-type")?;
-        Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
-    }
-}
-
-struct Slot {
+/// What all flows of one worker share.
+pub struct Outside {
     host: Rc<dyn Host>,
     clusters: Rc<Clusters>,
+    background: RefCell<Lanes<BackgroundTask>>,
+    failing: RefCell<HashMap<String, u32>>,
+}
+
+impl Outside {
+    /// With nothing to do yet.
+    pub fn new(host: Rc<dyn Host>, clusters: Rc<Clusters>) -> Rc<Self> {
+        Rc::new(Self { host, clusters, background: RefCell::default(), failing: RefCell::default() })
+    }
+
+    /// Work that flows have left to the background.
+    pub fn background(&self) -> &RefCell<Lanes<BackgroundTask>> {
+        &self.background
+    }
+
+    fn is_given_up(&self, authority: &str) -> bool {
+        self.failing.borrow().get(authority).is_some_and(|failed| *failed >= GIVEN_UP)
+    }
+
+    fn note(&self, authority: &str, reply: &Reply) {
+        let mut failing = self.failing.borrow_mut();
+        match reply.is_worth_a_try() {
+            false => {
+                failing.remove(authority);
+            }
+            true => {
+                if failing.len() >= MAX_FAILING {
+                    failing.clear();
+                }
+                let failed = failing.entry(authority.to_owned()).or_default();
+                *failed = failed.saturating_add(1);
+            }
+        }
+    }
+}
+
+/// Asked at every tick; true once the flow goes on.
+pub type Ready = Box<dyn FnMut() -> bool>;
+
+struct Slot {
+    outside: Rc<Outside>,
+    trace: Trace,
+    deadline: Cell<u64>,
     call: RefCell<Option<Call>>,
     reply: RefCell<Option<Reply>>,
+    wait: RefCell<Option<Ready>>,
 }
 
 /// What a flow holds to ask the outside: outgoing calls, time, randomness, shared data.
@@ -149,27 +87,95 @@ struct Slot {
 pub struct Io(Rc<Slot>);
 
 impl Io {
-    /// For one task. Clones share the slot, so only one call can wait at a time.
+    /// For one task of tests, alone.
     pub fn new(host: Rc<dyn Host>, clusters: Rc<Clusters>) -> Self {
-        Self(Rc::new(Slot { host, clusters, call: RefCell::new(None), reply: RefCell::new(None) }))
+        Self::of(Outside::new(host, clusters), Rc::default())
+    }
+
+    /// For one task. Clones share the slot, so only one call can wait at a time. `trace` goes on every call.
+    pub fn of(outside: Rc<Outside>, trace: Trace) -> Self {
+        Self(Rc::new(Slot {
+            outside,
+            trace,
+            deadline: Cell::new(u64::MAX),
+            call: RefCell::new(None),
+            reply: RefCell::new(None),
+            wait: RefCell::new(None),
+        }))
     }
 
     /// The surroundings.
     pub fn host(&self) -> &dyn Host {
-        &*self.0.host
+        &*self.0.outside.host
+    }
+
+    /// What all flows of this worker share.
+    pub fn outside(&self) -> &Rc<Outside> {
+        &self.0.outside
     }
 
     /// Milliseconds since 1970 UTC, now.
     pub fn now(&self) -> u64 {
-        self.0.host.now()
+        self.host().now()
     }
 
-    /// Sends the request through its cluster and waits for the reply.
+    /// From then on every call of this task has failed already.
+    pub fn set_deadline(&self, until: u64) {
+        self.0.deadline.set(until);
+    }
+
+    /// Leaves work to the background, which does it whatever becomes of this task.
+    pub fn spawn<F>(&self, lane: Lane, flow: impl FnOnce(Io) -> F)
+    where
+        F: Future<Output = Result<(), Fault>> + 'static,
+    {
+        let io = Self::of(self.0.outside.clone(), self.0.trace.clone());
+        let task = Task::new(io.clone(), flow(io));
+        self.0.outside.background.borrow_mut().push(&lane, BackgroundTask::errand(task, lane.clone()));
+    }
+
+    /// Waits until `ready` says so; it is asked now and at every tick.
+    pub async fn until(&self, mut ready: impl FnMut() -> bool + 'static) {
+        if ready() {
+            return;
+        }
+        *self.0.wait.borrow_mut() = Some(Box::new(ready));
+        let mut has_waited = false;
+        std::future::poll_fn(move |_| match std::mem::replace(&mut has_waited, true) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Sends the request through its cluster and waits for the reply. A repeatable request whose connection breaks
+    /// before an answer began is sent once more, within its timeout, and counted once.
     pub async fn call(&self, request: Request) -> Reply {
         let authority = authority(&request.url);
-        let Some(cluster) = self.0.clusters.resolve(&request.url) else {
+        let outside = &self.0.outside;
+        let Some(cluster) = outside.clusters.resolve(&request.url) else {
             return Reply::Failed(Failure::NoCluster(authority));
         };
+        let (what, begun) = (request.what, self.now());
+        let until = begun.saturating_add(request.timeout).min(self.0.deadline.get());
+        let is_repeatable = request.is_repeatable && !outside.is_given_up(&authority);
+        let mut call = self.dialled(cluster, authority.clone(), request);
+        call.timeout = until.saturating_sub(begun);
+        let second = is_repeatable.then(|| call.clone());
+        let mut reply = self.send(call).await;
+        if let Some(mut second) = second.filter(|_| reply.is_worth_a_try()) {
+            second.timeout = until.saturating_sub(self.now());
+            if second.timeout > 0 {
+                self.host().count(&format!("sso_calls_repeated.what.{what}"));
+                reply = self.send(second).await;
+            }
+        }
+        outside.note(&authority, &reply);
+        events::call(self.host(), what, reply.status(), self.now().saturating_sub(begun));
+        reply
+    }
+
+    fn dialled(&self, cluster: String, authority: String, request: Request) -> Call {
         let mut path = request.url.path().to_owned();
         if let Some(query) = request.url.query() {
             path.push('?');
@@ -180,22 +186,33 @@ impl Io {
             (":scheme".to_owned(), request.url.scheme().to_owned()),
             (":authority".to_owned(), authority),
             (":path".to_owned(), path),
+            ("user-agent".to_owned(), USER_AGENT.to_owned()),
         ];
         headers.extend(request.headers);
-        *self.0.call.borrow_mut() = Some(Call {
+        headers.extend(self.0.trace.iter().cloned());
+        Call {
             cluster,
             headers,
             body: request.body,
             timeout: request.timeout,
             max_answer: request.max_answer,
             what: request.what,
-        });
+        }
+    }
+
+    async fn send(&self, call: Call) -> Reply {
+        if call.timeout == 0 {
+            return Reply::Failed(Failure::Timeout);
+        }
+        let cluster = call.cluster.clone();
+        *self.0.call.borrow_mut() = Some(call);
         let slot = self.0.clone();
         std::future::poll_fn(move |_| match slot.reply.borrow_mut().take() {
             Some(reply) => Poll::Ready(reply),
             None => Poll::Pending,
         })
         .await
+        .judged(&cluster)
     }
 }
 
@@ -203,6 +220,8 @@ impl Io {
 pub enum Step<T> {
     /// It waits for this call.
     Call(Call),
+    /// It waits until this is true.
+    Wait(Ready),
     /// It is done.
     Done(T),
 }
@@ -222,7 +241,7 @@ impl<T> Task<Result<T, Fault>> {
         Self { io, future: Box::pin(future) }
     }
 
-    /// Runs it until it waits for its first call or is done.
+    /// Runs it until it waits or is done: at its beginning, and once what it waited for is true.
     pub fn start(&mut self) -> Step<Result<T, Fault>> {
         self.poll()
     }
@@ -236,11 +255,15 @@ impl<T> Task<Result<T, Fault>> {
     fn poll(&mut self) -> Step<Result<T, Fault>> {
         match self.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => Step::Done(result),
-            Poll::Pending => match self.io.0.call.borrow_mut().take() {
-                Some(call) => Step::Call(call),
-                // Only `Io::call` waits, so a flow that waits for nothing is a defect: refuse it.
-                None => Step::Done(Err(Fault::new(Code::NotReady, "a flow waits for nothing"))),
-            },
+            Poll::Pending => {
+                let (call, wait) = (self.io.0.call.borrow_mut().take(), self.io.0.wait.borrow_mut().take());
+                match (call, wait) {
+                    (Some(call), _) => Step::Call(call),
+                    (None, Some(ready)) => Step::Wait(ready),
+                    // Only `Io::call` and `Io::until` wait, so a flow that waits for nothing is a defect: refuse it.
+                    (None, None) => Step::Done(Err(Fault::new(Code::NotReady, "a flow waits for nothing"))),
+                }
+            }
         }
     }
 }
@@ -249,17 +272,35 @@ impl<T> Task<Result<T, Fault>> {
 pub struct BackgroundTask {
     /// The flow.
     pub task: Task<Result<(), Fault>>,
-    /// The provider it is for.
-    pub provider: String,
-    /// The largest answer its present call may bring.
-    pub max_answer: usize,
-    /// A request left it here: it speaks for itself when it is done.
-    pub is_errand: bool,
+    /// Where it waits its turn.
+    pub lane: Lane,
+    /// The provider whose documents it fetches: its outcome is counted and logged. `None` for what a flow left here,
+    /// which speaks for itself.
+    pub provider: Option<String>,
+    /// How it begins.
+    pub start: Start,
+    /// If its first call was answered: whether it timed out.
+    pub hung: Option<bool>,
 }
 
 impl BackgroundTask {
-    /// Work that a request leaves here and waits for.
-    pub fn errand(task: Task<Result<(), Fault>>, provider: String) -> Self {
-        Self { task, provider, max_answer: 0, is_errand: true }
+    /// Work that a flow leaves here.
+    pub fn errand(task: Task<Result<(), Fault>>, lane: Lane) -> Self {
+        Self { task, lane, provider: None, start: Start::Go, hung: None }
+    }
+
+    /// Begins, or fails at once where its server hangs.
+    pub fn begin(&mut self, start: Start) -> Step<Result<(), Fault>> {
+        self.start = start;
+        match (self.task.start(), start) {
+            (Step::Call(_), Start::FailAtOnce) => self.task.resume(Reply::Failed(Failure::Timeout)),
+            (step, _) => step,
+        }
+    }
+
+    /// Hands it a reply, and notes if its first call timed out.
+    pub fn resume(&mut self, reply: Reply) -> Step<Result<(), Fault>> {
+        self.hung.get_or_insert_with(|| reply.is_hanging());
+        self.task.resume(reply)
     }
 }

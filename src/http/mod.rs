@@ -7,12 +7,14 @@ mod head;
 pub mod path;
 mod reserved;
 pub mod response;
+mod trace;
 
 pub use bytes::same;
 pub use cookies::{chunks, CookieEdit, Found, Jar, MAX_CHUNKS};
 pub use head::{bare_authority, Head, Headers};
 pub use path::Path;
 pub use reserved::{among_trailers, Reserved};
+pub use trace::trace;
 
 /// `host` or `host:port` as it stands in a URL, without a default port.
 pub fn authority(url: &url::Url) -> String {

@@ -51,25 +51,17 @@ impl Context for Filter {
 impl Filter {
     /// The reply to a call of this request's flow.
     pub(super) fn answered(&mut self, token: u32, headers: usize, body: usize) {
-        let (mut task, exchange, sent, max, what) = match std::mem::take(&mut self.stage) {
-            Stage::Flow { task, exchange, token: own, sent, max, what } if own == token => {
-                (task, exchange, sent, max, what)
-            }
+        let (mut task, exchange, max) = match std::mem::take(&mut self.stage) {
+            Stage::Flow { task, exchange, token: own, max } if own == token => (task, exchange, max),
             // A reply to nothing this request waits for.
             other => {
                 self.stage = other;
                 return;
             }
         };
-        let (reply, status) = reply(headers, body, max);
-        events::call(&*self.host, what, status, self.host.now().saturating_sub(sent));
-        match task.resume(reply) {
-            Step::Done(result) => self.finish(result, &exchange, true),
-            Step::Call(call) => {
-                if let Next::Pass = self.send(task, exchange, call) {
-                    let _ = hostcalls::resume_http_request();
-                }
-            }
+        let step = task.resume(reply(headers, body, max));
+        if let Next::Pass = self.go_on(task, exchange, step) {
+            let _ = hostcalls::resume_http_request();
         }
     }
 }
@@ -239,17 +231,10 @@ impl Filter {
                 self.stage = Stage::Body(limit, then);
                 Next::Wait
             }
-            Ruling::Flow(mut task, exchange) => match task.start() {
-                Step::Done(Ok(Outcome::Pass(pass))) => {
-                    self.pass(pass);
-                    Next::Pass
-                }
-                Step::Done(result) => {
-                    self.finish(result, &exchange, false);
-                    Next::Wait
-                }
-                Step::Call(call) => self.send(task, exchange, call),
-            },
+            Ruling::Flow(mut task, exchange) => {
+                let step = task.start();
+                self.go_on(task, exchange, step)
+            }
         }
     }
 
@@ -276,45 +261,42 @@ impl Filter {
         }
     }
 
-    /// Makes the flow's next call. A call that cannot be made is answered at once.
-    fn send(&mut self, mut task: Task<Result<Outcome, Fault>>, exchange: Rc<Exchange>, call: Call) -> Next {
-        let mut call = call;
+    /// Carries out what a flow does next. A call that cannot be made is answered at once.
+    fn go_on(
+        &mut self,
+        mut task: Task<Result<Outcome, Fault>>,
+        exchange: Rc<Exchange>,
+        mut step: Step<Result<Outcome, Fault>>,
+    ) -> Next {
         loop {
-            match dispatch(&call) {
-                Ok(token) => {
-                    let (max, what) = (call.max_answer, call.what);
-                    self.stage = Stage::Flow { task, exchange, token, sent: self.host.now(), max, what };
-                    return Next::Wait;
-                }
-                Err(reply) => match task.resume(reply) {
-                    Step::Call(next) => call = next,
-                    Step::Done(Ok(Outcome::Pass(pass))) => {
-                        self.pass(pass);
-                        return Next::Pass;
-                    }
-                    Step::Done(result) => {
-                        self.finish(result, &exchange, false);
+            step = match step {
+                Step::Call(call) => match dispatch(&call) {
+                    Ok(token) => {
+                        self.stage = Stage::Flow { task, exchange, token, max: call.max_answer };
                         return Next::Wait;
                     }
+                    Err(reply) => task.resume(reply),
                 },
-            }
-        }
-    }
-
-    /// Ends a flow. `paused`: the request waits and has to be resumed.
-    fn finish(&mut self, result: Result<Outcome, Fault>, exchange: &Rc<Exchange>, paused: bool) {
-        match result {
-            Ok(Outcome::Pass(pass)) => {
-                self.pass(pass);
-                if paused {
-                    let _ = hostcalls::resume_http_request();
+                Step::Wait(mut ready) => {
+                    let mut held = Some((task, exchange));
+                    let mut next = move || held.take().map(|(task, exchange)| Ruling::Flow(task, exchange));
+                    return self.park(Box::new(move || ready().then(&mut next).flatten()));
+                }
+                Step::Done(Ok(Outcome::Pass(pass))) => {
+                    self.pass(pass);
+                    return Next::Pass;
+                }
+                Step::Done(Ok(Outcome::Again(head))) => return self.apply(Ruling::Again(head), false),
+                Step::Done(Ok(Outcome::LocalReply(own))) => {
+                    answer(&own);
+                    self.stage = Stage::Answered;
+                    return Next::Wait;
+                }
+                Step::Done(Err(fault)) => {
+                    self.fail(&exchange, fault);
+                    return Next::Wait;
                 }
             }
-            Ok(Outcome::LocalReply(own)) => {
-                answer(&own);
-                self.stage = Stage::Answered;
-            }
-            Err(fault) => self.fail(exchange, fault),
         }
     }
 
@@ -419,16 +401,16 @@ pub fn dispatch(call: &Call) -> Result<u32, Reply> {
 }
 
 /// Copies a reply out of its callback. No headers at all: the call failed.
-pub fn reply(headers: usize, body: usize, max: usize) -> (Reply, u16) {
+pub fn reply(headers: usize, body: usize, max: usize) -> Reply {
     if headers == 0 {
-        return (Reply::Failed(Failure::Unreachable), 0);
+        return Reply::Failed(Failure::Unreachable);
+    }
+    if body > max {
+        return Reply::Failed(Failure::TooLarge);
     }
     let map = hostcalls::get_map_bytes(MapType::HttpCallResponseHeaders).unwrap_or_default();
     let status = map.iter().find(|(name, _)| name == ":status").map(|(_, value)| value.as_slice());
     let status = status.and_then(|s| std::str::from_utf8(s).ok()).and_then(|s| s.parse().ok()).unwrap_or(0);
-    if body > max {
-        return (Reply::Failed(Failure::TooLarge), status);
-    }
     let body = match body {
         0 => Vec::new(),
         size => hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, size)
@@ -436,5 +418,5 @@ pub fn reply(headers: usize, body: usize, max: usize) -> (Reply, u16) {
             .flatten()
             .unwrap_or_default(),
     };
-    (Reply::Answer(task::Answer { status, headers: map, body }), status)
+    Reply::Answer(task::Answer { status, headers: map, body })
 }

@@ -14,9 +14,9 @@ use super::host::EnvoyHost;
 use super::stage::Stage;
 use super::waiting::Waiting;
 use crate::config::{self, ProcessEnvironment};
+use crate::fault::Fault;
 use crate::host::events;
-use crate::host::task::BackgroundTask;
-use crate::host::task::Step;
+use crate::host::task::{BackgroundTask, Lane, Ready, Start, Step};
 use crate::host::Host;
 use crate::state::background;
 use crate::state::FilterState;
@@ -24,11 +24,12 @@ use crate::state::FilterState;
 /// How often background work is looked for.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Background fetches under way at once in one worker: a thousand accounts take turns.
-const MAX_CHORES: usize = 8;
+/// Refreshes of documents under way at once in one worker: a thousand accounts take turns.
+const MAX_REFRESHES: usize = 8;
 
-/// Renewals of sessions under way at once in one worker, for requests that may be waiting for them.
-const MAX_ERRANDS: usize = 64;
+/// A refresh that has been under way for so long, in milliseconds, does not count: a provider that hangs holds up no
+/// other's documents.
+const SLOW: u64 = 1_000;
 
 /// One worker's root context.
 #[derive(Default)]
@@ -37,8 +38,15 @@ pub struct Root {
     filter_state: Option<Rc<FilterState>>,
     host: Rc<EnvoyHost>,
     waiting: Rc<Waiting>,
-    background_tasks: HashMap<u32, (BackgroundTask, u64, &'static str)>,
+    /// By the call that they wait for, with the largest answer.
+    calling: HashMap<u32, (BackgroundTask, usize)>,
+    /// Those that wait for something else.
+    sleeping: Vec<(BackgroundTask, Ready)>,
+    /// Refreshes under way: account, provider, and since when.
+    refreshing: Vec<(Lane, u64)>,
     next: usize,
+    /// When documents were last looked at.
+    looked: u64,
 }
 
 impl Context for Root {
@@ -52,10 +60,8 @@ impl Context for Root {
             }
             return;
         }
-        let Some((mut background_task, sent, what)) = self.background_tasks.remove(&token) else { return };
-        let (reply, status) = filter::reply(headers, body, background_task.max_answer);
-        events::call(&*self.host, what, status, self.host.now().saturating_sub(sent));
-        let step = background_task.task.resume(reply);
+        let Some((mut background_task, max)) = self.calling.remove(&token) else { return };
+        let step = background_task.resume(filter::reply(headers, body, max));
         self.go_on(background_task, step);
     }
 }
@@ -98,20 +104,15 @@ impl RootContext for Root {
             filter::give_up(id, &head);
         }
         let Some(filter_state) = self.filter_state.clone() else { return };
-        self.run_errands(&filter_state);
+        self.wake_sleepers();
+        self.begin_waiting(&filter_state);
         self.bring_news();
+        // What was woken may have left something new.
+        self.begin_waiting(&filter_state);
         self.set_pace(&filter_state);
-        let mut looked = 0;
-        while self.background_tasks.len() < MAX_CHORES && looked < filter_state.account_states.len() {
-            let account_state =
-                filter_state.account_states.get(self.next % filter_state.account_states.len()).cloned();
-            self.next = self.next.wrapping_add(1);
-            looked += 1;
-            let Some(account_state) = account_state else { continue };
-            for mut background_task in background::due(&filter_state, &account_state, now) {
-                let step = background_task.task.start();
-                self.go_on(background_task, step);
-            }
+        if now.saturating_sub(self.looked) >= TICK.as_millis() as u64 {
+            self.looked = now;
+            self.refresh_documents(&filter_state, now);
         }
     }
 
@@ -131,12 +132,49 @@ impl Root {
         Self { id, ..Self::default() }
     }
 
-    /// Does what requests have left to the background.
-    fn run_errands(&mut self, filter_state: &FilterState) {
-        while self.background_tasks.len() < MAX_ERRANDS {
-            let Some(mut background_task) = filter_state.background_tasks.borrow_mut().pop() else { break };
-            let step = background_task.task.start();
+    /// Begins what waits for its turn in the background.
+    fn begin_waiting(&mut self, filter_state: &FilterState) {
+        loop {
+            let next = filter_state.outside.background().borrow_mut().next(self.host.now());
+            let Some((mut background_task, start)) = next else { return };
+            let step = background_task.begin(start);
             self.go_on(background_task, step);
+        }
+    }
+
+    /// Goes on with background work that has waited long enough.
+    fn wake_sleepers(&mut self) {
+        for (mut background_task, mut ready) in std::mem::take(&mut self.sleeping) {
+            if ready() {
+                let step = background_task.task.start();
+                self.go_on(background_task, step);
+            } else {
+                self.sleeping.push((background_task, ready));
+            }
+        }
+    }
+
+    /// Keeps discovery documents, keys and metadata fresh, account by account.
+    fn refresh_documents(&mut self, filter_state: &Rc<FilterState>, now: u64) {
+        let accounts = &filter_state.account_states;
+        let quick = |refreshing: &[(Lane, u64)]| {
+            refreshing.iter().filter(|(_, since)| now.saturating_sub(*since) < SLOW).count()
+        };
+        for _ in 0..accounts.len() {
+            if quick(&self.refreshing) >= MAX_REFRESHES {
+                return;
+            }
+            let account_state = accounts.get(self.next % accounts.len()).cloned();
+            self.next = self.next.wrapping_add(1);
+            let Some(account_state) = account_state else { continue };
+            for mut background_task in background::due(filter_state, &account_state, now) {
+                if self.refreshing.iter().any(|(lane, _)| *lane == background_task.lane) {
+                    continue;
+                }
+                self.refreshing.push((background_task.lane.clone(), now));
+                let step = background_task.begin(Start::Go);
+                self.go_on(background_task, step);
+            }
         }
     }
 
@@ -153,10 +191,12 @@ impl Root {
 
     /// While requests wait, the tick comes often.
     fn set_pace(&self, filter_state: &FilterState) {
-        if self.waiting.is_hurried()
-            && !self.waiting.has_parked()
-            && filter_state.background_tasks.borrow().is_empty()
-        {
+        let is_busy = self.waiting.has_parked()
+            || !self.sleeping.is_empty()
+            || !filter_state.outside.background().borrow().is_empty();
+        if is_busy {
+            self.waiting.hurry();
+        } else if self.waiting.is_hurried() {
             self.waiting.calm_down();
             let _ = hostcalls::set_tick_period(TICK);
         }
@@ -181,22 +221,35 @@ impl Root {
         Some(filter)
     }
 
-    fn go_on(&mut self, mut background_task: BackgroundTask, step: Step<Result<(), crate::fault::Fault>>) {
-        match step {
-            Step::Done(_) if background_task.is_errand => {}
-            Step::Done(result) => {
-                events::refreshed(&*self.host, &background_task.provider, result.err().as_ref())
+    fn go_on(&mut self, mut background_task: BackgroundTask, mut step: Step<Result<(), Fault>>) {
+        loop {
+            step = match step {
+                Step::Done(result) => return self.done(background_task, result),
+                Step::Wait(ready) => return self.sleeping.push((background_task, ready)),
+                Step::Call(call) => match filter::dispatch(&call) {
+                    Ok(token) => {
+                        self.calling.insert(token, (background_task, call.max_answer));
+                        return;
+                    }
+                    Err(reply) => background_task.resume(reply),
+                },
             }
-            Step::Call(call) => match filter::dispatch(&call) {
-                Ok(token) => {
-                    background_task.max_answer = call.max_answer;
-                    self.background_tasks.insert(token, (background_task, self.host.now(), call.what));
+        }
+    }
+
+    fn done(&mut self, background_task: BackgroundTask, result: Result<(), Fault>) {
+        let BackgroundTask { lane, provider, start, hung, .. } = background_task;
+        match provider {
+            Some(provider) => {
+                self.refreshing.retain(|(own, _)| *own != lane);
+                events::refreshed(&*self.host, &provider, result.err().as_ref());
+            }
+            None => {
+                if let Some(filter_state) = &self.filter_state {
+                    let mut lanes = filter_state.outside.background().borrow_mut();
+                    lanes.done(&lane, start, hung, self.host.now());
                 }
-                Err(reply) => {
-                    let step = background_task.task.resume(reply);
-                    self.go_on(background_task, step);
-                }
-            },
+            }
         }
     }
 }

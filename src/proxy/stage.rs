@@ -17,14 +17,7 @@ pub enum Stage {
     /// It waits for news, and the root context wakes it.
     Parked,
     /// A flow waits for a call.
-    Flow {
-        task: Task<Result<Outcome, Fault>>,
-        exchange: Rc<Exchange>,
-        token: u32,
-        sent: u64,
-        max: usize,
-        what: &'static str,
-    },
+    Flow { task: Task<Result<Outcome, Fault>>, exchange: Rc<Exchange>, token: u32, max: usize },
     /// The application has it; this is for its answer.
     Passed { set_cookies: Vec<String>, on_response: Option<OnResponse> },
     /// It was answered.

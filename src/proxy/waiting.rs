@@ -4,7 +4,7 @@
 //! root context in the place of the stream's own, and handed over to the stream when Envoy calls it next.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ pub type News = Box<dyn FnMut() -> Option<Ruling>>;
 #[derive(Default)]
 pub struct Waiting {
     bodies: RefCell<HashMap<u32, (u64, Rc<Head>)>>,
-    parked: RefCell<HashMap<u32, News>>,
+    /// In the order of their coming: who came first is woken first.
+    parked: RefCell<BTreeMap<u32, News>>,
     woken: RefCell<HashMap<u32, Stage>>,
     hurried: Cell<bool>,
 }
@@ -56,6 +57,11 @@ impl Waiting {
     /// Waits for news.
     pub fn park(&self, id: u32, news: News) {
         self.parked.borrow_mut().insert(id, news);
+        self.hurry();
+    }
+
+    /// The tick comes often from now on.
+    pub fn hurry(&self) {
         if !self.hurried.replace(true) {
             // The period is the root context's, whoever sets it.
             let _ = hostcalls::set_tick_period(HURRY);

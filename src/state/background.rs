@@ -5,7 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use crate::fault::Fault;
-use crate::host::task::{BackgroundTask, Io, Task};
+use crate::host::task::{BackgroundTask, Io, Lane, Start, Task};
 use crate::proto::fetch::secret_file;
 use crate::state::{AccountState, FilterState};
 
@@ -18,32 +18,41 @@ pub fn due(
     if !account_state.account.enabled {
         return Vec::new();
     }
+    let lane = |what: &str| Lane::new(&account_state.account.code, what);
     let clients = account_state.clients.iter().filter(|(_, client)| client.due(now)).map(|(id, client)| {
         let client = client.clone();
-        background_task(filter_state, id, |io| async move { client.refresh(&io).await })
+        background_task(filter_state, lane(id), id, |io| async move { client.refresh(&io).await })
     });
     let idps = account_state.idps.iter().filter(|(_, idp)| idp.due(now)).map(|(id, idp)| {
         let idp = idp.clone();
-        background_task(filter_state, id, |io| async move { idp.refresh(&io).await })
+        background_task(filter_state, lane(id), id, |io| async move { idp.refresh(&io).await })
     });
-    let files = account_state.account.secret_files().filter(|file| file.due(now)).map(|file| {
+    let files = account_state.account.secret_files().enumerate().filter(|(_, file)| file.due(now));
+    let files = files.map(|(number, file)| {
         let file = file.clone();
         // A slow read is not begun twice.
         file.keep(None, now);
-        background_task(filter_state, "secret", |io| async move { secret_file::read(&io, &file).await })
+        let lane = lane(&format!("secret {number}"));
+        background_task(filter_state, lane, "secret", |io| async move { secret_file::read(&io, &file).await })
     });
     files.chain(clients).chain(idps).collect()
 }
 
-fn background_task<F>(filter_state: &FilterState, id: &str, flow: impl FnOnce(Io) -> F) -> BackgroundTask
+fn background_task<F>(
+    filter_state: &FilterState,
+    lane: Lane,
+    id: &str,
+    flow: impl FnOnce(Io) -> F,
+) -> BackgroundTask
 where
     F: Future<Output = Result<(), Fault>> + 'static,
 {
-    let io = filter_state.io();
+    let io = filter_state.io(Rc::default());
     BackgroundTask {
         task: Task::new(io.clone(), flow(io)),
-        provider: id.to_owned(),
-        max_answer: 0,
-        is_errand: false,
+        lane,
+        provider: Some(id.to_owned()),
+        start: Start::Go,
+        hung: None,
     }
 }

@@ -10,8 +10,7 @@ use crate::config::{Account, Config, Endpoint, Protocol, Provider};
 use crate::crypto::rate::PrivateKeyRate;
 use crate::directory;
 use crate::fault::{Code, Fault};
-use crate::host::task::BackgroundTask;
-use crate::host::task::Io;
+use crate::host::task::{Io, Outside, Trace};
 use crate::host::Host;
 use crate::http::{bare_authority, Found, Jar, Path, Reserved};
 use crate::proto::oidc;
@@ -32,10 +31,10 @@ pub struct FilterState {
     pub reserved: Reserved,
     /// Every account, in the order written.
     pub account_states: Vec<Rc<AccountState>>,
-    /// Work that requests have left to the background.
-    pub background_tasks: RefCell<Vec<BackgroundTask>>,
     /// Where probes ask, of all accounts.
     ready_paths: Vec<String>,
+    /// What all flows share: the surroundings, and the work that they leave to the background.
+    pub outside: Rc<Outside>,
     /// Sorted by authority.
     by_authority: Vec<(String, Vec<Rc<AccountState>>)>,
 }
@@ -97,7 +96,7 @@ impl FilterState {
             .collect();
         ready_paths.sort_unstable();
         ready_paths.dedup();
-        let background_tasks = RefCell::default();
+        let outside = Outside::new(host.clone(), config.clusters.clone());
         let forwards = || config.accounts.iter().map(|account| &account.forward);
         let prefixes = forwards().map(|forward| forward.prefix.as_str());
         let reserved = Reserved::new(prefixes, forwards().flat_map(|forward| forward.names()));
@@ -108,8 +107,8 @@ impl FilterState {
             live_sessions: LiveSessions::default(),
             bearers: LiveSessions::default(),
             account_states,
-            background_tasks,
             ready_paths,
+            outside,
             by_authority,
         }
     }
@@ -142,9 +141,9 @@ impl FilterState {
         find(lower.as_bytes()).or_else(bare).unwrap_or_default()
     }
 
-    /// What a flow holds.
-    pub fn io(&self) -> Io {
-        Io::new(self.host.clone(), self.config.clusters.clone())
+    /// What a flow holds; `trace` goes on its calls.
+    pub fn io(&self, trace: Trace) -> Io {
+        Io::of(self.outside.clone(), trace)
     }
 
     /// The session that these cookies hold for one of these accounts, if it is valid now.

@@ -52,7 +52,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::TestHost;
+use super::{run_background, TestHost};
 use crate::config::{self, Placeholders};
 use crate::exchange::{Body, Exchange, Outcome, Pass, Ruling};
 use crate::fault::Fault;
@@ -208,16 +208,10 @@ impl Browser {
             ruling = then(if body.len() > limit { Body::TooLarge } else { Body::Whole(body) });
         }
         let mut calls = Vec::new();
-        let ruling = settle(&self.filter_state, ruling, respond, &mut calls);
-        let (answer, pass) = match ruling {
-            Ruling::Pass(pass) => (None, Some(pass)),
-            Ruling::LocalReply(answer) => (Some(answer), None),
-            Ruling::Flow(task, exchange) => match run(task, &exchange, respond, &mut calls) {
-                Outcome::Pass(pass) => (None, Some(pass)),
-                Outcome::LocalReply(answer) => (Some(answer), None),
-            },
-            Ruling::Body(..) => unreachable!("a body is read once"),
-            Ruling::Wait(_) | Ruling::Again(_) => unreachable!("settled above"),
+        let (answer, pass) = match settle(&self.filter_state, ruling, respond, &mut calls) {
+            Outcome::Pass(pass) => (None, Some(pass)),
+            Outcome::LocalReply(answer) => (Some(answer), None),
+            Outcome::Again(_) => unreachable!("settled above"),
         };
         run_errands(&self.filter_state, respond, &mut calls);
         let seen = Seen { answer, pass, calls };
@@ -241,25 +235,33 @@ impl Browser {
     }
 }
 
-/// Waits for what the background does, as the proxy would: whoever waits for nothing is a failed test.
+/// Follows a request to its end, as the proxy would: one that waits for nothing is a failed test.
 fn settle(
     filter_state: &Rc<FilterState>,
     mut ruling: Ruling,
     respond: &mut dyn FnMut(&Call) -> Reply,
     calls: &mut Vec<Call>,
-) -> Ruling {
-    for _ in 0..10 {
-        let Ruling::Wait(mut news) = ruling else { return ruling };
-        run_errands(filter_state, respond, calls);
-        let next = news();
-        assert!(next.is_some(), "a request waits for nothing");
-        let Some(next) = next else { unreachable!("asserted above") };
-        ruling = match next {
+) -> Outcome {
+    for _ in 0..20 {
+        ruling = match ruling {
+            Ruling::Pass(pass) => return Outcome::Pass(pass),
+            Ruling::LocalReply(answer) => return Outcome::LocalReply(answer),
             Ruling::Again(head) => gate::rule(filter_state, head),
-            next => next,
+            Ruling::Wait(mut news) => {
+                run_errands(filter_state, respond, calls);
+                let next = news();
+                assert!(next.is_some(), "a request waits for nothing");
+                let Some(next) = next else { unreachable!("asserted above") };
+                next
+            }
+            Ruling::Flow(task, exchange) => match run(filter_state, task, &exchange, respond, calls) {
+                Outcome::Again(head) => Ruling::Again(head),
+                outcome => return outcome,
+            },
+            Ruling::Body(..) => unreachable!("a body is read once"),
         };
     }
-    ruling
+    unreachable!("a request that is ruled on without end")
 }
 
 /// Does what requests have left to the background.
@@ -268,18 +270,11 @@ pub fn run_errands(
     respond: &mut dyn FnMut(&Call) -> Reply,
     calls: &mut Vec<Call>,
 ) {
-    let background_tasks = std::mem::take(&mut *filter_state.background_tasks.borrow_mut());
-    for mut background_task in background_tasks {
-        let mut step = background_task.task.start();
-        while let Step::Call(call) = step {
-            let reply = respond(&call);
-            calls.push(call);
-            step = background_task.task.resume(reply);
-        }
-    }
+    run_background(&filter_state.outside, respond, calls);
 }
 
 fn run(
+    filter_state: &FilterState,
     mut task: Task<Result<Outcome, Fault>>,
     exchange: &Exchange,
     respond: &mut dyn FnMut(&Call) -> Reply,
@@ -287,14 +282,19 @@ fn run(
 ) -> Outcome {
     let mut step = task.start();
     loop {
-        match step {
+        step = match step {
             Step::Done(Ok(outcome)) => return outcome,
             Step::Done(Err(fault)) => return Outcome::LocalReply(exchange.refuse(&fault)),
             Step::Call(call) => {
                 let reply = respond(&call);
                 calls.push(call);
-                step = task.resume(reply);
+                task.resume(reply)
             }
-        }
+            Step::Wait(mut ready) => {
+                run_errands(filter_state, respond, calls);
+                assert!(ready(), "a flow waits for nothing");
+                task.start()
+            }
+        };
     }
 }

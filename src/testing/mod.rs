@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use crate::fault::Fault;
 use crate::host::clusters::Clusters;
-use crate::host::task::{Answer, Call, Io, Reply, Step, Task};
+use crate::host::task::{Answer, BackgroundTask, Call, Io, Outside, Ready, Reply, Step, Task};
 use crate::host::{no_randomness, Hash, Host, Level, ABSENT};
 
 /// The time a [`TestHost`] starts at: 2027-01-15T08:00:00Z, in milliseconds.
@@ -266,28 +266,18 @@ where
     F: Future<Output = Result<T, Fault>> + 'static,
 {
     let mut replies = replies.into_iter();
-    let mut calls = Vec::new();
-    let mut task = Task::new(io.clone(), flow);
-    let mut step = task.start();
-    loop {
-        match step {
-            Step::Done(result) => {
-                let left = replies.count();
-                assert_eq!(left, 0, "the flow left {left} replies unasked; calls: {calls:#?}");
-                return (result, calls);
-            }
-            Step::Call(call) => {
-                let reply = replies.next();
-                assert!(reply.is_some(), "the flow makes a call that the test has no reply for: {call:#?}");
-                calls.push(call);
-                let Some(reply) = reply else { unreachable!("asserted above") };
-                step = task.resume(reply);
-            }
-        }
-    }
+    let (result, calls) = drive_with(io, flow, |call| {
+        let reply = replies.next();
+        assert!(reply.is_some(), "the flow makes a call that the test has no reply for: {call:#?}");
+        let Some(reply) = reply else { unreachable!("asserted above") };
+        reply
+    });
+    let left = replies.count();
+    assert_eq!(left, 0, "the flow left {left} replies unasked; calls: {calls:#?}");
+    (result, calls)
 }
 
-/// The same for a flow whose replies depend on the calls.
+/// Runs a flow whose replies depend on the calls, and what it leaves to the background.
 pub fn drive_with<T, F>(
     io: &Io,
     flow: F,
@@ -300,12 +290,52 @@ where
     let mut task = Task::new(io.clone(), flow);
     let mut step = task.start();
     loop {
-        match step {
+        step = match step {
             Step::Done(result) => return (result, calls),
             Step::Call(call) => {
                 let reply = respond(&call);
                 calls.push(call);
-                step = task.resume(reply);
+                task.resume(reply)
+            }
+            Step::Wait(mut ready) => {
+                run_background(io.outside(), &mut respond, &mut calls);
+                assert!(ready(), "the flow waits for nothing; calls: {calls:#?}");
+                task.start()
+            }
+        };
+    }
+}
+
+/// Does what flows have left to the background, until nothing of it goes on. What still waits then is dropped, as with
+/// a worker that dies.
+pub fn run_background(outside: &Rc<Outside>, respond: &mut dyn FnMut(&Call) -> Reply, calls: &mut Vec<Call>) {
+    let mut sleeping: Vec<(BackgroundTask, Ready)> = Vec::new();
+    loop {
+        let mut awake: Vec<BackgroundTask> = outside.background().borrow_mut().drain();
+        for (task, mut ready) in std::mem::take(&mut sleeping) {
+            match ready() {
+                true => awake.push(task),
+                false => sleeping.push((task, ready)),
+            }
+        }
+        if awake.is_empty() {
+            return;
+        }
+        for mut background_task in awake {
+            let mut step = background_task.task.start();
+            loop {
+                step = match step {
+                    Step::Done(_) => break,
+                    Step::Wait(ready) => {
+                        sleeping.push((background_task, ready));
+                        break;
+                    }
+                    Step::Call(call) => {
+                        let reply = respond(&call);
+                        calls.push(call);
+                        background_task.resume(reply)
+                    }
+                };
             }
         }
     }

@@ -24,7 +24,7 @@ pub async fn link(io: &Io, account: &Account, server: &Scim, record: &Record, li
     let why = match io.call(request).await {
         Reply::Answer(answer) if (200..300).contains(&answer.status) => return,
         Reply::Answer(answer) => format!("status {}", answer.status),
-        Reply::Failed(failure) => format!("{failure:?}"),
+        Reply::Failed(failure) => failure.to_string(),
     };
     let place = Place { account: Some(&account.code), user: Some(&record.username), ..Place::default() };
     events::link_failed(io.host(), place, id, &why);

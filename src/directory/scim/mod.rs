@@ -157,12 +157,10 @@ pub(super) async fn page(io: &Io, server: &Scim, start: usize, count: usize) -> 
 pub(super) async fn send(io: &Io, request: Request) -> Result<Answer, Fault> {
     match io.call(request).await {
         Reply::Answer(answer) => Ok(answer),
-        Reply::Failed(failure) => Err(unavailable(match failure {
-            Failure::NoCluster(host) => format!("no cluster for the directory's host {host}"),
-            Failure::Unreachable => "the directory cannot be reached".into(),
-            Failure::Timeout => "the directory does not answer in time".into(),
-            Failure::TooLarge => "the directory's answer is too large; it may ignore filters".into(),
-        })),
+        Reply::Failed(Failure::TooLarge) => {
+            Err(unavailable("the directory's answer is too large; it may ignore filters"))
+        }
+        Reply::Failed(failure) => Err(unavailable(format!("the directory: {failure}"))),
     }
 }
 

@@ -37,6 +37,7 @@ pub fn write(
     let request = Request {
         method,
         body: Some(body.to_string().into_bytes()),
+        is_repeatable: false,
         ..Request::get("scim", users(server, id), server.timeout)
     };
     with_token(server, request.header("content-type", "application/scim+json".into()))

@@ -13,8 +13,7 @@ use crate::exchange::{Exchange, Ruling};
 use crate::fault::{Code, Fault};
 use crate::flows::login;
 use crate::host::events;
-use crate::host::task::BackgroundTask;
-use crate::host::task::Task;
+use crate::host::task::Lane;
 use crate::host::{random, Level};
 use crate::session::renewals::{self, Id, State};
 use crate::session::LiveSession;
@@ -97,20 +96,12 @@ fn begin(exchange: &Rc<Exchange>, live: &Rc<LiveSession>, id: Id) -> Due {
     }
     if renewals::claim(host, id, now, now.saturating_add(LEASE)) {
         let Ok((account_state, _)) = exchange.site_and_origin() else { return Due::GoOn };
-        let (io, filter_state, live) = (filter_state.io(), filter_state.clone(), live.clone());
-        let provider = live.session.origin.provider.clone();
-        let flow = {
-            let io = io.clone();
-            async move {
-                renew(&io, &filter_state, &account_state, &live, id).await;
-                Ok(())
-            }
-        };
-        exchange
-            .filter_state
-            .background_tasks
-            .borrow_mut()
-            .push(BackgroundTask::errand(Task::new(io, flow), provider));
+        let (filter_state, live) = (filter_state.clone(), live.clone());
+        let lane = Lane::new(&account_state.account.code, &live.session.origin.provider);
+        exchange.io().spawn(lane, |io| async move {
+            renew(&io, &filter_state, &account_state, &live, id).await;
+            Ok(())
+        });
     }
     Due::Ruled(wait(exchange.clone(), live.clone(), id))
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::fault::{Code, Fault};
-use crate::host::task::{Answer, Failure, Reply};
+use crate::host::task::{Answer, Broken, Failure, Reply};
 use crate::values::json;
 
 /// An answer that is no success, with the OAuth error code where it has one.
@@ -31,16 +31,16 @@ impl From<Fault> for Refusal {
 
 /// The answer, if one came. `what` names the endpoint in the log.
 pub fn arrived(what: &str, reply: Reply) -> Result<Answer, Fault> {
-    let (code, why) = match reply {
+    let failure = match reply {
         Reply::Answer(answer) => return Ok(answer),
-        Reply::Failed(Failure::NoCluster(host)) => {
-            (Code::IdpUnavailable, format!("no cluster for host {host}"))
-        }
-        Reply::Failed(Failure::Unreachable) => (Code::IdpUnavailable, "cannot be reached".to_owned()),
-        Reply::Failed(Failure::Timeout) => (Code::IdpTimeout, "no answer in time".to_owned()),
-        Reply::Failed(Failure::TooLarge) => (Code::IdpInvalidAnswer, "the answer is too large".to_owned()),
+        Reply::Failed(failure) => failure,
     };
-    Err(Fault::new(code, format!("{what}: {why}")))
+    let code = match failure {
+        Failure::Timeout | Failure::Connection { broken: Broken::Timeout, .. } => Code::IdpTimeout,
+        Failure::TooLarge => Code::IdpInvalidAnswer,
+        Failure::NoCluster(_) | Failure::Unreachable | Failure::Connection { .. } => Code::IdpUnavailable,
+    };
+    Err(Fault::new(code, format!("{what}: {failure}")))
 }
 
 /// The answer, if it is a success.

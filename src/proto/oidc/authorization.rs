@@ -168,7 +168,9 @@ impl<'a> Authorization<'a> {
         let pairs =
             self.pairs().into_iter().filter(|(name, _)| !(brings_id && name == "client_id")).collect();
         let request = client_auth::request(io, "par", endpoint, pairs, &auth, oidc.timeout)?;
-        let map = answer::object("pushed authorization request endpoint", io.call(request).await, 64 << 10)?;
+        // A second request_uri harms nobody: the first one is never used.
+        let reply = io.call(request.repeatable()).await;
+        let map = answer::object("pushed authorization request endpoint", reply, 64 << 10)?;
         let request_uri = map.get("request_uri").and_then(|v| v.as_str()).filter(|uri| !uri.is_empty());
         let request_uri = request_uri.ok_or_else(|| {
             let why = "pushed authorization request endpoint: request_uri is missing";

@@ -8,7 +8,7 @@ use super::discovery::Metadata;
 use crate::config::{ClientAuth, ClientCredentials, OAuth2, Oidc};
 use crate::fault::{Code, Fault};
 use crate::host::events::{self, Place};
-use crate::host::task::{Io, Reply};
+use crate::host::task::{Io, Reply, Request};
 use crate::host::Level;
 use crate::proto::fetch::answer::{self, Refusal};
 use crate::values::json;
@@ -101,7 +101,8 @@ pub async fn exchange(
     if let Some(verifier) = code_verifier {
         grant.push(("code_verifier", verifier.expose()));
     }
-    let tokens = read(call(io, endpoint, &grant).await?)?;
+    // A provider that has seen the code answers `invalid_grant` the second time: no worse than no answer.
+    let tokens = read(io.call(request(io, endpoint, &grant)?.repeatable()).await)?;
     let missing =
         |name: &str| Fault::new(Code::IdpInvalidAnswer, format!("token endpoint: {name} is missing"));
     if endpoint.openid && tokens.id_token.is_none() {
@@ -126,7 +127,7 @@ const ENDED: [&str; 4] = ["invalid_grant", "interaction_required", "login_requir
 /// outcome: providers that rotate take a second use for theft.
 pub async fn refresh(io: &Io, endpoint: &Endpoint<'_>, refresh_token: &Secret) -> Result<Refreshed, Fault> {
     let grant = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
-    match read(call(io, endpoint, &grant).await?) {
+    match read(io.call(request(io, endpoint, &grant)?).await) {
         Ok(tokens) if tokens.access_token.is_none() && tokens.id_token.is_none() => {
             Err(Fault::new(Code::IdpInvalidAnswer, "token endpoint: a refresh brought no token"))
         }
@@ -138,7 +139,7 @@ pub async fn refresh(io: &Io, endpoint: &Endpoint<'_>, refresh_token: &Secret) -
     }
 }
 
-async fn call(io: &Io, endpoint: &Endpoint<'_>, grant: &[(&str, &str)]) -> Result<Reply, Fault> {
+fn request(io: &Io, endpoint: &Endpoint<'_>, grant: &[(&str, &str)]) -> Result<Request, Fault> {
     let own = grant.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let more = endpoint.params.iter().cloned();
     let auth =
@@ -146,7 +147,7 @@ async fn call(io: &Io, endpoint: &Endpoint<'_>, grant: &[(&str, &str)]) -> Resul
     let pairs = own.chain(more).collect();
     let mut request = client_auth::request(io, "token", endpoint.url, pairs, &auth, endpoint.timeout)?;
     request.max_answer = MAX_ANSWER;
-    Ok(io.call(request).await)
+    Ok(request)
 }
 
 /// Reads the answer (RFC 6749 section 5.1, OpenID Connect Core 3.1.3.3).

@@ -315,7 +315,7 @@ fn whoever_waits_is_told_after_a_while() {
     assert_eq!(answer.header("x-sso-code"), Some("idp_timeout"));
     // The worker died: somebody else does it.
     host.advance(31_000);
-    filter_state.background_tasks.borrow_mut().clear();
+    filter_state.outside.background().borrow_mut().drain();
     assert!(told(&get(&mut copy(&ada, &filter_state), &mut idp), "x-sso-user").is_some());
     assert_eq!(idp.refreshes, 1);
 }
