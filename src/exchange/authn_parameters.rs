@@ -21,3 +21,10 @@ pub struct AuthnParameters {
     #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
     pub restarted: bool,
 }
+
+impl AuthnParameters {
+    /// True if nothing is asked for.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}

@@ -63,7 +63,6 @@ pub fn offer(
         state: random_token::<16>(io.host())?,
         started: io.now(),
         verifier: String::new(),
-        redirect_uri: String::new(),
         ..login_state.clone()
     };
     let waiting = Waiting {

@@ -1,5 +1,6 @@
 //! Ways in: one readable async function each.
 
+mod flow_cookies;
 pub mod invitation;
 #[cfg(test)]
 mod invitation_tests;
@@ -30,7 +31,8 @@ use crate::session::{
     self, chunk_name, cookie, ended, headers, Authentication, LiveSession, Method, Session, Tokens,
 };
 use crate::state::{AccountState, SessionState};
-use state::{AuthnParameters, LoginState, Returns};
+use flow_cookies::Returns;
+use state::{AuthnParameters, LoginState};
 
 /// Marks a form that went over a page of our own.
 const BOUNCED: &str = "sso_bounced";
@@ -104,7 +106,8 @@ fn departed(
         _ => None,
     };
     let login_state = LoginState { replaces, ..login_state };
-    let cookies = login_state.begin(
+    let cookies = flow_cookies::begin(
+        login_state,
         io.host(),
         &exchange.filter_state.config,
         &account_state.account.code,

@@ -2,16 +2,17 @@
 
 use std::rc::Rc;
 
-use super::state::{AuthnParameters, LoginState, Returns};
+use super::flow_cookies::Returns;
+use super::state::{handles, AuthnParameters, LoginState};
 use super::{arrived, authenticated_well_enough, departed, unusable, BOUNCED};
 use crate::access::condition::on_claims;
-use crate::config::{Account, Endpoint, MappingFrom, OAuth2, Oidc, Protocol, Provider, ResponseMode};
+use crate::config::{Account, Endpoint, MappingFrom, OAuth2, Oidc, Origin, Protocol, Provider, ResponseMode};
 use crate::directory;
 use crate::exchange::{Exchange, Outcome, Ruling};
 use crate::fault::{Code, Fault};
 use crate::host::events::{self, Place};
 use crate::host::task::Io;
-use crate::host::{random_token, Level};
+use crate::host::Level;
 use crate::http::response::Response;
 use crate::identity::Identity;
 use crate::proto::oidc::authorization::{Authorization, Pkce};
@@ -36,10 +37,9 @@ pub(super) async fn start_login(
     parameters: AuthnParameters,
 ) -> Result<Response, Fault> {
     let (account_state, origin) = exchange.site_and_origin()?;
-    let redirect_uri = format!("{origin}{}", account_state.account.paths.registered(Endpoint::OidcCallback));
-    let state = random_token::<24>(io.host())?;
-    let nonce = random_token::<24>(io.host())?;
+    let redirect_uri = redirect_uri(&account_state.account, &origin);
     let pkce = Pkce::new(io.host())?;
+    let (state, nonce) = handles(pkce.verifier.expose());
     let acr_values = parameters.acr_values.join(" ");
     let max_age = parameters.max_age.map(|seconds| seconds.to_string());
     let mut more: Vec<(&str, &str)> = Vec::new();
@@ -76,13 +76,18 @@ pub(super) async fn start_login(
         nonce,
         verifier,
         return_to: target,
-        redirect_uri,
         started,
         parameters,
         replaces: None,
     };
     let returns = if form_post { Returns::Post } else { Returns::Navigation };
     departed(io, exchange, &account_state, login_state, returns, Response::redirect(url.as_str()))
+}
+
+/// Where the provider sends the browser: built alike for the authorization request and the token request, which comes from
+/// the origin that the browser came back to (RFC 6749 section 4.1.3).
+fn redirect_uri(account: &Account, origin: &Origin) -> String {
+    format!("{origin}{}", account.paths.registered(Endpoint::OidcCallback))
 }
 
 async fn finish_login(io: &Io, exchange: &Exchange, parameters: &[u8]) -> Result<Response, Fault> {
@@ -117,9 +122,13 @@ async fn complete(
     let provider = account_state
         .provider(&login_state.provider)
         .ok_or_else(|| Fault::new(Code::StateUnknown, "its provider is gone"))?;
+    let (_, origin) = exchange.site_and_origin()?;
+    let redirect_uri = redirect_uri(&account_state.account, &origin);
     let (identity, tokens) = match &provider.protocol {
-        Protocol::Oidc(oidc) => openid(io, account_state, oidc, login_state, callback).await?,
-        Protocol::OAuth2(oauth2) => plain(io, &account_state.account, oauth2, login_state, callback).await?,
+        Protocol::Oidc(oidc) => openid(io, account_state, oidc, login_state, callback, &redirect_uri).await?,
+        Protocol::OAuth2(oauth2) => {
+            plain(io, &account_state.account, oauth2, login_state, callback, &redirect_uri).await?
+        }
         Protocol::Saml(_) => return Err(Fault::new(Code::CallbackInvalid, "this provider speaks SAML")),
     };
     authenticated_well_enough(&identity, login_state)?;
@@ -134,13 +143,14 @@ async fn openid(
     oidc: &Oidc,
     login_state: &LoginState,
     callback: &Callback,
+    redirect_uri: &str,
 ) -> Result<(Identity, Tokens), Fault> {
     let client = account_state.client(&login_state.provider)?;
     let metadata = client.metadata_for_callback(io).await?;
     let code = callback.code(&metadata)?;
     let endpoint = token::Endpoint::of_oidc(oidc, &metadata);
     let verifier = Secret::new(login_state.verifier.clone());
-    let tokens = token::exchange(io, &endpoint, code, &login_state.redirect_uri, Some(&verifier)).await?;
+    let tokens = token::exchange(io, &endpoint, code, redirect_uri, Some(&verifier)).await?;
     let id_token =
         tokens.id_token.as_ref().ok_or_else(|| Fault::new(Code::IdpInvalidAnswer, "no ID token"))?;
     let moment =
@@ -204,6 +214,7 @@ async fn plain(
     oauth2: &OAuth2,
     login_state: &LoginState,
     callback: &Callback,
+    redirect_uri: &str,
 ) -> Result<(Identity, Tokens), Fault> {
     if callback.iss.as_ref().is_some_and(|iss| *iss != oauth2.issuer) && !oauth2.issuer.is_empty() {
         return Err(Fault::new(Code::CallbackInvalid, format!("callback: iss is not {:?}", oauth2.issuer)));
@@ -211,7 +222,7 @@ async fn plain(
     let code = callback.plain_code()?;
     let endpoint = token::Endpoint::of_oauth2(oauth2);
     let verifier = Secret::new(login_state.verifier.clone());
-    let tokens = token::exchange(io, &endpoint, code, &login_state.redirect_uri, Some(&verifier)).await?;
+    let tokens = token::exchange(io, &endpoint, code, redirect_uri, Some(&verifier)).await?;
     let access =
         tokens.access_token.clone().ok_or_else(|| Fault::new(Code::IdpInvalidAnswer, "no access token"))?;
     let person = userinfo::fetch_person(io, oauth2, &access).await?;

@@ -6,9 +6,12 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::Engine;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::config::{Account, Config, Cookies, SameSite};
+use crate::config::{Account, Config, Cookies};
 pub use crate::exchange::AuthnParameters;
 use crate::fault::{Code, Fault};
 use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
@@ -19,13 +22,11 @@ use crate::session::{cookie, Purpose};
 /// How long a login may take, milliseconds.
 pub const LIFETIME: u64 = 600_000;
 
-/// Logins in progress in one browser, and bytes of their cookies: more than these and requests grow
-/// beyond what servers take.
-const MAX_FLOWS: usize = 20;
-const MAX_BYTES: usize = 16 * 1024;
-
 /// How the cookie of an invitation that waits for an answer ends.
 pub(super) const INVITATION_COOKIE: &str = "-flow-invitation";
+
+/// Logins in progress in one browser.
+pub(super) const MAX_LOGINS: usize = 20;
 
 /// States that were used: a copied flow cookie does not make a state good twice on this Envoy.
 const USED: SharedSet =
@@ -38,10 +39,10 @@ pub struct LoginState {
     #[serde(rename = "p")]
     pub provider: String,
     /// `state`, or RelayState.
-    #[serde(rename = "s")]
+    #[serde(rename = "s", default, skip_serializing_if = "String::is_empty")]
     pub state: String,
     /// `nonce`, or the AuthnRequest's ID.
-    #[serde(rename = "n")]
+    #[serde(rename = "n", default, skip_serializing_if = "String::is_empty")]
     pub nonce: String,
     /// The PKCE verifier.
     #[serde(rename = "v")]
@@ -49,14 +50,11 @@ pub struct LoginState {
     /// Path and query to come back to.
     #[serde(rename = "r")]
     pub return_to: String,
-    /// The redirect URI of the authorization request, repeated at the token endpoint.
-    #[serde(rename = "u")]
-    pub redirect_uri: String,
     /// Milliseconds since 1970.
     #[serde(rename = "t")]
     pub started: u64,
     /// What was asked for besides.
-    #[serde(rename = "e", default)]
+    #[serde(rename = "e", default, skip_serializing_if = "AuthnParameters::is_default")]
     pub parameters: AuthnParameters,
     /// The id of the session that this browser had when the login began. A cross-site POST brings no `Lax` cookie to
     /// tell it by, and it ends when this login opens the next.
@@ -64,64 +62,54 @@ pub struct LoginState {
     pub replaces: Option<String>,
 }
 
-/// How the provider sends the person back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Returns {
-    /// By a navigation, which carries `Lax` cookies.
-    Navigation,
-    /// By a cross-site POST, which carries none of them: the cookie is `SameSite=None`.
-    Post,
-    /// By a cross-site POST, where also browsers have to sign in that know no `SameSite=None`.
-    PostWithTwin,
-}
-
 /// True where a RelayState may be the handle of a login: 24 random bytes in base64url.
 pub fn is_handle(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
 }
 
+/// `state` and `nonce` of a login with this PKCE verifier: 24 bytes each, of hashes that tell nothing of it or of each
+/// other. Only the verifier is random then, and only it has to be kept.
+pub fn handles(verifier: &str) -> (String, String) {
+    let of = |purpose: &str| {
+        let digest = Sha256::new().chain_update(purpose).chain_update([0]).chain_update(verifier).finalize();
+        URL_SAFE_NO_PAD.encode(digest.get(..24).unwrap_or_default())
+    };
+    (of("state"), of("nonce"))
+}
+
 /// Its cookie's name: the beginning of the state tells logins apart.
-fn name(cookies: &Cookies, state: &str) -> String {
+pub(super) fn name(cookies: &Cookies, state: &str) -> String {
     let handle: String =
         state.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(12).collect();
     format!("{}-flow-{handle}", cookies.name)
 }
 
 /// The name of its `Lax` twin.
-fn twin(own: &str) -> String {
+pub(super) fn twin(own: &str) -> String {
     format!("{own}-lax")
 }
 
 impl LoginState {
-    /// The `set-cookie` values that begin this login: its own, and the end of those that are too many.
-    pub fn begin(
-        &self,
-        host: &dyn Host,
-        config: &Config,
-        account: &str,
-        head: &Head,
-        returns: Returns,
-    ) -> Result<Vec<String>, Fault> {
-        let plain = serde_json::to_vec(self).map_err(|_| Fault::new(Code::NotReady, "a flow is no JSON"))?;
-        let sealed = config.session.keys.seal(host, Purpose::LoginState, account, &plain)?;
-        let (same_site, twice) = match returns {
-            Returns::Post | Returns::PostWithTwin if config.cookies.secure => {
-                (SameSite::None, returns == Returns::PostWithTwin)
-            }
-            _ => (SameSite::Lax, false),
-        };
-        let attributes =
-            cookie::Attributes { cookies: &config.cookies, same_site, max_age: Some(LIFETIME / 1000) };
-        let own = name(&config.cookies, &self.state);
-        let copies = if twice { 2 } else { 1 };
-        let mut list = surplus(config, head, host.now(), copies, copies * (own.len() + sealed.len()));
-        list.push(cookie::set(&own, &sealed, attributes));
-        if twice {
-            // For browsers that keep no such cookie: its twin comes with the bounce.
-            let attributes = cookie::Attributes { same_site: SameSite::Lax, ..attributes };
-            list.push(cookie::set(&twin(&own), &sealed, attributes));
+    /// Sealed for its cookie. What follows from the verifier is left out: every byte of it comes along with every request.
+    pub(super) fn seal(&self, host: &dyn Host, config: &Config, account: &str) -> Result<String, Fault> {
+        let mut kept = self.clone();
+        if (&self.state, &self.nonce) == (&handles(&self.verifier).0, &handles(&self.verifier).1) {
+            kept.state.clear();
+            kept.nonce.clear();
         }
-        Ok(list)
+        let plain = serde_json::to_vec(&kept).map_err(|_| Fault::new(Code::NotReady, "a flow is no JSON"))?;
+        config.session.keys.seal(host, Purpose::LoginState, account, &plain)
+    }
+
+    /// The account and the login of a cookie's value.
+    pub(super) fn open(config: &Config, value: &[u8]) -> Option<(String, Self)> {
+        let text = std::str::from_utf8(value).ok()?;
+        let (account, plain) = config.session.keys.open(Purpose::LoginState, text)?;
+        let mut login_state: Self = serde_json::from_slice(&plain).ok()?;
+        if login_state.state.is_empty() {
+            (login_state.state, login_state.nonce) = handles(&login_state.verifier);
+        }
+        Some((account, login_state))
     }
 
     /// The login that this state belongs to, in this browser, for this account. It is used up.
@@ -154,14 +142,8 @@ impl LoginState {
         if sealed.any(|other| other != text) {
             return Err(unknown("two flow cookies of one name"));
         }
-        let text = std::str::from_utf8(text).map_err(|_| unknown("the flow cookie is no text"))?;
-        let (code, plain) = config
-            .session
-            .keys
-            .open(Purpose::LoginState, text)
-            .ok_or_else(|| unknown("the flow cookie does not open"))?;
-        let login_state: Self =
-            serde_json::from_slice(&plain).map_err(|_| unknown("the flow cookie is of another version"))?;
+        let (code, login_state) =
+            Self::open(config, text).ok_or_else(|| unknown("the flow cookie does not open"))?;
         if code != account {
             return Err(unknown("it belongs to another account"));
         }
@@ -211,13 +193,12 @@ fn opened<'a>(
     account: &'a str,
 ) -> impl Iterator<Item = LoginState> + 'a {
     let prefix = format!("{}-flow-", config.cookies.name);
-    // No browser has more: `surplus` ends the oldest.
+    // No browser has more: the oldest make room for a new one.
     let values: Vec<&[u8]> =
-        jar.beginning(prefix.as_bytes()).take(2 * MAX_FLOWS).map(|(_, value)| value).collect();
+        jar.beginning(prefix.as_bytes()).take(2 * MAX_LOGINS).map(|(_, value)| value).collect();
     values.into_iter().filter_map(move |value| {
-        let (code, plain) =
-            config.session.keys.open(Purpose::LoginState, std::str::from_utf8(value).ok()?)?;
-        serde_json::from_slice::<LoginState>(&plain).ok().filter(|_| code == account)
+        let (code, login_state) = LoginState::open(config, value)?;
+        (code == account).then_some(login_state)
     })
 }
 
@@ -229,40 +210,4 @@ pub fn restarts(config: &Config, head: &Head, account: &str, provider: &str, sin
     });
     // A login and its twin are one.
     restarted.map(|login_state| login_state.state).collect::<BTreeSet<_>>().len()
-}
-
-/// Deletes flow cookies that are over, and the oldest until so many more with so many bytes have room.
-fn surplus(config: &Config, head: &Head, now: u64, more: usize, more_bytes: usize) -> Vec<String> {
-    let prefix = format!("{}-flow-", config.cookies.name);
-    let jar = head.jar(&config.cookies.name);
-    let mut live: Vec<(u64, usize, &[u8])> = Vec::new();
-    let mut over: Vec<&[u8]> = Vec::new();
-    for (name, value) in jar.beginning(prefix.as_bytes()).take(200) {
-        if name.ends_with(INVITATION_COOKIE.as_bytes()) {
-            continue;
-        }
-        let started = std::str::from_utf8(value)
-            .ok()
-            .and_then(|text| config.session.keys.open(Purpose::LoginState, text))
-            .and_then(|(_, plain)| serde_json::from_slice::<LoginState>(&plain).ok())
-            .map(|login_state| login_state.started)
-            .filter(|started| now.saturating_sub(*started) < LIFETIME);
-        match started {
-            Some(started) => live.push((started, name.len() + value.len(), name)),
-            None => over.push(name),
-        }
-    }
-    live.sort_by_key(|(started, ..)| std::cmp::Reverse(*started));
-    let mut bytes = more_bytes;
-    for (i, (_, size, name)) in live.iter().enumerate() {
-        bytes += size;
-        if i + more >= MAX_FLOWS || bytes > MAX_BYTES {
-            over.push(name);
-        }
-    }
-    over.sort_unstable();
-    over.dedup();
-    let names = over.into_iter().filter_map(|name| std::str::from_utf8(name).ok());
-    let plain = |name: &&str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-    names.filter(plain).take(50).map(|name| cookie::delete(name, &config.cookies)).collect()
 }

@@ -19,7 +19,8 @@ use serde_json::Value;
 
 use outcome::{note, refused};
 
-use super::state::{self, AuthnParameters, LoginState, Returns};
+use super::flow_cookies::Returns;
+use super::state::{self, AuthnParameters, LoginState};
 use super::{arrived, authenticated_well_enough, departed, BOUNCED};
 use crate::config::{Account, Endpoint, MappingFrom, Origin, Provider, SamlBinding};
 use crate::directory;
@@ -98,7 +99,6 @@ pub(super) async fn start_login(
         nonce: request.id.clone(),
         verifier: String::new(),
         return_to: target,
-        redirect_uri: String::new(),
         started: io.now(),
         parameters,
         replaces: None,

@@ -136,7 +136,6 @@ async fn accept(
         nonce: String::new(),
         verifier: String::new(),
         return_to: target,
-        redirect_uri: String::new(),
         started: io.now(),
         parameters: AuthnParameters::default(),
         replaces: None,
