@@ -20,6 +20,7 @@ pub enum Code {
     IdentityAmbiguous,
     IdentityUnknown,
     IdentityConflict,
+    IdentityNotAllowed,
     EmailUnverified,
     UserInactive,
     RoleMissing,
@@ -44,7 +45,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of their status.
-    pub const ALL: [Code; 32] = [
+    pub const ALL: [Code; 33] = [
         Code::StateUnknown,
         Code::CallbackInvalid,
         Code::UsernameUnreadable,
@@ -57,6 +58,7 @@ impl Code {
         Code::IdentityAmbiguous,
         Code::IdentityUnknown,
         Code::IdentityConflict,
+        Code::IdentityNotAllowed,
         Code::EmailUnverified,
         Code::UserInactive,
         Code::RoleMissing,
@@ -85,9 +87,9 @@ impl Code {
         match self {
             StateUnknown | CallbackInvalid | UsernameUnreadable | RequestInvalid | ReturnToRefused => 400,
             LoginRequired | TokenInvalid | SessionExpired => 401,
-            IdentityMissing | IdentityAmbiguous | IdentityUnknown | IdentityConflict | EmailUnverified
-            | UserInactive | RoleMissing | AccessDenied | InsufficientScope | PasswordNotAllowed
-            | PasswordDisabled | IdpDenied | IdTokenInvalid | AssertionInvalid => 403,
+            IdentityMissing | IdentityAmbiguous | IdentityUnknown | IdentityConflict | IdentityNotAllowed
+            | EmailUnverified | UserInactive | RoleMissing | AccessDenied | InsufficientScope
+            | PasswordNotAllowed | PasswordDisabled | IdpDenied | IdTokenInvalid | AssertionInvalid => 403,
             AccountUnknown => 404,
             MethodNotAllowed => 405,
             BodyTooLarge => 413,
@@ -115,6 +117,7 @@ impl Code {
             IdentityAmbiguous => "identity_ambiguous",
             IdentityUnknown => "identity_unknown",
             IdentityConflict => "identity_conflict",
+            IdentityNotAllowed => "identity_not_allowed",
             EmailUnverified => "email_unverified",
             UserInactive => "user_inactive",
             RoleMissing => "role_missing",

@@ -78,6 +78,7 @@ fn exchange(provider: &Provider) -> (&'static str, Vec<(&'static str, &Url)>) {
                 ("token_endpoint", Some(&oauth2.token)),
                 ("userinfo_endpoint", Some(&oauth2.userinfo)),
                 ("groups", oauth2.groups.as_ref().map(|groups| &groups.url)),
+                ("emails_endpoint", oauth2.emails.as_ref()),
             ],
         ),
         Protocol::Saml(saml) => ("saml", vec![("metadata_url", saml.metadata_url.as_ref())]),

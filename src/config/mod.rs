@@ -44,7 +44,7 @@ pub use provider::{
     Provider, Saml, SamlKey,
 };
 pub use raw::{
-    Allow, AssertionAudience, Attribute, ClientAuth, EmailVerified, IdentityHeader, IdpInitiated,
+    Allow, AssertionAudience, Attribute, ClientAuth, EmailVerified, IdentityHeader, IdpInitiated, Link,
     MappingFrom, NameIdFormat, PasswordMode, ProvisioningMode, ResponseMode, SameSite, SamlBinding,
 };
 pub use urls::LogoutUrl;

@@ -1,5 +1,7 @@
 //! The paths of the filter's own endpoints.
 
+use std::borrow::Cow;
+
 use super::problems::At;
 use super::raw;
 
@@ -23,10 +25,16 @@ pub enum Endpoint {
     Ready,
 }
 
+/// Stands for the provider's id in `oidc_callback`.
+const IDP: &str = "{idp}";
+
 /// Each endpoint with its path, and the query it is registered with.
 #[derive(Clone, Debug)]
 pub struct Paths {
+    /// With `{idp}` in it, `oidc_callback` has an entry for each provider.
     entries: Vec<(Endpoint, String, Option<String>)>,
+    /// The redirect URI of each provider, by its id; empty without `{idp}`.
+    callbacks: Vec<(String, String)>,
     /// How all of the paths begin: most requests are told from them by this.
     beginning: String,
 }
@@ -35,10 +43,11 @@ impl Paths {
     /// The default paths, for tests.
     #[cfg(test)]
     pub(crate) fn of(code: &str) -> Self {
-        Self::check(&super::problems::Problems::default().root(), &raw::Paths::default(), code)
+        Self::check(&super::problems::Problems::default().root(), &raw::Paths::default(), code, &[])
     }
 
-    pub(super) fn check(at: &At<'_>, raw: &raw::Paths, code: &str) -> Self {
+    /// `providers`: the ids of those with an `oidc_callback`.
+    pub(super) fn check(at: &At<'_>, raw: &raw::Paths, code: &str, providers: &[&str]) -> Self {
         use Endpoint::*;
         let table: [(Endpoint, &str, &Option<String>, &str); 14] = [
             (Login, "login", &raw.login, "/sso/login"),
@@ -67,9 +76,22 @@ impl Paths {
             (Ready, "ready", &raw.ready, "/sso/ready"),
         ];
         let mut entries: Vec<(Endpoint, String, Option<String>)> = Vec::with_capacity(table.len());
+        let mut callbacks = Vec::new();
+        let mut values = Vec::with_capacity(table.len());
         for (endpoint, name, written, default) in table {
             let written = written.as_deref().unwrap_or(default);
             let value = written.replace("{code}", code);
+            if endpoint == OidcCallback && value.contains(IDP) {
+                for id in providers {
+                    let value = value.replace(IDP, id);
+                    callbacks.push(((*id).to_owned(), value.clone()));
+                    values.push((endpoint, name, written, default, value));
+                }
+            } else {
+                values.push((endpoint, name, written, default, value));
+            }
+        }
+        for (endpoint, name, written, default, value) in values {
             let (path, query) = match value.split_once('?') {
                 Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
                 None => (value.clone(), None),
@@ -80,13 +102,15 @@ impl Paths {
                 at.field(name).problem(format!(
                     "expected an absolute path in its plain form, such as {default:?}, found {written:?}"
                 ));
-            } else if let Some((other, ..)) = entries.iter().find(|(_, p, _)| *p == path) {
+            } else if let Some((other, ..)) =
+                entries.iter().find(|(own, p, _)| *p == path && *own != endpoint)
+            {
                 at.field(name).problem(format!("has the same path as {}: {path:?}", other.name()));
             }
             entries.push((endpoint, path, query));
         }
         let beginning = entries.iter().map(|(_, path, _)| path.as_str()).reduce(common).unwrap_or_default();
-        Self { beginning: beginning.to_owned(), entries }
+        Self { beginning: beginning.to_owned(), entries, callbacks }
     }
 
     /// The endpoint that a plain path names. Whatever lies below the administrators' page is theirs.
@@ -117,6 +141,36 @@ impl Paths {
             Some((_, path, None)) => path.clone(),
             None => "/".into(),
         }
+    }
+
+    /// Path and query of the redirect URI of a provider.
+    pub fn callback(&self, provider: &str) -> String {
+        match self.callbacks.iter().find(|(id, _)| id == provider) {
+            Some((_, own)) => own.clone(),
+            None => self.registered(Endpoint::OidcCallback),
+        }
+    }
+
+    /// True if a callback that arrived at this path and query may be of this provider.
+    ///
+    /// Each provider has a redirect URI of its own then (RFC 9700 section 4.4.2.2): an attacker's provider that sends the
+    /// browser on to another one does not get the other's code.
+    pub fn is_callback_of(&self, provider: &str, path: &str, query: Option<&[u8]>) -> bool {
+        let Some((_, own)) = self.callbacks.iter().find(|(id, _)| id == provider) else {
+            return self.callbacks.is_empty();
+        };
+        let (own_path, own_query) = own.split_once('?').unwrap_or((own, ""));
+        let sent: Vec<_> = url::form_urlencoded::parse(query.unwrap_or_default()).collect();
+        let once = |pair: &(Cow<'_, str>, Cow<'_, str>)| {
+            let mut named = sent.iter().filter(|(name, _)| *name == pair.0);
+            named.next().is_some_and(|(_, value)| *value == pair.1) && named.next().is_none()
+        };
+        path == own_path && url::form_urlencoded::parse(own_query.as_bytes()).all(|pair| once(&pair))
+    }
+
+    /// True if each provider has a redirect URI of its own.
+    pub fn callbacks_differ(&self) -> bool {
+        !self.callbacks.is_empty()
     }
 
     fn entry(&self, endpoint: Endpoint) -> Option<&(Endpoint, String, Option<String>)> {
@@ -160,7 +214,7 @@ mod tests {
     #[test]
     fn endpoints_are_found_wherever_they_are() {
         let apart = raw::Paths { login: Some("/enter".into()), ..raw::Paths::default() };
-        let apart = Paths::check(&super::super::problems::Problems::default().root(), &apart, "acme");
+        let apart = Paths::check(&super::super::problems::Problems::default().root(), &apart, "acme", &[]);
         for (path, usual, moved) in [
             ("/sso/login", Some(Endpoint::Login), None),
             ("/enter", None, Some(Endpoint::Login)),

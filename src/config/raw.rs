@@ -171,7 +171,9 @@ raw! {
     pub struct Paths {
         /// Sign-in page, and where third parties initiate a login (default /sso/login).
         pub login: Option<String>,
-        /// Where the IdP sends the code (default /sso/oidc/consume?u={code}).
+        /// Where the IdP sends the code (default /sso/oidc/consume?u={code}). With {idp}, which stands for the
+        /// provider's id, each provider has a redirect URI of its own. Set it if the account has several providers
+        /// and one of them does not promise `iss` (RFC 9207).
         pub oidc_callback: Option<String>,
         /// Assertion consumer service (default /sso/saml/consume?u={code}).
         pub saml_callback: Option<String>,
@@ -205,8 +207,10 @@ raw! {
         pub id: String,
         /// Its name on the sign-in page.
         pub title: Option<String>,
-        /// Email domains whose people come from here.
+        /// Email domains whose users come from here: the sign-in page chooses the provider by them.
         pub email_domains: Vec<String>,
+        /// True: no user of another email domain comes in by this provider (default false). Needs email_domains.
+        pub confined: Option<bool>,
         /// OpenID Connect.
         pub oidc: Option<Oidc>,
         /// Plain OAuth 2.0, whose identity comes from UserInfo alone.
@@ -286,6 +290,9 @@ raw! {
         pub token_endpoint: String,
         /// Where the identity is read.
         pub userinfo_endpoint: String,
+        /// Where the provider lists the user's addresses, such as https://api.github.com/user/emails. It is asked if
+        /// UserInfo has no `email`; the address that is primary and verified counts.
+        pub emails_endpoint: Option<String>,
         /// A name for the provider, the `issuer` of its identities (default: the token endpoint's origin).
         pub issuer: Option<String>,
         /// The UserInfo field that names the person for good (default: sub, else id).
@@ -414,8 +421,12 @@ raw! {
         pub default_country_code: Option<String>,
         /// When an email counts (default unless_false).
         pub email_verified: Option<EmailVerified>,
-        /// The claim that holds groups or roles.
-        pub roles_claim: Option<String>,
+        /// The claim that holds groups or roles, or a list of such claims. Its value is one text, a list of texts or of
+        /// objects with a `name`, or an object whose member names are the groups. A text is always one group.
+        pub roles_claim: Option<OneOrMany>,
+        /// first (the default): a user whose record is linked to one provider of the account does not come in by
+        /// another. any: any provider that the mapping leads from.
+        pub link: Option<Link>,
         /// Group to role. A group that is not here grants nothing.
         pub role_map: Params,
     }
@@ -686,6 +697,8 @@ choice! {
     pub enum Attribute { #[default] Email = "email", Phone = "phone", Username = "username", }
     /// When an email counts.
     pub enum EmailVerified { Required = "required", #[default] UnlessFalse = "unless_false", Ignored = "ignored", }
+    /// Whether a linked user may come in by another provider of the account.
+    pub enum Link { #[default] First = "first", Any = "any", }
     /// What happens when nobody matches.
     pub enum ProvisioningMode { #[default] Off = "off", Invited = "invited", Automatic = "automatic", }
     /// Who may still use a password.

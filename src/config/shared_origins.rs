@@ -25,7 +25,10 @@ pub(super) fn check(at: &At<'_>, account: &Rc<Account>, served: &[Rc<Account>]) 
         if !account.providers.iter().any(|provider| is_saml(&provider.protocol) == saml) {
             continue;
         }
-        let registered = account.paths.registered(endpoint);
+        let registered = match saml {
+            true => account.paths.registered(endpoint),
+            false => account.paths.callback(first_with_code(account)),
+        };
         let (path, query) = registered.split_once('?').unwrap_or((&registered, ""));
         let mut codes = url::form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == "u");
         let at = at.field("paths").field(name);
@@ -45,4 +48,11 @@ pub(super) fn check(at: &At<'_>, account: &Rc<Account>, served: &[Rc<Account>]) 
             }
         }
     }
+}
+
+/// The callbacks of several providers differ in the provider's id alone: one stands for all.
+fn first_with_code(account: &Account) -> &str {
+    let mut providers = account.providers.iter();
+    let first = providers.find(|provider| !matches!(provider.protocol, Protocol::Saml(_)));
+    first.map_or("", |provider| provider.id.as_str())
 }

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use super::static_list::Index;
 use super::Record;
 use crate::config::{Account, StaticUser};
+use crate::identity::Issuers;
 
 /// The most answers that are kept.
 const MAX_ANSWERS: usize = 4_096;
@@ -19,19 +20,32 @@ const MAX_ANSWERS: usize = 4_096;
 /// Account and username.
 type Asked = (String, String);
 
-/// One per configuration: make a new one whenever a configuration is loaded, so that nothing of the old
+/// One per account and configuration: make a new one whenever a configuration is loaded, so that nothing of the old
 /// lists stays. Cheap to make; indexes are built when first asked.
 #[derive(Debug, Default)]
 pub struct Cache {
     indexes: RefCell<HashMap<String, Rc<Index>>>,
     answers: RefCell<HashMap<Asked, (u64, Vec<Record>)>>,
     plain_filters: RefCell<HashSet<String>>,
+    /// Accounts whose server cannot filter by `externalId`.
+    without_links: RefCell<HashSet<String>>,
+    issuers: Rc<Issuers>,
 }
 
 impl Cache {
-    /// An empty one.
+    /// An empty one, for an account without providers.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty one, for an account with providers of these issuers.
+    pub fn with_issuers(issuers: Rc<Issuers>) -> Self {
+        Self { issuers, ..Self::default() }
+    }
+
+    /// The issuers of the account's providers.
+    pub(super) fn issuers(&self) -> &Issuers {
+        &self.issuers
     }
 
     /// The index of an account's list, built once.
@@ -83,6 +97,16 @@ impl Cache {
     /// Forgets a username: something was written, or a login saw something newer.
     pub(super) fn forget(&self, account: &Account, username: &str) {
         self.answers.borrow_mut().remove(&(account.code.clone(), username.to_owned()));
+    }
+
+    /// True if this account's server cannot filter by `externalId`.
+    pub(super) fn cannot_filter_links(&self, account: &Account) -> bool {
+        self.without_links.borrow().contains(&account.code)
+    }
+
+    /// Notes that.
+    pub(super) fn ask_no_links(&self, account: &Account) {
+        self.without_links.borrow_mut().insert(account.code.clone());
     }
 
     /// True where this account's server refused a filter with `ew`.

@@ -21,6 +21,22 @@ pub(super) async fn by_mapped(
     }
 }
 
+/// Every record that is linked to this issuer and subject, inactive users too. None if the directory cannot be asked for
+/// links: then the mapped value leads to the record, whose link is compared.
+pub(super) async fn by_link(
+    io: &Io,
+    account: &Account,
+    cache: &Cache,
+    link: &str,
+) -> Result<Vec<Record>, Fault> {
+    match &account.directory {
+        Directory::None => Ok(Vec::new()),
+        Directory::Static(users) => Ok(cache.index(account, users).by_link(users, link)),
+        Directory::Scim(_) if cache.cannot_filter_links(account) => Ok(Vec::new()),
+        Directory::Scim(server) => scim::find(io, account, server, cache, Wanted::Link(link)).await,
+    }
+}
+
 /// Everybody whose username could be taken for this one: equal but for case and compatibility forms.
 pub(super) async fn like_username(
     io: &Io,
@@ -39,8 +55,10 @@ pub(super) async fn like_username(
     }
 }
 
-/// The one user of that name, for rulings on passwords. Names compare exactly; where another user's name
-/// differs only in case the application might take one for the other, so it counts as nobody's.
+/// The one user of that name, for rulings on passwords. Names compare exactly; if another user's name differs only in case,
+/// the application might take one for the other, so the name counts as unknown.
+///
+/// An inactive user whose name differs only in case is returned: the application may sign that user in.
 pub async fn by_username(
     io: &Io,
     account: &Account,
@@ -51,9 +69,10 @@ pub async fn by_username(
 }
 
 fn only(found: Vec<Record>, username: &str) -> Option<Record> {
-    let mut found = found.into_iter();
-    match (found.next(), found.next()) {
-        (Some(record), None) if record.username == username => Some(record),
-        _ => None,
+    let is_exact = |record: &Record| record.username == username;
+    match found.as_slice() {
+        [one] if is_exact(one) => found.into_iter().next(),
+        several if several.iter().any(|record| is_exact(record) && record.active) => None,
+        _ => found.into_iter().find(|record| !record.active),
     }
 }

@@ -2,23 +2,49 @@
 
 use super::scim::link;
 use super::{lookup, seen, Cache, Record, User};
-use crate::config::{Account, Directory};
+use crate::config::{Account, Directory, Link};
 use crate::fault::{Code, Fault};
+use crate::host::events::{self, Place};
 use crate::host::task::Io;
-use crate::identity::{claim, mapping, roles, Identity, Linking, Mapped};
+use crate::host::Level;
+use crate::identity::{claim, mapping, roles, Identity, Issuers, Linking, Mapped};
 use crate::values::email;
 
-/// The user whom the mapped value leads to, `None` where nobody matches.
+/// Refuses an identity that its provider may not speak for.
+pub(super) fn allowed(account: &Account, identity: &Identity) -> Result<(), Fault> {
+    match account.provider(&identity.provider) {
+        Some(provider) => mapping::confined(&account.mapping, provider, identity),
+        None => Ok(()),
+    }
+}
+
+/// The user whom issuer and subject lead to, else the one whom the mapped value leads to; `None` if there is none.
+///
+/// Issuer and subject are the one lasting name of a person (OpenID Connect Core section 5.7): an address that changes, or
+/// that another user claims, neither locks the person out nor opens another's account.
 pub(super) async fn existing(
     io: &Io,
     account: &Account,
     cache: &Cache,
     identity: &Identity,
-    mapped: &Mapped,
+    mapped: &Result<Mapped, Fault>,
 ) -> Result<Option<User>, Fault> {
+    if let Err(fault) = mapped {
+        if fault.code == Code::EmailUnverified {
+            return Err(fault.clone());
+        }
+    }
+    if let Some(record) = linked(io, account, cache, identity).await? {
+        mapping::check_verified(&account.mapping, identity)?;
+        can_sign_in(account, &record)?;
+        note_difference(io, account, identity, mapped, &record);
+        cache.forget(account, &record.username);
+        return Ok(Some(signed_in(io, account, identity, &record)));
+    }
+    let mapped = mapped.as_ref().map_err(Fault::clone)?;
     let found = lookup::by_mapped(io, account, cache, mapped).await?;
     let Some(record) = one(account, mapped, found)? else { return Ok(None) };
-    check(account, identity, &record)?;
+    check(account, cache.issuers(), identity, &record)?;
     if let Directory::Scim(server) = &account.directory {
         let unlinked = record.external_id.as_deref().unwrap_or_default().is_empty();
         if let Some(link) = identity.link().filter(|_| unlinked) {
@@ -29,11 +55,58 @@ pub(super) async fn existing(
     Ok(Some(signed_in(io, account, identity, &record)))
 }
 
+/// The record that is linked to this issuer and subject.
+async fn linked(
+    io: &Io,
+    account: &Account,
+    cache: &Cache,
+    identity: &Identity,
+) -> Result<Option<Record>, Fault> {
+    let Some(link) = identity.lasting_link() else { return Ok(None) };
+    let mut found = lookup::by_link(io, account, cache, &link).await?;
+    if found.len() > 1 {
+        let names: Vec<&str> = found.iter().take(5).map(|record| record.username.as_str()).collect();
+        let detail = format!(
+            "{:?} of {} is linked to {} users: {}",
+            identity.subject,
+            identity.issuer,
+            found.len(),
+            names.join(", ")
+        );
+        return Err(Fault::new(Code::IdentityConflict, detail));
+    }
+    Ok(found.pop())
+}
+
+/// The link wins over another mapped value: the operator should know, and mend one of the two.
+fn note_difference(
+    io: &Io,
+    account: &Account,
+    identity: &Identity,
+    mapped: &Result<Mapped, Fault>,
+    record: &Record,
+) {
+    let why = match mapped {
+        Ok(mapped) if record.matches(&account.mapping, &mapped.value) => return,
+        Ok(_) => "is not that of the directory",
+        Err(_) => "cannot be read",
+    };
+    let place = Place {
+        account: Some(&account.code),
+        provider: Some(&identity.provider),
+        user: Some(&record.username),
+        ..Place::default()
+    };
+    let reason =
+        format!("found by its link to issuer and subject: the mapped {} {why}", account.mapping.claim);
+    events::notice(io.host(), place, Level::Warn, &reason);
+}
+
 /// The user of a record that passed every check.
 pub(super) fn signed_in(io: &Io, account: &Account, identity: &Identity, record: &Record) -> User {
-    let claim_roles = roles::from_claims(&account.mapping, &identity.claims);
-    seen::mark(io.host(), account, &record.username, &claim_roles);
-    let mut user = User::of(record, &account.mapping, claim_roles);
+    let granted = roles::from_claims(&account.mapping, &identity.claims);
+    seen::mark(io.host(), account, &record.username, &granted.roles);
+    let mut user = User::of(record, &account.mapping, granted);
     if user.name.is_none() {
         user.name = name(identity);
     }
@@ -56,14 +129,34 @@ pub(super) fn one(account: &Account, mapped: &Mapped, found: Vec<Record>) -> Res
     Ok(found.into_iter().next())
 }
 
-/// May this identity sign in as this record?
-pub(super) fn check(account: &Account, identity: &Identity, record: &Record) -> Result<(), Fault> {
+/// Refuses a record that signs nobody in.
+fn can_sign_in(account: &Account, record: &Record) -> Result<(), Fault> {
     if record.username.is_empty() {
         return Err(super::unavailable(format!("the user {:?} has no userName", record.id)));
     }
     if !record.active {
         let detail = format!("{:?} of account {:?} is inactive", record.username, account.code);
         return Err(Fault::new(Code::UserInactive, detail));
+    }
+    Ok(())
+}
+
+/// Refuses a record that this identity may not sign in as: one that signs nobody in, or is linked to another identity.
+pub(super) fn check(
+    account: &Account,
+    issuers: &Issuers,
+    identity: &Identity,
+    record: &Record,
+) -> Result<(), Fault> {
+    can_sign_in(account, record)?;
+    if account.mapping.link == Link::First {
+        if let Some(other) = other_provider(account, issuers, identity, record) {
+            let detail = format!(
+                "{:?} is linked to provider {other:?}, and mapping.link does not let {:?} sign it in",
+                record.username, identity.provider
+            );
+            return Err(Fault::new(Code::IdentityConflict, detail));
+        }
     }
     // An email that was given to a new person must not open the account of the one who had it before.
     let linked = record
@@ -80,6 +173,25 @@ pub(super) fn check(account: &Account, identity: &Identity, record: &Record) -> 
         }
         _ => Ok(()),
     }
+}
+
+/// The other provider of the account that a record is linked to. A link to an issuer that no provider has is no obstacle.
+fn other_provider<'a>(
+    account: &'a Account,
+    issuers: &Issuers,
+    identity: &Identity,
+    record: &Record,
+) -> Option<&'a str> {
+    let link = record.external_id.as_deref()?;
+    let own = account.provider(&identity.provider);
+    // An issuer may hold a bar itself.
+    link.match_indices('|').filter_map(|(at, _)| link.get(..at)).find_map(|issuer| {
+        if issuer == identity.issuer || own.is_some_and(|own| issuers.is_of(own, issuer) == Some(true)) {
+            return None;
+        }
+        let mut others = account.providers.iter().filter(|other| other.id != identity.provider);
+        others.find(|other| issuers.is_of(other, issuer) == Some(true)).map(|other| other.id.as_str())
+    })
 }
 
 /// The name an identity brings.

@@ -5,6 +5,9 @@
 //! signs anyone in, and it never makes anyone unknown.
 
 mod cache;
+#[cfg(test)]
+mod identity_tests;
+mod invitations;
 mod lookup;
 mod matching;
 mod provision;
@@ -21,7 +24,7 @@ pub(crate) mod tests;
 pub use cache::Cache;
 pub use lookup::by_username;
 pub use provision::accept_invitation;
-pub use recheck::recheck;
+pub use recheck::{recheck, without_directory};
 pub use record::{Record, User, UserSource};
 pub use resolve::{resolve, Resolution};
 

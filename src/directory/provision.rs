@@ -1,26 +1,60 @@
 //! What happens when nobody matches: invited people and automatic accounts, each created once.
 
 use super::scim::create::{self, Created};
-use super::{lookup, matching, seen, unavailable, Cache, User, UserSource};
+use super::{invitations, lookup, matching, seen, unavailable, Cache, User, UserSource};
 use crate::config::{Account, Attribute, Directory, ProvisioningMode};
 use crate::fault::{Code, Fault};
 use crate::host::task::Io;
 use crate::host::Host;
+use crate::identity::mapping::{self, Verification};
 use crate::identity::{mapped_value, roles, usable_email, Identity, Mapped};
 use crate::values::email;
 
-/// The invitation of this person: the address invited, and the roles. The address must be the person's by
-/// the same policy as a mapped one, or anybody who types it in could accept.
+/// The invitation of this user: the address invited, and the roles. The provider must be one that may speak for the address,
+/// or any user who types it in there could accept.
 pub(super) fn invitation(
+    host: &dyn Host,
     account: &Account,
     identity: &Identity,
     mapped: &Mapped,
 ) -> Result<(String, Vec<String>), Fault> {
     let address = usable_email(&account.mapping, identity)
         .ok_or_else(|| matching::unknown(account, mapped, "and there is no email to be invited by"))?;
-    match invited(account, &address) {
-        Some(roles) => Ok((address, roles.to_vec())),
-        None => Err(matching::unknown(account, mapped, "and is not invited")),
+    let Some(roles) = invited(account, &address) else {
+        return Err(matching::unknown(account, mapped, "and is not invited"));
+    };
+    if invitations::is_taken(host, account, &address, roles) {
+        return Err(matching::unknown(account, mapped, "and the invitation was taken up before"));
+    }
+    if !speaks_for_addresses(account, identity) {
+        let why = "and is invited, but the provider does not say that the address is verified (email_verified), and is not \
+                   confined to its domain";
+        return Err(matching::unknown(account, mapped, why));
+    }
+    Ok((address, roles.to_vec()))
+}
+
+/// Notes that a user who is in the directory has signed in: an invitation of theirs is used up.
+pub(super) fn use_up_invitation(host: &dyn Host, account: &Account, identity: &Identity) {
+    if account.provisioning.mode == ProvisioningMode::Invited {
+        let address = usable_email(&account.mapping, identity);
+        if let Some((address, roles)) = address.as_ref().and_then(|own| Some((own, invited(account, own)?))) {
+            invitations::take(host, account, address, roles);
+        }
+    }
+}
+
+/// True if the provider may speak for the identity's address: it says that it is verified, it is confined to the address's
+/// domain, or it says nothing and is the account's only provider.
+fn speaks_for_addresses(account: &Account, identity: &Identity) -> bool {
+    match mapping::verification(&account.mapping, identity) {
+        Verification::Verified => true,
+        Verification::Refused => false,
+        // That the domain is one of its own was checked before.
+        Verification::Absent => {
+            account.providers.len() <= 1
+                || account.provider(&identity.provider).is_some_and(|provider| provider.confined)
+        }
     }
 }
 
@@ -64,16 +98,21 @@ pub async fn accept_invitation(
     cache: &Cache,
     identity: &Identity,
 ) -> Result<User, Fault> {
-    let mapped = mapped_value(&account.mapping, identity)?;
+    matching::allowed(account, identity)?;
+    let mapped = mapped_value(&account.mapping, identity);
     if matches!(account.directory, Directory::None) || account.provisioning.mode != ProvisioningMode::Invited
     {
-        return Err(matching::unknown(account, &mapped, "nobody is invited"));
+        return Err(matching::unknown(account, &mapped?, "nobody is invited"));
     }
     if let Some(user) = matching::existing(io, account, cache, identity, &mapped).await? {
+        use_up_invitation(io.host(), account, identity);
         return Ok(user);
     }
-    let (address, roles) = invitation(account, identity, &mapped)?;
-    create(io, account, cache, identity, &mapped, &address, roles).await
+    let mapped = mapped?;
+    let (address, roles) = invitation(io.host(), account, identity, &mapped)?;
+    let user = create(io, account, cache, identity, &mapped, &address, roles).await?;
+    use_up_invitation(io.host(), account, identity);
+    Ok(user)
 }
 
 /// Creates the user: in a SCIM directory once and for all, over a static list for one session.
@@ -92,14 +131,15 @@ pub(super) async fn create(
     };
     let Directory::Scim(server) = &account.directory else {
         free(io, account, cache, &username).await?;
-        let claim_roles = roles::from_claims(&account.mapping, &identity.claims);
-        let mut user = User::without_record(username, UserSource::Session, new_roles, claim_roles);
+        let granted = roles::from_claims(&account.mapping, &identity.claims);
+        let mut user = User::without_record(username, UserSource::Session, new_roles, granted);
         user.email = Some(address.to_owned());
         user.phone = (mapped.attribute == Attribute::Phone).then(|| mapped.value.clone());
         user.name = matching::name(identity);
         seen::mark(io.host(), account, &user.username, &user.claim_roles);
         return Ok(user);
     };
+    let found = Ok(mapped.clone());
     let lock = Lock::key(&account.code, &mapped.value);
     let lease = 4 * server.timeout + 1_000;
     let patience = io.now().saturating_add(lease);
@@ -107,7 +147,7 @@ pub(super) async fn create(
         if let Some(held) = Lock::take(io.host(), &lock, lease) {
             // Between the lookup that found nobody and the lock, the login that held it may have created.
             let result = async {
-                if let Some(user) = matching::existing(io, account, cache, identity, mapped).await? {
+                if let Some(user) = matching::existing(io, account, cache, identity, &found).await? {
                     return Ok(user);
                 }
                 free(io, account, cache, &username).await?;
@@ -127,14 +167,14 @@ pub(super) async fn create(
                 };
                 match created {
                     Created::Record(record) if record.matches(&account.mapping, &mapped.value) => {
-                        matching::check(account, identity, &record)?;
+                        matching::check(account, cache.issuers(), identity, &record)?;
                         return Ok(matching::signed_in(io, account, identity, &record));
                     }
                     // Somebody else was faster (409), or the answer does not show whom it made.
                     Created::Record(_) | Created::Elsewhere | Created::Refused(_) => {}
                 }
                 cache.forget(account, &username);
-                match matching::existing(io, account, cache, identity, mapped).await? {
+                match matching::existing(io, account, cache, identity, &found).await? {
                     Some(user) => Ok(user),
                     None => Err(unavailable(format!(
                         "the user {username:?} was created, or was there, but cannot be found{refused}"
@@ -146,7 +186,7 @@ pub(super) async fn create(
             return result;
         }
         // Another login is creating this user: a lookup is as long a wait as it takes.
-        if let Some(user) = matching::existing(io, account, cache, identity, mapped).await? {
+        if let Some(user) = matching::existing(io, account, cache, identity, &found).await? {
             return Ok(user);
         }
         if io.now() >= patience {

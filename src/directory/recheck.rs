@@ -4,27 +4,16 @@ use super::{lookup, provision, Cache, Record, User, UserSource};
 use crate::config::{Account, Directory, PasswordMode, ProvisioningMode};
 use crate::fault::Fault;
 use crate::host::task::Io;
-use crate::identity::roles;
+use crate::identity::roles::Granted;
 use crate::values::email;
 
 /// The user as the directory has it now; `None` where it is inactive or gone, and the session ends. Where
 /// the directory cannot be asked the fault is `directory_unavailable`: the session goes on unchanged for
 /// `recheck_grace`, never with more than it had.
 pub async fn recheck(io: &Io, account: &Account, cache: &Cache, user: &User) -> Result<Option<User>, Fault> {
-    // What the identity brought counts as far as the present configuration still lets it.
-    let claim_roles: Vec<String> = user
-        .claim_roles
-        .iter()
-        .filter(|role| account.mapping.role_map.values().any(|r| r == *role))
-        .cloned()
-        .collect();
+    let granted = user.granted(&account.mapping);
     let server = match &account.directory {
-        Directory::None => {
-            // A directory that was taken away takes its roles along.
-            let roles = roles::union(claim_roles.iter().cloned(), []);
-            let stays = matches!(user.origin, UserSource::Identity | UserSource::Application);
-            return Ok(stays.then(|| user.with_roles(roles, claim_roles)));
-        }
+        Directory::None => return Ok(without_directory(account, user)),
         Directory::Static(_) => None,
         Directory::Scim(server) => Some(server),
     };
@@ -44,23 +33,34 @@ pub async fn recheck(io: &Io, account: &Account, cache: &Cache, user: &User) -> 
     match record {
         Some(record) if !record.active => Ok(None),
         Some(record) => {
-            let mut fresh = User::of(record, &account.mapping, claim_roles);
+            let mut fresh = User::of(record, &account.mapping, granted);
             fresh.name = fresh.name.or_else(|| user.name.clone());
             Ok(Some(fresh))
         }
-        None => Ok(without_record(account, user, found.is_empty(), claim_roles)),
+        None => Ok(without_record(account, user, &found, granted)),
     }
 }
 
+/// The user as the configuration of today has them, in an account without a directory; `None`: the session ends. A directory
+/// that was taken away takes its users along.
+pub fn without_directory(account: &Account, user: &User) -> Option<User> {
+    let stays = matches!(user.origin, UserSource::Identity | UserSource::Application);
+    stays.then(|| user.with_roles(Vec::new(), user.granted(&account.mapping)))
+}
+
 /// A user whom the directory does not have stays where none was needed to begin with.
-fn without_record(account: &Account, user: &User, name_free: bool, claim_roles: Vec<String>) -> Option<User> {
+fn without_record(account: &Account, user: &User, like: &[Record], granted: Granted) -> Option<User> {
     let directory_roles = match user.origin {
-        UserSource::Session if name_free => still_provisioned(account, user)?,
-        UserSource::Application if account.password.mode == PasswordMode::Enabled => Vec::new(),
+        UserSource::Session if like.is_empty() => still_provisioned(account, user)?,
+        // The application may take one spelling for the other: nobody stays as an inactive user.
+        UserSource::Application
+            if account.password.mode == PasswordMode::Enabled && like.iter().all(|record| record.active) =>
+        {
+            Vec::new()
+        }
         _ => return None,
     };
-    let roles = roles::union(directory_roles, claim_roles.iter().cloned());
-    Some(user.with_roles(roles, claim_roles))
+    Some(user.with_roles(directory_roles, granted))
 }
 
 /// The roles of a user made for this session, where provisioning would still make it.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Attribute, Mapping, StaticUser};
+use crate::identity::roles::{Granted, Groups};
 use crate::identity::{mapping, roles, Claims};
 
 /// The longest name that is kept: it travels in a cookie and a header.
@@ -117,6 +118,9 @@ pub struct User {
     /// Those of `roles` that the identity brought: a recheck keeps them beside the directory's new ones.
     #[serde(rename = "c", default, skip_serializing_if = "Vec::is_empty")]
     pub claim_roles: Vec<String>,
+    /// The groups that granted `claim_roles`: a changed `role_map` is applied to them.
+    #[serde(rename = "g", default, skip_serializing_if = "Groups::is_empty")]
+    pub groups: Groups,
     /// The id of the record, so that a name given to a new person does not open the old one's session.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub directory_id: Option<String>,
@@ -133,14 +137,15 @@ struct Proof;
 
 impl User {
     /// The user of a record that was found, is unique and active.
-    pub(crate) fn of(record: &Record, mapping: &Mapping, claim_roles: Vec<String>) -> Self {
+    pub(crate) fn of(record: &Record, mapping: &Mapping, granted: Granted) -> Self {
         Self {
             username: record.username.clone(),
             email: record.emails.first().cloned(),
             phone: record.phones.first().cloned(),
             name: record.name.as_deref().map(short),
-            roles: roles::union(record.all_roles(mapping), claim_roles.iter().cloned()),
-            claim_roles,
+            roles: roles::union(record.all_roles(mapping), granted.roles.iter().cloned()),
+            claim_roles: granted.roles,
+            groups: granted.groups,
             directory_id: record.id.clone(),
             origin: UserSource::Directory,
             proof: Proof,
@@ -152,24 +157,26 @@ impl User {
         username: String,
         origin: UserSource,
         roles: Vec<String>,
-        claim_roles: Vec<String>,
+        granted: Granted,
     ) -> Self {
         Self {
             username,
             email: None,
             phone: None,
             name: None,
-            roles: roles::union(roles, claim_roles.iter().cloned()),
-            claim_roles,
+            roles: roles::union(roles, granted.roles.iter().cloned()),
+            claim_roles: granted.roles,
+            groups: granted.groups,
             directory_id: None,
             origin,
             proof: Proof,
         }
     }
 
-    /// The same user with other roles.
-    pub(super) fn with_roles(&self, roles: Vec<String>, claim_roles: Vec<String>) -> Self {
-        Self { roles, claim_roles, ..self.clone() }
+    /// The user with these roles of the directory's or of provisioning, and those that the identity grants.
+    pub(super) fn with_roles(&self, roles: Vec<String>, granted: Granted) -> Self {
+        let roles = roles::union(roles, granted.roles.iter().cloned());
+        Self { roles, claim_roles: granted.roles, groups: granted.groups, ..self.clone() }
     }
 
     /// The same user after the identity provider was asked again (a refresh): its new groups count, those
@@ -178,7 +185,19 @@ impl User {
     pub fn with_claims(&self, mapping: &Mapping, claims: &Claims) -> Self {
         let fresh = roles::from_claims(mapping, claims);
         let directory = self.roles.iter().filter(|role| !self.claim_roles.contains(role)).cloned();
-        Self { roles: roles::union(directory, fresh.iter().cloned()), claim_roles: fresh, ..self.clone() }
+        let roles = roles::union(directory, fresh.roles.iter().cloned());
+        Self { roles, claim_roles: fresh.roles, groups: fresh.groups, ..self.clone() }
+    }
+
+    /// What the identity's groups grant as the configuration is now. A session of an older release has no groups: of its
+    /// roles those count that `role_map` grants to any.
+    pub(super) fn granted(&self, mapping: &Mapping) -> Granted {
+        if self.groups.is_empty() {
+            let known = |role: &&String| mapping.role_map.values().any(|mapped| mapped == *role);
+            let roles = self.claim_roles.iter().filter(known).cloned().collect();
+            return Granted { groups: Groups::new(), roles };
+        }
+        Granted { roles: roles::of_groups(mapping, &self.groups), groups: self.groups.clone() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! From an identity to the one user behind it: the table of docs/directory.md.
 
-use super::matching::{existing, name, text, unknown};
+use super::matching::{allowed, existing, name, text, unknown};
 use super::{provision, Cache, User, UserSource};
 use crate::config::{Account, Directory, ProvisioningMode};
 use crate::fault::Fault;
@@ -21,24 +21,27 @@ pub enum Resolution {
     },
 }
 
-/// Finds the user. One request to a SCIM directory, and one more the first time, for the link.
+/// Finds the user. One request to a SCIM directory; the first time one more by the mapped value, and one for the link.
 pub async fn resolve(
     io: &Io,
     account: &Account,
     cache: &Cache,
     identity: &Identity,
 ) -> Result<Resolution, Fault> {
-    let mapped = mapped_value(&account.mapping, identity)?;
+    allowed(account, identity)?;
+    let mapped = mapped_value(&account.mapping, identity);
     if matches!(account.directory, Directory::None) {
-        return Ok(Resolution::User(from_identity(account, identity, mapped)));
+        return Ok(Resolution::User(from_identity(account, identity, mapped?)));
     }
     if let Some(user) = existing(io, account, cache, identity, &mapped).await? {
+        provision::use_up_invitation(io.host(), account, identity);
         return Ok(Resolution::User(user));
     }
+    let mapped = mapped?;
     match account.provisioning.mode {
         ProvisioningMode::Off => Err(unknown(account, &mapped, "provisioning is off")),
         ProvisioningMode::Invited => {
-            let (email, roles) = provision::invitation(account, identity, &mapped)?;
+            let (email, roles) = provision::invitation(io.host(), account, identity, &mapped)?;
             Ok(Resolution::Invitation { email, roles })
         }
         ProvisioningMode::Automatic => {
@@ -51,8 +54,8 @@ pub async fn resolve(
 
 /// Without a directory the identity is the user.
 fn from_identity(account: &Account, identity: &Identity, mapped: Mapped) -> User {
-    let claim_roles = roles::from_claims(&account.mapping, &identity.claims);
-    let mut user = User::without_record(mapped.value, UserSource::Identity, Vec::new(), claim_roles);
+    let granted = roles::from_claims(&account.mapping, &identity.claims);
+    let mut user = User::without_record(mapped.value, UserSource::Identity, Vec::new(), granted);
     user.email = crate::identity::usable_email(&account.mapping, identity);
     user.phone = text(identity, "phone_number");
     user.name = name(identity);

@@ -13,6 +13,7 @@ use crate::values::names::careless as folded;
 pub(super) struct Index {
     by_value: HashMap<String, Vec<usize>>,
     by_username: HashMap<String, Vec<usize>>,
+    by_link: HashMap<String, Vec<usize>>,
 }
 
 impl Index {
@@ -20,6 +21,9 @@ impl Index {
         let mut index = Self::default();
         for (at, user) in users.iter().enumerate() {
             index.by_username.entry(folded(&user.username)).or_default().push(at);
+            if let Some(link) = user.external_id.as_ref().filter(|link| !link.is_empty()) {
+                index.by_link.entry(link.clone()).or_default().push(at);
+            }
             for value in Record::from(user).values(mapping.attribute) {
                 if let Some(value) = mapping::normalise(mapping, value) {
                     index.by_value.entry(value).or_default().push(at);
@@ -32,6 +36,11 @@ impl Index {
     /// Everybody whom the mapped value leads to.
     pub(super) fn by_value(&self, users: &[StaticUser], value: &str) -> Vec<Record> {
         records(self.by_value.get(value), users)
+    }
+
+    /// Everybody who is linked to this issuer and subject.
+    pub(super) fn by_link(&self, users: &[StaticUser], link: &str) -> Vec<Record> {
+        records(self.by_link.get(link), users)
     }
 
     /// Everybody of that name, in any case.

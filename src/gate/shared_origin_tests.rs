@@ -57,7 +57,8 @@ fn nobody(call: &Call) -> Reply {
 fn signed_in(host: &Rc<TestHost>, filter_state: &Rc<FilterState>, code: &str) -> Browser {
     let account_state =
         filter_state.account_states.iter().find(|account_state| account_state.account.code == code).unwrap();
-    let user = User::without_record("ada".into(), directory::UserSource::Identity, Vec::new(), Vec::new());
+    let user =
+        User::without_record("ada".into(), directory::UserSource::Identity, Vec::new(), Default::default());
     let origin = Authentication {
         provider: "corp".into(),
         issuer: "https://idp.example".into(),

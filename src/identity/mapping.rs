@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{claim, Claims, Identity};
-use crate::config::{Attribute, EmailVerified, Mapping, MappingFrom};
+use crate::config::{Attribute, EmailVerified, Mapping, MappingFrom, Provider};
 use crate::fault::{Code, Fault};
 use crate::values::names::invisible;
 use crate::values::{email, phone};
@@ -84,12 +84,67 @@ fn username(text: &str) -> Option<String> {
 /// The email that provisioning may go by: the mapped one, or the claim `email`, well formed and not
 /// refused by the policy for `email_verified`. An email that anybody may type in opens no invitation.
 pub fn usable_email(mapping: &Mapping, identity: &Identity) -> Option<String> {
-    let name = match mapping.attribute {
-        Attribute::Email => mapping.claim.as_str(),
+    let address = address(mapping, identity)?;
+    verified(mapping, identity, address_claim(mapping)).ok().map(|()| address)
+}
+
+/// The address that an identity brings, normalised, whatever is said of its verification.
+pub fn address(mapping: &Mapping, identity: &Identity) -> Option<String> {
+    email::normalise(text(identity.source, claim(&identity.mapped, address_claim(mapping))?)?)
+}
+
+fn address_claim(mapping: &Mapping) -> &str {
+    match mapping.attribute {
+        Attribute::Email => &mapping.claim,
         _ => "email",
+    }
+}
+
+/// What a provider says of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// `email_verified` is true, wherever it is said.
+    Verified,
+    /// It is said, and is not true.
+    Refused,
+    /// Nothing is said.
+    Absent,
+}
+
+/// Reads `email_verified`, which some providers write as text.
+pub fn verification(mapping: &Mapping, identity: &Identity) -> Verification {
+    let is_true = |value: &Value| *value == Value::Bool(true) || text(identity.source, value) == Some("true");
+    let mut found = Verification::Absent;
+    for value in statements(&identity.mapped, address_claim(mapping)) {
+        match is_true(value) {
+            true => found = Verification::Verified,
+            false => return Verification::Refused,
+        }
+    }
+    found
+}
+
+/// Refuses an identity that its provider may not speak for: a `confined` one brings users of its own email domains only.
+pub fn confined(mapping: &Mapping, provider: &Provider, identity: &Identity) -> Result<(), Fault> {
+    if !provider.confined {
+        return Ok(());
+    }
+    let refused = |why: &str| {
+        let detail =
+            format!("{:?} from provider {:?}, which is confined, {why}", identity.subject, provider.id);
+        Err(Fault::new(Code::IdentityNotAllowed, detail).about("email"))
     };
-    let address = email::normalise(text(identity.source, claim(&identity.mapped, name)?)?)?;
-    verified(mapping, identity, name).ok().map(|()| address)
+    let Some(address) = address(mapping, identity) else { return refused("has no address") };
+    if !provider.email_domains.iter().any(|own| own == email::domain(&address)) {
+        return refused("has an address of another domain than email_domains");
+    }
+    match verification(mapping, identity) {
+        Verification::Refused => refused("has an address that is not verified"),
+        Verification::Absent if mapping.email_verified == EmailVerified::Required => {
+            refused("has an address without email_verified, which is required")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The text of a claim; of a SAML attribute where it has one value.
@@ -101,6 +156,14 @@ pub(crate) fn text(source: MappingFrom, value: &Value) -> Option<&str> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// Refuses an identity whose mapped address does not count, for a user who is found without it.
+pub fn check_verified(mapping: &Mapping, identity: &Identity) -> Result<(), Fault> {
+    match mapping.attribute {
+        Attribute::Email => verified(mapping, identity, &mapping.claim),
+        _ => Ok(()),
     }
 }
 
@@ -157,8 +220,9 @@ pub(crate) mod tests {
             attribute: Attribute::Email,
             default_country_code: Some("86".into()),
             email_verified: EmailVerified::UnlessFalse,
-            roles_claim: None,
+            roles_claim: Vec::new(),
             role_map: Default::default(),
+            link: Default::default(),
         }
     }
 

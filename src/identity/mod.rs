@@ -1,5 +1,6 @@
 //! What an identity provider said about a person, and the one value that leads to a user.
 
+pub mod issuers;
 pub mod mapping;
 pub mod roles;
 
@@ -9,6 +10,7 @@ use serde_json::{json, Value};
 use crate::config::{Mapping, MappingFrom};
 use crate::proto::saml::name_id::NameId;
 
+pub use issuers::Issuers;
 pub use mapping::{mapped_value, usable_email, Mapped};
 
 /// Claims, UserInfo members or SAML attributes by name.
@@ -21,6 +23,9 @@ pub enum Linking {
     Written,
     /// They are the same as a login's would be: compared, and never written.
     Compared,
+    /// The provider has no lasting name for the person, and the subject is the mapped value: written, since it tells that
+    /// the user has signed in, and never looked up, since the value may be another user's by now.
+    Derived,
     /// The provider names the person otherwise here than at a login.
     Unknown,
 }
@@ -112,7 +117,8 @@ impl Identity {
             self.sid,
             self.not_after,
             self.name_id,
-            self.amr
+            self.amr,
+            self.linking == Linking::Derived
         ])
     }
 
@@ -129,7 +135,12 @@ impl Identity {
         };
         let identity = Self::verified(source, text(1)?, text(2)?, text(3)?, claims(4)?, claims(5)?);
         let name_id = kept.get(10).and_then(|kept| NameId::deserialize(kept).ok());
+        let linking = match kept.get(12) {
+            Some(Value::Bool(true)) => Linking::Derived,
+            _ => Linking::Written,
+        };
         Some(Self {
+            linking,
             auth_time: number(6),
             acr: text(7),
             sid: text(8),
@@ -142,7 +153,14 @@ impl Identity {
 
     /// `issuer|subject`, to be written into a directory's `externalId`.
     pub fn link(&self) -> Option<String> {
-        (self.linking == Linking::Written).then(|| format!("{}|{}", self.issuer, self.subject))
+        matches!(self.linking, Linking::Written | Linking::Derived)
+            .then(|| format!("{}|{}", self.issuer, self.subject))
+    }
+
+    /// `issuer|subject`, to look a record up by: the one lasting name of a person (OpenID Connect Core section 5.7).
+    pub fn lasting_link(&self) -> Option<String> {
+        let lasts = matches!(self.linking, Linking::Written | Linking::Compared) && !self.subject.is_empty();
+        lasts.then(|| format!("{}|{}", self.issuer, self.subject))
     }
 }
 
@@ -161,18 +179,20 @@ pub fn amr(claim: Option<&Value>) -> Vec<String> {
 /// The claims that mapping, email policy, roles and name are read from. Of a list of groups only those that
 /// grant something: lists of hundreds do not fit into a cookie.
 fn needed(claims: &Claims, mapping: &Mapping) -> Claims {
-    let roles = mapping.roles_claim.as_deref();
-    let names = [Some(mapping.claim.as_str()), Some("email"), Some("email_verified"), Some("name"), roles];
+    let roles = mapping.roles_claim.iter().map(String::as_str);
+    let names = [mapping.claim.as_str(), "email", "email_verified", "name"];
     let mut kept = Claims::new();
-    for name in names.into_iter().flatten() {
+    for name in names.into_iter().chain(roles.clone()) {
         let first = || Some(name.strip_prefix('/')?.split('/').next()?.replace("~1", "/").replace("~0", "~"));
         let name = if claims.contains_key(name) { Some(name.to_owned()) } else { first() };
         if let Some((name, value)) = name.and_then(|name| claims.get_key_value(&name)) {
             kept.insert(name.clone(), value.clone());
         }
     }
-    if let Some(Value::Array(groups)) = roles.and_then(|name| kept.get_mut(name)) {
-        groups.retain(|group| group.as_str().is_some_and(|group| mapping.role_map.contains_key(group)));
+    for name in roles {
+        if let Some(groups) = kept.get_mut(name) {
+            roles::prune(mapping, groups);
+        }
     }
     kept
 }

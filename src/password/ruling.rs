@@ -5,6 +5,7 @@ use crate::config::{Account, PasswordMode};
 use crate::directory::{self, Cache, User, UserSource};
 use crate::fault::{Code, Fault};
 use crate::host::task::Io;
+use crate::identity::roles::Granted;
 
 /// The request may go on; if the application accepts the password, this is who signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,14 +33,19 @@ pub async fn rule(io: &Io, account: &Account, cache: &Cache, username: &Username
             found => found.unwrap_or(None),
         },
     };
-    let known = found.map(|record| (record.active, User::of(&record, &account.mapping, Vec::new())));
+    let known = found.map(|record| (record.active, User::of(&record, &account.mapping, Granted::default())));
     match (account.password.mode, known) {
         (PasswordMode::Enabled, Some((true, user))) => Ok(Ruling { user }),
         (PasswordMode::Enabled, Some((false, _))) => {
             Err(Fault::new(Code::UserInactive, format!("a password login as {name:?}, who is inactive")))
         }
         (PasswordMode::Enabled, None) => Ok(Ruling {
-            user: User::without_record(name.to_owned(), UserSource::Application, Vec::new(), Vec::new()),
+            user: User::without_record(
+                name.to_owned(),
+                UserSource::Application,
+                Vec::new(),
+                Granted::default(),
+            ),
         }),
         (_, Some((true, user))) if account.is_admin(&user.roles) => Ok(Ruling { user }),
         // One refusal for all others: an answer must not tell who exists, or who is inactive.

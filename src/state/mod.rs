@@ -13,6 +13,7 @@ use crate::fault::{Code, Fault};
 use crate::host::task::{Io, Outside, Trace};
 use crate::host::Host;
 use crate::http::{bare_authority, Found, Jar, Path, Reserved};
+use crate::identity::Issuers;
 use crate::proto::oidc;
 use crate::proto::saml;
 use crate::session::{ended, LiveSession, LiveSessions, Method, Purpose, Session};
@@ -47,6 +48,8 @@ pub struct AccountState {
     pub clients: HashMap<String, Rc<oidc::Provider>>,
     /// Its SAML providers, by provider id.
     pub idps: HashMap<String, Rc<saml::Idp>>,
+    /// Whose identities are its providers'.
+    pub issuers: Rc<Issuers>,
     /// What its directory said lately.
     pub directory: directory::Cache,
 }
@@ -61,7 +64,9 @@ impl AccountState {
             Protocol::Saml(saml) => Some((provider.id.clone(), Rc::new(saml::Idp::new(saml, rate)))),
             _ => None,
         });
-        Self { clients: clients.collect(), idps: idps.collect(), directory: directory::Cache::new(), account }
+        let (clients, idps): (HashMap<_, _>, HashMap<_, _>) = (clients.collect(), idps.collect());
+        let issuers = Rc::new(Issuers::new(clients.clone(), idps.clone()));
+        Self { clients, idps, directory: directory::Cache::with_issuers(issuers.clone()), issuers, account }
     }
 
     /// What is known of an OpenID Connect provider.

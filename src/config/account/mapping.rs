@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::problems::At;
-use crate::config::raw::{self, Attribute, EmailVerified, MappingFrom};
+use crate::config::raw::{self, Attribute, EmailVerified, Link, MappingFrom};
 
 /// Identity to user.
 #[derive(Clone, Debug)]
@@ -18,10 +18,12 @@ pub struct Mapping {
     pub default_country_code: Option<String>,
     /// When an email counts.
     pub email_verified: EmailVerified,
-    /// Groups or roles.
-    pub roles_claim: Option<String>,
+    /// The claims that hold groups or roles.
+    pub roles_claim: Vec<String>,
     /// Group to role.
     pub role_map: BTreeMap<String, String>,
+    /// Whether a record that is linked to one provider of the account opens for another.
+    pub link: Link,
 }
 
 /// Checks it.
@@ -42,13 +44,18 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Mapping>) -> Mapping {
             at.field("default_country_code").problem("expected one to three digits, such as \"86\"");
         }
     }
+    let roles_claim = raw.roles_claim.clone().unwrap_or_default().0;
+    if roles_claim.iter().any(String::is_empty) {
+        at.field("roles_claim").problem("expected a claim, an attribute or a JSON Pointer");
+    }
     Mapping {
         from: raw.from.unwrap_or_default(),
         claim,
         attribute: raw.attribute.unwrap_or_default(),
         default_country_code: code,
         email_verified: raw.email_verified.unwrap_or_default(),
-        roles_claim: raw.roles_claim.clone(),
+        roles_claim,
         role_map: raw.role_map.clone(),
+        link: raw.link.unwrap_or_default(),
     }
 }

@@ -6,6 +6,7 @@ mod directory;
 mod forward;
 mod mapping;
 mod password;
+mod providers;
 mod provisioning;
 mod success;
 
@@ -191,12 +192,15 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
         }
     }
     let has_groups = |provider: &Rc<Provider>| provider.groups().is_some();
-    if providers.iter().any(has_groups) && mapping.roles_claim.is_none() {
+    if providers.iter().any(has_groups) && mapping.roles_claim.is_empty() {
         at.field("mapping")
             .field("roles_claim")
             .problem("is missing: the names of a provider's groups are added to its values");
     }
-    let paths = Paths::check(&at.field("paths"), &raw.paths, &code);
+    let paths = Paths::check(&at.field("paths"), &raw.paths, &code, &with_code(&providers));
+    if enabled {
+        providers::check(at, raw, &providers, &paths);
+    }
     if enabled {
         password::apart(&at.field("password"), &password, &paths);
         password::reachable(&at.field("password").field("page"), &password, &access);
@@ -218,6 +222,12 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
         not_before,
         not_before_users,
     }
+}
+
+/// The ids of the providers that send a code.
+fn with_code(providers: &[Rc<Provider>]) -> Vec<&str> {
+    let has_code = |provider: &&Rc<Provider>| !matches!(provider.protocol, Protocol::Saml(_));
+    providers.iter().filter(has_code).map(|provider| provider.id.as_str()).collect()
 }
 
 fn providers(at: &At<'_>, raw: &[raw::IdentityProvider], env: &dyn Environment) -> Vec<Rc<Provider>> {

@@ -159,7 +159,7 @@ pub(super) fn apart(at: &At<'_>, password: &Password, paths: &Paths) {
 pub(super) fn has_admins(at: &At<'_>, password: &Password, directory: &Directory, mapping: &Mapping) {
     let Directory::Static(users) = directory else { return };
     let is_admin = |role: &String| password.admin_roles.contains(role);
-    let granted = mapping.roles_claim.is_some() && mapping.role_map.values().any(is_admin);
+    let granted = !mapping.roles_claim.is_empty() && mapping.role_map.values().any(is_admin);
     if !granted && !users.iter().any(|user| user.active && user.roles.iter().any(is_admin)) {
         at.field("admin_roles")
             .warning("no active user of the directory has one of them: nobody gets in by password");

@@ -1,8 +1,11 @@
 //! What happens when nobody in the directory matches.
 
+use std::collections::HashSet;
+
 use crate::config::names::{domains, is_address};
 use crate::config::problems::At;
 use crate::config::raw::{self, ProvisioningMode};
+use crate::values::email;
 
 /// What happens when nobody matches.
 #[derive(Clone, Debug)]
@@ -37,7 +40,12 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Provisioning>) -> Provisionin
         true => vec!["*".to_owned()],
         false => domains(&at.field("email_domains"), &raw.email_domains),
     };
+    let mut invited = HashSet::new();
     for (i, invitation) in raw.invitations.iter().enumerate() {
+        if email::normalise(&invitation.email).is_some_and(|address| !invited.insert(address)) {
+            let at = at.field("invitations").index(i).field("email");
+            at.warning("is invited already: only the first invitation of an address counts");
+        }
         if !is_address(&invitation.email) {
             at.field("invitations")
                 .index(i)

@@ -14,6 +14,10 @@ pub use oidc::{Endpoints, Introspection, Oidc};
 pub use parameters::Parameters;
 pub use saml::{Saml, SamlKey};
 
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::Engine;
+use sha2::{Digest, Sha256};
+
 use super::duration;
 use super::env::Environment;
 use super::names;
@@ -29,6 +33,10 @@ pub struct Provider {
     pub title: String,
     /// Email domains whose people come from here, lower case.
     pub email_domains: Vec<String>,
+    /// No user of another email domain comes in by it.
+    pub confined: bool,
+    /// A hash of the protocol and of our name there: what begins with one client never goes on with another.
+    pub client: String,
     /// How it speaks.
     pub protocol: Protocol,
 }
@@ -68,8 +76,25 @@ pub(super) fn check(at: &At<'_>, raw: &raw::IdentityProvider, env: &dyn Environm
             return None;
         }
     };
+    let confined = raw.confined == Some(true);
+    if confined && raw.email_domains.is_empty() {
+        at.field("confined").problem("needs email_domains: without them no user could sign in here");
+    }
     let title = raw.title.clone().unwrap_or_else(|| raw.id.clone());
-    Some(Provider { id: raw.id.clone(), title, email_domains, protocol })
+    let client = client_of(&protocol);
+    Some(Provider { id: raw.id.clone(), title, email_domains, confined, client, protocol })
+}
+
+/// The hash, in twelve characters: it travels in every session.
+fn client_of(protocol: &Protocol) -> String {
+    let (kind, name) = match protocol {
+        Protocol::Oidc(oidc) => ("oidc", oidc.client.client_id.as_str()),
+        Protocol::OAuth2(oauth2) => ("oauth2", oauth2.client.client_id.as_str()),
+        // Without an entity ID of its own it is that of the origin: then the issuer alone tells.
+        Protocol::Saml(saml) => ("saml", saml.entity_id.as_deref().unwrap_or_default()),
+    };
+    let digest = Sha256::digest([kind.as_bytes(), &[0], name.as_bytes()].concat());
+    URL_SAFE_NO_PAD.encode(digest.get(..9).unwrap_or_default())
 }
 
 fn timeout(at: &At<'_>, value: &Option<String>) -> u64 {

@@ -9,7 +9,7 @@ use super::timeout;
 use crate::config::env::Environment;
 use crate::config::problems::At;
 use crate::config::raw::{self, ResponseMode};
-use crate::config::urls::{logout, required_url, LogoutUrl};
+use crate::config::urls::{logout, required_url, url, LogoutUrl};
 
 /// A plain OAuth 2.0 provider.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct OAuth2 {
     pub token: Url,
     /// Where the identity is read.
     pub userinfo: Url,
+    /// Where the addresses are listed that UserInfo leaves out.
+    pub emails: Option<Url>,
     /// The UserInfo field that names the person; `None`: `sub`, else `id`.
     pub subject: Option<String>,
     /// Who we are.
@@ -49,6 +51,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::OAuth2, env: &dyn Environment) -> Op
     let authorization = required_url(at, "authorization_endpoint", &raw.authorization_endpoint);
     let token = required_url(at, "token_endpoint", &raw.token_endpoint);
     let userinfo = required_url(at, "userinfo_endpoint", &raw.userinfo_endpoint);
+    let emails = url(at, "emails_endpoint", &raw.emails_endpoint);
     let scope = raw.scope.clone().unwrap_or_default();
     scope_tokens(at, &scope);
     let params = parameters::check(at, &raw.authorization_params, &raw.token_params, &raw.userinfo_params);
@@ -74,6 +77,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::OAuth2, env: &dyn Environment) -> Op
         authorization,
         token,
         userinfo,
+        emails,
         subject: raw.subject.clone(),
         client,
         scope,

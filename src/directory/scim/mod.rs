@@ -2,6 +2,7 @@
 
 pub(crate) mod create;
 pub(crate) mod link;
+mod links;
 pub(crate) mod read;
 pub(crate) mod request;
 
@@ -27,6 +28,8 @@ pub(super) enum Wanted<'a> {
     Mapped(&'a Mapped),
     /// By username, in any case.
     Username(&'a str),
+    /// By `externalId`, exactly.
+    Link(&'a str),
 }
 
 impl Wanted<'_> {
@@ -34,6 +37,7 @@ impl Wanted<'_> {
         match self {
             Wanted::Mapped(mapped) => record.matches(mapping, &mapped.value),
             Wanted::Username(name) => folded(&record.username) == folded(name),
+            Wanted::Link(link) => record.external_id.as_deref() == Some(link),
         }
     }
 
@@ -49,6 +53,7 @@ impl Wanted<'_> {
                 request::equals("userName", value)
             }
             Wanted::Username(name) => request::equals("userName", name),
+            Wanted::Link(link) => request::equals("externalId", link),
         }
     }
 
@@ -77,6 +82,10 @@ pub(super) async fn find(
             filter = wanted.filter(&account.mapping, true);
             answer = send(io, request::list(server, Some(&filter), start, None)?).await?;
         }
+        if start == 1 && matches!(wanted, Wanted::Link(_)) && is_unfilterable(answer.status) {
+            links::refused(io, account, server, cache).await?;
+            return Ok(Vec::new());
+        }
         for record in pages.take(read::page(&answer)?)? {
             let known = record.id.is_some() && found.iter().any(|other| other.id == record.id);
             if !known && wanted.is(&record, &account.mapping) {
@@ -85,6 +94,11 @@ pub(super) async fn find(
         }
     }
     Ok(found)
+}
+
+/// RFC 7644 section 3.12: a filter that a server cannot evaluate is a 400, what it does not have at all a 501.
+fn is_unfilterable(status: u16) -> bool {
+    matches!(status, 400 | 501)
 }
 
 /// Where a reading of several pages (RFC 7644 section 3.4.2.4) stands.

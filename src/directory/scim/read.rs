@@ -67,11 +67,9 @@ fn user(value: &Value) -> Result<Record, Fault> {
         Some(_) => Err(unavailable(format!("{name} of a user is no text, or too long"))),
     };
     let active = match member(user, "active") {
-        None | Some(Value::Null) => true,
+        None => true,
         Some(Value::Bool(active)) => *active,
-        // Some servers write the JSON literals as text.
-        Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => true,
-        Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => false,
+        // A text or null could mean either.
         Some(_) => return Err(unavailable("active of a user is neither true nor false")),
     };
     let name = match member(user, "name") {

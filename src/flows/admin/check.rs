@@ -82,7 +82,10 @@ pub fn redirect_uris(account: &Account) -> Vec<(String, String)> {
             for (name, endpoint) in endpoints {
                 list.push((
                     format!("{name} at {}", provider.id),
-                    format!("{origin}{}", account.paths.registered(*endpoint)),
+                    match endpoint {
+                        OidcCallback => format!("{origin}{}", account.paths.callback(&provider.id)),
+                        _ => format!("{origin}{}", account.paths.registered(*endpoint)),
+                    },
                 ));
             }
         }
@@ -351,7 +354,7 @@ impl Checks<'_> {
         if mapping.attribute == Attribute::Phone && mapping.default_country_code.is_none() {
             detail.push_str("; warning: without default_country_code only international numbers are read");
         }
-        if mapping.roles_claim.is_some() && mapping.role_map.is_empty() {
+        if !mapping.roles_claim.is_empty() && mapping.role_map.is_empty() {
             detail.push_str("; warning: role_map is empty, so roles_claim grants nothing");
         }
         self.add("mapping", Ok(detail));

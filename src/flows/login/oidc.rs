@@ -6,7 +6,7 @@ use super::flow_cookies::Returns;
 use super::state::{handles, AuthnParameters, LoginState};
 use super::{arrived, authenticated_well_enough, departed, unusable, BOUNCED};
 use crate::access::condition::on_claims;
-use crate::config::{Account, Endpoint, MappingFrom, OAuth2, Oidc, Origin, Protocol, Provider, ResponseMode};
+use crate::config::{Account, MappingFrom, OAuth2, Oidc, Origin, Protocol, Provider, ResponseMode};
 use crate::directory;
 use crate::exchange::{Exchange, Outcome, Ruling};
 use crate::fault::{Code, Fault};
@@ -37,7 +37,7 @@ pub(super) async fn start_login(
     parameters: AuthnParameters,
 ) -> Result<Response, Fault> {
     let (account_state, origin) = exchange.site_and_origin()?;
-    let redirect_uri = redirect_uri(&account_state.account, &origin);
+    let redirect_uri = redirect_uri(&account_state.account, &origin, &provider.id);
     let pkce = Pkce::new(io.host())?;
     let (state, nonce) = handles(pkce.verifier.expose());
     let acr_values = parameters.acr_values.join(" ");
@@ -86,8 +86,8 @@ pub(super) async fn start_login(
 
 /// Where the provider sends the browser: built alike for the authorization request and the token request, which comes from
 /// the origin that the browser came back to (RFC 6749 section 4.1.3).
-fn redirect_uri(account: &Account, origin: &Origin) -> String {
-    format!("{origin}{}", account.paths.registered(Endpoint::OidcCallback))
+fn redirect_uri(account: &Account, origin: &Origin, provider: &str) -> String {
+    format!("{origin}{}", account.paths.callback(provider))
 }
 
 async fn finish_login(io: &Io, exchange: &Exchange, parameters: &[u8]) -> Result<Response, Fault> {
@@ -122,8 +122,15 @@ async fn complete(
     let provider = account_state
         .provider(&login_state.provider)
         .ok_or_else(|| Fault::new(Code::StateUnknown, "its provider is gone"))?;
+    // Another provider's answer is never taken to this one (mix-up, RFC 9700 section 4.4.2.2). Holds for error answers too.
+    let paths = &account_state.account.paths;
+    if !paths.is_callback_of(&provider.id, &exchange.path, exchange.head.query()) {
+        let why =
+            format!("callback: the login was begun with {:?}, whose redirect URI is another", provider.id);
+        return Err(Fault::new(Code::CallbackInvalid, why));
+    }
     let (_, origin) = exchange.site_and_origin()?;
-    let redirect_uri = redirect_uri(&account_state.account, &origin);
+    let redirect_uri = redirect_uri(&account_state.account, &origin, &provider.id);
     let (identity, tokens) = match &provider.protocol {
         Protocol::Oidc(oidc) => openid(io, account_state, oidc, login_state, callback, &redirect_uri).await?,
         Protocol::OAuth2(oauth2) => {

@@ -278,7 +278,7 @@ async fn openid(
 fn has_from_userinfo(account_state: &AccountState, old: &Session, id_token: &Claims) -> bool {
     let account = &account_state.account;
     let missing = |claim: &String| crate::values::json::pointer(id_token, claim).is_none();
-    let roles = account.mapping.roles_claim.as_ref().is_some_and(missing) && !old.user.claim_roles.is_empty();
+    let roles = account.mapping.roles_claim.iter().any(missing) && !old.user.claim_roles.is_empty();
     let held = |name: &String| old.headers.iter().any(|(own, _)| own == name);
     let met = |own: &ClaimCondition| missing(&own.claim) && own.is_noted_as_met(&old.conditions);
     roles

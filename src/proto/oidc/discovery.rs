@@ -145,7 +145,7 @@ impl Metadata {
     pub fn is_issuer(&self, iss: &str) -> bool {
         match self.issuer.split_once(TENANT) {
             Some(_) => self.tenant_of(iss).is_some(),
-            None => iss == self.issuer || google(&self.issuer, iss),
+            None => iss == self.issuer || is_google(&self.issuer, iss),
         }
     }
 
@@ -172,7 +172,7 @@ fn mtls_aliases<'a>(document: &'a Map<String, Value>, oidc: &Oidc) -> Option<&'a
 }
 
 /// Google's older form, which its documentation says to accept.
-fn google(issuer: &str, iss: &str) -> bool {
+pub fn is_google(issuer: &str, iss: &str) -> bool {
     issuer == "https://accounts.google.com" && iss == "accounts.google.com"
 }
 

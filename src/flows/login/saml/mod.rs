@@ -30,7 +30,7 @@ use crate::host::random_token;
 use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
 use crate::host::task::Io;
 use crate::http::response::Response;
-use crate::identity::{mapped_value, Claims, Identity};
+use crate::identity::{mapped_value, Claims, Identity, Linking};
 use crate::pages;
 use crate::proto::saml::authn_request::{AuthnRequest, Settings};
 use crate::proto::saml::idp::Facts;
@@ -348,8 +348,8 @@ fn identity(account_state: &AccountState, provider: &str, verified: &Verified) -
         |claim: &str| Some(claim.strip_prefix('/')?.split('/').next()?.replace("~1", "/").replace("~0", "~"));
     let left_out =
         |claim: &str| verified.holds_xml(claim) || first(claim).is_some_and(|name| verified.holds_xml(&name));
-    let mapped = [Some(mapping.claim.as_str()), mapping.roles_claim.as_deref()];
-    let mut counts = mapped.into_iter().flatten().chain(["email", "email_verified"]);
+    let roles = mapping.roles_claim.iter().map(String::as_str);
+    let mut counts = [mapping.claim.as_str(), "email", "email_verified"].into_iter().chain(roles);
     if let Some(claim) = counts.find(|claim| left_out(claim)) {
         let detail = format!("attribute {claim:?}: a value is XML, expected text");
         return Err(Fault::new(Code::AssertionInvalid, detail));
@@ -373,6 +373,7 @@ fn identity(account_state: &AccountState, provider: &str, verified: &Verified) -
         // As it is compared: a link must not break on an IdP that writes an address in other letters.
         let mapped = mapped_value(mapping, &identity);
         identity.subject = mapped.map(|mapped| mapped.value).unwrap_or_default();
+        identity.linking = Linking::Derived;
     }
     identity.auth_time = Some(verified.authn_instant / 1000);
     identity.acr = verified.authn_context.clone();

@@ -524,6 +524,7 @@ fn a_plain_oauth_provider_names_its_person() {
             authorization: url("https://git.example.com/authorize"),
             token: url("https://git.example.com/token"),
             userinfo: url("https://git.example.com/user"),
+            emails: None,
             subject: subject.map(str::to_owned),
             client: oidc().client,
             scope: vec![],
