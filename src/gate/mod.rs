@@ -131,10 +131,10 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
             return login::sign_in_first(exchange(filter_state, &account_state, &head, path, now), stale);
         }
     };
-    if now >= live.recheck.get() && recheck::is_needed(&account_state, &live) {
+    if now >= live.checks.next() && recheck::is_needed(&account_state, &live) {
         // Before the demands: a role may have been granted or taken.
         let exchange = exchange(filter_state, &account_state, &head, path.canonical().to_owned(), now);
-        if !live.session.is_renewable() {
+        if now >= live.checks.directory() {
             return recheck::start(exchange, live, pass);
         }
         if let Due::Ruled(ruling) = recheck::renewal::due(&exchange, &live) {

@@ -8,6 +8,7 @@ use std::collections::hash_map::{Entry, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
+use super::checks::{Asking, Checks};
 use super::ended::Mark;
 use super::Session;
 use crate::access::Verdict;
@@ -38,8 +39,10 @@ pub struct LiveSession {
     pub reseal: u64,
     /// When it was due to be checked with directory or IdP.
     pub due: u64,
-    /// From this time on directory or IdP are asked again.
-    pub recheck: Cell<u64>,
+    /// When directory and IdP are asked again.
+    pub checks: Checks,
+    /// A check under way, which its requests wait for.
+    pub asking: RefCell<Option<Rc<Asking<Rc<LiveSession>>>>>,
     /// The access token for the application is good until then.
     pub token_expires: u64,
     /// Its renewal was put off once, so that replicas do not start it in the same moment.

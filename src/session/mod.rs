@@ -1,6 +1,7 @@
 //! The session: a sealed cookie, and nothing on any server but which ones have ended early.
 
 pub mod cache;
+pub mod checks;
 pub mod conditions;
 pub mod cookie;
 pub mod ended;
@@ -223,17 +224,23 @@ impl Session {
         self.checked.saturating_add(settings.recheck)
     }
 
-    /// When anybody is to be asked again.
-    pub fn due(&self, settings: &SessionSettings, account: &Account) -> u64 {
-        if !self.is_renewable() {
-            return self.directory_due(settings);
+    /// When its next request asks the directory. With `recheck: 0s` every request does; that of a session with a
+    /// refresh token is ruled on anew afterwards, and would ask again for ever.
+    pub fn directory_check(&self, settings: &SessionSettings, account: &Account) -> u64 {
+        let due = self.directory_due(settings);
+        match (self.is_renewable(), &account.directory) {
+            (false, _) => due,
+            (true, Directory::None) => u64::MAX,
+            (true, _) => due.max(self.checked.saturating_add(LEAST)),
         }
-        // With `recheck: 0s`, or tokens that live for no time, a renewal would be due again before whoever waits for it
-        // has gone on.
-        let renewal = self.renewal_due(settings, account).max(self.renewed().saturating_add(LEAST));
-        match account.directory {
-            Directory::None => renewal,
-            _ => renewal.min(self.directory_due(settings).max(self.checked.saturating_add(LEAST))),
+    }
+
+    /// When its next request asks the IdP. With `recheck: 0s`, or tokens that live for no time, a renewal would be due
+    /// again before the request that waits for it has gone on.
+    pub fn provider_check(&self, settings: &SessionSettings, account: &Account) -> u64 {
+        match self.is_renewable() {
+            true => self.renewal_due(settings, account).max(self.renewed().saturating_add(LEAST)),
+            false => u64::MAX,
         }
     }
 

@@ -36,7 +36,7 @@ impl Id {
     /// Of this state.
     pub fn of(session: &Session) -> Self {
         let token = session.tokens.refresh_token.as_ref().map(Secret::expose).unwrap_or_default();
-        Self(id_of(&format!("{}\0{}\0{}\0{token}", session.id, session.checked, session.renewed())))
+        Self(id_of(&format!("{}\0{}\0{token}", session.id, session.renewed())))
     }
 
     fn key(self) -> String {

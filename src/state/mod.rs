@@ -236,7 +236,7 @@ impl FilterState {
         }
         let mark = ended::Mark::of(&account.code, &session);
         mark.remember(&*self.host, session.ends(&self.config.session));
-        let due = session.due(&self.config.session, account);
+        let due = session.provider_check(&self.config.session, account);
         let forwarded = account.forward.access_token.is_some() && session.tokens.access_token.is_some();
         Some(LiveSession {
             sealed,
@@ -247,7 +247,11 @@ impl FilterState {
             expires: session.expires(&self.config.session),
             reseal: session.seen.saturating_add(self.config.session.idle / 16),
             due,
-            recheck: Cell::new(due),
+            checks: crate::session::checks::Checks::at(
+                session.directory_check(&self.config.session, account),
+                due,
+            ),
+            asking: RefCell::default(),
             token_expires: session.tokens.access_expires.filter(|_| forwarded).unwrap_or(u64::MAX),
             spread: Cell::new(false),
             over: Cell::new(false),

@@ -22,7 +22,7 @@ use crate::fault::{Code, Fault};
 use crate::flows::login::wants_userinfo;
 use crate::flows::recheck;
 use crate::host::events;
-use crate::host::task::Io;
+use crate::host::task::{Io, Lane};
 use crate::host::Level;
 use crate::http::response::Response;
 use crate::http::Head;
@@ -105,7 +105,7 @@ pub fn lookup(
     let known = known.filter(|live| Rc::ptr_eq(&live.account, &account_state.account) && now < live.expires);
     match known {
         Some(live) if live.over.get() => BearerLookup::Unknown(Secret::new(token.to_owned()), None),
-        Some(live) if now < live.recheck.get() => BearerLookup::Valid(live),
+        Some(live) if now < live.checks.next() => BearerLookup::Valid(live),
         known => BearerLookup::Unknown(Secret::new(token.to_owned()), known),
     }
 }
@@ -147,20 +147,35 @@ fn could_issue(account_state: &AccountState, bearer: &Bearer, id: &str, iss: &st
 
 /// Verifies a token, or asks the directory about its user again, then lets the request pass.
 pub fn verify(exchange: Rc<Exchange>, token: Secret, known: Option<Rc<LiveSession>>, pass: Pass) -> Ruling {
-    if let Some(live) = &known {
-        recheck::one_asks(&exchange, live);
-    }
     Ruling::flow(exchange, move |io, exchange| async move {
-        match identify(&io, &exchange, &token, known.as_ref()).await {
+        let found = match known {
+            Some(live) => again(&io, &exchange, token, live).await,
+            None => identify(&io, &exchange, &token, None).await,
+        };
+        match found {
             Ok(live) => recheck::go_on(&io, &exchange, live, Vec::new(), pass).await,
-            Err(fault) => {
-                if let Some(live) = known {
-                    live.over.set(true);
-                }
-                Ok(Outcome::LocalReply(refuse(&exchange, &fault)))
-            }
+            Err(fault) => Ok(Outcome::LocalReply(refuse(&exchange, &fault))),
         }
     })
+}
+
+/// A token that held, verified again by the background, for all its requests that wait.
+async fn again(
+    io: &Io,
+    exchange: &Rc<Exchange>,
+    token: Secret,
+    live: Rc<LiveSession>,
+) -> Result<Rc<LiveSession>, Fault> {
+    let lane = Lane::new(&live.account.code, "bearer");
+    let (exchange, known) = (exchange.clone(), live.clone());
+    let check = |io: Io| async move {
+        let found = identify(&io, &exchange, &token, Some(&known)).await;
+        if found.is_err() {
+            known.over.set(true);
+        }
+        found
+    };
+    recheck::asking::asked(io, &live, lane, check).await
 }
 
 /// The refusal of a token.
@@ -196,6 +211,9 @@ async fn identify(
         Err(fault) => match known {
             // A token that held goes on while nobody can be asked about it, as a session does.
             Some(live) if fault.status() >= 500 && io.now() < graced_until(filter_state, live) => {
+                live.checks.put_off_directory(
+                    io.now().saturating_add(recheck::asking::BACK_OFF).min(graced_until(filter_state, live)),
+                );
                 let reason = format!("a bearer token goes on unchecked: {}", fault.detail);
                 events::notice(io.host(), exchange.place(), Level::Warn, &reason);
                 return Ok(live.clone());

@@ -1,6 +1,7 @@
 //! A session under way: sealed anew so that `idle` slides, and asked about again once it is older than `recheck`:
 //! at the directory here, at the IdP by `renewal` where there is a refresh token.
 
+pub mod asking;
 mod refresh;
 pub mod renewal;
 #[cfg(test)]
@@ -13,10 +14,9 @@ use renewal::Due;
 
 use crate::access::Demand;
 use crate::config::Directory;
-use crate::directory;
 use crate::exchange;
 use crate::exchange::{Exchange, Outcome, Pass, Ruling};
-use crate::fault::{Code, Fault};
+use crate::fault::Fault;
 use crate::flows::login;
 use crate::host::events::{self, Place};
 use crate::host::task::Io;
@@ -24,21 +24,24 @@ use crate::http::response::Response;
 use crate::session::{self, LiveSession, Session};
 use crate::state::{AccountState, FilterState};
 
-/// Milliseconds: one look-up for one session, whatever arrives beside it.
-const ONE_ASKS: u64 = 5_000;
-
 /// True where there is anybody to ask.
 pub fn is_needed(account_state: &AccountState, live: &LiveSession) -> bool {
     !matches!(account_state.account.directory, Directory::None) || live.session.is_renewable()
 }
 
-/// Asks the directory, then lets the request pass with what it says.
+/// Waits for what the directory says, then lets the request pass with it.
 pub fn start(exchange: Rc<Exchange>, live: Rc<LiveSession>, pass: Pass) -> Ruling {
-    one_asks(&exchange, &live);
-    Ruling::flow(exchange, move |io, exchange| async move { recheck(&io, &exchange, &live, pass).await })
+    Ruling::flow(exchange, move |io, exchange| async move {
+        match checked(&io, &exchange, &live).await? {
+            Checked::Live(newer, cookies) => go_on(&io, &exchange, newer, cookies, pass).await,
+            Checked::Over(_) if exchange.is_optional() => Ok(Outcome::Pass(pass)),
+            Checked::Over(fault) => Ok(Outcome::LocalReply(exchange.refuse_stale(&fault))),
+            Checked::Again => Ok(Outcome::Again(exchange.head.clone())),
+        }
+    })
 }
 
-/// The answer of one of the filter's own endpoints, with the session as it is once whoever is due was asked again.
+/// The answer of one of the filter's own endpoints, with the session as it is after every check that was due.
 pub fn answer<F>(
     exchange: Rc<Exchange>,
     live: Rc<LiveSession>,
@@ -48,99 +51,49 @@ where
     F: Future<Output = Result<Response, Fault>> + 'static,
 {
     let needed = exchange.account_state.as_ref().is_some_and(|account_state| is_needed(account_state, &live));
-    let due = needed && exchange.now >= live.recheck.get();
-    if due && live.session.is_renewable() {
+    let due = needed && exchange.now >= live.checks.next();
+    let directory = due && exchange.now >= live.checks.directory();
+    if due && !directory {
         if let Due::Ruled(ruling) = renewal::due(&exchange, &live) {
             return ruling;
         }
     }
-    let directory = due && !live.session.is_renewable();
-    if directory {
-        one_asks(&exchange, &live);
-    }
     Ruling::flow(exchange, move |io, exchange| async move {
-        let (mut live, mut cookies) = (live, Vec::new());
-        if directory {
-            match recheck(&io, &exchange, &live, Pass::default()).await? {
-                Outcome::Pass(pass) => {
-                    cookies = pass.set_cookies;
-                    live = pass.live.unwrap_or(live);
-                }
-                answer => return Ok(answer),
-            }
-        }
+        let (live, cookies) = match directory {
+            true => match checked(&io, &exchange, &live).await? {
+                Checked::Live(newer, cookies) => (newer, cookies),
+                Checked::Over(fault) => return Ok(Outcome::LocalReply(exchange.refuse_stale(&fault))),
+                Checked::Again => return Ok(Outcome::Again(exchange.head.clone())),
+            },
+            false => (live, Vec::new()),
+        };
         let cookies = exchange.cookies_due(cookies);
         let answer = then(io, exchange, live).await?;
         Ok(Outcome::LocalReply(cookies.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie))))
     })
 }
 
-/// While this request asks, others go on with what is known; past the grace nobody does, not even beside one who asks.
-pub fn one_asks(exchange: &Exchange, live: &LiveSession) {
-    let until = live.session.graced_until(&exchange.filter_state.config.session, &live.account);
-    if exchange.now < until {
-        live.recheck.set(exchange.now.saturating_add(ONE_ASKS).min(until));
-    }
+/// What the directory's verdict means for a request.
+enum Checked {
+    /// It goes on with this state, of which the browser gets these cookies.
+    Live(Rc<LiveSession>, Vec<String>),
+    /// The session is over.
+    Over(Fault),
+    /// It is ruled on anew: the session's provider may be due as well.
+    Again,
 }
 
-/// What becomes of a request of this session: `Pass` with the session as it is now, or an answer.
-pub async fn recheck(
-    io: &Io,
-    exchange: &Exchange,
-    live: &Rc<LiveSession>,
-    pass: Pass,
-) -> Result<Outcome, Fault> {
-    let (account_state, _) = exchange.site_and_origin()?;
-    let filter_state = &exchange.filter_state;
-    let session = &live.session;
-    let user = match directory::recheck(io, &account_state.account, &account_state.directory, &session.user)
-        .await
-    {
-        Ok(Some(user)) => user,
-        Ok(None) => {
-            // Deactivated or gone: every copy of the session ends with it.
-            let until = session.ends(&filter_state.config.session);
-            live.mark.end(io.host(), until);
-            events::session_ended(
-                io.host(),
-                Place { user: Some(&session.user.username), ..exchange.place() },
-                "user_inactive",
-            );
-            if exchange.is_optional() {
-                return Ok(Outcome::Pass(pass));
-            }
-            let fault =
-                Fault::new(Code::UserInactive, format!("{:?} is no longer active", session.user.username));
-            return Ok(Outcome::LocalReply(exchange.refuse_stale(&fault)));
+async fn checked(io: &Io, exchange: &Rc<Exchange>, live: &Rc<LiveSession>) -> Result<Checked, Fault> {
+    match asking::directory_asked(io, exchange, live).await {
+        Ok(_) if live.session.is_renewable() => Ok(Checked::Again),
+        Ok(newer) if Rc::ptr_eq(&newer, live) => Ok(Checked::Live(newer, Vec::new())),
+        Ok(newer) => {
+            let cookies = cookies_of(&exchange.filter_state, &newer);
+            Ok(Checked::Live(newer, cookies))
         }
-        Err(fault) => {
-            // Nobody gets more than they had while the directory cannot be asked, nor for longer.
-            let until = live.session.graced_until(&filter_state.config.session, &live.account);
-            if io.now() >= until {
-                return Err(fault);
-            }
-            events::notice(
-                io.host(),
-                exchange.place(),
-                crate::host::Level::Warn,
-                &format!("a session goes on unchecked: {}", fault.detail),
-            );
-            return go_on(io, exchange, live.clone(), Vec::new(), pass).await;
-        }
-    };
-    let now = io.now();
-    let session = Session { user, checked: now, seen: now, ..session.clone() };
-    let Some((newer, cookies)) = reseal(filter_state, live, session)? else {
-        if exchange.is_optional() {
-            return Ok(Outcome::Pass(pass));
-        }
-        let fault = Fault::new(
-            Code::SessionExpired,
-            "its user no longer has the role that lets a password session be",
-        );
-        return Ok(Outcome::LocalReply(exchange.refuse_stale(&fault)));
-    };
-    go_on(io, exchange, newer, cookies, pass).await
+        Err(fault) if fault.status() >= 500 => Err(fault),
+        Err(fault) => Ok(Checked::Over(fault)),
+    }
 }
 
 /// The request, judged by what the session is now.
@@ -209,6 +162,9 @@ pub(super) fn reseal(
     let Some(newer) = filter_state.admit(&live.account, sealed.session, sealed.text.as_bytes().into()) else {
         return Ok(None);
     };
+    if newer.session.checked == live.session.checked {
+        newer.checks.put_off_directory(live.checks.directory());
+    }
     let newer = Rc::new(newer);
     *live.successor.borrow_mut() = Some(newer.clone());
     filter_state.live_sessions.put(newer.clone());

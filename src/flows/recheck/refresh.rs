@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::access::condition::{self, ClaimCondition};
-use crate::config::{Directory, MappingFrom, OAuth2, Protocol};
+use crate::config::{MappingFrom, OAuth2, Protocol};
 use crate::directory;
 use crate::fault::{Code, Fault};
 use crate::flows::login::{kept, wants_userinfo};
@@ -165,11 +165,8 @@ async fn ask_both(io: &Io, filter_state: &FilterState, account_state: &AccountSt
             Err(why) => fault = Some(why),
         }
     }
-    // New claims are judged beside the directory's roles; an IdP that is down does not keep a user in whom
-    // the directory has put out.
-    let directory_due =
-        io.now() >= old.directory_due(settings) && !matches!(account.directory, Directory::None);
-    if asked_idp || directory_due {
+    // New claims are judged beside the directory's roles.
+    if asked_idp {
         match directory::recheck(io, account, &account_state.directory, &next.user).await {
             Ok(Some(user)) if fault.is_none() || user != next.user => {
                 next.user = user;

@@ -42,7 +42,7 @@ pub fn due(exchange: &Rc<Exchange>, live: &Rc<LiveSession>) -> Due {
     let host = &*filter_state.host;
     let id = Id::of(&live.session);
     let go_on_until = |until| {
-        live.recheck.set(until);
+        live.checks.put_off_provider(until);
         Due::GoOn
     };
     match renewals::look(host, id, now) {
@@ -90,7 +90,7 @@ fn begin(exchange: &Rc<Exchange>, live: &Rc<LiveSession>, id: Id) -> Due {
         let drawn = random::<2>(host).map(u16::from_le_bytes).unwrap_or_default();
         let delay = u64::from(drawn) % most.max(1);
         if delay > 0 {
-            live.recheck.set(now.saturating_add(delay));
+            live.checks.put_off_provider(now.saturating_add(delay));
             return Due::GoOn;
         }
     }

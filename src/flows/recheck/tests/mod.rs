@@ -1,6 +1,7 @@
 //! Sessions with a refresh token, against a provider that rotates them and takes a second use for theft.
 
 mod endpoint;
+mod hang_up;
 mod replicas;
 
 use std::rc::Rc;
