@@ -50,6 +50,7 @@ PLACES = [
     ("Forward", "accounts[].forward"),
     ("Assertion", "….forward.assertion"),
     ("AssertionKey", "….forward.assertion.keys[]"),
+    ("SelfService", "accounts[].self_service"),
     ("Secret", "A secret, wherever one stands"),
 ]
 STRUCT = re.compile(r"((?:    ///[^\n]*\n)+)(?:    #[^\n]*\n)*    pub struct (\w+) \{\n(.*?)\n    \}", re.S)

@@ -45,6 +45,7 @@ pub mod password;
 pub mod proto;
 pub mod proxy;
 pub mod session;
+pub mod settings;
 pub mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -3,11 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use serde_json::Value;
+
+use super::account_file::{self, AccountFile};
 use super::env::{self, Environment};
 use super::problems::{At, Problem, Problems};
 use super::{
-    account, calls, clusters, document, duration, names, raw, schema, shared_origins, Account, Config,
-    Cookies, Origin, SameSite, SessionSettings,
+    account, calls, clusters, document as reading, duration, names, raw, schema, shared_origins, Account,
+    Config, Cookies, Origin, SameSite, SessionSettings,
 };
 use crate::crypto::seal::KeyRing;
 
@@ -15,11 +18,27 @@ use crate::crypto::seal::KeyRing;
 pub fn load(bytes: &[u8], env: &dyn Environment) -> Result<Config, Vec<Problem>> {
     let problem = |message: String| vec![Problem { path: String::new(), message }];
     let problems = Problems::default();
-    let mut document = document::read(bytes, &problems.root()).map_err(problem)?;
+    let document = reading::read(bytes, &problems.root()).map_err(problem)?;
+    let files = account_file::keep(&document, env);
+    checked(document, problems, files, env)
+}
+
+/// Checks a document that was read already. No account keeps its file.
+pub(super) fn document(document: Value, env: &dyn Environment) -> Result<Config, Vec<Problem>> {
+    checked(document, Problems::default(), Vec::new(), env)
+}
+
+fn checked(
+    mut document: Value,
+    problems: Problems,
+    files: Vec<Option<Rc<AccountFile>>>,
+    env: &dyn Environment,
+) -> Result<Config, Vec<Problem>> {
+    let problem = |message: String| vec![Problem { path: String::new(), message }];
     schema::check(&mut document, &problems.root());
     let shape = problems.problems.take();
     let raw: raw::Configuration = serde_json::from_value(document).map_err(|e| problem(e.to_string()))?;
-    let mut config = configuration(&problems.root(), &raw, env);
+    let mut config = configuration(&problems.root(), &raw, files, env);
     config.warnings = problems.warnings.into_inner();
     let mut all = shape;
     for found in problems.problems.into_inner() {
@@ -34,7 +53,12 @@ pub fn load(bytes: &[u8], env: &dyn Environment) -> Result<Config, Vec<Problem>>
     }
 }
 
-fn configuration(at: &At<'_>, raw: &raw::Configuration, env: &dyn Environment) -> Config {
+fn configuration(
+    at: &At<'_>,
+    raw: &raw::Configuration,
+    files: Vec<Option<Rc<AccountFile>>>,
+    env: &dyn Environment,
+) -> Config {
     if raw.accounts.is_empty() {
         at.field("accounts").problem("is empty: at least one account is needed");
     }
@@ -54,7 +78,7 @@ fn configuration(at: &At<'_>, raw: &raw::Configuration, env: &dyn Environment) -
         if !codes.insert(code.clone()) {
             at.field("code").problem(format!("{code:?} is another account's already"));
         }
-        let account = Rc::new(account::check(&at, account, code, env));
+        let account = Rc::new(account::check(&at, account, code, files.get(i).cloned().flatten(), env));
         for origin in &account.origins {
             let served = by_authority.entry(origin.authority.clone()).or_default();
             if served.iter().any(|other| Rc::ptr_eq(other, &account)) {

@@ -5,6 +5,7 @@
 //! configuration are reported together, each with its path.
 
 mod account;
+mod account_file;
 mod calls;
 mod check;
 mod clusters;
@@ -30,9 +31,10 @@ use crate::host::clusters::Clusters;
 
 pub use account::{
     accepted, AccessRule, Account, Admission, Assertion, AttemptLimit, Bearer, Directory, Forward,
-    Invitation, Machine, Mapping, Match, Origin, Password, PasswordLogin, Provisioning, Scim, StaticUser,
-    Success, UsernameField,
+    Invitation, Machine, Mapping, Match, Origin, Password, PasswordLogin, Provisioning, Scim, SelfService,
+    StaticUser, Success, UsernameField, PERSON,
 };
+pub use account_file::AccountFile;
 pub use check::load;
 pub use env::{Environment, Placeholders, ProcessEnvironment};
 #[cfg(not(target_family = "wasm"))]
@@ -46,6 +48,7 @@ pub use provider::{
 pub use raw::{
     Allow, AssertionAudience, Attribute, ClientAuth, EmailVerified, IdentityHeader, IdpInitiated, Link,
     MappingFrom, NameIdFormat, PasswordMode, ProvisioningMode, ResponseMode, SameSite, SamlBinding,
+    SettingsPart,
 };
 pub use urls::LogoutUrl;
 

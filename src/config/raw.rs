@@ -160,10 +160,23 @@ raw! {
         pub bearer: Option<Bearer>,
         /// What the application is told.
         pub forward: Option<Forward>,
+        /// What the account's administrators may set themselves on the pages below `admin`. Needs `shared`.
+        pub self_service: Option<SelfService>,
         /// Sessions opened before this time (RFC 3339, UTC) are over: ends all sessions of the account.
         pub not_before: Option<String>,
         /// The same for single users, by username.
         pub not_before_users: Params,
+    }
+
+    /// What an account's administrators may set themselves. All that is not listed stays the file's.
+    pub struct SelfService {
+        /// The parts that administrators may set.
+        pub settings: Vec<SettingsPart>,
+        /// Where providers that administrators name may be, such as `*.okta.com` (one label or more) or
+        /// `login.example.com:8443` (default port 443). Addresses, loopback names and names of private networks never match.
+        pub hosts: Vec<String>,
+        /// Roles that an administrator may grant beside those that they have: by invitations and by `mapping.role_map`.
+        pub roles: Vec<String>,
     }
 
     /// Other paths for the filter's endpoints. A callback may hold {code}, and must where another account of the same
@@ -673,6 +686,16 @@ raw! {
 }
 
 choice! {
+    /// A part of an account that its administrators may set.
+    pub enum SettingsPart {
+        #[default]
+        Sso = "sso",
+        IdentityProviders = "identity_providers",
+        Mapping = "mapping",
+        Password = "password",
+        Invitations = "invitations",
+    }
+
     /// On or off.
     pub enum Switch { Enabled = "enabled", #[default] Disabled = "disabled", }
     /// SameSite of the session cookie.

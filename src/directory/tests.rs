@@ -41,6 +41,8 @@ pub(crate) fn account(directory: Directory) -> Account {
         forward: Forward::default(),
         not_before: 0,
         not_before_users: BTreeMap::new(),
+        self_service: None,
+        file: None,
     }
 }
 

@@ -16,6 +16,7 @@ FLOORS = [
     ["exchange"],
     ["state"],
     ["password", "session"],
+    ["settings"],
     ["directory"],
     ["identity"],
     ["proto/oidc", "proto/saml"],

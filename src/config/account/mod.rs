@@ -8,6 +8,7 @@ mod mapping;
 mod password;
 mod providers;
 mod provisioning;
+mod self_service;
 mod success;
 
 use std::collections::{BTreeMap, HashSet};
@@ -22,8 +23,10 @@ pub use forward::{Assertion, Forward};
 pub use mapping::Mapping;
 pub use password::{AttemptLimit, Password, PasswordLogin, UsernameField};
 pub use provisioning::{Invitation, Provisioning};
+pub use self_service::SelfService;
 pub use success::{accepted, Success};
 
+use super::account_file::AccountFile;
 use super::env::Environment;
 use super::paths::Paths;
 use super::problems::At;
@@ -64,6 +67,10 @@ pub struct Account {
     pub not_before: u64,
     /// The same by username.
     pub not_before_users: BTreeMap<String, u64>,
+    /// What its administrators may set themselves.
+    pub self_service: Option<SelfService>,
+    /// The file's account, where administrators may change it.
+    pub file: Option<Rc<AccountFile>>,
 }
 
 /// Scheme and authority, as browsers write them: no default port, lower case.
@@ -123,7 +130,13 @@ impl Account {
 }
 
 /// Checks one account.
-pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Environment) -> Account {
+pub(super) fn check(
+    at: &At<'_>,
+    raw: &raw::Account,
+    code: String,
+    file: Option<Rc<AccountFile>>,
+    env: &dyn Environment,
+) -> Account {
     if code.is_empty()
         || code.len() > 64
         || !code.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
@@ -221,6 +234,11 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, code: String, env: &dyn Env
         password,
         not_before,
         not_before_users,
+        self_service: raw
+            .self_service
+            .as_ref()
+            .map(|raw| self_service::check(&at.field("self_service"), raw)),
+        file,
     }
 }
 

@@ -1,0 +1,122 @@
+//! An account's part of the file, kept for accounts whose administrators may change it: what they set is laid over it
+//! and checked by the very code that checks a file.
+
+use std::rc::Rc;
+
+use serde_json::{json, Map, Value};
+
+use super::env::{Environment, Placeholders, ProcessEnvironment};
+use super::raw::SettingsPart;
+use super::{check, Account, Problem};
+
+/// The file of one account, and what of the rest of the configuration its check needs.
+#[derive(Debug)]
+pub struct AccountFile {
+    /// The account itself.
+    pub account: Value,
+    /// The configuration without accounts.
+    common: Rc<Value>,
+    /// The other accounts that are served at one of its origins, and must go together with it.
+    others: Vec<Rc<Value>>,
+    /// Variables that are missing are no problem: `envoy-sso check`, tests.
+    lenient: bool,
+}
+
+impl AccountFile {
+    /// The settings that the file has, as version 0.
+    pub fn settings(&self, parts: &[SettingsPart]) -> Value {
+        let mut settings = Map::new();
+        for part in parts {
+            let value = match part {
+                SettingsPart::Sso => self.account.get("sso").cloned().unwrap_or_else(|| json!("disabled")),
+                SettingsPart::IdentityProviders => {
+                    self.account.get("identity_providers").cloned().unwrap_or_else(|| json!([]))
+                }
+                SettingsPart::Mapping => self.account.get("mapping").cloned().unwrap_or_else(|| json!({})),
+                SettingsPart::Password => {
+                    let mode = self.account.pointer("/password/mode").cloned();
+                    json!({ "mode": mode.unwrap_or_else(|| json!("disabled")) })
+                }
+                SettingsPart::Invitations => continue,
+            };
+            settings.insert(part.as_str().to_owned(), value);
+        }
+        Value::Object(settings)
+    }
+
+    /// The account with these settings laid over the file's, or everything that is wrong with them. Paths are those of
+    /// the settings.
+    pub fn with(self: &Rc<Self>, settings: &Value) -> Result<Rc<Account>, Vec<Problem>> {
+        let mut account = self.account.clone();
+        for (name, value) in settings.as_object().into_iter().flatten() {
+            if name == "password" {
+                let mut password = account.get("password").cloned().unwrap_or_else(|| json!({}));
+                if let (Some(password), Some(mode)) = (password.as_object_mut(), value.get("mode")) {
+                    password.insert("mode".to_owned(), mode.clone());
+                }
+                account["password"] = password;
+            } else {
+                account[name.as_str()] = value.clone();
+            }
+        }
+        let mut document = (*self.common).clone();
+        let others = self.others.iter().map(|other| (**other).clone());
+        document["accounts"] = std::iter::once(account).chain(others).collect();
+        let env: &dyn Environment = match self.lenient {
+            true => &Placeholders,
+            false => &ProcessEnvironment,
+        };
+        let mut config = check::document(document, env).map_err(relative)?;
+        let gone = || vec![Problem { path: String::new(), message: "the account is gone".into() }];
+        let mut account =
+            (!config.accounts.is_empty()).then(|| config.accounts.swap_remove(0)).ok_or_else(gone)?;
+        let own = Rc::get_mut(&mut account).ok_or_else(gone)?;
+        own.file = Some(self.clone());
+        Ok(account)
+    }
+}
+
+/// Paths of the account's own settings, without the account.
+fn relative(problems: Vec<Problem>) -> Vec<Problem> {
+    let own =
+        |path: &str| path.strip_prefix("accounts[0]").map(|rest| rest.trim_start_matches('.').to_owned());
+    let relative = |problem: Problem| Problem { path: own(&problem.path).unwrap_or(problem.path), ..problem };
+    problems.into_iter().map(relative).collect()
+}
+
+/// The files of the accounts that have `self_service`, by their place in the list.
+pub(super) fn keep(document: &Value, env: &dyn Environment) -> Vec<Option<Rc<AccountFile>>> {
+    let accounts = document.get("accounts").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let is_kept = |account: &Value| account.get("self_service").is_some_and(|value| !value.is_null());
+    if !accounts.iter().any(is_kept) {
+        return accounts.iter().map(|_| None).collect();
+    }
+    let mut common = document.clone();
+    if let Some(common) = common.as_object_mut() {
+        common.remove("accounts");
+    }
+    let common = Rc::new(common);
+    let single = accounts.len() == 1;
+    let shares = |one: &Value, other: &Value| {
+        let origins =
+            |account: &Value| account.get("origins").and_then(Value::as_array).cloned().unwrap_or_default();
+        let theirs = origins(other);
+        origins(one).iter().any(|origin| theirs.contains(origin))
+    };
+    let file = |(i, account): (usize, &Value)| {
+        is_kept(account).then(|| {
+            let beside = accounts.iter().enumerate().filter(|(j, other)| *j != i && shares(account, other));
+            let mut account = account.clone();
+            if single && account.get("code").is_none_or(Value::is_null) {
+                account["code"] = json!("default");
+            }
+            Rc::new(AccountFile {
+                account,
+                common: common.clone(),
+                others: beside.map(|(_, other)| Rc::new(other.clone())).collect(),
+                lenient: env.lenient(),
+            })
+        })
+    };
+    accounts.iter().enumerate().map(file).collect()
+}

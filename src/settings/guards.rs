@@ -1,0 +1,51 @@
+//! What keeps administrators from locking themselves out: settings are enabled by somebody who came in by them, or who
+//! says twice that nobody shall be able to.
+
+use super::book::Test;
+use crate::config::{Account, PasswordMode};
+
+/// Who asks, and how they came in.
+#[derive(Clone, Copy, Debug)]
+pub struct Keyboard<'a> {
+    /// The administrator's username.
+    pub user: &'a str,
+    /// The provider of a session by single sign-on.
+    pub provider: Option<&'a str>,
+    /// The session was opened with a password.
+    pub by_password: bool,
+}
+
+/// Why settings should not be enabled yet, if so: a provider that this administrator has not signed in with, or stricter
+/// passwords where no administrator has come in by what would be left.
+pub fn against(now: &Account, next: &Account, tests: &[Test], keyboard: Keyboard<'_>) -> Option<String> {
+    if !next.enabled {
+        // The application is as it was without the filter.
+        return None;
+    }
+    let own = |id: &str| tests.iter().any(|test| test.provider == id && test.by == keyboard.user);
+    if let Some(untested) = next.providers.iter().find(|provider| !own(&provider.id)) {
+        return Some(format!("{} has not signed in with {:?} of these settings", keyboard.user, untested.id));
+    }
+    if openness(next) >= openness(now) {
+        return None;
+    }
+    let by_provider = next.providers.iter().any(|provider| own(&provider.id))
+        || keyboard.provider.is_some_and(|id| next.provider(id).is_some());
+    let by_password = keyboard.by_password && next.password.mode != PasswordMode::Disabled;
+    (!by_provider && !by_password).then(|| "no administrator has signed in by what would be left".to_owned())
+}
+
+/// How many ways in there are by password: more is more open.
+fn openness(account: &Account) -> u8 {
+    match (account.enabled, account.password.mode) {
+        (false, _) => 3,
+        (true, PasswordMode::Enabled) => 2,
+        (true, PasswordMode::Admins) => 1,
+        (true, PasswordMode::Disabled) => 0,
+    }
+}
+
+/// True where the next settings let more people in by password than those that hold: going back is never guarded.
+pub fn opens_passwords(now: &Account, next: &Account) -> bool {
+    openness(next) > openness(now)
+}
