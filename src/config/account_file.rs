@@ -1,13 +1,11 @@
-//! An account's part of the file, kept for accounts whose administrators may change it: what they set is laid over it
-//! and checked by the very code that checks a file.
+//! An account's part of the file, kept for accounts whose administrators may change it.
 
 use std::rc::Rc;
 
 use serde_json::{json, Map, Value};
 
-use super::env::{Environment, Placeholders, ProcessEnvironment};
+use super::env::Environment;
 use super::raw::SettingsPart;
-use super::{check, Account, Problem};
 
 /// The file of one account, and what of the rest of the configuration its check needs.
 #[derive(Debug)]
@@ -15,11 +13,11 @@ pub struct AccountFile {
     /// The account itself.
     pub account: Value,
     /// The configuration without accounts.
-    common: Rc<Value>,
+    pub(super) common: Rc<Value>,
     /// The other accounts that are served at one of its origins, and must go together with it.
-    others: Vec<Rc<Value>>,
+    pub(super) others: Vec<Rc<Value>>,
     /// Variables that are missing are no problem: `envoy-sso check`, tests.
-    lenient: bool,
+    pub(super) lenient: bool,
 }
 
 impl AccountFile {
@@ -43,45 +41,6 @@ impl AccountFile {
         }
         Value::Object(settings)
     }
-
-    /// The account with these settings laid over the file's, or everything that is wrong with them. Paths are those of
-    /// the settings.
-    pub fn with(self: &Rc<Self>, settings: &Value) -> Result<Rc<Account>, Vec<Problem>> {
-        let mut account = self.account.clone();
-        for (name, value) in settings.as_object().into_iter().flatten() {
-            if name == "password" {
-                let mut password = account.get("password").cloned().unwrap_or_else(|| json!({}));
-                if let (Some(password), Some(mode)) = (password.as_object_mut(), value.get("mode")) {
-                    password.insert("mode".to_owned(), mode.clone());
-                }
-                account["password"] = password;
-            } else {
-                account[name.as_str()] = value.clone();
-            }
-        }
-        let mut document = (*self.common).clone();
-        let others = self.others.iter().map(|other| (**other).clone());
-        document["accounts"] = std::iter::once(account).chain(others).collect();
-        let env: &dyn Environment = match self.lenient {
-            true => &Placeholders,
-            false => &ProcessEnvironment,
-        };
-        let mut config = check::document(document, env).map_err(relative)?;
-        let gone = || vec![Problem { path: String::new(), message: "the account is gone".into() }];
-        let mut account =
-            (!config.accounts.is_empty()).then(|| config.accounts.swap_remove(0)).ok_or_else(gone)?;
-        let own = Rc::get_mut(&mut account).ok_or_else(gone)?;
-        own.file = Some(self.clone());
-        Ok(account)
-    }
-}
-
-/// Paths of the account's own settings, without the account.
-fn relative(problems: Vec<Problem>) -> Vec<Problem> {
-    let own =
-        |path: &str| path.strip_prefix("accounts[0]").map(|rest| rest.trim_start_matches('.').to_owned());
-    let relative = |problem: Problem| Problem { path: own(&problem.path).unwrap_or(problem.path), ..problem };
-    problems.into_iter().map(relative).collect()
 }
 
 /// The files of the accounts that have `self_service`, by their place in the list.

@@ -15,6 +15,7 @@ mod env;
 #[cfg(not(target_family = "wasm"))]
 mod find;
 mod names;
+mod overlay;
 mod paths;
 mod problems;
 mod provider;
@@ -32,13 +33,14 @@ use crate::host::clusters::Clusters;
 pub use account::{
     accepted, AccessRule, Account, Admission, Assertion, AttemptLimit, Bearer, Directory, Forward,
     Invitation, Machine, Mapping, Match, Origin, Password, PasswordLogin, Provisioning, Scim, SelfService,
-    StaticUser, Success, UsernameField, PERSON,
+    StaticUser, Success, UsernameField,
 };
 pub use account_file::AccountFile;
 pub use check::load;
 pub use env::{Environment, Placeholders, ProcessEnvironment};
 #[cfg(not(target_family = "wasm"))]
 pub use find::find_in_text;
+pub use overlay::with_settings;
 pub use paths::{Endpoint, Paths};
 pub use problems::Problem;
 pub use provider::{

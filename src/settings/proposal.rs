@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::secrets;
-use crate::config::{Account, AccountFile, Problem, SelfService, SettingsPart};
+use crate::config::{self, Account, AccountFile, Problem, SelfService, SettingsPart};
 use crate::host::clusters::Clusters;
 
 /// What a proposal is judged by.
@@ -61,7 +61,7 @@ pub fn read(body: &Value, terms: &Terms<'_>) -> Result<Proposal, Vec<Problem>> {
     if sent.contains_key("mapping") {
         only_roles_of_ones_own(&settings, terms, &mut problems);
     }
-    match terms.file.with(&settings) {
+    match config::with_settings(terms.file, &settings) {
         Ok(account) if problems.is_empty() => Ok(Proposal { settings, account }),
         Ok(_) => Err(problems),
         Err(found) => {
@@ -179,7 +179,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::config::{self, Placeholders};
+    use crate::config::Placeholders;
 
     fn config(change: impl FnOnce(&mut Value)) -> config::Config {
         let mut account = json!({
