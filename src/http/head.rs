@@ -197,18 +197,17 @@ impl Head {
     }
 
     /// True where the request was made by a page of another site or origin, or cannot be told not to be.
-    /// `Sec-Fetch-AccountState` and `Origin` are set by browsers and cannot be forged by a page; programs send
+    /// `Sec-Fetch-Site` and `Origin` are set by browsers and cannot be forged by a page; programs send
     /// neither. `origins`: our own.
     pub fn is_cross_site(&self, origins: &[String]) -> bool {
         let mut fetch = self.all("sec-fetch-site");
-        let foreign_site =
-            fetch.any(|account_state| account_state != b"same-origin" && account_state != b"none");
+        let foreign_site = fetch.any(|site| site != b"same-origin" && site != b"none");
         let foreign_origin =
             self.all("origin").any(|origin| !origins.iter().any(|own| own.as_bytes() == origin));
         foreign_site || foreign_origin
     }
 
-    /// The same where nothing but the person's own click counts: without `Sec-Fetch-AccountState`, which some browsers do
+    /// The same where nothing but the person's own click counts: without `Sec-Fetch-Site`, which some browsers do
     /// not send, a `Referer` of another origin tells of another site too.
     pub fn is_sent_from_elsewhere(&self, origins: &[String]) -> bool {
         let ours = |referer: &[u8]| {

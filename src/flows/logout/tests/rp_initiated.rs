@@ -160,7 +160,7 @@ fn a_browser_that_does_not_say_whose_page_asked_is_believed_its_referer() {
         ("https://acme.example/reports", "redirect"),
     ] {
         let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
-        // As an older browser sends it: no `Sec-Fetch-AccountState`, and no `Origin` with a GET.
+        // As an older browser sends it: no `Sec-Fetch-Site`, and no `Origin` with a GET.
         let mut link = Browser::new(&filter_state, "acme.example").with("referer", referer);
         link.cookies = ada.cookies.clone();
         assert_eq!(link.get("/sso/logout", &mut documents()).code(), code, "{referer}");
