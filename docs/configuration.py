@@ -18,6 +18,7 @@ PLACES = [
     ("Configuration", "The whole"),
     ("Session", "session"),
     ("SessionKey", "session.keys[]"),
+    ("Shared", "shared"),
     ("Cookies", "cookies"),
     ("Pages", "pages"),
     ("Account", "accounts[]"),

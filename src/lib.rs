@@ -44,6 +44,7 @@ pub mod pages;
 pub mod password;
 pub mod proto;
 pub mod proxy;
+pub mod replicas;
 pub mod session;
 pub mod settings;
 pub mod state;

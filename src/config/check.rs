@@ -9,8 +9,8 @@ use super::account_file::{self, AccountFile};
 use super::env::{self, Environment};
 use super::problems::{At, Problem, Problems};
 use super::{
-    account, calls, clusters, document as reading, duration, names, raw, schema, shared_origins, Account,
-    Config, Cookies, Origin, SameSite, SessionSettings,
+    account, calls, clusters, document as reading, duration, names, raw, schema, shared, shared_origins,
+    Account, Config, Cookies, Origin, SameSite, SessionSettings,
 };
 use crate::crypto::seal::KeyRing;
 
@@ -113,8 +113,9 @@ fn configuration(
         calls::check(&at, account, &clusters, &mut unreached);
     }
     Config {
-        session: session(&at.field("session"), &raw.session, env),
+        session: session(&at.field("session"), &raw.session, raw.shared.is_some(), env),
         cookies,
+        shared: raw.shared.as_ref().map(|raw| shared::check(&at.field("shared"), raw)),
         clusters: Rc::new(clusters),
         accounts,
         pages: pages(&at.field("pages"), &raw.pages),
@@ -122,7 +123,7 @@ fn configuration(
     }
 }
 
-fn session(at: &At<'_>, raw: &raw::Session, env: &dyn Environment) -> SessionSettings {
+fn session(at: &At<'_>, raw: &raw::Session, shared: bool, env: &dyn Environment) -> SessionSettings {
     let mut keys = Vec::new();
     let mut ids = HashSet::new();
     if raw.keys.is_empty() {
@@ -147,7 +148,8 @@ fn session(at: &At<'_>, raw: &raw::Session, env: &dyn Environment) -> SessionSet
     const DAY: u64 = 86_400_000;
     let lifetime = duration::field(at, "lifetime", &raw.lifetime, 8 * 3_600_000, (1_000, 400 * DAY));
     SessionSettings {
-        keys: KeyRing::new(keys),
+        keys: Rc::new(KeyRing::new(keys)),
+        shared,
         lifetime,
         idle: duration::field(at, "idle", &raw.idle, 3_600_000.min(lifetime), (1_000, 400 * DAY)),
         recheck: duration::field(at, "recheck", &raw.recheck, 300_000, (0, 400 * DAY)),

@@ -22,6 +22,7 @@ mod provider;
 pub mod raw;
 mod raw_values;
 pub mod schema;
+mod shared;
 mod shared_origins;
 mod unique;
 mod urls;
@@ -49,9 +50,10 @@ pub use provider::{
 };
 pub use raw::{
     Allow, AssertionAudience, Attribute, ClientAuth, EmailVerified, IdentityHeader, IdpInitiated, Link,
-    MappingFrom, NameIdFormat, PasswordMode, ProvisioningMode, ResponseMode, SameSite, SamlBinding,
+    MappingFrom, NameIdFormat, OnOutage, PasswordMode, ProvisioningMode, ResponseMode, SameSite, SamlBinding,
     SettingsPart,
 };
+pub use shared::Shared;
 pub use urls::LogoutUrl;
 
 use crate::crypto::seal::KeyRing;
@@ -63,6 +65,8 @@ pub struct Config {
     pub session: SessionSettings,
     /// Names and attributes of the cookies.
     pub cookies: Cookies,
+    /// The engine that several Envoys share, where there is one.
+    pub shared: Option<Shared>,
     /// Where URLs are reached.
     pub clusters: Rc<Clusters>,
     /// Every account, in the order written.
@@ -77,7 +81,9 @@ pub struct Config {
 #[derive(Debug)]
 pub struct SessionSettings {
     /// Seals and opens cookies.
-    pub keys: KeyRing,
+    pub keys: Rc<KeyRing>,
+    /// What ends is told to other Envoys.
+    pub shared: bool,
     /// Absolute.
     pub lifetime: u64,
     /// Sliding.

@@ -55,6 +55,8 @@ raw! {
         pub session: Session,
         /// Names and attributes of the cookies.
         pub cookies: Cookies,
+        /// The engine that lets several Envoys behave as one (docs/scaling.md). Absent: each Envoy is on its own.
+        pub shared: Option<Shared>,
         /// Host, or host:port, to the Envoy cluster that reaches it. "*" is the fallback; the value may
         /// hold {host} and {port}.
         pub clusters: Params,
@@ -99,6 +101,28 @@ raw! {
         /// Envoy. The filter reads the file before the secret is needed, every minute, and after `invalid_client`. Only
         /// `client_secret`, `client_assertion` and the SCIM `token` may have one.
         pub url: Option<String>,
+    }
+
+    /// The engine that lets several Envoys behave as one: what ended on one has ended on all.
+    pub struct Shared {
+        /// The kind of engine: etcd, version 3.4 or newer.
+        pub engine: Option<Engine>,
+        /// The Envoy cluster that reaches the engine over HTTP/2. Credentials for the engine are the cluster's (mutual
+        /// TLS). Set `connection_keepalive` on it.
+        pub cluster: Option<String>,
+        /// The first part of every key in the engine: letters, digits, '.', '_', '-' (default sso). Envoys with one
+        /// prefix must have the same `session.keys`.
+        pub prefix: Option<String>,
+        /// How long a request waits for the engine at the most (default 1s).
+        pub timeout: Option<String>,
+        /// What sessions get while the engine is away: `open` (the default) goes on as a single Envoy does; `closed`
+        /// answers 503.
+        pub on_outage: Option<OnOutage>,
+        /// Under `closed`: how long after the last proof of being in step sessions still count (default 5s).
+        pub stale: Option<String>,
+        /// Under `closed`: how long after the engine is back sessions still get 503, so that the other Envoys can
+        /// deliver what they could not tell meanwhile (default 2s).
+        pub settle: Option<String>,
     }
 
     /// Names and attributes of the cookies.
@@ -694,6 +718,19 @@ choice! {
         Mapping = "mapping",
         Password = "password",
         Invitations = "invitations",
+    }
+
+    /// The kind of engine that several Envoys share.
+    pub enum Engine {
+        #[default]
+        Etcd = "etcd",
+    }
+
+    /// What sessions get while the engine is away.
+    pub enum OnOutage {
+        #[default]
+        Open = "open",
+        Closed = "closed",
     }
 
     /// On or off.

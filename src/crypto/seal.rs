@@ -10,6 +10,7 @@ use base64::Engine;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::fault::{Code, Fault};
@@ -37,11 +38,19 @@ pub enum Purpose {
     Form,
     /// An invitation that waits for the person's answer.
     Invitation,
+    /// A value in the engine that several Envoys share.
+    Shared,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 5] =
-        [Purpose::Session, Purpose::LoginState, Purpose::Logout, Purpose::Form, Purpose::Invitation];
+    const ALL: [Purpose; 6] = [
+        Purpose::Session,
+        Purpose::LoginState,
+        Purpose::Logout,
+        Purpose::Form,
+        Purpose::Invitation,
+        Purpose::Shared,
+    ];
 
     fn label(self) -> &'static str {
         match self {
@@ -50,13 +59,16 @@ impl Purpose {
             Purpose::Logout => "logout",
             Purpose::Form => "form",
             Purpose::Invitation => "invitation",
+            Purpose::Shared => "shared",
         }
     }
 }
 
 struct Key {
     id: String,
-    ciphers: [(Purpose, XChaCha20Poly1305); 5],
+    ciphers: [(Purpose, XChaCha20Poly1305); 6],
+    /// Makes names out of what could be guessed.
+    naming: [u8; 32],
 }
 
 /// The keys: the first seals, every one opens.
@@ -88,9 +100,11 @@ impl KeyRing {
                 .expand(purpose.label().as_bytes(), &mut derived);
             (purpose, XChaCha20Poly1305::new(&derived.into()))
         };
-        let keys = keys
-            .into_iter()
-            .map(|(id, master)| Key { id, ciphers: Purpose::ALL.map(|p| derive(&master, p)) });
+        let keys = keys.into_iter().map(|(id, master)| Key {
+            naming: naming(&master),
+            id,
+            ciphers: Purpose::ALL.map(|p| derive(&master, p)),
+        });
         Self { keys: keys.collect() }
     }
 
@@ -138,11 +152,76 @@ impl KeyRing {
         Some((envelope.account.to_owned(), plain))
     }
 
+    /// Seals bytes that stand elsewhere than in a cookie, under a name: they open under no other. `1`, the length of
+    /// the key's id, the id, the nonce, the ciphertext.
+    pub fn seal_bytes(
+        &self,
+        host: &dyn Host,
+        purpose: Purpose,
+        name: &[u8],
+        plain: &[u8],
+    ) -> Result<Vec<u8>, Fault> {
+        let none = || Fault::new(Code::NotReady, "no session key");
+        let key = self.keys.first().ok_or_else(none)?;
+        let nonce = random::<NONCE>(host)?;
+        let id = u8::try_from(key.id.len()).map_err(|_| none())?;
+        let mut bytes = vec![1, id];
+        bytes.extend(key.id.as_bytes());
+        let aad = named(purpose, &bytes, name);
+        let sealed = cipher(key, purpose)
+            .and_then(|c| c.encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: &aad }).ok())
+            .ok_or_else(none)?;
+        bytes.extend(nonce);
+        bytes.extend(sealed);
+        Ok(bytes)
+    }
+
+    /// What [`Self::seal_bytes`] sealed for this purpose under this name; `None` for all else.
+    pub fn open_bytes(&self, purpose: Purpose, name: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
+        let (&[1, length], rest) = bytes.split_first_chunk::<2>()? else { return None };
+        let (id, rest) = rest.split_at_checked(usize::from(length))?;
+        let (nonce, sealed) = rest.split_at_checked(NONCE)?;
+        let key = self.keys.iter().find(|key| key.id.as_bytes() == id)?;
+        let head = bytes.get(..2 + id.len())?;
+        let aad = named(purpose, head, name);
+        cipher(key, purpose)?.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: &aad }).ok()
+    }
+
+    /// A name for what could be guessed, alike on every Envoy with these keys: a MAC of the parts. Of several keys the
+    /// one whose id is first in order makes it, so that their order may differ while they are rotated.
+    pub fn name(&self, parts: &[&[u8]]) -> [u8; 16] {
+        let mut name = [0; 16];
+        let Some(key) = self.keys.iter().min_by(|a, b| a.id.cmp(&b.id)) else { return name };
+        let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(&key.naming) else { return name };
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        name.iter_mut().zip(mac.finalize().into_bytes()).for_each(|(to, from)| *to = from);
+        name
+    }
+
     /// True where the envelope was sealed by another key than the first: seal it anew.
     pub fn is_old(&self, text: &str) -> bool {
         let id = text.split('.').nth(1);
         self.keys.first().map(|key| key.id.as_str()) != id
     }
+}
+
+/// Associated data of bytes that stand under a name.
+fn named(purpose: Purpose, head: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut aad = format!("{}\n", purpose.label()).into_bytes();
+    aad.extend(head);
+    aad.extend(name);
+    aad
+}
+
+/// The key that makes names, which opens nothing.
+fn naming(master: &[u8; 32]) -> [u8; 32] {
+    let mut derived = [0u8; 32];
+    // Expanding to 32 bytes cannot fail: RFC 5869 allows 255 times 32.
+    let _ = Hkdf::<Sha256>::new(Some(b"envoy-sso v1"), master).expand(b"names", &mut derived);
+    derived
 }
 
 /// What stands in clear before the payload.

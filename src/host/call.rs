@@ -75,9 +75,26 @@ impl Request {
     }
 }
 
+/// How a call is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Via {
+    /// An HTTP request.
+    #[default]
+    Http,
+    /// A unary gRPC call: its body is the message, and so is the answer's.
+    Grpc {
+        /// The service with its package.
+        service: &'static str,
+        /// The method.
+        method: &'static str,
+    },
+}
+
 /// An outgoing call, ready for a cluster.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// How it is made.
+    pub via: Via,
     /// The Envoy cluster.
     pub cluster: String,
     /// `:authority`, `:path`, … and the rest, in that order.

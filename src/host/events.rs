@@ -114,6 +114,12 @@ pub fn call(host: &dyn Host, what: &str, status: u16, milliseconds: u64) {
     host.observe(&format!("sso_call_time_ms.what.{what}"), milliseconds);
 }
 
+/// The shared engine was called; `status` is gRPC's.
+pub fn shared_call(host: &dyn Host, op: &str, status: u32) {
+    let answer = if status == 0 { "ok" } else { "failed" };
+    host.count(&format!("sso_shared_calls.op.{op}.answer.{answer}"));
+}
+
 /// Keys or discovery were fetched in the background.
 pub fn refreshed(host: &dyn Host, provider: &str, fault: Option<&Fault>) {
     let outcome = if fault.is_none() { "ok" } else { "failed" };

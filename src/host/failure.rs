@@ -24,6 +24,8 @@ pub enum Failure {
     Timeout,
     /// The answer is larger than the request allows.
     TooLarge,
+    /// The status of a gRPC call, other than 0.
+    Grpc(u32),
 }
 
 /// What became of a connection.
@@ -176,6 +178,7 @@ impl fmt::Display for Failure {
             Self::Unreachable => f.write_str("cannot be reached"),
             Self::Timeout => f.write_str("no answer in time"),
             Self::TooLarge => f.write_str("the answer is too large"),
+            Self::Grpc(status) => write!(f, "gRPC status {status}"),
             Self::Connection { cluster, broken } => {
                 let (what, look, counter) = broken.words();
                 write!(f, "cluster {cluster:?}: {what}; {look} (cluster.{cluster}.{counter})")

@@ -85,6 +85,9 @@ pub trait Host {
     /// Records a number of milliseconds in a histogram of `/stats`.
     fn observe(&self, metric: &str, milliseconds: u64);
 
+    /// Sets a gauge of `/stats`.
+    fn gauge(&self, _metric: &str, _value: u64) {}
+
     /// Writes one JSON line to the log.
     fn log(&self, level: Level, line: &str);
 }

@@ -106,6 +106,36 @@ impl SharedSet {
         Inserted::Full
     }
 
+    /// Every entry.
+    pub fn all(&self, host: &dyn Host) -> Vec<([u8; 16], u64)> {
+        (0..self.buckets).flat_map(|bucket| self.bucket(host, bucket)).collect()
+    }
+
+    /// The entries of one bucket.
+    pub fn bucket(&self, host: &dyn Host, bucket: u32) -> Vec<([u8; 16], u64)> {
+        let (bytes, _) = host.shared_get(&format!("{}.{bucket:x}", self.name));
+        let bytes = bytes.unwrap_or_default();
+        let own = entries(&bytes).filter_map(|(id, time)| Some((<[u8; 16]>::try_from(id).ok()?, time)));
+        own.collect()
+    }
+
+    /// Takes an entry out, unless it has another time by now.
+    pub fn remove(&self, host: &dyn Host, id: &[u8; 16], time: u64) {
+        let key = self.key(id);
+        for _ in 0..16 {
+            let (bytes, cas) = host.shared_get(&key);
+            let bytes = bytes.unwrap_or_default();
+            let mut kept = Vec::with_capacity(bytes.len());
+            for (other, at) in entries(&bytes).filter(|(other, at)| *other != id || *at != time) {
+                kept.extend_from_slice(other);
+                kept.extend_from_slice(&at.to_le_bytes());
+            }
+            if kept.len() == bytes.len() || host.shared_set(&key, &kept, cas) {
+                return;
+            }
+        }
+    }
+
     /// The key of the bucket that this id is in.
     pub fn key(&self, id: &[u8; 16]) -> String {
         let [a, b, c, d, ..] = *id;

@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-pub use super::call::{Answer, Call, Reply, Request, MAX_ANSWER, USER_AGENT};
+pub use super::call::{Answer, Call, Reply, Request, Via, MAX_ANSWER, USER_AGENT};
 use super::clusters::Clusters;
 use super::events;
 pub use super::failure::{Broken, Failure};
@@ -191,6 +191,7 @@ impl Io {
         headers.extend(request.headers);
         headers.extend(self.0.trace.iter().cloned());
         Call {
+            via: Via::Http,
             cluster,
             headers,
             body: request.body,
@@ -198,6 +199,19 @@ impl Io {
             max_answer: request.max_answer,
             what: request.what,
         }
+    }
+
+    /// Makes a gRPC call to the shared engine and waits for the reply.
+    pub async fn call_engine(&self, call: Call) -> Reply {
+        let what = call.what;
+        let reply = self.send(call).await;
+        let status = match &reply {
+            Reply::Answer(_) => 0,
+            Reply::Failed(Failure::Grpc(status)) => *status,
+            Reply::Failed(_) => 14,
+        };
+        events::shared_call(self.host(), what, status);
+        reply
     }
 
     async fn send(&self, call: Call) -> Reply {

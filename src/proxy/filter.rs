@@ -8,6 +8,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType, Status};
 
 use super::caching;
+use super::engine;
 use super::host::EnvoyHost;
 use super::stage::Stage;
 use super::waiting::{News, Waiting};
@@ -15,7 +16,7 @@ use crate::exchange::{Body, Exchange, OnResponse, Outcome, Pass, Ruling};
 use crate::fault::{Code, Fault};
 use crate::gate;
 use crate::host::events;
-use crate::host::task::{self, Call, Failure, Reply, Step, Task};
+use crate::host::task::{self, Call, Failure, Reply, Step, Task, Via};
 use crate::host::Host;
 use crate::http::response::Response;
 use crate::http::{self, CookieEdit, Head};
@@ -43,14 +44,18 @@ enum Next {
 }
 
 impl Context for Filter {
+    fn on_grpc_call_response(&mut self, token: u32, status: u32, size: usize) {
+        self.answered(token, |max| engine::reply(status, size, max));
+    }
+
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
-        self.answered(token, headers, body);
+        self.answered(token, |max| reply(headers, body, max));
     }
 }
 
 impl Filter {
     /// The reply to a call of this request's flow.
-    pub(super) fn answered(&mut self, token: u32, headers: usize, body: usize) {
+    pub(super) fn answered(&mut self, token: u32, read: impl FnOnce(usize) -> Reply) {
         let (mut task, exchange, max) = match std::mem::take(&mut self.stage) {
             Stage::Flow { task, exchange, token: own, max } if own == token => (task, exchange, max),
             // A reply to nothing this request waits for.
@@ -59,7 +64,7 @@ impl Filter {
                 return;
             }
         };
-        let step = task.resume(reply(headers, body, max));
+        let step = task.resume(read(max));
         if let Next::Pass = self.go_on(task, exchange, step) {
             let _ = hostcalls::resume_http_request();
         }
@@ -384,6 +389,9 @@ pub fn give_up(id: u32, head: &Head) {
 
 /// Hands a call to its cluster; the reply at once where Envoy does not take it.
 pub fn dispatch(call: &Call) -> Result<u32, Reply> {
+    if call.via != Via::Http {
+        return engine::dispatch(call);
+    }
     let headers = call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let timeout = Duration::from_millis(call.timeout);
     hostcalls::dispatch_http_call(&call.cluster, headers, call.body.as_deref(), Vec::new(), timeout).map_err(

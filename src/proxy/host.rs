@@ -80,6 +80,12 @@ impl Host for EnvoyHost {
         }
     }
 
+    fn gauge(&self, metric: &str, value: u64) {
+        if let Some(id) = self.metric(MetricType::Gauge, metric) {
+            let _ = hostcalls::record_metric(id, value);
+        }
+    }
+
     /// To Envoy's log: the SDK is where `log` writes to.
     fn log(&self, level: Level, line: &str) {
         match level {

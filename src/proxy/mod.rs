@@ -2,6 +2,7 @@
 //! they decide into host calls.
 
 mod caching;
+mod engine;
 mod filter;
 mod foreign;
 mod host;

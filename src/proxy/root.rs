@@ -9,6 +9,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
+use super::engine::{self, Engine};
 use super::filter::{self, Filter};
 use super::host::EnvoyHost;
 use super::stage::Stage;
@@ -16,7 +17,7 @@ use super::waiting::Waiting;
 use crate::config::{self, ProcessEnvironment};
 use crate::fault::Fault;
 use crate::host::events;
-use crate::host::task::{BackgroundTask, Lane, Ready, Start, Step};
+use crate::host::task::{BackgroundTask, Lane, Ready, Reply, Start, Step};
 use crate::host::Host;
 use crate::state::background;
 use crate::state::FilterState;
@@ -44,6 +45,8 @@ pub struct Root {
     sleeping: Vec<(BackgroundTask, Ready)>,
     /// Refreshes under way: account, provider, and since when.
     refreshing: Vec<(Lane, u64)>,
+    /// The engine that several Envoys share.
+    engine: Option<Engine>,
     next: usize,
     /// When documents were last looked at.
     looked: u64,
@@ -51,18 +54,33 @@ pub struct Root {
 
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
-        if let Some((id, mut filter)) = self.waiting.called(token).and_then(|id| Some((id, self.woken(id)?)))
-        {
-            // The reply belongs to the stream's context, as the call did.
-            if hostcalls::set_effective_context(id).is_ok() {
-                filter.answered(token, headers, body);
-                self.waiting.keep(id, &mut filter.stage);
-            }
-            return;
+        self.answered(token, |max| filter::reply(headers, body, max));
+    }
+
+    fn on_grpc_call_response(&mut self, token: u32, status: u32, size: usize) {
+        let follows = match (&mut self.engine, &self.filter_state) {
+            (Some(engine), Some(filter_state)) => engine.answered(&filter_state.clone(), token, status, size),
+            _ => false,
+        };
+        if !follows {
+            self.answered(token, |max| engine::reply(status, size, max));
         }
-        let Some((mut background_task, max)) = self.calling.remove(&token) else { return };
-        let step = background_task.resume(filter::reply(headers, body, max));
-        self.go_on(background_task, step);
+    }
+
+    fn on_grpc_stream_message(&mut self, token: u32, size: usize) {
+        if let (Some(engine), Some(filter_state)) = (&mut self.engine, &self.filter_state) {
+            if engine.has_stream(token) {
+                engine.message(&filter_state.clone(), size);
+            }
+        }
+    }
+
+    fn on_grpc_stream_close(&mut self, token: u32, _status: u32) {
+        if let (Some(engine), Some(filter_state)) = (&mut self.engine, &self.filter_state) {
+            if engine.has_stream(token) {
+                engine.closed(&filter_state.clone());
+            }
+        }
     }
 }
 
@@ -83,8 +101,14 @@ impl RootContext for Root {
             Ok(config) => {
                 let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
                 events::configuration(&*self.host, config.accounts.len(), &[], &warnings);
-                self.filter_state = Some(Rc::new(FilterState::new(self.host.clone(), config)));
+                let filter_state = Rc::new(FilterState::new(self.host.clone(), config));
+                self.engine = Engine::new(&filter_state, &self.host);
+                self.filter_state = Some(filter_state);
                 let _ = hostcalls::set_tick_period(TICK);
+                if self.engine.is_some() {
+                    // The engine is read before the first request comes.
+                    self.waiting.hurry();
+                }
                 true
             }
             Err(problems) => {
@@ -104,6 +128,9 @@ impl RootContext for Root {
             filter::give_up(id, &head);
         }
         let Some(filter_state) = self.filter_state.clone() else { return };
+        if let Some(engine) = &mut self.engine {
+            engine.tick(&filter_state);
+        }
         self.wake_sleepers();
         self.begin_waiting(&filter_state);
         self.bring_news();
@@ -130,6 +157,22 @@ impl Root {
     /// The one of this id.
     pub fn new(id: u32) -> Self {
         Self { id, ..Self::default() }
+    }
+
+    /// The reply to a call of a request that was woken here, or of background work.
+    fn answered(&mut self, token: u32, read: impl FnOnce(usize) -> Reply) {
+        if let Some((id, mut filter)) = self.waiting.called(token).and_then(|id| Some((id, self.woken(id)?)))
+        {
+            // The reply belongs to the stream's context, as the call did.
+            if hostcalls::set_effective_context(id).is_ok() {
+                filter.answered(token, read);
+                self.waiting.keep(id, &mut filter.stage);
+            }
+            return;
+        }
+        let Some((mut background_task, max)) = self.calling.remove(&token) else { return };
+        let step = background_task.resume(read(max));
+        self.go_on(background_task, step);
     }
 
     /// Begins what waits for its turn in the background.
@@ -193,6 +236,7 @@ impl Root {
     fn set_pace(&self, filter_state: &FilterState) {
         let is_busy = self.waiting.has_parked()
             || !self.sleeping.is_empty()
+            || self.engine.as_ref().is_some_and(Engine::is_starting)
             || !filter_state.outside.background().borrow().is_empty();
         if is_busy {
             self.waiting.hurry();

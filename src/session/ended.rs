@@ -1,7 +1,7 @@
 //! Sessions that have ended before their cookies expire. A session lives in a cookie, and a copy of the
-//! cookie may live anywhere: what ends it, ends all of them, on every worker of this Envoy at once. Another
-//! replica, and this one after a restart, learns of it at the next `recheck` at the latest, where the IdP
-//! or the directory says so.
+//! cookie may live anywhere: what ends it, ends all of them, on every worker of this Envoy at once. With `shared`
+//! other replicas learn of it at once too ([`outbox`]); without, they and this one after a restart learn of it at the
+//! next `recheck` at the latest, where the IdP or the directory says so.
 //!
 //! A session ends by its own id (somebody signed out here), or by what its provider calls it: the person
 //! (`sub`, NameID), the provider's session (`sid`), or both (a SAML SessionIndex counts only together with
@@ -13,6 +13,8 @@ use std::cell::Cell;
 use super::{Session, SessionSettings};
 use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
 use crate::host::Host;
+use crate::replicas::marks::{Kind, Mark as Shared};
+use crate::replicas::outbox;
 
 /// 4096 times 64 logouts within one lifetime, 6 MB at the most. Beyond that the session that would have
 /// expired first is forgotten: a flood of logouts needs as many sessions of the flooder's own.
@@ -47,9 +49,7 @@ pub struct Party<'a> {
 
 /// Ends one session by its id, wherever its cookie is.
 pub fn by_id(host: &dyn Host, settings: &SessionSettings, session: &str) {
-    let id = id_of(session);
-    ENDED.insert(host, &id, host.now().saturating_add(settings.lifetime), host.now());
-    changed(host, &id);
+    end_session(host, id_of(session), host.now().saturating_add(settings.lifetime), settings.shared);
 }
 
 /// Ends the sessions of a person that were opened up to a time: those opened later are none of what
@@ -114,7 +114,51 @@ fn end(host: &dyn Host, settings: &SessionSettings, id: [u8; 16], opened_until: 
     let forgotten = now.saturating_sub(settings.lifetime);
     let noted = ENDED_BY.raise(host, &id, opened_until, forgotten);
     changed(host, &id);
+    if settings.shared {
+        outbox::add(host, Shared { kind: Kind::Party, id, time: opened_until });
+    }
     noted != Inserted::Full
+}
+
+fn end_session(host: &dyn Host, id: [u8; 16], until: u64, shared: bool) {
+    ENDED.insert(host, &id, until, host.now());
+    changed(host, &id);
+    if shared {
+        outbox::add(host, Shared { kind: Kind::Session, id, time: until });
+    }
+}
+
+/// Takes in what has ended on other replicas. Requests look once for all of it.
+pub fn apply(host: &dyn Host, settings: &SessionSettings, marks: &[Shared]) {
+    let now = host.now();
+    let forgotten = now.saturating_sub(settings.lifetime);
+    let mut new = None;
+    for mark in marks {
+        let noted = match mark.kind {
+            Kind::Session if mark.time <= now => Inserted::Known,
+            Kind::Session => ENDED.insert(host, &mark.id, mark.time, now),
+            Kind::Party => ENDED_BY.raise(host, &mark.id, mark.time, forgotten),
+        };
+        if noted == Inserted::New {
+            new = Some(mark.id);
+        }
+    }
+    if let Some(id) = new {
+        changed(host, &id);
+    }
+}
+
+/// How many parts [`known`] has.
+pub const PARTS: u32 = 4096;
+
+/// A part of all that is known to have ended and still counts.
+pub fn known(host: &dyn Host, lifetime: u64, part: u32) -> Vec<Shared> {
+    let now = host.now();
+    let forgotten = now.saturating_sub(lifetime);
+    let sessions = ENDED.bucket(host, part).into_iter().filter(|(_, until)| *until > now);
+    let parties = ENDED_BY.bucket(host, part).into_iter().filter(|(_, time)| *time > forgotten);
+    let sessions = sessions.map(|(id, time)| Shared { kind: Kind::Session, id, time });
+    sessions.chain(parties.map(|(id, time)| Shared { kind: Kind::Party, id, time })).collect()
 }
 
 /// After the entry is written, so that whoever sees the new value sees the entry too. Every value is the
@@ -154,6 +198,8 @@ pub struct Mark {
     sid: Option<[u8; 16]>,
     /// The value of [`CHANGED`] when the session was last seen not to have ended.
     looked: Cell<Option<[u8; 16]>>,
+    /// Its end is told to other Envoys.
+    pub shared: bool,
 }
 
 impl Mark {
@@ -172,7 +218,14 @@ impl Mark {
         if !subject.is_empty() {
             by.push(Which::Both(subject, origin.sid.as_deref().unwrap_or_default()).of(party));
         }
-        Self { id: id_of(&session.id), started_at: session.started_at, by, sid, looked: Cell::new(None) }
+        Self {
+            id: id_of(&session.id),
+            started_at: session.started_at,
+            by,
+            sid,
+            looked: Cell::new(None),
+            shared: false,
+        }
     }
 
     /// Notes that there is a session with its `sid`.
@@ -186,8 +239,7 @@ impl Mark {
 
     /// Ends it until it would have expired.
     pub fn end(&self, host: &dyn Host, until: u64) {
-        ENDED.insert(host, &self.id, until, host.now());
-        changed(host, &self.id);
+        end_session(host, self.id, until, self.shared);
     }
 
     /// True where it has ended. One look into shared data, until something ends.

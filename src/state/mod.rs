@@ -1,6 +1,7 @@
 //! What one worker's filter runs on: the checked configuration and all that is kept between requests.
 
 pub mod background;
+pub mod sharing;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -16,6 +17,7 @@ use crate::http::{bare_authority, Found, Jar, Path, Reserved};
 use crate::identity::Issuers;
 use crate::proto::oidc;
 use crate::proto::saml;
+use crate::replicas::Replicas;
 use crate::session::{ended, LiveSession, LiveSessions, Method, Purpose, Session};
 
 /// One worker's filter.
@@ -32,6 +34,8 @@ pub struct FilterState {
     pub reserved: Reserved,
     /// Every account, in the order written.
     pub account_states: Vec<Rc<AccountState>>,
+    /// The engine that several Envoys share, where there is one.
+    pub replicas: Option<Rc<Replicas>>,
     /// Where probes ask, of all accounts.
     ready_paths: Vec<String>,
     /// What all flows share: the surroundings, and the work that they leave to the background.
@@ -94,6 +98,7 @@ impl FilterState {
                 by_authority.entry(origin.authority.clone()).or_default().push(account_state.clone());
             }
         }
+        let replicas = Replicas::new(&config, host.now());
         let by_authority = by_authority.into_iter().collect();
         let mut ready_paths: Vec<String> = account_states
             .iter()
@@ -112,6 +117,7 @@ impl FilterState {
             live_sessions: LiveSessions::default(),
             bearers: LiveSessions::default(),
             account_states,
+            replicas,
             ready_paths,
             outside,
             by_authority,
@@ -234,7 +240,8 @@ impl FilterState {
         if !account.enabled || !way_in || session.is_before_cut(account) {
             return None;
         }
-        let mark = ended::Mark::of(&account.code, &session);
+        let mut mark = ended::Mark::of(&account.code, &session);
+        mark.shared = self.replicas.is_some();
         mark.remember(&*self.host, session.ends(&self.config.session));
         let due = session.provider_check(&self.config.session, account);
         let forwarded = account.forward.access_token.is_some() && session.tokens.access_token.is_some();

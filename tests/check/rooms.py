@@ -21,6 +21,7 @@ FLOORS = [
     ["identity"],
     ["proto/oidc", "proto/saml"],
     ["proto/fetch"],
+    ["replicas"],
     ["config"],
     ["crypto"],
     ["host", "pages", "access"],

@@ -13,6 +13,11 @@ import re
 import sys
 
 
+# gRPC callbacks of the SDK by the ABI's name: one stands for calls and streams.
+GRPC = {"on_grpc_call_response": "on_grpc_receive", "on_grpc_stream_message": "on_grpc_receive",
+        "on_grpc_stream_close": "on_grpc_close"}
+
+
 def leb(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
@@ -83,7 +88,7 @@ def main() -> int:
     for source in sorted(pathlib.Path("src/proxy").glob("*.rs")):
         # HTTP callbacks are exported under the ABI's names: on_http_request_headers is on_request_headers.
         for callback in re.findall(r"fn (on_\w+)", source.read_text()):
-            if not exported & {callback, callback.replace("on_http_", "on_")}:
+            if not exported & {GRPC.get(callback, callback), callback.replace("on_http_", "on_")}:
                 wrong.append(f"{source} has {callback}, which src/proxy/wasm/link does not let be exported")
     if len(data) >= limit:
         wrong.append("too large")

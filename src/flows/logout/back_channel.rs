@@ -76,6 +76,11 @@ async fn end(io: &Io, exchange: &Exchange, body: &[u8]) -> Result<(), Fault> {
         let place = Place { provider: Some(&provider.id), ..exchange.place() };
         events::provider_logout(host, place, "backchannel_logout", token.sid.is_some());
     }
+    let is_told = exchange.filter_state.tell(io, exchange.place()).await;
+    if !is_told && exchange.filter_state.replicas.as_ref().is_some_and(|replicas| replicas.must_be_told()) {
+        let detail = "logout token: the other Envoys could not be told, under on_outage: closed";
+        return Err(Fault::new(Code::NotReady, detail).with_status(503));
+    }
     // Noted last, so that what could not be ended can be sent again.
     match USED.insert(host, &used, token.expires, host.now()) {
         Inserted::Known => Err(invalid("its jti was used already")),
@@ -127,7 +132,8 @@ fn refused(exchange: &Exchange, fault: Fault) -> Response {
         Code::RequestInvalid => "invalid_request",
         _ => "temporarily_unavailable",
     };
-    let fault = fault.with_status(400);
+    let fault =
+        if fault.status() == 503 && fault.code == Code::NotReady { fault } else { fault.with_status(400) };
     events::refusal(&*exchange.filter_state.host, exchange.place(), &fault);
     let body = json!({
         "error": error,

@@ -113,6 +113,7 @@ async fn end(io: &Io, exchange: &Exchange, iss: Option<&str>, sid: Option<&str>)
             Fault::new(Code::RequestInvalid, why)
         }));
     }
+    exchange.filter_state.tell(io, exchange.place()).await;
     let answer = pages::front_channel_done(&ancestors);
     Ok(if here { exchange.without_session(answer) } else { answer })
 }

@@ -57,6 +57,7 @@ async fn log_out(io: &Io, exchange: &Exchange, live: &LiveSession) -> Result<Res
     let until = session.ends(&exchange.filter_state.config.session);
     live.mark.end(io.host(), until);
     events::session_ended(io.host(), session.place(exchange.place()), "logout");
+    exchange.filter_state.tell(io, exchange.place()).await;
     let complete = format!("{origin}{}", account_state.account.paths.registered(Endpoint::LogoutComplete));
     if let Some(answer) = saml::request(io, exchange, &account_state, &origin, session).await? {
         return Ok(exchange.without_session(answer));

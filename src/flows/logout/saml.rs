@@ -163,6 +163,7 @@ async fn answer(io: &Io, exchange: &Exchange, message: &Message) -> Result<Respo
             let (binding, endpoint) = facts.slo(Some(message.binding())).ok_or_else(no_single_logout)?;
             let ended = end(io, exchange, &account_state, id, &facts, &request);
             events::session_ended(io.host(), place, "single_logout");
+            exchange.filter_state.tell(io, place).await;
             let to = &endpoint.responses;
             let response = Outgoing::response(io.host(), to, &own.entity_id, &request.id, ended)?;
             let answer = leave(io, exchange, idp, *binding, to, &response, message.relay_state())?;

@@ -83,6 +83,7 @@ async fn check(io: &Io, exchange: &Exchange, live: &Rc<LiveSession>) -> Verdict 
             // Deactivated or gone: every copy of the session ends with it.
             live.mark.end(io.host(), session.ends(settings));
             events::session_ended(io.host(), session.place(exchange.place()), "user_inactive");
+            filter_state.tell(io, exchange.place()).await;
             let detail = format!("{:?} is no longer active", session.user.username);
             return Err(Fault::new(Code::UserInactive, detail));
         }

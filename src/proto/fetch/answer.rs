@@ -38,7 +38,9 @@ pub fn arrived(what: &str, reply: Reply) -> Result<Answer, Fault> {
     let code = match failure {
         Failure::Timeout | Failure::Connection { broken: Broken::Timeout, .. } => Code::IdpTimeout,
         Failure::TooLarge => Code::IdpInvalidAnswer,
-        Failure::NoCluster(_) | Failure::Unreachable | Failure::Connection { .. } => Code::IdpUnavailable,
+        Failure::NoCluster(_) | Failure::Unreachable | Failure::Connection { .. } | Failure::Grpc(_) => {
+            Code::IdpUnavailable
+        }
     };
     Err(Fault::new(code, format!("{what}: {failure}")))
 }

@@ -69,7 +69,7 @@ class Envoy:
     def __init__(self, name: str, filters: list[dict], clusters: dict[str, int], *, port: int | None = None,
                  concurrency: int = 2, normalize: bool = True, route: dict | None = None, log_level: str = "warning",
                  app_requests_per_connection: int | None = None, ecds: bool = False, tls: tuple[str, str] | None = None,
-                 trailers: bool = False):
+                 trailers: bool = False, engines: dict[str, list[int]] | None = None):
         self.directory = WORK / f"{name}-{os.getpid()}-{time.monotonic_ns()}"
         self.directory.mkdir(parents=True)
         self.port = port or free_port()
@@ -94,7 +94,7 @@ class Envoy:
                                                  "path_config_source": {"path": str(self.lds)}}},
             "static_resources": {"clusters": [
                 cluster(name, port, app_requests_per_connection if name == "app" else None, trailers)
-                for name, port in clusters.items()]},
+                for name, port in clusters.items()] + [engine(name, ports) for name, ports in (engines or {}).items()]},
             "layered_runtime": {"layers": [{"name": "static", "static_layer": {
                 "overload": {"global_downstream_max_connections": 50000}}}]},
         }))
@@ -276,6 +276,24 @@ class Envoy:
         assert self.failures() == {}, self.log_text()[-4000:]
         for sign in ("panicked", "Function: proxy_", "Uncaught RuntimeError", "Proxy-Wasm plugin in-VM backtrace"):
             assert sign not in self.log_text(), self.log_text()[-4000:]
+
+
+def engine(name: str, ports: list[int]) -> dict:
+    """The cluster of an etcd as docs/operations.md has it: HTTP/2, with pings, so that a dead connection is left."""
+    return {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {
+                "connection_keepalive": {"interval": "2s", "timeout": "2s"}}}}},
+        "outlier_detection": {"consecutive_gateway_failure": 1, "enforcing_consecutive_gateway_failure": 100,
+                              "enforcing_consecutive_5xx": 0, "base_ejection_time": "2s", "interval": "1s",
+                              "max_ejection_percent": 50},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
+            {"endpoint": {"address": address(port)}} for port in ports]}]},
+    }
 
 
 def address(port: int) -> dict:

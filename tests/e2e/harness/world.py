@@ -97,6 +97,8 @@ class World:
         self.cookies = cookies or {}
         self.pages = {}
         self.cluster_table = {"*": "idp"}
+        self.shared: dict | None = None  # the engine that several Envoys share
+        self.engines: dict[str, list[int]] = {}  # its cluster and the ports of its members
         self.filter_options = {}
         self.port = free_port()
         self.envoy: Envoy | None = None
@@ -118,7 +120,8 @@ class World:
         return directory
 
     def config(self) -> dict:
-        return {"session": self.session, "cookies": self.cookies, "clusters": self.cluster_table,
+        shared = {"shared": self.shared} if self.shared else {}
+        return {"session": self.session, "cookies": self.cookies, "clusters": self.cluster_table, **shared,
                 "pages": self.pages, "accounts": [account.config for account in self.accounts.values()]}
 
     def filters(self, config=None) -> list[dict]:
@@ -128,7 +131,8 @@ class World:
 
     def start(self, config=None, ready: bool = True) -> "World":
         assert WASM.exists() or not self.filters(), f"{WASM} is not there: make wasm"
-        self.envoy = Envoy(self.name, self.filters(config), self.clusters, port=self.port, **self.envoy_options)
+        self.envoy = Envoy(self.name, self.filters(config), self.clusters, port=self.port, engines=self.engines,
+                           **self.envoy_options)
         self.envoy.start(ready)
         return self
 

@@ -1,0 +1,84 @@
+//! What several Envoys share, from the side of the filter's state: telling what has ended here, taking in what has ended
+//! elsewhere.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use super::FilterState;
+use crate::fault::Fault;
+use crate::host::events::{self, Place};
+use crate::host::task::{Io, Lane};
+use crate::host::Level;
+use crate::replicas::client::Away;
+use crate::replicas::etcd::Value;
+use crate::replicas::{outbox, Replicas};
+use crate::session::ended;
+
+impl FilterState {
+    /// Tells the other Envoys what has ended here, and waits until the engine has it, at most `timeout`. False where it
+    /// does not have it yet: it will be told later.
+    pub async fn tell(&self, io: &Io, place: Place<'_>) -> bool {
+        let Some(replicas) = &self.replicas else { return true };
+        match replicas.deliver(io).await {
+            Ok(()) => true,
+            Err(away) => {
+                let reason = format!(
+                    "the other Envoys do not know yet what has ended here, and will be told later: {}",
+                    away.detail
+                );
+                events::notice(io.host(), place, Level::Error, &reason);
+                false
+            }
+        }
+    }
+
+    /// Takes in what the engine has.
+    pub fn take_in(&self, replicas: &Replicas, values: Vec<Value>) {
+        let marks = replicas.apply(&*self.host, values);
+        ended::apply(&*self.host, &self.config.session, &marks);
+    }
+}
+
+/// Sends what the engine does not have yet, in the background.
+pub fn deliver(filter_state: &FilterState) {
+    spawn(filter_state, |io, replicas| async move { replicas.deliver(&io).await });
+}
+
+/// Puts everything that this Envoy knows into an engine that was emptied or set back, or could not be told all of it.
+pub fn restore(filter_state: &FilterState) {
+    let lifetime = filter_state.config.session.lifetime;
+    spawn(filter_state, |io, replicas| async move {
+        let host = io.host();
+        replicas.restore_documents(&io).await?;
+        let mut batch = Vec::new();
+        for part in 0..ended::PARTS {
+            batch.extend(ended::known(host, lifetime, part));
+            while batch.len() >= BATCH || (part + 1 == ended::PARTS && !batch.is_empty()) {
+                let marks: Vec<_> = batch.drain(..batch.len().min(BATCH)).collect();
+                replicas.put_marks(&io, &marks).await?;
+            }
+        }
+        outbox::restored(host);
+        Ok(())
+    });
+}
+
+/// Marks of one write: etcd takes 128 operations.
+const BATCH: usize = 100;
+
+/// One piece of such work at a time: [`Replicas::is_busy`].
+fn spawn<F>(filter_state: &FilterState, flow: impl FnOnce(Io, Rc<Replicas>) -> F)
+where
+    F: Future<Output = Result<(), Away>> + 'static,
+{
+    let Some(replicas) = filter_state.replicas.clone() else { return };
+    let lane = Lane::new("", "the shared engine").always_open();
+    filter_state.io(Rc::default()).spawn(lane, |io| {
+        let busy = replicas.clone().busy();
+        let work = flow(io, replicas);
+        async move {
+            let _busy = busy;
+            work.await.map_err(Fault::from)
+        }
+    });
+}
