@@ -105,6 +105,19 @@ pub struct Tokens {
     /// For a refresh.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none", with = "secret_text")]
     pub refresh_token: Option<Secret>,
+    /// The key that tokens are bound to (RFC 9449): only a refresh needs it.
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none", with = "secret_text")]
+    pub dpop: Option<Secret>,
+}
+
+impl Tokens {
+    /// Without a key that nothing needs any more.
+    pub fn bound(mut self) -> Self {
+        if self.refresh_token.is_none() {
+            self.dpop = None;
+        }
+        self
+    }
 }
 
 /// A session. Made only from a [`User`], or from a cookie that opened.
@@ -272,6 +285,7 @@ impl Session {
             if is_hint && self.tokens.id_token.take().is_some() {
                 left_out.push("the ID token");
             } else if self.tokens.refresh_token.take().is_some() {
+                self.tokens.dpop = None;
                 left_out.push("the refresh token");
             } else {
                 let access = self.tokens.access_token.as_ref().map_or(0, |token| token.expose().len());

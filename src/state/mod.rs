@@ -1,11 +1,14 @@
 //! What one worker's filter runs on: the checked configuration and all that is kept between requests.
 
 pub mod background;
+pub mod introspected;
 pub mod sharing;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
+
+use introspected::Introspected;
 
 use crate::config::{Account, Config, Endpoint, Protocol, Provider};
 use crate::crypto::rate::PrivateKeyRate;
@@ -32,6 +35,8 @@ pub struct FilterState {
     pub bearers: LiveSessions,
     /// The headers that no client may send, of all accounts.
     pub reserved: Reserved,
+    /// Opaque tokens that providers were asked about.
+    pub introspected: Introspected,
     /// Every account, in the order written.
     pub account_states: Vec<Rc<AccountState>>,
     /// The engine that several Envoys share, where there is one.
@@ -116,6 +121,7 @@ impl FilterState {
             config,
             live_sessions: LiveSessions::default(),
             bearers: LiveSessions::default(),
+            introspected: Introspected::default(),
             account_states,
             replicas,
             ready_paths,
@@ -234,7 +240,7 @@ impl FilterState {
             Method::Sso => account.provider(&session.origin.provider).is_some(),
             Method::Password => crate::password::session_stands(account, &session.user),
             Method::Bearer => {
-                account.bearer.as_ref().is_some_and(|b| b.providers.contains(&session.origin.provider))
+                account.bearer.as_ref().is_some_and(|bearer| bearer.counts(&session.origin.provider))
             }
         };
         if !account.enabled || !way_in || session.is_before_cut(account) {

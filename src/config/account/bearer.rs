@@ -18,6 +18,8 @@ pub struct Bearer {
     pub providers: Vec<String>,
     /// Other issuers by provider id.
     pub issuers: BTreeMap<String, String>,
+    /// Some provider is asked about opaque tokens.
+    pub introspects: bool,
     /// Issuers for programs alone.
     pub machines: Vec<Rc<Machine>>,
 }
@@ -80,7 +82,17 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Bearer, providers: &[Rc<Provider>]) 
         at.field("issuers").field(id).problem("is none of the providers whose tokens count");
     }
     let machines = machines(&at.field("machines"), raw, providers);
-    Bearer { audiences: raw.audiences.clone(), providers: ids, issuers: raw.issuers.clone(), machines }
+    let introspects = providers
+        .iter()
+        .filter(|provider| ids.contains(&provider.id))
+        .any(|provider| matches!(&provider.protocol, Protocol::Oidc(oidc) if oidc.introspection.is_some()));
+    Bearer {
+        audiences: raw.audiences.clone(),
+        providers: ids,
+        issuers: raw.issuers.clone(),
+        introspects,
+        machines,
+    }
 }
 
 fn machines(at: &At<'_>, raw: &raw::Bearer, providers: &[Rc<Provider>]) -> Vec<Rc<Machine>> {

@@ -6,6 +6,9 @@
 //! no more than a session, and is asked about in the directory again after `recheck`.
 
 pub mod metadata;
+mod opaque;
+#[cfg(test)]
+mod opaque_tests;
 #[cfg(test)]
 mod resource_tests;
 #[cfg(test)]
@@ -101,7 +104,7 @@ pub fn lookup(
         Sent::Wrong(fault) => return BearerLookup::Refused(fault),
         Sent::Token(token) => token,
     };
-    let known = filter_state.bearers.get(token.as_bytes());
+    let known = filter_state.bearers.get(opaque::key(account_state, token, &mut [0; 32]));
     let known = known.filter(|live| Rc::ptr_eq(&live.account, &account_state.account) && now < live.expires);
     match known {
         Some(live) if live.over.get() => BearerLookup::Unknown(Secret::new(token.to_owned()), None),
@@ -125,6 +128,11 @@ pub fn site_of<'a>(
         Sent::Wrong(_) => return Some(None),
         Sent::Token(token) => token,
     };
+    // A provider alone knows for whom an opaque token is: it is asked where one account alone asks.
+    let mut asking = account_states.iter().filter(|own| own.account.enabled && opaque::is_opaque(own, token));
+    if let Some(first) = asking.next() {
+        return Some(Some(first).filter(|_| asking.next().is_none()));
+    }
     let claims = access_token::unverified(token).unwrap_or_default();
     let iss = claims.get("iss").and_then(|iss| iss.as_str()).unwrap_or_default();
     let audiences = oidc::signed::audiences(&claims).unwrap_or_default();
@@ -195,7 +203,10 @@ async fn identify(
     let account = &account_state.account;
     let filter_state = &exchange.filter_state;
     let read = async {
-        let (provider, verified) = verified(io, &account_state, token).await?;
+        let (provider, verified) = match opaque::is_opaque(&account_state, token.expose()) {
+            true => opaque::verified(io, exchange, &account_state, token).await?,
+            false => verified(io, &account_state, token).await?,
+        };
         let identity = identity(io, &account_state, &provider, &verified, token).await?;
         let user = match directory::resolve(io, account, &account_state.directory, &identity).await? {
             Resolution::User(user) => user,
@@ -242,16 +253,33 @@ async fn identify(
         headers: headers::from_claims(io.host(), exchange.place(), account, &identity.claims),
         conditions: noted(&account.access, &identity.claims),
         // `not_before` ends tokens that were issued earlier, too.
-        started_at: verified.issued,
+        started_at: issued(account, &verified, io.now())?,
         ..session
     };
     let refused = || Fault::new(Code::TokenInvalid, "not_before ends tokens issued as long ago as this one");
-    let live = filter_state.admit(account, session, token.expose().as_bytes().into()).ok_or_else(refused)?;
+    let live = filter_state.admit(
+        account,
+        session,
+        opaque::key(&account_state, token.expose(), &mut [0; 32]).into(),
+    );
+    let live = live.ok_or_else(refused)?;
     let live = Rc::new(LiveSession { expires: verified.expires, reseal: u64::MAX, ..live });
     headers::note_left_out(io.host(), exchange.place(), account, &live.session);
     filter_state.bearers.put(live.clone());
     events::bearer(io.host(), exchange.place(), "ok");
     Ok(live)
+}
+
+/// When the token was issued. An introspection need not say, unless `not_before` has to judge it.
+fn issued(account: &Account, token: &AccessToken, now: u64) -> Result<u64, Fault> {
+    let judged = account.not_before > 0 || !account.not_before_users.is_empty();
+    match token.issued {
+        Some(issued) => Ok(issued),
+        None if judged => {
+            Err(Fault::new(Code::TokenInvalid, "introspection: iat is missing, and not_before needs it"))
+        }
+        None => Ok(now),
+    }
 }
 
 fn graced_until(filter_state: &FilterState, live: &LiveSession) -> u64 {
@@ -263,7 +291,7 @@ async fn verified(
     io: &Io,
     account_state: &AccountState,
     token: &Secret,
-) -> Result<(String, AccessToken), Fault> {
+) -> Result<(String, Rc<AccessToken>), Fault> {
     let refused = |why: String| Fault::new(Code::TokenInvalid, format!("access token: {why}"));
     let Some(bearer) = &account_state.account.bearer else { return Err(refused("none counts here".into())) };
     let token = token.expose();
@@ -277,7 +305,7 @@ async fn verified(
         match access_token::is_issuer(io, client, iss, other).await {
             Ok(true) => {
                 let verified = access_token::verify(io, client, token, &bearer.audiences, other).await?;
-                return Ok((id.clone(), verified));
+                return Ok((id.clone(), Rc::new(verified)));
             }
             Ok(false) => {}
             Err(fault) => down = Some(fault),
@@ -309,7 +337,7 @@ async fn identity(
     let unmapped = crate::values::json::pointer(&known, &account.mapping.claim).is_none();
     let wanted = needed || has_endpoint && (unmapped || wants_userinfo(account, &known, has_endpoint));
     if let Some(subject) = verified.subject.as_ref().filter(|_| wanted) {
-        match userinfo::fetch(io, client, subject, Some(token)).await {
+        match userinfo::fetch(io, client, subject, Some(token), None).await {
             Ok(userinfo) => {
                 if needed || unmapped {
                     mapped.clone_from(&userinfo);

@@ -194,6 +194,7 @@ mod tests {
             false => handles(&verifier),
         };
         LoginState {
+            dpop: None,
             provider: "corp".into(),
             state,
             nonce,

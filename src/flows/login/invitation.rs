@@ -63,6 +63,7 @@ pub fn offer(
         state: random_token::<16>(io.host())?,
         started: io.now(),
         verifier: String::new(),
+        dpop: None,
         ..login_state.clone()
     };
     let waiting = Waiting {

@@ -16,6 +16,7 @@ use crate::host::Level;
 use crate::http::response::Response;
 use crate::identity::Identity;
 use crate::proto::oidc::authorization::{Authorization, Pkce};
+use crate::proto::oidc::dpop::{self, Proofs};
 use crate::proto::oidc::{id_token, token, userinfo, Callback};
 use crate::session::Tokens;
 use crate::state::AccountState;
@@ -52,13 +53,26 @@ pub(super) async fn start_login(
     if let Some(prompt) = &parameters.prompt {
         more.push(("prompt", prompt));
     }
+    let mut dpop = None;
     let (url, form_post) = match &provider.protocol {
         Protocol::Oidc(oidc) => {
             let metadata = account_state.client(&provider.id)?.metadata(io).await.map_err(unusable)?;
+            if oidc.dpop {
+                dpop = Some(dpop::Key::generate(io.host())?.to_secret());
+            }
+            let proofs = account_state.client(&provider.id)?.proofs(dpop.as_ref())?;
+            let thumbprint = proofs.as_ref().map(Proofs::thumbprint);
             let request = Authorization::of_oidc(oidc, &redirect_uri, &state, &nonce, &pkce);
-            let request =
-                Authorization { login_hint: parameters.login_hint.as_deref(), more: &more, ..request };
-            (request.start(io, oidc, &metadata).await?, oidc.response_mode == ResponseMode::FormPost)
+            let request = Authorization {
+                login_hint: parameters.login_hint.as_deref(),
+                more: &more,
+                dpop_jkt: thumbprint.as_deref(),
+                ..request
+            };
+            (
+                request.start(io, oidc, &metadata, proofs.as_ref()).await?,
+                oidc.response_mode == ResponseMode::FormPost,
+            )
         }
         Protocol::OAuth2(oauth2) => {
             let request = Authorization::of_oauth2(oauth2, &redirect_uri, &state, &pkce);
@@ -75,6 +89,7 @@ pub(super) async fn start_login(
         state,
         nonce,
         verifier,
+        dpop: dpop.map(|key| key.expose().to_owned()),
         return_to: target,
         started,
         parameters,
@@ -155,7 +170,9 @@ async fn openid(
     let client = account_state.client(&login_state.provider)?;
     let metadata = client.metadata_for_callback(io).await?;
     let code = callback.code(&metadata)?;
-    let endpoint = token::Endpoint::of_oidc(oidc, &metadata);
+    let dpop = login_state.dpop.clone().map(Secret::new);
+    let proofs = client.proofs(dpop.as_ref())?;
+    let endpoint = token::Endpoint { proofs: proofs.as_ref(), ..token::Endpoint::of_oidc(oidc, &metadata) };
     let verifier = Secret::new(login_state.verifier.clone());
     let tokens = token::exchange(io, &endpoint, code, redirect_uri, Some(&verifier)).await?;
     let id_token =
@@ -168,7 +185,7 @@ async fn openid(
     if wants_userinfo(&account_state.account, &known, metadata.userinfo_endpoint.is_some()) {
         let (subject, token) = (claims.subject(), tokens.access_token.as_ref());
         let needed = account_state.account.mapping.from == MappingFrom::Userinfo;
-        if let Some(userinfo) = userinfo::more(io, client, subject, token, needed).await? {
+        if let Some(userinfo) = userinfo::more(io, client, subject, token, proofs.as_ref(), needed).await? {
             if needed {
                 mapped.clone_from(&userinfo);
             }
@@ -197,7 +214,7 @@ async fn openid(
     identity.acr = acr;
     identity.amr = amr;
     identity.sid = claims.sid().map(str::to_owned);
-    Ok((identity, kept(io, &account_state.account, tokens)))
+    Ok((identity, Tokens { dpop, ..kept(io, &account_state.account, tokens) }.bound()))
 }
 
 /// UserInfo is asked where the mapping reads it, or where a configured claim is in no ID token.
@@ -253,6 +270,7 @@ pub(crate) fn kept(io: &Io, account: &Account, tokens: token::Tokens) -> Tokens 
         access_token: tokens.access_token.filter(|_| forwarded),
         access_expires: expires.filter(|_| forwarded),
         refresh_token: tokens.refresh_token,
+        dpop: None,
     }
 }
 

@@ -47,6 +47,9 @@ pub struct LoginState {
     /// The PKCE verifier.
     #[serde(rename = "v")]
     pub verifier: String,
+    /// The key that tokens are bound to (RFC 9449).
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    pub dpop: Option<String>,
     /// Path and query to come back to.
     #[serde(rename = "r")]
     pub return_to: String,

@@ -15,7 +15,7 @@ use crate::host::task::Io;
 use crate::host::Level;
 use crate::identity::Claims;
 use crate::proto::oidc::token::{self, Refreshed};
-use crate::proto::oidc::{id_token, userinfo};
+use crate::proto::oidc::{dpop, id_token, userinfo};
 use crate::session::headers;
 use crate::session::renewals::{self, Id, State};
 use crate::session::{LiveSession, Session, Tokens};
@@ -197,10 +197,15 @@ async fn ask_idp(io: &Io, account_state: &AccountState, old: &Session) -> Result
     let gone = || Fault::new(Code::NotReady, "the session has no refresh token, or its provider is gone");
     let provider = account_state.provider(&old.origin.provider).ok_or_else(gone)?;
     let refresh_token = old.tokens.refresh_token.as_ref().ok_or_else(gone)?;
+    let dpop = bound_key(io, &provider.protocol, old)?;
     let refreshed = match &provider.protocol {
         Protocol::Oidc(oidc) => {
-            let metadata = account_state.client(&provider.id)?.metadata(io).await?;
-            token::refresh(io, &token::Endpoint::of_oidc(oidc, &metadata), refresh_token).await?
+            let client = account_state.client(&provider.id)?;
+            let metadata = client.metadata(io).await?;
+            let proofs = client.proofs(dpop.as_ref())?;
+            let endpoint =
+                token::Endpoint { proofs: proofs.as_ref(), ..token::Endpoint::of_oidc(oidc, &metadata) };
+            token::refresh(io, &endpoint, refresh_token).await?
         }
         Protocol::OAuth2(oauth2) => {
             token::refresh(io, &token::Endpoint::of_oauth2(oauth2), refresh_token).await?
@@ -212,7 +217,7 @@ async fn ask_idp(io: &Io, account_state: &AccountState, old: &Session) -> Result
         Refreshed::Ended(error) => return Ok(Answered::Ended(error)),
     };
     let said = match &provider.protocol {
-        Protocol::Oidc(_) => openid(io, account_state, old, &tokens).await,
+        Protocol::Oidc(_) => openid(io, account_state, old, &tokens, dpop.as_ref()).await,
         Protocol::OAuth2(oauth2) => plain(io, oauth2, old, &tokens).await,
         Protocol::Saml(_) => Err(gone()),
     };
@@ -227,7 +232,7 @@ async fn ask_idp(io: &Io, account_state: &AccountState, old: &Session) -> Result
                 Some(token) => (Some(token), fresh.access_expires),
                 None => (old.tokens.access_token.clone(), old.tokens.access_expires),
             };
-            let tokens = Tokens { id_token, access_token, access_expires, refresh_token };
+            let tokens = Tokens { id_token, access_token, access_expires, refresh_token, dpop }.bound();
             Ok(Answered::Fresh { tokens, claims })
         }
         Err(fault) if fault.code == Code::IdTokenInvalid => Err(fault),
@@ -241,12 +246,22 @@ fn is_of_another_session(old: &Session, claims: &Claims) -> bool {
     sid.zip(old.origin.sid.as_deref()).is_some_and(|(sid, first)| sid != first)
 }
 
+/// The key that tokens are bound to (RFC 9449). A session that began before `dpop` was configured gets one now.
+fn bound_key(io: &Io, protocol: &Protocol, old: &Session) -> Result<Option<Secret>, Fault> {
+    match (protocol, &old.tokens.dpop) {
+        (Protocol::Oidc(oidc), None) if oidc.dpop => Ok(Some(dpop::Key::generate(io.host())?.to_secret())),
+        (Protocol::Oidc(oidc), Some(key)) if oidc.dpop => Ok(Some(key.clone())),
+        _ => Ok(None),
+    }
+}
+
 /// OpenID Connect Core section 12.2; UserInfo where something is missing, as at login.
 async fn openid(
     io: &Io,
     account_state: &AccountState,
     old: &Session,
     tokens: &token::Tokens,
+    dpop: Option<&Secret>,
 ) -> Result<Option<Claims>, Fault> {
     let Some(id_token) = &tokens.id_token else { return Ok(None) };
     let client = account_state.client(&old.origin.provider)?;
@@ -265,7 +280,8 @@ async fn openid(
         // Whoever has roles or headers from there keeps them while it cannot be asked; others have nothing to lose.
         let needed = account_state.account.mapping.from == MappingFrom::Userinfo
             || has_from_userinfo(account_state, old, &known);
-        let userinfo = userinfo::more(io, client, subject, token, needed).await?;
+        let userinfo =
+            userinfo::more(io, client, subject, token, client.proofs(dpop)?.as_ref(), needed).await?;
         userinfo::add(&mut known, userinfo.unwrap_or_default());
     }
     Ok(Some(known))

@@ -127,6 +127,13 @@ fn advice_on(error: &str) -> Option<(bool, &'static str)> {
     })
 }
 
+/// `error` of an answer that is an error (RFC 6749 section 5.2).
+pub fn oauth_error_of(reply: &Reply) -> Option<String> {
+    let Reply::Answer(answer) = reply else { return None };
+    let map = json::parse_object(&answer.body, 64 << 10).ok().filter(|_| answer.status >= 400)?;
+    map.get("error")?.as_str().map(|error| clean(error, 60))
+}
+
 /// Text of an IdP for the log: the characters RFC 6749 section 5.2 allows, so that it cannot forge log
 /// lines or smuggle markup, and not much of it.
 pub fn clean(text: &str, max: usize) -> String {

@@ -20,8 +20,8 @@ pub struct AccessToken {
     pub subject: Option<String>,
     /// It is the `sub` that the person's ID tokens for us have: what a directory's link holds.
     pub is_login_subject: bool,
-    /// When it was issued, in milliseconds.
-    pub issued: u64,
+    /// When it was issued, in milliseconds. An introspection need not say.
+    pub issued: Option<u64>,
     /// When it is worth nothing any more, in milliseconds.
     pub expires: u64,
     /// `auth_time`, in seconds.
@@ -130,7 +130,7 @@ fn check(
         issuer,
         subject,
         is_login_subject,
-        issued: milliseconds(issued),
+        issued: Some(milliseconds(issued)),
         expires: milliseconds(expires + SKEW),
         auth_time,
         acr,

@@ -6,14 +6,18 @@ use base64::Engine;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::client_auth::{self, Authentication};
+use super::client_auth::{self, Authentication, Form};
 use super::discovery::Metadata;
+use super::dpop::Proofs;
 use crate::config::{OAuth2, Oidc, ResponseMode};
 use crate::fault::{Code, Fault};
 use crate::host::task::Io;
 use crate::host::{random_token, Host};
 use crate::proto::fetch::answer;
 use crate::values::secret::Secret;
+
+/// A larger answer is not read.
+const MAX_ANSWER: usize = 64 << 10;
 
 /// A code verifier and its challenge (RFC 7636 section 4): a stolen code is worth nothing without the
 /// verifier, which never leaves the flow cookie before the token request.
@@ -54,6 +58,8 @@ pub struct Authorization<'a> {
     /// `code_challenge`, always S256. Sent whatever discovery says: Entra, ADFS and Gluu check it and do
     /// not list it, others ignore it.
     pub challenge: Option<&'a str>,
+    /// The key that the code is bound to (RFC 9449 section 10).
+    pub dpop_jkt: Option<&'a str>,
     /// How the code comes back.
     pub response_mode: ResponseMode,
     /// `login_hint`.
@@ -80,6 +86,7 @@ impl<'a> Authorization<'a> {
             state,
             nonce: Some(nonce),
             challenge: Some(&pkce.challenge),
+            dpop_jkt: None,
             response_mode: oidc.response_mode,
             login_hint: None,
             params: &oidc.authorization_params,
@@ -96,6 +103,7 @@ impl<'a> Authorization<'a> {
             state,
             nonce: None,
             challenge: Some(&pkce.challenge),
+            dpop_jkt: None,
             response_mode: oauth2.response_mode,
             login_hint: None,
             params: &oauth2.authorization_params,
@@ -123,6 +131,9 @@ impl<'a> Authorization<'a> {
             own.push(("code_challenge", challenge));
             own.push(("code_challenge_method", "S256"));
         }
+        if let Some(thumbprint) = self.dpop_jkt {
+            own.push(("dpop_jkt", thumbprint));
+        }
         if self.response_mode == ResponseMode::FormPost {
             own.push(("response_mode", "form_post"));
         }
@@ -148,7 +159,13 @@ impl<'a> Authorization<'a> {
 
     /// The URL for the browser, with a pushed request first where the provider requires it or the
     /// configuration names the endpoint.
-    pub async fn start(&self, io: &Io, oidc: &Oidc, metadata: &Metadata) -> Result<Url, Fault> {
+    pub async fn start(
+        &self,
+        io: &Io,
+        oidc: &Oidc,
+        metadata: &Metadata,
+        proofs: Option<&Proofs>,
+    ) -> Result<Url, Fault> {
         let wanted = metadata.require_pushed_authorization_requests
             || oidc.endpoints.pushed_authorization_request.is_some();
         if !wanted {
@@ -167,10 +184,10 @@ impl<'a> Authorization<'a> {
         let brings_id = !matches!(auth.method, crate::config::ClientAuth::Basic);
         let pairs =
             self.pairs().into_iter().filter(|(name, _)| !(brings_id && name == "client_id")).collect();
-        let request = client_auth::request(io, "par", endpoint, pairs, &auth, oidc.timeout)?;
         // A second request_uri harms nobody: the first one is never used.
-        let reply = io.call(request.repeatable()).await;
-        let map = answer::object("pushed authorization request endpoint", reply, 64 << 10)?;
+        let form = Form { what: "par", url: endpoint, pairs, timeout: oidc.timeout, repeatable: true };
+        let reply = client_auth::post(io, form, &auth, MAX_ANSWER, proofs).await?;
+        let map = answer::object("pushed authorization request endpoint", reply, MAX_ANSWER)?;
         let request_uri = map.get("request_uri").and_then(|v| v.as_str()).filter(|uri| !uri.is_empty());
         let request_uri = request_uri.ok_or_else(|| {
             let why = "pushed authorization request endpoint: request_uri is missing";

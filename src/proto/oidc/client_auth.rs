@@ -5,12 +5,14 @@ use base64::Engine;
 use serde_json::{json, Map};
 use url::Url;
 
+use super::dpop::Proofs;
 use super::form;
 use crate::config::{AssertionAudience, ClientAuth, ClientCredentials};
 use crate::crypto::{sign, Protected};
 use crate::fault::{Code, Fault};
 use crate::host::random_token;
-use crate::host::task::{Io, Request};
+use crate::host::task::{Io, Reply, Request};
+use crate::proto::fetch::{answer, secret_file};
 use crate::values::secret_source::SecretSource;
 
 /// How long an assertion of ours is good, in seconds.
@@ -35,8 +37,70 @@ pub fn method(provider: &ClientCredentials, advertised: Option<&[String]>) -> Cl
     }
 }
 
+/// A form for an endpoint of the provider.
+pub struct Form<'a> {
+    /// What the call is, for metrics.
+    pub what: &'static str,
+    /// The endpoint.
+    pub url: &'a Url,
+    /// The parameters beside those that say who we are.
+    pub pairs: Vec<(String, String)>,
+    /// Milliseconds.
+    pub timeout: u64,
+    /// It may be sent once more where the connection broke before an answer began.
+    pub repeatable: bool,
+}
+
+/// Posts the form to an endpoint that wants to know who asks, with a proof of possession where tokens are bound.
+///
+/// It is sent once more if the server wants a `nonce` in the proof (RFC 9449 section 8), or refuses a secret that has
+/// changed in its file meanwhile. Each time is a request of its own: assertions and proofs are used once.
+pub async fn post(
+    io: &Io,
+    form: Form<'_>,
+    auth: &Authentication<'_>,
+    max_answer: usize,
+    proofs: Option<&Proofs>,
+) -> Result<Reply, Fault> {
+    let (mut wanted_nonce, mut wanted_secret) = (false, false);
+    loop {
+        let mut request = request(io, form.what, form.url, form.pairs.clone(), auth, form.timeout)?;
+        request.max_answer = max_answer;
+        if form.repeatable {
+            request = request.repeatable();
+        }
+        if let Some(proofs) = proofs {
+            request = proofs.prove(io, request, None)?;
+        }
+        let reply = io.call(request).await;
+        if proofs.is_some_and(|proofs| proofs.wants_nonce(form.url, &reply)) && !wanted_nonce {
+            wanted_nonce = true;
+        } else if answer::oauth_error_of(&reply).as_deref() == Some("invalid_client")
+            && !wanted_secret
+            && has_new_secret(io, auth).await
+        {
+            wanted_secret = true;
+        } else {
+            return Ok(reply);
+        }
+    }
+}
+
+/// Reads the file of a secret that was refused; true if it holds another one now.
+async fn has_new_secret(io: &Io, auth: &Authentication<'_>) -> bool {
+    let provider = auth.provider;
+    let source = match auth.method {
+        ClientAuth::Basic | ClientAuth::Post => &provider.secret,
+        ClientAuth::Assertion => &provider.assertion,
+        _ => return false,
+    };
+    let Some(file) = source.as_ref().and_then(SecretSource::file) else { return false };
+    let old = file.current();
+    secret_file::read(io, file).await.is_ok() && file.current() != old
+}
+
 /// A form POST to an endpoint of the provider that wants to know who asks.
-pub fn request(
+fn request(
     io: &Io,
     what: &'static str,
     url: &Url,

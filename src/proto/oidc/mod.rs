@@ -8,6 +8,7 @@
 //! token              code or refresh token for tokens          (RFC 6749 4.1.3 and 6)
 //! id_token           who it is                                 (OpenID Connect Core 3.1.3.7 and 12.2)
 //! access_token       who a program speaks for                  (RFC 9068, RFC 6750)
+//! introspection      what an opaque token is                  (RFC 7662)
 //! userinfo           what else is known                        (OpenID Connect Core 5.3)
 //! logout             the way out                               (OpenID Connect RP-Initiated Logout 1.0)
 //! logout_token       the provider's own logout                 (OpenID Connect Back-Channel Logout 1.0)
@@ -18,8 +19,10 @@ pub mod authorization;
 pub mod callback;
 pub mod client_auth;
 pub mod discovery;
+pub mod dpop;
 pub mod form;
 pub mod id_token;
+pub mod introspection;
 pub mod logout;
 pub mod logout_token;
 pub mod provider;

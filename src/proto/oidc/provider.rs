@@ -3,11 +3,13 @@
 use std::rc::Rc;
 
 use super::discovery::{Metadata, MAX_METADATA};
+use super::dpop::{self, Nonces, Proofs};
 use super::KeySet;
 use crate::config::Oidc;
 use crate::fault::{Code, Fault};
 use crate::host::task::Io;
 use crate::proto::fetch::document::{Document, Source};
+use crate::values::secret::Secret;
 
 /// Metadata is fetched again after an hour.
 const METADATA_LIFETIME: u64 = 60 * 60 * 1000;
@@ -25,6 +27,7 @@ pub struct Provider {
     keys: Document<KeySet>,
     by_hand: Option<Result<Rc<Metadata>, Fault>>,
     own_keys: Option<Result<Rc<KeySet>, Fault>>,
+    nonces: Nonces,
 }
 
 impl Provider {
@@ -43,7 +46,13 @@ impl Provider {
                 .jwks
                 .as_ref()
                 .map(|text| KeySet::parse(text.as_bytes()).map(Rc::new).map_err(not_ready)),
+            nonces: Nonces::default(),
         }
+    }
+
+    /// Proofs with the key of a login (RFC 9449), where tokens are bound to one.
+    pub fn proofs(&self, key: Option<&Secret>) -> Result<Option<Proofs>, Fault> {
+        dpop::proofs(self.oidc.dpop, key, &self.nonces)
     }
 
     /// The settings.

@@ -3,12 +3,13 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::client_auth::{self, Authentication};
+use super::client_auth::{self, Authentication, Form};
 use super::discovery::Metadata;
+use super::dpop::Proofs;
 use crate::config::{ClientAuth, ClientCredentials, OAuth2, Oidc};
 use crate::fault::{Code, Fault};
 use crate::host::events::{self, Place};
-use crate::host::task::{Io, Reply, Request};
+use crate::host::task::{Io, Reply};
 use crate::host::Level;
 use crate::proto::fetch::answer::{self, Refusal};
 use crate::values::json;
@@ -34,6 +35,8 @@ pub struct Endpoint<'a> {
     pub openid: bool,
     /// `aud` of a client assertion.
     pub audience: &'a str,
+    /// Proofs of possession, where tokens are bound to a key.
+    pub proofs: Option<&'a Proofs>,
 }
 
 impl<'a> Endpoint<'a> {
@@ -47,6 +50,7 @@ impl<'a> Endpoint<'a> {
             timeout: oidc.timeout,
             openid: true,
             audience: client_auth::audience(&oidc.client, &metadata.issuer, &metadata.token_endpoint),
+            proofs: None,
         }
     }
 
@@ -60,6 +64,7 @@ impl<'a> Endpoint<'a> {
             timeout: oauth2.timeout,
             openid: false,
             audience: client_auth::audience(&oauth2.client, &oauth2.issuer, &oauth2.token),
+            proofs: None,
         }
     }
 }
@@ -102,7 +107,7 @@ pub async fn exchange(
         grant.push(("code_verifier", verifier.expose()));
     }
     // A provider that has seen the code answers `invalid_grant` the second time: no worse than no answer.
-    let tokens = read(io.call(request(io, endpoint, &grant)?.repeatable()).await)?;
+    let tokens = read(call(io, endpoint, &grant, true).await?, endpoint.proofs.is_some())?;
     let missing =
         |name: &str| Fault::new(Code::IdpInvalidAnswer, format!("token endpoint: {name} is missing"));
     if endpoint.openid && tokens.id_token.is_none() {
@@ -127,7 +132,7 @@ const ENDED: [&str; 4] = ["invalid_grant", "interaction_required", "login_requir
 /// outcome: providers that rotate take a second use for theft.
 pub async fn refresh(io: &Io, endpoint: &Endpoint<'_>, refresh_token: &Secret) -> Result<Refreshed, Fault> {
     let grant = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
-    match read(io.call(request(io, endpoint, &grant)?).await) {
+    match read(call(io, endpoint, &grant, false).await?, endpoint.proofs.is_some()) {
         Ok(tokens) if tokens.access_token.is_none() && tokens.id_token.is_none() => {
             Err(Fault::new(Code::IdpInvalidAnswer, "token endpoint: a refresh brought no token"))
         }
@@ -139,19 +144,23 @@ pub async fn refresh(io: &Io, endpoint: &Endpoint<'_>, refresh_token: &Secret) -
     }
 }
 
-fn request(io: &Io, endpoint: &Endpoint<'_>, grant: &[(&str, &str)]) -> Result<Request, Fault> {
+async fn call(
+    io: &Io,
+    endpoint: &Endpoint<'_>,
+    grant: &[(&str, &str)],
+    repeatable: bool,
+) -> Result<Reply, Fault> {
     let own = grant.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let more = endpoint.params.iter().cloned();
     let auth =
         Authentication { provider: endpoint.provider, method: endpoint.auth, audience: endpoint.audience };
     let pairs = own.chain(more).collect();
-    let mut request = client_auth::request(io, "token", endpoint.url, pairs, &auth, endpoint.timeout)?;
-    request.max_answer = MAX_ANSWER;
-    Ok(request)
+    let form = Form { what: "token", url: endpoint.url, pairs, timeout: endpoint.timeout, repeatable };
+    client_auth::post(io, form, &auth, MAX_ANSWER, endpoint.proofs).await
 }
 
 /// Reads the answer (RFC 6749 section 5.1, OpenID Connect Core 3.1.3.3).
-fn read(reply: Reply) -> Result<Tokens, Refusal> {
+fn read(reply: Reply, bound: bool) -> Result<Tokens, Refusal> {
     let map = answer::object("token endpoint", reply, MAX_ANSWER)?;
     let invalid = |why: String| Fault::new(Code::IdpInvalidAnswer, format!("token endpoint: {why}"));
     // GitHub reports errors with status 200.
@@ -168,9 +177,12 @@ fn read(reply: Reply) -> Result<Tokens, Refusal> {
         untyped: kind.is_none(),
     };
     // RFC 6749 section 7.1: a token of a type that is not understood must not be used. Several providers leave the type
-    // out; no type but Bearer was ever meant by that.
-    if tokens.access_token.is_some() && !kind.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer")) {
-        return Err(invalid("token_type is not Bearer".into()).into());
+    // out; no type but Bearer was ever meant by that. One that was to be bound to a key and is not could be used by
+    // whoever steals it (RFC 9449 section 5).
+    let wanted = if bound { "DPoP" } else { "Bearer" };
+    let fits = kind.map_or(!bound, |kind| kind.eq_ignore_ascii_case(wanted));
+    if tokens.access_token.is_some() && !fits {
+        return Err(invalid(format!("token_type is not {wanted}")).into());
     }
     Ok(tokens)
 }

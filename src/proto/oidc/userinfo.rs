@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::dpop::{self, Proofs};
 use super::id_token;
 use super::provider::Provider;
 use super::signed;
@@ -30,6 +31,7 @@ pub async fn fetch(
     provider: &Provider,
     subject: &str,
     access_token: Option<&Secret>,
+    proofs: Option<&Proofs>,
 ) -> Result<Map<String, Value>, Refusal> {
     let metadata = provider.metadata(io).await?;
     let missing = |what: &str| Fault::new(Code::IdpInvalidAnswer, format!("UserInfo: {what}"));
@@ -37,7 +39,7 @@ pub async fn fetch(
         metadata.userinfo_endpoint.as_ref().ok_or_else(|| missing("there is no userinfo_endpoint"))?;
     let token = access_token.ok_or_else(|| missing("the token endpoint gave no access token"))?;
     let oidc = provider.config();
-    let reply = io.call(request(endpoint, &oidc.userinfo_params, token, oidc.timeout)).await;
+    let reply = dpop::get(io, request(endpoint, &oidc.userinfo_params, oidc.timeout), token, proofs).await?;
     let answer = answer::success("UserInfo", reply)?;
     let refused = |why: String| Refusal::from(Fault::new(Code::IdTokenInvalid, format!("UserInfo: {why}")));
     let map = if answer.media_type().as_deref() == Some("application/jwt") {
@@ -70,9 +72,10 @@ pub async fn more(
     provider: &Provider,
     subject: &str,
     access_token: Option<&Secret>,
+    proofs: Option<&Proofs>,
     needed: bool,
 ) -> Result<Option<Map<String, Value>>, Fault> {
-    match fetch(io, provider, subject, access_token).await {
+    match fetch(io, provider, subject, access_token, proofs).await {
         Ok(userinfo) => Ok(Some(userinfo)),
         Err(Refusal { status: 401 | 403, .. }) if !needed => Ok(None),
         Err(refusal) => Err(refusal.fault),
@@ -90,8 +93,8 @@ pub struct Person {
 
 /// Asks a plain OAuth 2.0 provider who the access token is about.
 pub async fn fetch_person(io: &Io, oauth2: &OAuth2, access_token: &Secret) -> Result<Person, Fault> {
-    let request = request(&oauth2.userinfo, &oauth2.userinfo_params, access_token, oauth2.timeout);
-    let all = answer::object("UserInfo", io.call(request).await, MAX_ANSWER)?;
+    let request = request(&oauth2.userinfo, &oauth2.userinfo_params, oauth2.timeout);
+    let all = answer::object("UserInfo", dpop::get(io, request, access_token, None).await?, MAX_ANSWER)?;
     let name = match &oauth2.subject {
         Some(name) => name.as_str(),
         None if all.contains_key("sub") => "sub",
@@ -108,13 +111,12 @@ pub async fn fetch_person(io: &Io, oauth2: &OAuth2, access_token: &Secret) -> Re
     Ok(Person { subject, all })
 }
 
-fn request(endpoint: &Url, params: &[(String, String)], token: &Secret, timeout: u64) -> Request {
+fn request(endpoint: &Url, params: &[(String, String)], timeout: u64) -> Request {
     let mut url = endpoint.clone();
     if !params.is_empty() {
         url.query_pairs_mut().extend_pairs(params);
     }
-    let mut request =
-        Request::get("userinfo", url, timeout).header("authorization", format!("Bearer {}", token.expose()));
+    let mut request = Request::get("userinfo", url, timeout);
     request.max_answer = MAX_ANSWER;
     request
 }

@@ -98,6 +98,7 @@ pub(super) async fn start_login(
         state: random_token::<24>(io.host())?,
         nonce: request.id.clone(),
         verifier: String::new(),
+        dpop: None,
         return_to: target,
         started: io.now(),
         parameters,

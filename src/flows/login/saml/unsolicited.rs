@@ -135,6 +135,7 @@ async fn accept(
         state: String::new(),
         nonce: String::new(),
         verifier: String::new(),
+        dpop: None,
         return_to: target,
         started: io.now(),
         parameters: AuthnParameters::default(),

@@ -82,7 +82,7 @@ fn push(
     let inner = io.clone();
     let flow = async move {
         let pkce = Pkce::new(inner.host())?;
-        Authorization::of_oidc(&oidc, REDIRECT, "st", "no", &pkce).start(&inner, &oidc, &metadata).await
+        Authorization::of_oidc(&oidc, REDIRECT, "st", "no", &pkce).start(&inner, &oidc, &metadata, None).await
     };
     drive(&io, flow, replies)
 }
@@ -483,7 +483,7 @@ fn userinfo_is_about_the_same_person() {
         let flow = async move {
             let moment = Expectation::Login { nonce: "n", max_age: None };
             let claims = verify(&inner, &provider, &token(&claims), None, moment).await?;
-            Ok(userinfo::fetch(&inner, &provider, claims.subject(), Some(&secret("at"))).await?)
+            Ok(userinfo::fetch(&inner, &provider, claims.subject(), Some(&secret("at")), None).await?)
         };
         let (result, calls) = drive(&io, flow, [discovered(), keys(), reply]);
         assert_eq!(header(&calls[2], ":path"), Some("/userinfo?schema=a+b"));
