@@ -79,6 +79,7 @@ impl Exchange {
             account: self.account_state.as_ref().map(|account_state| account_state.account.code.as_str()),
             request_id: self.head.request_id(),
             path: &self.path,
+            is_page: self.head.is_person(),
             ..Place::default()
         }
     }
@@ -160,7 +161,16 @@ impl Exchange {
 
     /// The same, with more parameters for the login that would help.
     pub fn refuse_asking(&self, fault: &Fault, parameters: &[(&str, String)]) -> Response {
-        events::refusal(&*self.filter_state.host, self.place(), fault);
+        self.refuse_with(self.place(), fault, parameters)
+    }
+
+    /// The same at a place that knows more.
+    pub fn refuse_at(&self, place: Place<'_>, fault: &Fault) -> Response {
+        self.refuse_with(place, fault, &[])
+    }
+
+    fn refuse_with(&self, place: Place<'_>, fault: &Fault, parameters: &[(&str, String)]) -> Response {
+        events::refusal(&*self.filter_state.host, place, fault);
         let mut context = self.page_context();
         if let Some(login) = &mut context.login {
             for (name, value) in parameters {
@@ -169,6 +179,11 @@ impl Exchange {
         }
         if is_failed_login(fault.code) {
             context.password_page = self.password_way();
+        }
+        if is_cured_by_another_account(fault.code) {
+            self.offer_another_account(&mut context, None);
+            let denied = matches!(fault.code, Code::RoleMissing | Code::AccessDenied);
+            context.home = denied && self.path != "/";
         }
         // The Back button after signing in, or a second tab: the session is there already.
         if matches!(fault.code, Code::StateUnknown | Code::CallbackInvalid) {
@@ -187,10 +202,37 @@ impl Exchange {
             add_parameter(login, "return_to", return_to);
         }
         context.password_page = self.password_way();
-        if let SessionState::Valid(_) = self.session_state() {
+        if is_cured_by_another_account(fault.code) {
+            self.offer_another_account(&mut context, place.provider);
+            context.person.clone_from(&fault.person);
+        } else if let SessionState::Valid(_) = self.session_state() {
             context.continue_to = Some("/".into());
         }
         pages::refusal(fault, &context)
+    }
+
+    /// The ways to another account: the provider is asked to let the user choose, where it was the one (`provider`) or the
+    /// session is from it. A user who is in is told as whom, and can sign out.
+    fn offer_another_account(&self, context: &mut pages::Context<'_>, provider: Option<&str>) {
+        let Some(account_state) = &self.account_state else { return };
+        let session_state = self.session_state();
+        let live = match &session_state {
+            SessionState::Valid(live) => Some(live),
+            _ => None,
+        };
+        let of_session = live.map(|live| live.session.origin.provider.as_str());
+        let known = provider.or(of_session).filter(|id| account_state.provider(id).is_some());
+        context.another = context.login.clone().map(|mut url| {
+            if let Some(id) = known {
+                add_parameter(&mut url, "idp", id);
+            }
+            add_parameter(&mut url, "prompt", "select_account");
+            url
+        });
+        if let Some(live) = live {
+            context.signed_in_as = Some(live.session.user.username.clone());
+            context.sign_out = Some(account_state.account.paths.path(Endpoint::Logout).to_owned());
+        }
     }
 
     /// Where a password still is a way in: the way back for an administrator whose IdP is broken.
@@ -236,6 +278,23 @@ fn add_parameter(url: &mut String, name: &str, value: &str) {
     url.push_str(&url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish());
 }
 
+/// Refusals of a user, not of a request: another user could get in.
+fn is_cured_by_another_account(code: Code) -> bool {
+    use Code::*;
+    matches!(
+        code,
+        IdentityUnknown
+            | IdentityMissing
+            | IdentityConflict
+            | IdentityAmbiguous
+            | EmailUnverified
+            | UserInactive
+            | IdpDenied
+            | RoleMissing
+            | AccessDenied
+    )
+}
+
 /// Codes with which a login fails, as opposed to a request of somebody who is in.
 fn is_failed_login(code: Code) -> bool {
     use Code::*;
@@ -243,6 +302,8 @@ fn is_failed_login(code: Code) -> bool {
         code,
         RoleMissing
             | AccessDenied
+            | PasswordNotAllowed
+            | PasswordDisabled
             | AccountUnknown
             | MethodNotAllowed
             | BodyTooLarge

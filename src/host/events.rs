@@ -3,7 +3,7 @@
 
 use serde_json::{json, Map, Value};
 
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::host::{Host, Level};
 
 /// Where an event happened: shared by every line of one request.
@@ -19,6 +19,8 @@ pub struct Place<'a> {
     pub path: &'a str,
     /// The username, where it is known.
     pub user: Option<&'a str>,
+    /// A user sees the answer.
+    pub is_page: bool,
 }
 
 impl Place<'_> {
@@ -87,7 +89,12 @@ pub fn refusal(host: &dyn Host, place: Place<'_>, fault: &Fault) {
         line.insert("field".into(), limited(field).into());
     }
     line.insert("reason".into(), limited(&fault.detail).into());
-    let level = if fault.status() >= 500 { Level::Error } else { Level::Warn };
+    let level = match fault.status() {
+        500.. => Level::Error,
+        // A browser asks for icons and manifests that no user has asked for.
+        401 if !place.is_page && fault.code != Code::TokenInvalid => Level::Info,
+        _ => Level::Warn,
+    };
     write(host, level, line);
     host.count(&format!("sso_refusals.code.{}", fault.code.as_str()));
 }

@@ -58,6 +58,8 @@ impl Page<'_> {
         }
         html.raw("><head><meta charset=\"utf-8\">")
             .raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")
+            // Browsers ask for /favicon.ico otherwise, which is the application's and needs a session.
+            .raw("<link rel=\"icon\" href=\"data:,\">")
             .raw("<meta name=\"color-scheme\" content=\"light dark\"><meta name=\"robots\" content=\"noindex\">")
             .raw("<title>")
             .text(self.title);

@@ -6,6 +6,7 @@
 //! escaped by the type that builds the page (`escape::Html`).
 
 mod admin;
+mod arrival;
 mod escape;
 mod forward;
 mod invitation;
@@ -20,6 +21,7 @@ mod tests;
 mod texts;
 
 pub use admin::{admin, Admin, Check, Completeness, Incomplete, Readiness};
+pub use arrival::confirm_arrival;
 pub use escape::safe_url;
 pub use forward::{auto_submit, go_on, AutoSubmit};
 pub use invitation::{invitation, Invitation};
@@ -49,6 +51,16 @@ pub struct Context<'a> {
     pub login: Option<String>,
     /// Where somebody who is already signed in can go on.
     pub continue_to: Option<String>,
+    /// Where to sign in with another account of the provider.
+    pub another: Option<String>,
+    /// Who is signed in, where that is the trouble.
+    pub signed_in_as: Option<String>,
+    /// Whom the provider named, where that user is not let in.
+    pub person: Option<String>,
+    /// Where to sign out.
+    pub sign_out: Option<String>,
+    /// The first page is a way out.
+    pub home: bool,
     /// The application's own password page, where it may be offered.
     pub password_page: Option<String>,
     /// The request was to change something at the application, and has not reached it.
@@ -68,6 +80,11 @@ impl<'a> Context<'a> {
             html,
             login: None,
             continue_to: None,
+            another: None,
+            signed_in_as: None,
+            person: None,
+            sign_out: None,
+            home: false,
             password_page: None,
             unsent: false,
             challenge: String::new(),

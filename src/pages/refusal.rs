@@ -111,6 +111,12 @@ fn page(fault: &Fault, context: &Context<'_>) -> Response {
         body.element("<p>", sentence, "</p>");
     }
     body.raw("</div>");
+    let who = [("sign_out.who", &context.signed_in_as), ("refusal.person", &context.person)];
+    for (key, user) in who {
+        if let Some(user) = user {
+            body.element("<p>", &texts.fill(key, &[("user", user)]), "</p>");
+        }
+    }
     let again = match fault.code {
         Code::LoginRequired | Code::SessionExpired | Code::PasswordNotAllowed | Code::PasswordDisabled => {
             "action.sign_in"
@@ -118,10 +124,15 @@ fn page(fault: &Fault, context: &Context<'_>) -> Response {
         _ => "action.try_again",
     };
     // The first way out is the one that stands out.
+    let denied = matches!(fault.code, Code::RoleMissing | Code::AccessDenied);
+    let (login, home) = (context.login.clone().filter(|_| !denied), context.home.then(|| "/".to_owned()));
     let ways = [
         (&context.continue_to, "action.continue"),
-        (&context.login, again),
+        (&context.another, "action.another"),
+        (&login, again),
         (&context.password_page, "action.password"),
+        (&home, "action.home"),
+        (&context.sign_out, "sign_out.go"),
     ];
     let mut class = "go";
     for (url, text) in ways {

@@ -13,6 +13,8 @@ pub struct SignIn {
     pub providers: Vec<(String, String)>,
     /// The application's own password page.
     pub password_page: Option<String>,
+    /// Only administrators may use it.
+    pub for_admins: bool,
     /// Ask for an email address, whose domain names the provider: GET `action?email=…`.
     pub email_form: bool,
     /// Ask for the account's code: GET `action?u=…`.
@@ -120,6 +122,9 @@ fn form(wanted: bool, offer: &SignIn, own: &[&str]) -> Option<Html> {
 fn password(texts: Texts<'_>, offer: &SignIn) -> Option<Html> {
     let url = safe_url(offer.password_page.as_deref()?)?;
     let mut html = Html::new();
+    if offer.for_admins {
+        html.element("<p class=\"soft\">", texts.get("sign_in.admins"), "</p>");
+    }
     html.link("alt", &url, texts.get("action.password"));
     Some(html)
 }

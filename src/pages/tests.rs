@@ -16,7 +16,7 @@ type Tag = (String, Vec<(String, String)>);
 /// Reads a page: tags balance, attributes are quoted and named once, no stray `<` or `>`. Gives every
 /// start tag, and the text outside of tags.
 fn parse(page: &str) -> (Vec<Tag>, String) {
-    const VOID: [&str; 4] = ["meta", "img", "input", "br"];
+    const VOID: [&str; 5] = ["meta", "link", "img", "input", "br"];
     let mut rest = page.strip_prefix("<!doctype html>\n").expect("a doctype");
     let (mut tags, mut open, mut text) = (Vec::new(), Vec::<String>::new(), String::new());
     while let Some(at) = rest.find('<') {
@@ -111,6 +111,7 @@ fn every_page(pages: &Settings, x: &str, url: &str) -> Vec<(&'static str, Respon
         ..Context::new(pages, x, true)
     };
     let offer = SignIn {
+        for_admins: false,
         providers: vec![(s(), url.into()), (s(), url.into())],
         password_page: Some(url.into()),
         email_form: true,
@@ -208,9 +209,10 @@ fn links_and_forms_lead_only_where_they_may() {
     let hrefs = |answer: &Response| -> Vec<String> {
         let (tags, _) = parse(body(answer));
         let leads = |key: &str| ["href", "src", "action", "formaction"].contains(&key);
+        // The icon of every page is empty.
         tags.into_iter()
             .flat_map(|(_, own)| own)
-            .filter(|(key, _)| leads(key))
+            .filter(|(key, value)| leads(key) && value != "data:,")
             .map(|(_, value)| value)
             .collect()
     };

@@ -185,6 +185,9 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("action.sign_in", "Sign in"),
     ("action.password", "Sign in with a password"),
     ("action.continue", "Continue"),
+    ("action.another", "Use another account"),
+    ("action.home", "Go to the start page"),
+    ("refusal.person", "You signed in as {user}."),
     ("refusal.unsent", "What you sent has not reached the application."),
     ("refusal.send_again", "Sign in, then go back and send it again."),
     ("refusal.code", "Code"),
@@ -204,6 +207,11 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("sign_in.account_hint", "The short name your organization was given for this application."),
     ("sign_in.account_go", "Continue"),
     ("sign_in.none", "No way to sign in is set up yet. Ask your administrator."),
+
+    ("sign_in.admins", "Administrators only:"),
+
+    ("arrival.title", "Open the administrators' page?"),
+    ("arrival.what", "Another site sent you here. This page reads the settings and every user of the directory."),
 
     ("sign_out.title", "Sign out?"),
     ("sign_out.what", "Another site asked to sign you out."),

@@ -34,7 +34,29 @@ pub fn show(exchange: Rc<Exchange>) -> Ruling {
         SessionState::Valid(live) => live,
         nobody => return Ruling::LocalReply(sign_in_first(&exchange, matches!(nobody, SessionState::Stale))),
     };
+    if let Some(answer) = sent_from_elsewhere(&exchange, &live) {
+        return Ruling::LocalReply(answer);
+    }
     recheck::answer(exchange, live, judged)
+}
+
+/// After signing in a browser comes back from the provider's site, for so many milliseconds.
+const JUST_IN: u64 = 60_000;
+
+/// A report may read a whole directory and calls every provider: a page of another site must not cause that in an
+/// administrator's browser (CWE-352). A user is asked, a script is refused.
+fn sent_from_elsewhere(exchange: &Exchange, live: &LiveSession) -> Option<Response> {
+    let origins = exchange.account_state.as_ref()?.account.origin_texts();
+    let just_in = exchange.now.saturating_sub(live.session.started_at) < JUST_IN;
+    if just_in || !exchange.head.is_sent_from_elsewhere(&origins) {
+        return None;
+    }
+    if exchange.head.is_person() {
+        let target = String::from_utf8_lossy(exchange.head.target()).into_owned();
+        return Some(pages::confirm_arrival(&exchange.page_context(), &target));
+    }
+    let fault = Fault::new(Code::RequestInvalid, "a page of another site asks for a report").with_status(403);
+    Some(exchange.refuse(&fault))
 }
 
 /// As on every protected path; coming back leads here.
@@ -73,8 +95,7 @@ async fn judged(io: Io, exchange: Rc<Exchange>, live: Rc<LiveSession>) -> Result
         }
     };
     Ok(answer.unwrap_or_else(|fault| {
-        events::refusal(io.host(), Place { user: Some(&user.username), ..exchange.place() }, &fault);
-        pages::refusal(&fault, &exchange.page_context())
+        exchange.refuse_at(Place { user: Some(&user.username), ..exchange.place() }, &fault)
     }))
 }
 

@@ -305,3 +305,60 @@ fn the_table_of_the_overview_goes_on_page_by_page() {
     let page = get(&mut sign_in(&few, "ada@acme.com"), "/sso/admin?page=2").text();
     assert!(page.contains("<td>cyd</td>") && !page.contains("page=") && !page.contains("Showing"));
 }
+
+#[test]
+fn a_page_of_another_site_opens_no_report() {
+    let host = TestHost::new();
+    let filter_state = filter_state(&host, &configuration());
+    let mut ada = sign_in(&filter_state, "ada@acme.com");
+    let foreign =
+        [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    let send = |ada: &Browser, target: &str, headers: &[(&str, &str)]| {
+        let mut here = ada.clone_headers(headers);
+        here.cookies.clone_from(&ada.cookies);
+        here.get(target, &mut idp("ada@acme.com"))
+    };
+    // The provider's site is another one, too.
+    assert_eq!(send(&ada, "/sso/admin/completeness", &foreign).status(), 200);
+    host.advance(61_000);
+    for target in ["/sso/admin", "/sso/admin/check", "/sso/admin/completeness?page=2", "/sso/admin/readiness"]
+    {
+        let seen = send(&ada, target, &foreign);
+        assert_eq!((seen.status(), seen.code(), seen.calls.len()), (200, "arrival_confirm", 0), "{target}");
+        assert!(seen.text().contains(&format!("href=\"{target}\"")), "{}", seen.text());
+        let seen = send(&ada, target, &[("referer", "https://evil.example/")]);
+        assert_eq!(seen.code(), "arrival_confirm", "{target}: without Fetch Metadata");
+        for (site, mode) in [("cross-site", "no-cors"), ("same-site", "cors")] {
+            let seen = send(&ada, target, &[("sec-fetch-site", site), ("sec-fetch-mode", mode)]);
+            assert_eq!((seen.status(), seen.code()), (403, "request_invalid"), "{target}");
+        }
+    }
+    for headers in [
+        &[][..],
+        &[("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate")],
+        &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate")],
+        &[("referer", "https://app.example/")],
+    ] {
+        assert_eq!(send(&ada, "/sso/admin/completeness", headers).code(), "ok", "{headers:?}");
+    }
+    ada.cookies.clear();
+    assert_eq!(send(&ada, "/sso/admin", &foreign).status(), 302, "a stranger goes to sign in");
+}
+
+#[test]
+fn who_is_no_administrator_can_become_somebody_else() {
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let mut bob = sign_in(&filter_state, "bob@acme.com");
+    let seen = bob.get("/sso/admin", &mut idp("bob@acme.com"));
+    assert_eq!((seen.status(), seen.code()), (403, "role_missing"));
+    let text = seen.text();
+    assert!(text.contains("You are signed in as bob."), "{text}");
+    assert!(text.contains("href=\"/sso/login?idp=corp&amp;prompt=select_account\""), "{text}");
+    assert!(text.contains("href=\"/sso/logout\"") && text.contains("href=\"/\""), "{text}");
+    assert!(!text.contains("Try again"));
+    let mut program = bob.clone_headers(&[("accept", "application/json")]);
+    program.cookies = bob.cookies;
+    let seen = program.get("/sso/admin", &mut idp("bob@acme.com"));
+    assert_eq!(seen.code(), "role_missing");
+    assert!(!seen.text().contains("/sso/") && !seen.text().contains("bob"), "{}", seen.text());
+}

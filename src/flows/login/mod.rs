@@ -165,6 +165,20 @@ fn arrived(
     }
 }
 
+/// By what a user knows which account of the provider this is: the first of these that is there.
+fn shown(identity: &Identity) -> Option<String> {
+    let text = |name: &&str| match identity.claims.get(*name)? {
+        serde_json::Value::String(text) => Some(text.as_str()),
+        // SAML's attributes are lists.
+        serde_json::Value::Array(list) => list.first()?.as_str(),
+        _ => None,
+    };
+    let names = ["email", "preferred_username", "upn", "login", "NameID", "name"];
+    let subject = Some(identity.subject.as_str());
+    let found = names.iter().find_map(text).or(subject).filter(|text| !text.is_empty());
+    found.map(|text| text.chars().take(100).collect())
+}
+
 /// The values of `forward.headers`.
 fn forwarded(
     io: &Io,

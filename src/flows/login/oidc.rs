@@ -153,8 +153,10 @@ async fn complete(
         }
         Protocol::Saml(_) => return Err(Fault::new(Code::CallbackInvalid, "this provider speaks SAML")),
     };
-    authenticated_well_enough(&identity, login_state)?;
-    let user = directory::resolve(io, &account_state.account, &account_state.directory, &identity).await?;
+    let person = |fault: Fault| fault.of(super::shown(&identity));
+    authenticated_well_enough(&identity, login_state).map_err(person)?;
+    let user = directory::resolve(io, &account_state.account, &account_state.directory, &identity).await;
+    let user = user.map_err(person)?;
     arrived(io, exchange, account_state, login_state, &identity, tokens, user)
 }
 

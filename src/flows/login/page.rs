@@ -8,6 +8,7 @@ use crate::exchange::return_to;
 use crate::exchange::{Exchange, Ruling};
 use crate::fault::{Code, Fault};
 use crate::http::response::Response;
+use crate::http::Path;
 use crate::pages::{self, SignIn};
 
 /// A navigation without a session: to the IdP where that is the only way in, to the sign-in page where
@@ -192,10 +193,11 @@ fn is_issuer(exchange: &Exchange, provider: &Provider, iss: &str) -> bool {
     }
 }
 
-/// After signing in nobody wants to be signed out, or in again.
+/// After signing in nobody wants to be signed out, or in again. The path is read as the gate reads it: `/sso/%6cogout` is
+/// the sign-out too.
 pub(super) fn own_endpoints_lead_home(account: &Account, target: String) -> String {
-    let path = target.split('?').next().unwrap_or_default();
-    match account.paths.endpoint(path) {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    match account.paths.endpoint(Path::read(path.as_bytes()).canonical()) {
         None | Some(Endpoint::Admin | Endpoint::Session | Endpoint::Invitation) => target,
         Some(_) => "/".into(),
     }
@@ -212,6 +214,10 @@ fn page(exchange: &Exchange, message: Option<String>) -> Response {
     if let Some(target) = exchange.head.param("return_to") {
         fields.push(("return_to".to_owned(), target));
     }
+    // "Use another account" leads here where no provider is named.
+    if let Some(prompt) = exchange.head.param("prompt") {
+        fields.push(("prompt".to_owned(), prompt));
+    }
     let link = |id: &str| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("idp", id).extend_pairs(&fields);
@@ -227,6 +233,7 @@ fn page(exchange: &Exchange, message: Option<String>) -> Response {
     let offer = SignIn {
         providers: account.providers.iter().map(|p| (p.title.clone(), link(&p.id))).collect(),
         password_page: account.password.page.clone().filter(|_| show_password),
+        for_admins: account.password.mode == PasswordMode::Admins,
         email_form: account.providers.len() > 1
             && account.providers.iter().any(|p| !p.email_domains.is_empty()),
         account_form: false,

@@ -468,3 +468,127 @@ fn a_session_by_password_cannot_be_stepped_up() {
     assert_eq!((seen.status(), seen.code()), (401, "login_required"), "no provider knows this person");
     assert!(seen.text().contains("/sso/login?return_to=%2Fstrong%2Fx"));
 }
+
+fn parameter(seen: &Seen, name: &str) -> String {
+    query(seen.location(), name).unwrap_or_default()
+}
+
+#[test]
+fn what_reads_as_an_endpoint_of_ours_is_not_come_back_to() {
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let lands = |target: &str| {
+        let mut ada = Browser::new(&filter_state, "one.app");
+        let query =
+            url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", target).finish();
+        let start = ada.get(&format!("/sso/login?{query}"), &mut idp("", json!({})));
+        let (state, nonce) = (parameter(&start, "state"), parameter(&start, "nonce"));
+        let back =
+            ada.get(&format!("/sso/oidc/consume?u=one&code=c&state={state}"), &mut idp(&nonce, json!({})));
+        back.location().to_owned()
+    };
+    let paths = [
+        "login",
+        "logout",
+        "logout-complete",
+        "oidc/consume",
+        "saml/consume",
+        "saml/logout",
+        "frontchannel-logout",
+    ];
+    for path in paths {
+        let (first, rest) = path.split_at(1);
+        for target in [
+            format!("/sso/{path}"),
+            format!("/sso//{path}"),
+            format!("/sso/./{path}"),
+            format!("/x/../sso/{path}"),
+            format!("/sso/%{:02x}{rest}", first.as_bytes()[0]),
+            format!("/%73so/{path}?x=1"),
+            format!("https://one.app/sso/{path}#x"),
+        ] {
+            assert_eq!(lands(&target), "/", "{target}");
+        }
+    }
+    for target in ["/sso/logouts", "/SSO/logout", "/sso/session", "/sso/admin/check", "/x?y=/sso/logout"] {
+        assert_eq!(lands(target), target);
+    }
+}
+
+#[test]
+fn a_user_that_is_refused_can_use_another_account() {
+    let host = TestHost::new();
+    let mut config = configuration();
+    config["accounts"][0]["directory"] = json!({ "static": { "users": [
+        { "username": "off", "email": "off@acme.com", "active": false },
+        { "username": "one", "email": "two@acme.com" }, { "username": "two", "email": "two@acme.com" },
+    ] } });
+    let filter_state = filter_state(&host, &config);
+    for (claims, code, shown) in [
+        (json!({ "email": "<b>@acme.com" }), "identity_unknown", "You signed in as &lt;b&gt;@acme.com."),
+        (json!({ "email": "who@acme.com" }), "identity_unknown", "You signed in as who@acme.com."),
+        (json!({ "email": "", "name": "Ada" }), "identity_missing", "You signed in as Ada."),
+        (json!({ "email": "off@acme.com" }), "user_inactive", "You signed in as off@acme.com."),
+        (json!({ "email": "two@acme.com" }), "identity_ambiguous", "You signed in as two@acme.com."),
+        (
+            json!({ "email": "one@acme.com", "email_verified": false }),
+            "email_unverified",
+            "You signed in as one@acme.com.",
+        ),
+    ] {
+        let mut ada = Browser::new(&filter_state, "one.app");
+        let start = ada.get("/reports?q=1", &mut idp("", json!({})));
+        let (state, nonce) = (parameter(&start, "state"), parameter(&start, "nonce"));
+        let callback = format!("/sso/oidc/consume?u=one&code=c&state={state}");
+        let seen = ada.get(&callback, &mut idp(&nonce, claims.clone()));
+        assert_eq!((seen.status(), seen.code()), (403, code), "{claims}");
+        let text = seen.text();
+        let another =
+            "href=\"/sso/login?return_to=%2Freports%3Fq%3D1&amp;idp=corp&amp;prompt=select_account\"";
+        assert!(text.contains(another) && text.contains("Use another account"), "{text}");
+        assert!(text.contains(shown), "{text}");
+        let next = ada.get(
+            "/sso/login?return_to=%2Freports%3Fq%3D1&idp=corp&prompt=select_account",
+            &mut idp("", json!({})),
+        );
+        assert_eq!(parameter(&next, "prompt"), "select_account");
+        assert!(host.logs().iter().all(|(_, line)| !line.contains("You signed in")));
+    }
+    // The provider said no.
+    let mut ada = Browser::new(&filter_state, "one.app");
+    let start = ada.get("/reports", &mut idp("", json!({})));
+    let callback =
+        format!("/sso/oidc/consume?u=one&error=access_denied&state={}", parameter(&start, "state"));
+    let seen = ada.get(&callback, &mut idp("", json!({})));
+    assert_eq!(seen.code(), "idp_denied");
+    assert!(seen.text().contains("prompt=select_account"));
+    // A program gets no link.
+    let mut program = Browser::new(&filter_state, "one.app").with("accept", "application/json");
+    program.cookies.clone_from(&ada.cookies);
+    let start = ada.get("/reports", &mut idp("", json!({})));
+    program.cookies.clone_from(&ada.cookies);
+    let callback =
+        format!("/sso/oidc/consume?u=one&error=access_denied&state={}", parameter(&start, "state"));
+    let seen = program.get(&callback, &mut idp("", json!({})));
+    assert_eq!(seen.code(), "idp_denied");
+    assert!(!seen.text().contains("select_account"));
+}
+
+#[test]
+fn only_pages_that_users_see_are_warned_of() {
+    use crate::host::Level;
+    let host = TestHost::new();
+    let filter_state = filter_state(&host, &configuration());
+    let level = |method: &str, headers: &[(&str, &str)]| {
+        let mut stranger = Browser::new(&filter_state, "one.app").clone_headers(headers);
+        let before = host.logs().len();
+        let seen =
+            stranger.send(method, "/favicon.ico", (method == "POST").then(Vec::new), &mut idp("", json!({})));
+        assert_eq!(seen.status(), 401);
+        let logs = host.logs();
+        assert_eq!(logs.len(), before + 1);
+        logs.last().unwrap().0
+    };
+    assert_eq!(level("GET", &[("accept", "image/avif,*/*"), ("sec-fetch-mode", "no-cors")]), Level::Info);
+    assert_eq!(level("GET", &[("accept", "*/*")]), Level::Info);
+    assert_eq!(level("POST", &[]), Level::Warn, "a user's form");
+}

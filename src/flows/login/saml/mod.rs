@@ -88,7 +88,8 @@ pub(super) async fn start_login(
         acs_url: &own.acs_url,
         entity_id: &own.entity_id,
         name_id_format: idp.config().name_id_format,
-        force_authn: is_forced(idp, &parameters),
+        // SAML has no other word for "let the user choose an account".
+        force_authn: is_forced(idp, &parameters) || parameters.prompt.as_deref() == Some("select_account"),
         authn_contexts: &contexts,
         signer: idp.signer(io.host()),
     };
@@ -301,8 +302,10 @@ async fn solicited(
         return Err(Fault::new(Code::AssertionInvalid, "the request was answered already"));
     }
     let identity = identity(account_state, &login_state.provider, &verified)?;
-    authenticated_well_enough(&identity, login_state)?;
-    let user = directory::resolve(io, &account_state.account, &account_state.directory, &identity).await?;
+    let person = |fault: Fault| fault.of(super::shown(&identity));
+    authenticated_well_enough(&identity, login_state).map_err(person)?;
+    let user = directory::resolve(io, &account_state.account, &account_state.directory, &identity).await;
+    let user = user.map_err(person)?;
     note(io, exchange, account_state, &login_state.provider, &verified);
     arrived(io, exchange, account_state, login_state, &identity, Tokens::default(), user)
 }
