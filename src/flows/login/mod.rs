@@ -174,8 +174,8 @@ fn shown(identity: &Identity) -> Option<String> {
         _ => None,
     };
     let names = ["email", "preferred_username", "upn", "login", "NameID", "name"];
-    let subject = Some(identity.subject.as_str());
-    let found = names.iter().find_map(text).or(subject).filter(|text| !text.is_empty());
+    let mut all = names.iter().filter_map(text).chain([identity.subject.as_str()]);
+    let found = all.find(|text| !text.is_empty());
     found.map(|text| text.chars().take(100).collect())
 }
 
