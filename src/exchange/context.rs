@@ -287,6 +287,7 @@ fn is_cured_by_another_account(code: Code) -> bool {
             | IdentityMissing
             | IdentityConflict
             | IdentityAmbiguous
+            | IdentityNotAllowed
             | EmailUnverified
             | UserInactive
             | IdpDenied
