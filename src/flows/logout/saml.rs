@@ -13,6 +13,7 @@ use crate::host::task::Io;
 use crate::host::Level;
 use crate::http::response::Response;
 use crate::pages;
+use crate::proto::fetch::turn::Sender;
 use crate::proto::saml::bindings::{self, Kind, Redirected};
 use crate::proto::saml::idp::{single_logout, Facts};
 use crate::proto::saml::logout::{self, Expected, LogoutRequest, Outgoing, Received};
@@ -236,7 +237,7 @@ async fn verify<T>(
             clock_skew: idp.config().clock_skew,
         })
     };
-    idp.judged(io, judge).await
+    idp.judged(io, Sender::Anybody, judge).await
 }
 
 fn no_single_logout() -> Fault {

@@ -1,7 +1,8 @@
 //! A document of a provider, kept, refreshed and shared by all workers of the process.
 //!
 //! The last good one is kept for ever: refreshing happens beside it, never instead of it. A worker looks
-//! at what the others fetched before it fetches itself.
+//! at what the others fetched before it fetches itself. No request fetches: the background does, once for all that
+//! wait, and a client that hangs up takes nothing along (docs/decisions/011-nothing-dies-with-a-client.md).
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,56 +10,75 @@ use std::rc::Rc;
 use url::Url;
 
 use super::answer;
+use super::turn::{Sender, Turn};
 use crate::fault::{Code, Fault};
-use crate::host::task::{Io, Request};
+use crate::host::task::{Io, Lane, Request};
 use crate::host::Host;
 
 /// While a first fetch fails, requests fail with it for so long, instead of each asking again.
 const FAIL_FAST: u64 = 2_000;
 /// After a refresh that failed, the next comes so much later.
 const BACK_OFF: u64 = 10_000;
-/// A fetch outside the schedule (an unknown `kid`) happens at most so often in the whole process.
-pub const FORCED: u64 = 60_000;
 /// Larger documents are not shared, each worker fetches its own.
 const MAX_SHARED: usize = 256 << 10;
 
-/// One document.
+/// One document. Clones are the same document.
 #[derive(Debug)]
-pub struct Document<T> {
+pub struct Document<T>(Rc<Kept<T>>);
+
+impl<T> Clone for Document<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+#[derive(Debug)]
+struct Kept<T> {
     what: &'static str,
     max: usize,
     lifetime: u64,
+    pause: u64,
     current: RefCell<Option<(Rc<T>, u64)>>,
     failed: RefCell<Option<(Fault, u64)>>,
-    forced: Cell<Option<u64>>,
+    is_fetching: Cell<bool>,
 }
 
+/// Reads a document.
+pub type Read<T> = Rc<dyn Fn(&[u8]) -> Result<T, String>>;
+
 /// Where it is and how it is read.
-pub struct Source<'a, T> {
+pub struct Source<T> {
     /// Its URL.
-    pub url: &'a Url,
+    pub url: Url,
     /// Milliseconds.
     pub timeout: u64,
     /// Reads it.
-    pub read: &'a dyn Fn(&[u8]) -> Result<T, String>,
+    pub read: Read<T>,
 }
 
-impl<T> Document<T> {
-    /// Nothing yet.
-    pub fn new(what: &'static str, max: usize, lifetime: u64) -> Self {
-        Self {
+impl<T> Clone for Source<T> {
+    fn clone(&self) -> Self {
+        Self { url: self.url.clone(), timeout: self.timeout, read: self.read.clone() }
+    }
+}
+
+impl<T: 'static> Document<T> {
+    /// Nothing yet. Fetches because something is missing from it come `pause` milliseconds apart at the least.
+    pub fn new(what: &'static str, max: usize, lifetime: u64, pause: u64) -> Self {
+        Self(Rc::new(Kept {
             what,
             max,
             lifetime,
+            pause,
             current: RefCell::default(),
             failed: RefCell::default(),
-            forced: Cell::new(None),
-        }
+            is_fetching: Cell::new(false),
+        }))
     }
 
     /// The last good one.
     pub fn current(&self) -> Option<Rc<T>> {
-        self.current.borrow().as_ref().map(|(document, _)| document.clone())
+        self.0.current.borrow().as_ref().map(|(document, _)| document.clone())
     }
 
     /// Whether the background should call [`Document::refresh`].
@@ -66,79 +86,132 @@ impl<T> Document<T> {
         self.due_before(now, &|_| None)
     }
 
-    /// The same for a document that says itself when it expires: half of its time is left for the next fetch.
+    /// [`Document::due`] for a document that says itself when it expires: half of its time is left for the next fetch.
     pub fn due_before(&self, now: u64, expires: &dyn Fn(&T) -> Option<u64>) -> bool {
-        let old = self.current.borrow().as_ref().is_none_or(|(document, at)| {
+        let old = self.0.current.borrow().as_ref().is_none_or(|(document, at)| {
             let own = expires(document).map(|until| (until.saturating_sub(*at) / 2).max(BACK_OFF));
-            now.saturating_sub(*at) >= own.map_or(self.lifetime, |own| own.min(self.lifetime))
+            now.saturating_sub(*at) >= own.map_or(self.0.lifetime, |own| own.min(self.0.lifetime))
         });
-        old && self.failed.borrow().as_ref().is_none_or(|(_, at)| now.saturating_sub(*at) >= BACK_OFF)
+        old && self.0.failed.borrow().as_ref().is_none_or(|(_, at)| now.saturating_sub(*at) >= BACK_OFF)
     }
 
     /// The last good one, else a fetch; a fetch that has just failed is not repeated.
-    pub async fn get(&self, io: &Io, source: Source<'_, T>) -> Result<Rc<T>, Fault> {
+    pub async fn get(&self, io: &Io, source: Source<T>) -> Result<Rc<T>, Fault> {
         if let Some(document) = self.current() {
             return Ok(document);
         }
-        let recent = self.failed.borrow().clone();
-        if let Some((fault, at)) = recent {
-            if io.now().saturating_sub(at) < FAIL_FAST {
-                return Err(fault);
-            }
+        let recent = self.0.failed.borrow().clone();
+        match recent {
+            Some((fault, at)) if io.now().saturating_sub(at) < FAIL_FAST => Err(fault),
+            _ => self.anew(io, source).await,
         }
-        match self.adopt(io.host(), &source) {
+    }
+
+    /// A fetch, whatever failed a moment ago; another worker's document if it is fresh.
+    pub async fn anew(&self, io: &Io, source: Source<T>) -> Result<Rc<T>, Fault> {
+        match self.adopt(io.host(), &source, 0) {
             Some(document) => Ok(document),
-            None => self.fetch(io, &source).await,
+            None => {
+                self.fetched(io, &source, Turn::first(Sender::Provider)).await?;
+                self.current().ok_or_else(|| self.fault(&source, Code::IdpUnavailable, "is not there"))
+            }
         }
     }
 
     /// The background's turn: another worker's document if it is fresh, else a fetch.
-    pub async fn refresh(&self, io: &Io, source: Source<'_, T>) -> Result<Rc<T>, Fault> {
-        match self.adopt(io.host(), &source) {
-            Some(document) => Ok(document),
-            None => self.fetch(io, &source).await,
-        }
+    pub async fn refresh(&self, io: &Io, source: Source<T>) -> Result<Rc<T>, Fault> {
+        self.anew(io, source).await
     }
 
-    /// A newer one than ours because ours lacks something: another worker's if that has it, else a fetch,
-    /// at most once a minute in the whole process; `None` while that minute lasts. A flood of forged
-    /// tokens must not become a flood at the provider.
+    /// A newer one than ours because ours lacks something: another worker's if that has it, else a fetch. A flood of
+    /// forged tokens must not become a flood at the provider: what anybody sent is worth one fetch a minute in the whole
+    /// process, `None` while that minute lasts. What the provider itself sent waits its turn and is served with a fetch
+    /// that began after it came: strangers spend nothing of what logins need.
     pub async fn newer(
         &self,
         io: &Io,
-        source: Source<'_, T>,
+        source: Source<T>,
         has: &dyn Fn(&T) -> bool,
+        sender: Sender,
     ) -> Result<Option<Rc<T>>, Fault> {
-        if let Some(document) = self.adopt(io.host(), &source).filter(|document| has(document)) {
+        if let Some(document) = self.adopt(io.host(), &source, 0).filter(|document| has(document)) {
             return Ok(Some(document));
         }
-        let (now, key) = (io.now(), format!("{}.forced", self.key(source.url)));
-        let (shared, cas) = io.host().shared_get(&key);
-        let last = self.forced.get().max(shared.as_deref().and_then(time_of));
-        if last.is_some_and(|at| now.saturating_sub(at) < FORCED) {
-            return Ok(None);
+        let turn = Turn { pause: self.0.pause, since: io.now(), ..Turn::first(sender) };
+        for _ in 0..2 {
+            let is_joined = self.0.is_fetching.get();
+            if !is_joined && !turn.is_allowed(io, &self.key(&source.url)) {
+                return Ok(None);
+            }
+            self.fetched(io, &source, turn).await?;
+            match self.current() {
+                Some(document) if has(&document) || !is_joined => return Ok(Some(document)),
+                // That fetch may have begun before the key was published.
+                _ if sender == Sender::Provider => {}
+                document => return Ok(document),
+            }
         }
-        self.forced.set(Some(now));
-        if !io.host().shared_set(&key, &now.to_le_bytes(), cas) {
-            return Ok(None); // another worker is on its way
-        }
-        self.fetch(io, &source).await.map(Some)
+        Ok(self.current())
     }
 
-    fn fetched(&self) -> Option<u64> {
-        self.current.borrow().as_ref().map(|(_, at)| *at)
+    /// Waits for the fetch that is under way in this worker, or lets the background begin one.
+    async fn fetched(&self, io: &Io, source: &Source<T>, turn: Turn) -> Result<(), Fault> {
+        if !self.0.is_fetching.replace(true) {
+            let (fetching, source) = (Fetching(self.clone()), source.clone());
+            let lane = Lane::new("documents", &self.key(&source.url)).always_open();
+            io.spawn(lane, |io| async move {
+                let fetched = fetching.0.in_turn(&io, &source, turn).await;
+                if let Err(fault) = fetched {
+                    *fetching.0 .0.failed.borrow_mut() = Some((fault, io.now()));
+                }
+                Ok(())
+            });
+        }
+        let kept = self.0.clone();
+        io.until(move || !kept.is_fetching.get()).await;
+        match &*self.0.failed.borrow() {
+            Some((fault, _)) => Err(fault.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// A fetch when no other worker is at it; what another one fetched meanwhile will do.
+    async fn in_turn(&self, io: &Io, source: &Source<T>, turn: Turn) -> Result<(), Fault> {
+        let key = self.key(&source.url);
+        loop {
+            if turn.claimed(io, &key, source.timeout).await {
+                let fetched = self.fetch(io, source).await;
+                turn.done(io, &key, fetched.as_ref().err().map(|fault| fault.code));
+                return fetched;
+            }
+            // Another worker had its turn.
+            if self.adopt(io.host(), source, turn.since).is_some() {
+                return Ok(());
+            }
+            if let Some(code) = turn.failed(io, &key) {
+                return Err(self.fault(source, code, "another worker could not fetch it: see its line"));
+            }
+        }
+    }
+
+    fn at(&self) -> Option<u64> {
+        self.0.current.borrow().as_ref().map(|(_, at)| *at)
     }
 
     fn key(&self, url: &Url) -> String {
-        format!("sso.doc.{}.{url}", self.what)
+        format!("sso.doc.{}.{url}", self.0.what)
     }
 
-    /// What another worker fetched, if it is fresh, newer than ours and good.
-    fn adopt(&self, host: &dyn Host, source: &Source<'_, T>) -> Option<Rc<T>> {
-        let value = host.shared_get(&self.key(source.url)).0?;
-        let at = time_of(&value)?;
-        let now = host.now();
-        if self.fetched().is_some_and(|ours| at <= ours) || now.saturating_sub(at) >= self.lifetime {
+    fn fault(&self, source: &Source<T>, code: Code, why: &str) -> Fault {
+        Fault::new(code, format!("{} {}: {why}", self.0.what, source.url))
+    }
+
+    /// What another worker fetched, if it is fresh, newer than ours, good, and its fetch began no earlier than `since`.
+    fn adopt(&self, host: &dyn Host, source: &Source<T>, since: u64) -> Option<Rc<T>> {
+        let value = host.shared_get(&self.key(&source.url)).0?;
+        let at = u64::from_le_bytes(value.get(..8)?.try_into().ok()?);
+        let is_old = at < since || host.now().saturating_sub(at) >= self.0.lifetime;
+        if is_old || self.at().is_some_and(|ours| at <= ours) {
             return None;
         }
         let document = Rc::new((source.read)(value.get(8..)?).ok()?);
@@ -146,40 +219,34 @@ impl<T> Document<T> {
         Some(document)
     }
 
-    async fn fetch(&self, io: &Io, source: &Source<'_, T>) -> Result<Rc<T>, Fault> {
-        let mut request = Request::get(self.what, source.url.clone(), source.timeout);
-        request.max_answer = self.max;
+    async fn fetch(&self, io: &Io, source: &Source<T>) -> Result<(), Fault> {
+        let began = io.now();
+        let mut request = Request::get(self.0.what, source.url.clone(), source.timeout);
+        request.max_answer = self.0.max;
         let reply = io.call(request).await;
-        let what = format!("{} {}", self.what, source.url);
-        let read = answer::body(&what, reply).map_err(Fault::from).and_then(|bytes| {
-            let document = (source.read)(&bytes)
-                .map_err(|why| Fault::new(Code::IdpInvalidAnswer, format!("{what}: {why}")))?;
-            Ok((Rc::new(document), bytes))
-        });
-        let now = io.now();
-        match read {
-            Ok((document, bytes)) => {
-                self.keep(document.clone(), now);
-                if bytes.len() <= MAX_SHARED {
-                    let value = [&now.to_le_bytes()[..], &bytes].concat();
-                    // Whoever writes last wins; both are good.
-                    io.host().shared_set(&self.key(source.url), &value, None);
-                }
-                Ok(document)
-            }
-            Err(fault) => {
-                *self.failed.borrow_mut() = Some((fault.clone(), now));
-                Err(fault)
-            }
+        let bytes = answer::body(&format!("{} {}", self.0.what, source.url), reply)?;
+        let document =
+            (source.read)(&bytes).map_err(|why| self.fault(source, Code::IdpInvalidAnswer, &why))?;
+        self.keep(Rc::new(document), began);
+        if bytes.len() <= MAX_SHARED {
+            let value = [&began.to_le_bytes()[..], &bytes].concat();
+            // The last write wins; all are good.
+            io.host().shared_set(&self.key(&source.url), &value, None);
         }
+        Ok(())
     }
 
     fn keep(&self, document: Rc<T>, at: u64) {
-        *self.current.borrow_mut() = Some((document, at));
-        *self.failed.borrow_mut() = None;
+        *self.0.current.borrow_mut() = Some((document, at));
+        *self.0.failed.borrow_mut() = None;
     }
 }
 
-fn time_of(value: &[u8]) -> Option<u64> {
-    Some(u64::from_le_bytes(value.get(..8)?.try_into().ok()?))
+/// A fetch under way in this worker, also one that is dropped: who waits for it must not wait for ever.
+struct Fetching<T>(Document<T>);
+
+impl<T> Drop for Fetching<T> {
+    fn drop(&mut self) {
+        self.0 .0.is_fetching.set(false);
+    }
 }

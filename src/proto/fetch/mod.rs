@@ -4,3 +4,4 @@
 pub mod answer;
 pub mod document;
 pub mod secret_file;
+pub mod turn;

@@ -11,6 +11,7 @@ use crate::crypto::Alg;
 use crate::fault::{Code, Fault};
 use crate::host::task::Io;
 use crate::host::Hash;
+use crate::proto::fetch::turn::Sender;
 use crate::values::secret::Secret;
 
 /// A verified ID token. Only [`verify`] makes one.
@@ -80,7 +81,8 @@ pub async fn verify(
     moment: Expectation<'_>,
 ) -> Result<Claims, Fault> {
     let metadata = provider.metadata(io).await?;
-    let signed = signed::open(io, provider, &metadata, token.expose(), Code::IdTokenInvalid).await?;
+    let signed =
+        signed::open(io, provider, &metadata, token.expose(), Code::IdTokenInvalid, Sender::Provider).await?;
     let oidc = provider.config();
     let issuer =
         signed::issuer(&signed.claims, &metadata, signed.key_issuer.as_deref(), oidc.tenants.as_deref());

@@ -7,6 +7,7 @@ use super::provider::Provider;
 use super::signed::{self, Signed, SKEW};
 use crate::fault::{Code, Fault};
 use crate::host::task::Io;
+use crate::proto::fetch::turn::Sender;
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// A token without `exp` (Authentik, Glewlwyd) counts so many seconds after `iat`.
@@ -33,7 +34,7 @@ pub struct LogoutToken {
 /// Verifies a logout token. Any refusal is a 400 with `request_invalid` (section 2.8).
 pub async fn verify(io: &Io, provider: &Provider, token: &str) -> Result<LogoutToken, Fault> {
     let metadata = provider.metadata(io).await?;
-    let signed = signed::open(io, provider, &metadata, token, Code::RequestInvalid).await?;
+    let signed = signed::open(io, provider, &metadata, token, Code::RequestInvalid, Sender::Anybody).await?;
     let oidc = provider.config();
     signed::issuer(&signed.claims, &metadata, signed.key_issuer.as_deref(), oidc.tenants.as_deref())
         .and_then(|issuer| check(&signed, issuer, &oidc.client.client_id, io.now() as f64 / 1000.0))

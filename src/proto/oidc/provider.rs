@@ -9,6 +9,7 @@ use crate::config::Oidc;
 use crate::fault::{Code, Fault};
 use crate::host::task::Io;
 use crate::proto::fetch::document::{Document, Source};
+use crate::proto::fetch::turn::Sender;
 use crate::values::secret::Secret;
 
 /// Metadata is fetched again after an hour.
@@ -17,6 +18,8 @@ const METADATA_LIFETIME: u64 = 60 * 60 * 1000;
 /// Keycloak no-cache): a key that was withdrawn counts no longer than that, and one worker's fetch serves
 /// all. New keys do not wait for it, see [`Provider::keys_for_unknown_kid`].
 const KEYS_LIFETIME: u64 = 15 * 60 * 1000;
+/// Milliseconds between fetches of keys because one is missing: rotations are rare, and logins wait for no longer.
+const PAUSE: u64 = 1_000;
 const MAX_KEYS: usize = crate::crypto::MAX_KEY_SET;
 
 /// One per VM and configured provider.
@@ -36,8 +39,8 @@ impl Provider {
         let not_ready = |why| Fault::new(Code::NotReady, why);
         Self {
             oidc: Rc::new(oidc.clone()),
-            metadata: Document::new("discovery", MAX_METADATA, METADATA_LIFETIME),
-            keys: Document::new("keys", MAX_KEYS, KEYS_LIFETIME),
+            metadata: Document::new("discovery", MAX_METADATA, METADATA_LIFETIME, PAUSE),
+            keys: Document::new("keys", MAX_KEYS, KEYS_LIFETIME, PAUSE),
             by_hand: oidc
                 .discovery
                 .is_none()
@@ -73,7 +76,7 @@ impl Provider {
         if let Some(by_hand) = &self.by_hand {
             return by_hand.clone();
         }
-        self.metadata.get(io, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?).await
+        self.metadata.get(io, self.metadata_source()?).await
     }
 
     /// The metadata for a callback: a flow that opened proves that some worker had it a moment ago, so a
@@ -82,11 +85,7 @@ impl Provider {
         match (self.known_metadata(), &self.by_hand) {
             (Some(metadata), _) => Ok(metadata),
             (None, Some(by_hand)) => by_hand.clone(),
-            (None, None) => {
-                self.metadata
-                    .refresh(io, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?)
-                    .await
-            }
+            (None, None) => self.metadata.anew(io, self.metadata_source()?).await,
         }
     }
 
@@ -102,19 +101,20 @@ impl Provider {
         self.keys.get(io, self.keys_source(&metadata)?).await
     }
 
-    /// Newer keys, for a token whose key ours lack: at most one fetch a minute over all workers, `None`
-    /// while it lasts or where the keys are configured.
+    /// Newer keys, for a token whose key ours lack: see [`Document::newer`]. `None` if strangers have had their fetch
+    /// a moment ago, or if the keys are configured.
     pub async fn keys_for_unknown_kid(
         &self,
         io: &Io,
         kid: Option<&str>,
+        sender: Sender,
     ) -> Result<Option<Rc<KeySet>>, Fault> {
         if self.own_keys.is_some() {
             return Ok(None);
         }
         let metadata = self.metadata(io).await?;
         let has = |keys: &KeySet| kid.is_some_and(|kid| keys.has(kid));
-        self.keys.newer(io, self.keys_source(&metadata)?, &has).await
+        self.keys.newer(io, self.keys_source(&metadata)?, &has, sender).await
     }
 
     /// Whether [`Provider::refresh`] has something to do: asked at every tick.
@@ -126,10 +126,7 @@ impl Provider {
     /// that an Envoy that started before its IdP recovers by itself.
     pub async fn refresh(&self, io: &Io) -> Result<(), Fault> {
         if self.by_hand.is_none() && self.metadata.due(io.now()) {
-            let refreshed = self
-                .metadata
-                .refresh(io, self.metadata_source(&|bytes| Metadata::read(bytes, &self.oidc))?)
-                .await;
+            let refreshed = self.metadata.refresh(io, self.metadata_source()?).await;
             // With old metadata the keys can still be refreshed.
             if refreshed.is_err() && self.metadata.current().is_none() {
                 return refreshed.map(|_| ());
@@ -147,18 +144,17 @@ impl Provider {
         self.own_keys.is_none() && self.known_metadata().is_some() && self.keys.due(now)
     }
 
-    fn metadata_source<'a>(
-        &'a self,
-        read: &'a dyn Fn(&[u8]) -> Result<Metadata, String>,
-    ) -> Result<Source<'a, Metadata>, Fault> {
+    fn metadata_source(&self) -> Result<Source<Metadata>, Fault> {
         let url = self.oidc.discovery.as_ref();
         let url = url.ok_or_else(|| Fault::new(Code::NotReady, "no discovery URL is configured"))?;
-        Ok(Source { url, timeout: self.oidc.timeout, read })
+        let oidc = self.oidc.clone();
+        let read = Rc::new(move |bytes: &[u8]| Metadata::read(bytes, &oidc));
+        Ok(Source { url: url.clone(), timeout: self.oidc.timeout, read })
     }
 
-    fn keys_source<'a>(&self, metadata: &'a Metadata) -> Result<Source<'a, KeySet>, Fault> {
+    fn keys_source(&self, metadata: &Metadata) -> Result<Source<KeySet>, Fault> {
         let url = metadata.jwks_uri.as_ref();
         let url = url.ok_or_else(|| Fault::new(Code::IdpInvalidAnswer, "discovery: jwks_uri is missing"))?;
-        Ok(Source { url, timeout: self.oidc.timeout, read: &KeySet::parse })
+        Ok(Source { url: url.clone(), timeout: self.oidc.timeout, read: Rc::new(KeySet::parse) })
     }
 }

@@ -8,6 +8,7 @@ use super::provider::Provider;
 use crate::crypto::{Alg, Jws, Unverified};
 use crate::fault::{Code, Fault};
 use crate::host::task::Io;
+use crate::proto::fetch::turn::Sender;
 use crate::values::secret_source::SecretSource;
 
 /// Clocks may differ by so many seconds.
@@ -28,19 +29,20 @@ pub struct Signed {
     pub key_issuer: Option<String>,
 }
 
-/// Verifies the signature; refetches the keys at most once, for a key we do not have.
+/// Verifies the signature; fetches newer keys at most once, for a key we do not have. `sender`: who brought the token.
 pub async fn open(
     io: &Io,
     provider: &Provider,
     metadata: &Metadata,
     token: &str,
     code: Code,
+    sender: Sender,
 ) -> Result<Signed, Fault> {
     let refused = |why: String| Fault::new(code, why);
     let jws = Jws::parse(token).map_err(refused)?;
     let configured = provider.config().id_token_alg.as_deref();
     accept(jws.alg, configured, metadata.id_token_algs.as_deref()).map_err(refused)?;
-    verify(io, provider, jws, code).await
+    verify(io, provider, jws, code, sender).await
 }
 
 /// The same for an access token, whose algorithm discovery does not list. Never an HMAC: whoever may verify
@@ -51,10 +53,16 @@ pub async fn open_access_token(io: &Io, provider: &Provider, token: &str) -> Res
     if jws.alg.is_symmetric() {
         return Err(refused(format!("alg {} is not accepted for access tokens", jws.alg.name())));
     }
-    verify(io, provider, jws, Code::TokenInvalid).await
+    verify(io, provider, jws, Code::TokenInvalid, Sender::Anybody).await
 }
 
-async fn verify(io: &Io, provider: &Provider, jws: Jws<'_>, code: Code) -> Result<Signed, Fault> {
+async fn verify(
+    io: &Io,
+    provider: &Provider,
+    jws: Jws<'_>,
+    code: Code,
+    sender: Sender,
+) -> Result<Signed, Fault> {
     let refused = |why: String| Fault::new(code, why);
     let oidc = provider.config();
     let verified = |claims, key_issuer| Signed { alg: jws.alg, typ: jws.typ(), claims, key_issuer };
@@ -73,7 +81,7 @@ async fn verify(io: &Io, provider: &Provider, jws: Jws<'_>, code: Code) -> Resul
         Err(Unverified::Refused(why)) => return Err(refused(why)),
         Err(Unverified::UnknownKey(why)) => why,
     };
-    let Some(keys) = provider.keys_for_unknown_kid(io, jws.kid.as_deref()).await? else {
+    let Some(keys) = provider.keys_for_unknown_kid(io, jws.kid.as_deref(), sender).await? else {
         return Err(refused(format!("{unknown}, and no newer keys can be had now")));
     };
     match keys.verify(io.host(), &jws) {

@@ -11,6 +11,7 @@ use crate::config::OAuth2;
 use crate::fault::{Code, Fault};
 use crate::host::task::{Io, Reply, Request};
 use crate::proto::fetch::answer::{self, Refusal};
+use crate::proto::fetch::turn::Sender;
 use crate::values::json;
 use crate::values::secret::Secret;
 
@@ -44,7 +45,8 @@ pub async fn fetch(
     let refused = |why: String| Refusal::from(Fault::new(Code::IdTokenInvalid, format!("UserInfo: {why}")));
     let map = if answer.media_type().as_deref() == Some("application/jwt") {
         let text = std::str::from_utf8(&answer.body).map_err(|_| missing("not UTF-8"))?;
-        let jwt = signed::open(io, provider, &metadata, text.trim(), Code::IdTokenInvalid).await?;
+        let jwt = signed::open(io, provider, &metadata, text.trim(), Code::IdTokenInvalid, Sender::Provider)
+            .await?;
         // Section 5.3.2: a signed answer should say from whom and for whom; where it does it must be true.
         if jwt.claims.contains_key("iss") {
             signed::issuer(&jwt.claims, &metadata, jwt.key_issuer.as_deref(), oidc.tenants.as_deref())

@@ -15,9 +15,14 @@ use crate::fault::{Code, Fault};
 use crate::host::task::Io;
 use crate::host::Host;
 use crate::proto::fetch::document::{Document, Source};
+use crate::proto::fetch::turn::Sender;
 
 /// Metadata is fetched again after a day; a new key does not wait for it, see [`Idp::newer`].
 const LIFETIME: u64 = 24 * 60 * 60 * 1000;
+
+/// Milliseconds between fetches of metadata because a key is missing: a stranger who has begun a login can cause one, and
+/// it is large.
+const PAUSE: u64 = 5_000;
 
 /// Whether there can be single logout with this provider. An endpoint in its metadata is no wish of the operator's: where
 /// our messages are not signed, most IdPs answer them with an error page, where the person's sign-out ends.
@@ -76,7 +81,7 @@ impl Idp {
             certificates: saml.certificates.iter().filter_map(|pem| Certificate::parse(pem).ok()).collect(),
             signing: saml.signing.as_ref().and_then(own),
             decryption: saml.decryption.as_ref().and_then(own),
-            metadata: Document::new("metadata", MAX_METADATA, LIFETIME),
+            metadata: Document::new("metadata", MAX_METADATA, LIFETIME, PAUSE),
             saml: saml.clone(),
         }
     }
@@ -103,10 +108,7 @@ impl Idp {
     pub async fn facts(&self, io: &Io) -> Result<Facts, Fault> {
         let theirs = match (&self.saml.metadata_url, self.is_complete()) {
             (None, _) | (_, true) => self.metadata.current(),
-            (Some(url), false) => {
-                let read = self.reader(io.now());
-                Some(self.metadata.get(io, self.source(url, &read)).await?)
-            }
+            (Some(url), false) => Some(self.metadata.get(io, self.source(url, io.now())).await?),
         };
         self.merge(theirs.as_deref(), io.now())
     }
@@ -116,9 +118,9 @@ impl Idp {
         self.saml.sso_url.is_some() && self.saml.issuer.is_some() && !self.certificates.is_empty()
     }
 
-    /// The same from newer metadata, for a message signed with a key that we do not know: at most one fetch a
-    /// minute over all workers; `None` while it lasts, or where the certificates are configured.
-    pub async fn newer(&self, io: &Io) -> Result<Option<Facts>, Fault> {
+    /// [`Idp::facts`] from newer metadata, for a message signed with a key that we do not know: see [`Document::newer`].
+    /// `None` if strangers have had their fetch a moment ago, or if the certificates are configured.
+    pub async fn newer(&self, io: &Io, sender: Sender) -> Result<Option<Facts>, Fault> {
         let (Some(url), true) = (&self.saml.metadata_url, self.certificates.is_empty()) else {
             return Ok(None);
         };
@@ -128,8 +130,7 @@ impl Idp {
             .map(|theirs| theirs.certificates.iter().map(|own| own.der.clone()).collect())
             .unwrap_or_default();
         let has_more = |theirs: &Theirs| theirs.certificates.iter().any(|new| !known.contains(&new.der));
-        let read = self.reader(io.now());
-        let newer = self.metadata.newer(io, self.source(url, &read), &has_more).await?;
+        let newer = self.metadata.newer(io, self.source(url, io.now()), &has_more, sender).await?;
         newer.map(|theirs| self.merge(Some(&theirs), io.now())).transpose()
     }
 
@@ -138,6 +139,7 @@ impl Idp {
     pub async fn judged<T>(
         &self,
         io: &Io,
+        sender: Sender,
         judge: impl Fn(&Facts) -> Result<T, Refused>,
     ) -> Result<(T, Facts), Fault> {
         let facts = self.facts(io).await?;
@@ -146,7 +148,7 @@ impl Idp {
             Err(refused) => refused,
         };
         match refused.unknown_key {
-            true => match self.newer(io).await {
+            true => match self.newer(io, sender).await {
                 Ok(Some(newer)) => Ok((judge(&newer)?, newer)),
                 _ => Err(refused.into()),
             },
@@ -162,8 +164,7 @@ impl Idp {
     /// Fetches their metadata. A failure keeps the last good one and is tried again ten seconds later.
     pub async fn refresh(&self, io: &Io) -> Result<(), Fault> {
         let Some(url) = &self.saml.metadata_url else { return Ok(()) };
-        let read = self.reader(io.now());
-        self.metadata.refresh(io, self.source(url, &read)).await.map(|_| ())
+        self.metadata.refresh(io, self.source(url, io.now())).await.map(|_| ())
     }
 
     /// Signs our messages, where that is configured.
@@ -243,19 +244,13 @@ impl Idp {
         })
     }
 
-    fn reader(&self, now: u64) -> impl Fn(&[u8]) -> Result<Theirs, String> + '_ {
-        move |bytes| {
+    fn source(&self, url: &Url, now: u64) -> Source<Theirs> {
+        let issuer = self.saml.issuer.clone();
+        let read = Rc::new(move |bytes: &[u8]| {
             let text = std::str::from_utf8(bytes).map_err(|_| "the metadata is not UTF-8")?;
-            Theirs::read(text, self.saml.issuer.as_deref(), now)
-        }
-    }
-
-    fn source<'a>(
-        &self,
-        url: &'a Url,
-        read: &'a dyn Fn(&[u8]) -> Result<Theirs, String>,
-    ) -> Source<'a, Theirs> {
-        Source { url, timeout: self.saml.timeout, read }
+            Theirs::read(text, issuer.as_deref(), now)
+        });
+        Source { url: url.clone(), timeout: self.saml.timeout, read }
     }
 }
 

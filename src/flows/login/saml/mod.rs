@@ -32,6 +32,7 @@ use crate::host::task::Io;
 use crate::http::response::Response;
 use crate::identity::{mapped_value, Claims, Identity, Linking};
 use crate::pages;
+use crate::proto::fetch::turn::Sender;
 use crate::proto::saml::authn_request::{AuthnRequest, Settings};
 use crate::proto::saml::idp::Facts;
 use crate::proto::saml::response::{self, Claimed, Expected, Message};
@@ -340,7 +341,12 @@ async fn verify(
         };
         response::verify(&expected, &message)
     };
-    idp.judged(io, judge).await.map(|(verified, _)| verified)
+    // What answers a login of this browser does not wait for what strangers send.
+    let sender = match request.in_response_to {
+        Some(_) => Sender::Provider,
+        None => Sender::Anybody,
+    };
+    idp.judged(io, sender, judge).await.map(|(verified, _)| verified)
 }
 
 /// The person, as attributes and NameID say. A name that does not last is no subject to link an account to. Where a value

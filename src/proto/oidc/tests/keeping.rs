@@ -3,6 +3,7 @@
 use super::*;
 use crate::fault::Code;
 use crate::host::task::Failure;
+use crate::proto::fetch::turn::Sender;
 use crate::testing::{drive, header, status, TestHost};
 
 macro_rules! run {
@@ -51,7 +52,7 @@ fn what_fails_is_not_kept_and_not_hammered() {
         assert_eq!(run!(host, provider, metadata(), []).0.unwrap_err().code, code);
         host.advance(1);
     }
-    assert!(host.shared_keys().is_empty());
+    assert!(host.shared_keys().iter().all(|key| key.ends_with(".fetch")), "no document");
     assert!(run!(host, provider, metadata(), [discovered()]).0.is_ok());
 }
 
@@ -106,18 +107,22 @@ fn an_unknown_kid_asks_once_a_minute_over_all_workers() {
     // Right after the first fetch a new key may already be there.
     host.advance(1);
     second.advance(1);
-    assert!(run!(host, one, keys_for_unknown_kid(Some("new")), [keys()]).0.unwrap().is_some());
-    assert!(run!(host, one, keys_for_unknown_kid(Some("new")), []).0.unwrap().is_none());
-    assert!(run!(second, two, keys_for_unknown_kid(Some("new")), []).0.unwrap().is_none());
+    assert!(run!(host, one, keys_for_unknown_kid(Some("new"), Sender::Anybody), [keys()])
+        .0
+        .unwrap()
+        .is_some());
+    assert!(run!(host, one, keys_for_unknown_kid(Some("new"), Sender::Anybody), []).0.unwrap().is_none());
+    assert!(run!(second, two, keys_for_unknown_kid(Some("new"), Sender::Anybody), []).0.unwrap().is_none());
     // What the other worker fetched is used without a call.
     assert!(
-        run!(second, two, keys_for_unknown_kid(Some("p256")), []).0.unwrap().is_none(),
+        run!(second, two, keys_for_unknown_kid(Some("p256"), Sender::Anybody), []).0.unwrap().is_none(),
         "already adopted"
     );
     host.advance(60_000);
-    let failed = run!(host, one, keys_for_unknown_kid(Some("new")), [status(503, "text/html", "")]);
+    let failed =
+        run!(host, one, keys_for_unknown_kid(Some("new"), Sender::Anybody), [status(503, "text/html", "")]);
     assert_eq!(failed.0.unwrap_err().code, Code::IdpUnavailable);
-    assert!(run!(host, one, keys_for_unknown_kid(Some("new")), []).0.unwrap().is_none());
+    assert!(run!(host, one, keys_for_unknown_kid(Some("new"), Sender::Anybody), []).0.unwrap().is_none());
     assert_eq!(run!(host, one, keys(), []).0.unwrap().len(), 6, "the last good ones stay");
 }
 
@@ -136,5 +141,100 @@ fn by_hand_nobody_is_asked() {
     assert!(!provider.due(host.io().now()));
     assert_eq!(run!(host, provider, metadata(), []).0.unwrap().issuer, ISSUER);
     assert_eq!(run!(host, provider, keys(), []).0.unwrap().len(), 6);
-    assert!(run!(host, provider, keys_for_unknown_kid(Some("x")), []).0.unwrap().is_none());
+    assert!(run!(host, provider, keys_for_unknown_kid(Some("x"), Sender::Anybody), []).0.unwrap().is_none());
+}
+
+/// A token of somebody whose stream is reset while its keys are fetched.
+fn stranger(host: &std::rc::Rc<TestHost>, provider: &std::rc::Rc<Provider>) -> crate::host::task::Io {
+    let (io, provider) = (host.io(), provider.clone());
+    let inner = io.clone();
+    let flow = async move { provider.keys_for_unknown_kid(&inner, Some("new"), Sender::Anybody).await };
+    let _ = crate::host::task::Task::new(io.clone(), flow).start();
+    io
+}
+
+fn finish(io: &crate::host::task::Io, reply: &Reply) -> usize {
+    let mut calls = Vec::new();
+    testing::run_background(io.outside(), &mut |_| reply.clone(), &mut calls);
+    calls.len()
+}
+
+#[test]
+fn what_a_stranger_began_is_finished_and_a_flood_is_one_fetch() {
+    let (host, provider) = (TestHost::new(), provider(|_| ()));
+    run!(host, provider, keys(), [discovered(), keys()]).0.unwrap();
+    host.advance(1);
+    let io = stranger(&host, &provider);
+    // While it runs, a thousand more wait for it, and hang up.
+    for _ in 0..1_000 {
+        assert_eq!(finish(&stranger(&host, &provider), &keys()), 0);
+    }
+    assert_eq!(finish(&io, &keys()), 1);
+    assert_eq!(finish(&stranger(&host, &provider), &keys()), 0, "the minute begins with the answer");
+    host.advance(59_999);
+    assert_eq!(finish(&stranger(&host, &provider), &keys()), 0);
+    host.advance(1);
+    assert_eq!(finish(&stranger(&host, &provider), &keys()), 1);
+}
+
+#[test]
+fn strangers_spend_nothing_of_what_logins_need() {
+    let (host, provider) = (TestHost::new(), provider(|_| ()));
+    run!(host, provider, keys(), [discovered(), keys()]).0.unwrap();
+    for second in 0..5 {
+        host.advance(1_000);
+        finish(&stranger(&host, &provider), &keys());
+        // The provider has a new key now, and a login comes with it: at its first try.
+        host.advance(1_000);
+        let found = run!(host, provider, keys_for_unknown_kid(Some("new"), Sender::Provider), [keys()]).0;
+        assert!(found.unwrap().is_some(), "{second}");
+    }
+    assert!(run!(host, provider, keys_for_unknown_kid(Some("new"), Sender::Anybody), [])
+        .0
+        .unwrap()
+        .is_none());
+}
+
+#[test]
+fn a_login_is_not_content_with_a_fetch_that_began_before_its_token() {
+    let (host, provider) = (TestHost::new(), provider(|_| ()));
+    run!(host, provider, keys(), [discovered(), keys()]).0.unwrap();
+    host.advance(1);
+    let io = stranger(&host, &provider);
+    let inner = (io.clone(), provider.clone());
+    let mut login = crate::host::task::Task::new(io.clone(), async move {
+        inner.1.keys_for_unknown_kid(&inner.0, Some("new"), Sender::Provider).await
+    });
+    let crate::host::task::Step::Wait(mut ready) = login.start() else { panic!("it waits") };
+    assert_eq!(finish(&io, &keys()), 1);
+    assert!(ready());
+    let crate::host::task::Step::Wait(mut ready) = login.start() else { panic!("it waits once more") };
+    host.advance(1_000);
+    assert_eq!(finish(&io, &keys()), 1);
+    assert!(ready());
+    assert!(matches!(login.start(), crate::host::task::Step::Done(Ok(Some(_)))));
+}
+
+#[test]
+fn one_worker_fetches_and_the_others_wait_for_it() {
+    let (host, one, two) = (TestHost::new(), provider(|_| ()), provider(|_| ()));
+    let other = host.worker();
+    run!(host, one, keys(), [discovered(), keys()]).0.unwrap();
+    run!(other, two, keys(), []).0.unwrap();
+    for clock in [&host, &other] {
+        clock.advance(1);
+    }
+    let first = stranger(&host, &one);
+    let work = first.outside().background().borrow_mut().drain();
+    let mut task = work.into_iter().next().expect("a fetch");
+    let crate::host::task::Step::Call(_) = task.task.start() else { panic!("it asks") };
+    // The other worker's waits for the lease, and for nothing else.
+    let second = stranger(&other, &two);
+    let work = second.outside().background().borrow_mut().drain();
+    let mut waiting = work.into_iter().next().expect("a fetch");
+    let crate::host::task::Step::Wait(mut ready) = waiting.task.start() else { panic!("it waits") };
+    assert!(!ready());
+    assert!(matches!(task.resume(keys()), crate::host::task::Step::Done(Ok(()))));
+    assert!(ready());
+    assert!(matches!(waiting.task.start(), crate::host::task::Step::Done(Ok(()))), "no call");
 }
