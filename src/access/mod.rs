@@ -169,9 +169,13 @@ impl<'r> Demand<'r> {
 /// that is not in its plain form, or that differs from its loosest reading, is also judged by every rule with
 /// demands of its own that this reading falls under; an ambiguous one from which an application may take segments,
 /// by every such rule whose names it holds. What is open stays so unless such a rule is the first for that reading.
-/// A rule with capitals is meant in any case.
+/// A rule with capitals is meant in any case. A path that is too long to be looked at is judged by every rule with
+/// demands.
 #[inline]
 pub fn demand<'r>(all: &'r [AccessRule], path: &Path<'_>, raw: &[u8], method: &'r [u8]) -> Demand<'r> {
+    if path.is_too_long() {
+        return of_users(all.iter().filter(|rule| rule.admission.is_demanding()), method);
+    }
     let rules = || all.iter().filter(|rule| rule.is_for(method));
     let first = rules().find(|rule| rule.matches.exactly(path.canonical()));
     let named = first.is_some_and(|rule| rule.matches.written() == path.canonical());

@@ -44,6 +44,8 @@ pub struct Certificate {
     pub not_after: u64,
     /// Whose it says it is, for people.
     pub subject: String,
+    /// Whose it says it is, and who issued it, as the certificate writes them.
+    names: (Vec<u8>, Vec<u8>),
 }
 
 impl std::fmt::Debug for Certificate {
@@ -89,6 +91,7 @@ impl Certificate {
             CertificateInner::from_der(der).map_err(|_| "not an X.509 certificate (its DER is broken)")?;
         let tbs = &parsed.tbs_certificate;
         let spki = tbs.subject_public_key_info.to_der().map_err(|_| "a certificate whose key is broken")?;
+        let name = |name: &Name| name.to_der().map_err(|_| "a certificate whose names are broken");
         let time =
             |t: &x509_cert::time::Time| u64::try_from(t.to_unix_duration().as_millis()).unwrap_or(u64::MAX);
         Ok(Self {
@@ -98,7 +101,15 @@ impl Certificate {
             not_before: time(&tbs.validity.not_before),
             not_after: time(&tbs.validity.not_after),
             subject: crate::values::text::clip(&shown(&tbs.subject)),
+            names: (name(&tbs.subject)?, name(&tbs.issuer)?),
         })
+    }
+
+    /// Whether the other certificate names this one's subject as its issuer.
+    ///
+    /// Self-signed certificates of one subject do not count: that is how keys roll over.
+    pub fn issued(&self, other: &Certificate) -> bool {
+        other.names.1 == self.names.0 && other.names.1 != other.names.0
     }
 
     /// Subject and the beginning of the SHA-256 fingerprint: enough to find it in an administration page.

@@ -202,15 +202,19 @@ fn what_is_no_key_set_is_refused() {
 }
 
 #[test]
-fn without_kid_every_fitting_key_is_tried_if_they_are_few() {
+fn without_kid_the_one_key_of_its_type_is_tried() {
     let token = token_of(&json!({"alg": "ES256"}), r#"{"sub":"ada"}"#);
     assert!(verify(&keys(), &token).is_ok());
     let good: Value = serde_json::from_str(JWKS).unwrap();
     let set = |n: usize| {
         KeySet::parse(json!({"keys": vec![good["keys"][2].clone(); n]}).to_string().as_bytes()).unwrap()
     };
-    assert!(verify(&set(8), &token).is_ok());
-    assert!(matches!(verify(&set(9), &token), Err(Unverified::Refused(_))));
+    assert!(verify(&set(1), &token).is_ok());
+    for several in [2, 9] {
+        assert!(
+            matches!(verify(&set(several), &token), Err(Unverified::Refused(why)) if why.contains("names no kid"))
+        );
+    }
     // With none that fits, a newer set may help.
     let rsa_only = KeySet::parse(json!({"keys": [good["keys"][0]]}).to_string().as_bytes()).unwrap();
     assert!(matches!(verify(&rsa_only, &token), Err(Unverified::UnknownKey(_))));

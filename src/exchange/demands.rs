@@ -34,8 +34,11 @@ pub fn unmet(demands: &[&Admission], live: &LiveSession, now: u64) -> Option<Unm
         let acr = acr_values.is_empty() || origin.acr.as_ref().is_some_and(|acr| acr_values.contains(acr));
         // With the same allowance for clocks as the ID token's check: what passed there passes here.
         let fresh = max_age.is_none_or(|age| {
-            authenticated(live)
-                .is_some_and(|at| now.saturating_sub(at) <= age.saturating_add(SKEW_MILLISECONDS))
+            // A time in the future would be fresh for as long as it is there.
+            authenticated(live).is_some_and(|at| {
+                now.saturating_sub(at) <= age.saturating_add(SKEW_MILLISECONDS)
+                    && at.saturating_sub(now) <= SKEW_MILLISECONDS
+            })
         });
         if !acr || !fresh {
             return Some(Unmet::Authentication(AuthnParameters {

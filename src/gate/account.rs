@@ -10,6 +10,7 @@ use crate::fault::{Code, Fault};
 use crate::flows::bearer;
 use crate::flows::login;
 use crate::flows::logout;
+use crate::http::query::{self, Param};
 use crate::http::{Head, Jar, Path};
 use crate::session::LiveSession;
 use crate::state::{AccountState, FilterState, SessionState};
@@ -117,8 +118,9 @@ fn named(
     let endpoint = |account_state: &&Rc<AccountState>| account_state.account.paths.endpoint(path).is_some();
     account_states.iter().find(endpoint)?;
     if let Some(query) = head.query() {
-        if url::form_urlencoded::parse(query).any(|(key, _)| key == "u") {
-            let code = head.param("u");
+        let [named] = query::params(query, ["u"]);
+        if named != Param::Absent {
+            let code = named.text();
             let account_state = account_states
                 .iter()
                 .find(|account_state| Some(&account_state.account.code) == code.as_ref());

@@ -22,6 +22,9 @@ pub fn answer(exchange: Rc<Exchange>, endpoint: Endpoint) -> Ruling {
     if is_ignored(&exchange.head, endpoint) {
         return Ruling::LocalReply(Response::ignored());
     }
+    if let Err(fault) = query_fits(&exchange, endpoint) {
+        return Ruling::LocalReply(exchange.refuse(&fault));
+    }
     match (endpoint, method.as_slice()) {
         (Endpoint::Login, b"GET" | b"HEAD") => login::page::show(exchange),
         (Endpoint::Login, b"POST") => form(exchange, 16 << 10, login::page::initiated),
@@ -102,6 +105,29 @@ fn is_ignored(head: &Head, endpoint: Endpoint) -> bool {
 pub fn not_allowed(exchange: &Exchange, allow: &str) -> Ruling {
     let fault = Fault::new(Code::MethodNotAllowed, format!("only {allow}"));
     Ruling::LocalReply(exchange.refuse(&fault).set_header("allow", allow))
+}
+
+/// The longest query of an endpoint, in bytes, that holds no message of a provider.
+const MAX_QUERY: usize = 8 << 10;
+/// The longest query with a SAML message: deflated, in base64 and escaped, beside its signature.
+const MAX_SAML_QUERY: usize = 48 << 10;
+
+/// Refuses a query that is longer than the endpoint's parameters can be, before it is read.
+fn query_fits(exchange: &Exchange, endpoint: Endpoint) -> Result<(), Fault> {
+    let max = match endpoint {
+        // It says itself how long an authorization response may be.
+        Endpoint::OidcCallback => return Ok(()),
+        Endpoint::SamlLogout => MAX_SAML_QUERY,
+        _ => MAX_QUERY,
+    };
+    let length = exchange.head.query().unwrap_or_default().len();
+    match length <= max {
+        true => Ok(()),
+        false => {
+            let why = format!("the query has {length} bytes, at most {max} are read");
+            Err(Fault::new(Code::RequestInvalid, why))
+        }
+    }
 }
 
 /// Reads a form's body, then goes on.

@@ -74,7 +74,8 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         return Ruling::Pass(pass);
     }
     let own = path.plain().and_then(|path| account.paths.endpoint(path));
-    if own.is_none() && path.canonical().as_bytes() != head.path() && head.path().starts_with(b"/") {
+    let differs = !path.is_too_long() && path.canonical().as_bytes() != head.path();
+    if own.is_none() && differs && head.path().starts_with(b"/") {
         pass.target = Some(canonical_target(&head, &path));
     }
     // From here on the rare cases need the request as a whole.

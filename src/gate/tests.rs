@@ -253,3 +253,42 @@ fn dot_segments_left_over_open_no_door() {
         assert_eq!(left(&mut stranger, path, &[]), [""; 0], "{path}");
     }
 }
+
+#[test]
+fn a_path_too_long_to_be_looked_at_opens_no_door() {
+    let mut acme = account("acme", json!({}));
+    acme["access"] = json!([
+        { "prefix": "/static/", "allow": "anyone" },
+        { "prefix": "/api/", "allow": "programs" },
+        { "prefix": "/admin/", "allow": "users", "roles": ["boss"] },
+    ]);
+    let host = TestHost::new();
+    let filter_state = filter_state(&host, &configuration(json!([acme])));
+    let mut stranger = Browser::new(&filter_state, "app.example");
+    let mut ada = ada(&filter_state, "acme", json!({}));
+    for start in ["/static/", "/api/", "/x/"] {
+        for filling in ["a", "/", "a;b/", "%2f..", "%2e"] {
+            let long = format!("{start}{}", filling.repeat(4096));
+            assert!(stranger.get(&long, &mut nobody).pass.is_none(), "{start} {filling}");
+            let seen = ada.get(&long, &mut nobody);
+            assert_eq!((seen.status(), seen.code()), (403, "role_missing"), "{start} {filling}");
+        }
+    }
+    assert!(stranger.get(&format!("/static/{}", "a".repeat(4000)), &mut nobody).pass.is_some());
+    assert!(ada.get(&format!("/x/{}", "a".repeat(4000)), &mut nobody).pass.is_some());
+}
+
+#[test]
+fn a_query_longer_than_an_endpoint_reads_is_refused_unread() {
+    let host = TestHost::new();
+    let filter_state = filter_state(&host, &configuration(json!([account("acme", json!({}))])));
+    let mut browser = Browser::new(&filter_state, "app.example");
+    for path in ["/sso/login", "/sso/session", "/sso/logout", "/sso/saml/metadata", "/sso/admin"] {
+        let seen = browser.get(&format!("{path}?{}", "a=&".repeat(3000)), &mut nobody);
+        assert_eq!((seen.status(), seen.code()), (400, "request_invalid"), "{path}");
+    }
+    let logged = host.logs().iter().filter(|(_, line)| line.contains("the query has 9000 bytes")).count();
+    assert_eq!(logged, 5);
+    let seen = browser.get(&format!("/sso/session?{}", "a=&".repeat(2000)), &mut nobody);
+    assert_eq!(seen.code(), "login_required");
+}

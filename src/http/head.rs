@@ -1,5 +1,7 @@
 //! A request's head.
 
+use super::query;
+
 /// All headers of a request as the host hands them over; names in lower case, pseudo-headers first.
 pub type Headers = Vec<(String, Vec<u8>)>;
 
@@ -85,10 +87,8 @@ impl Head {
     /// The value of a query parameter that stands there once, decoded. Not for anything that decides:
     /// `None` also for one that is there twice or is not UTF-8.
     pub fn param(&self, name: &str) -> Option<String> {
-        let query = std::str::from_utf8(self.query()?).ok()?;
-        let mut found = url::form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
-        let (_, value) = found.next()?;
-        (found.next().is_none() && !value.contains('\u{fffd}')).then(|| value.into_owned())
+        let [param] = query::params(self.query()?, [name]);
+        param.text()
     }
 
     /// The authority as sent.

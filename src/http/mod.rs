@@ -5,6 +5,7 @@ mod cookies;
 pub mod form;
 mod head;
 pub mod path;
+pub mod query;
 mod reserved;
 pub mod response;
 mod trace;

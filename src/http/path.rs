@@ -8,6 +8,9 @@
 
 use std::borrow::Cow;
 
+/// A longer path is ambiguous without being looked at: each reading of it costs its length, for every rule.
+pub const MAX_PATH: usize = 4096;
+
 /// A request's path, without its query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path<'a> {
@@ -19,6 +22,9 @@ impl<'a> Path<'a> {
     /// Reads the bytes of a path. A path that is not ASCII-printable is ambiguous as a whole.
     #[inline]
     pub fn read(bytes: &'a [u8]) -> Self {
+        if bytes.len() > MAX_PATH {
+            return Self { canonical: String::from_utf8_lossy(bytes), ambiguous: true };
+        }
         match std::str::from_utf8(bytes) {
             Ok(text) if plain(text) => Self { canonical: Cow::Borrowed(text), ambiguous: false },
             _ => canonicalise(bytes),
@@ -35,6 +41,12 @@ impl<'a> Path<'a> {
     #[inline]
     pub fn canonical(&self) -> &str {
         &self.canonical
+    }
+
+    /// True where it is too long to be looked at: it could mean whatever a rule is for.
+    #[inline]
+    pub fn is_too_long(&self) -> bool {
+        self.canonical.len() > MAX_PATH
     }
 
     /// True where filter and application could read it differently.
@@ -408,6 +420,20 @@ mod tests {
         ] {
             assert!(!canonical(path).1, "{path}");
         }
+    }
+
+    #[test]
+    fn a_long_path_is_ambiguous_whatever_it_holds() {
+        let of = |tail: &str, bytes: usize| format!("/{}{tail}", "a".repeat(bytes - 1 - tail.len()));
+        for tail in ["", "/x", "%2f..", ";b", "/../b"] {
+            let (fits, long) = (of(tail, MAX_PATH), of(tail, MAX_PATH + 1));
+            assert!(!Path::read(fits.as_bytes()).is_too_long(), "{tail}");
+            let path = Path::read(long.as_bytes());
+            assert!(path.is_too_long() && path.is_ambiguous() && path.plain().is_none(), "{tail}");
+            assert_eq!(path.canonical(), long, "it is forwarded as it came");
+        }
+        assert!(!Path::read(of("", MAX_PATH).as_bytes()).is_ambiguous());
+        assert!(Path::read(&[0xff; MAX_PATH + 1]).is_too_long());
     }
 
     #[test]

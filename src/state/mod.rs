@@ -112,6 +112,7 @@ impl FilterState {
         ready_paths.sort_unstable();
         ready_paths.dedup();
         let outside = Outside::new(host.clone(), config.clusters.clone());
+        let (live_sessions, bearers) = LiveSessions::pair();
         let forwards = || config.accounts.iter().map(|account| &account.forward);
         let prefixes = forwards().map(|forward| forward.prefix.as_str());
         let reserved = Reserved::new(prefixes, forwards().flat_map(|forward| forward.names()));
@@ -119,8 +120,8 @@ impl FilterState {
             host,
             reserved,
             config,
-            live_sessions: LiveSessions::default(),
-            bearers: LiveSessions::default(),
+            live_sessions,
+            bearers,
             introspected: Introspected::default(),
             account_states,
             replicas,
@@ -229,7 +230,7 @@ impl FilterState {
             live.reseal = 0;
         }
         let live = Rc::new(live);
-        self.live_sessions.put(live.clone());
+        self.live_sessions.put(live.clone(), self.host.now());
         Some(live)
     }
 

@@ -273,10 +273,14 @@ def test_relay_state_is_a_handle_and_never_an_address(acme, world, wrong):
     assert acme.post(client, text, request.relay_state).location == acme.url("/reports?q=2")
 
 
-def test_without_relay_state(acme):
+def test_without_relay_state_the_request_says_which_login_it_is(acme):
     client = acme.client()
     request = acme.begin(client)
-    refused(acme.finish(client, acme.post(client, acme.answer(request).write())), "state_unknown")
+    text = acme.answer(request).write()
+    refused(acme.finish(acme.client(), acme.post(acme.client(), text)), "state_unknown")
+    for there_and_wrong in ("", "x" * 32):
+        refused(acme.finish(client, acme.post(client, text, there_and_wrong)), "state_unknown")
+    assert acme.post(client, text).location == acme.url("/reports")
 
 
 @pytest.mark.parametrize("changes", cases(

@@ -265,7 +265,7 @@ async fn identify(
     let live = live.ok_or_else(refused)?;
     let live = Rc::new(LiveSession { expires: verified.expires, reseal: u64::MAX, ..live });
     headers::note_left_out(io.host(), exchange.place(), account, &live.session);
-    filter_state.bearers.put(live.clone());
+    filter_state.bearers.put(live.clone(), io.now());
     events::bearer(io.host(), exchange.place(), "ok");
     Ok(live)
 }

@@ -7,6 +7,7 @@ use crate::config::{Account, Endpoint, PasswordMode, Protocol, Provider};
 use crate::exchange::return_to;
 use crate::exchange::{Exchange, Ruling};
 use crate::fault::{Code, Fault};
+use crate::http::query::{self, Param};
 use crate::http::response::Response;
 use crate::http::Path;
 use crate::pages::{self, SignIn};
@@ -67,6 +68,12 @@ pub fn show(exchange: Rc<Exchange>) -> Ruling {
     }
 }
 
+/// The first parameter that stands in the query twice.
+fn doubled(query: &[u8]) -> Option<&'static str> {
+    let all = query::params(query, PARAMETERS);
+    PARAMETERS.into_iter().zip(all).find(|(_, param)| *param == Param::Several).map(|(name, _)| name)
+}
+
 enum Way {
     Page(Option<String>),
     Provider(String, String, state::AuthnParameters),
@@ -78,13 +85,10 @@ fn requested(exchange: &Exchange) -> Result<Way, Fault> {
     };
     let account = &account_state.account;
     let head = &exchange.head;
-    for name in PARAMETERS {
-        let query = head.query().unwrap_or_default();
-        if url::form_urlencoded::parse(query).filter(|(key, _)| key == name).count() > 1 {
-            return Err(
-                Fault::new(Code::RequestInvalid, format!("{name} stands in the query twice")).about(name)
-            );
-        }
+    let query = head.query().unwrap_or_default();
+    if let Some(name) = doubled(query) {
+        let why = format!("{name} stands in the query twice");
+        return Err(Fault::new(Code::RequestInvalid, why).about(name));
     }
     let target = match head.param("return_to").or_else(|| head.param("target_link_uri")) {
         Some(text) => own_endpoints_lead_home(account, return_to::check(&text, origin)?),

@@ -33,7 +33,9 @@ pub fn login_at(account: &Account, head: &Head, path: &Path<'_>) -> Option<Match
     let safe = matches!(head.method(), b"GET" | b"HEAD" | b"OPTIONS");
     let alias = |login: &Rc<PasswordLogin>| {
         (!safe || carries_password(account, login, head))
-            && (login.path == path.canonical() || alias_of_login(head.path(), &login.path))
+            && (path.is_too_long()
+                || login.path == path.canonical()
+                || alias_of_login(head.path(), &login.path))
     };
     logins.iter().any(alias).then_some(Match::Alias)
 }

@@ -167,6 +167,6 @@ pub(super) fn reseal(
     }
     let newer = Rc::new(newer);
     *live.successor.borrow_mut() = Some(newer.clone());
-    filter_state.live_sessions.put(newer.clone());
+    filter_state.live_sessions.put(newer.clone(), filter_state.host.now());
     Ok(Some((newer, session::set_cookies(&filter_state.config.cookies, &sealed.text))))
 }

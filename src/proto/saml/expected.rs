@@ -223,6 +223,9 @@ impl Expected<'_> {
         for statement in xml::children(assertion, SAML, "AuthnStatement") {
             let instant =
                 self.time(statement, "AuthnInstant")?.ok_or("AuthnStatement has no AuthnInstant")?;
+            if instant > self.now.saturating_add(self.clock_skew) {
+                return Err(format!("AuthnInstant is in the future: {}", self.clocks(instant)).into());
+            }
             let until = self.time(statement, "SessionNotOnOrAfter")?;
             if until.is_some_and(|until| self.now >= until) {
                 return Err("the session at the IdP has ended (SessionNotOnOrAfter)".into());

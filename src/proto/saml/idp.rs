@@ -5,7 +5,7 @@ use std::rc::Rc;
 use url::Url;
 
 use super::certificate::Certificate;
-use super::metadata::{Logout, Theirs, MAX_METADATA};
+use super::metadata::{self, Logout, Theirs, MAX_METADATA};
 use super::private_key::PrivateKey;
 use super::refused::Refused;
 use super::sign::Signer;
@@ -247,8 +247,7 @@ impl Idp {
     fn source(&self, url: &Url, now: u64) -> Source<Theirs> {
         let issuer = self.saml.issuer.clone();
         let read = Rc::new(move |bytes: &[u8]| {
-            let text = std::str::from_utf8(bytes).map_err(|_| "the metadata is not UTF-8")?;
-            Theirs::read(text, issuer.as_deref(), now)
+            Theirs::read(&metadata::text(bytes)?, issuer.as_deref(), now)
         });
         Source { url: url.clone(), timeout: self.saml.timeout, read }
     }

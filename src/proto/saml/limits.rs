@@ -210,7 +210,9 @@ impl<'a> Gate<'a> {
     /// The XML declaration may say version 1.0 and UTF-8, which is what the text was read as.
     fn declaration(&mut self) -> Result<(), String> {
         self.at += if self.text.starts_with('\u{feff}') { 3 } else { 0 };
-        if !self.rest().starts_with("<?xml ") {
+        // XML production 23: white space of any kind follows.
+        let after = self.rest().strip_prefix("<?xml");
+        if !after.is_some_and(|after| after.starts_with(WHITE)) {
             return Ok(());
         }
         let start = self.at;
@@ -225,7 +227,7 @@ impl<'a> Gate<'a> {
             return Err("the XML declaration does not say version 1.0".into());
         }
         match value("encoding").as_deref() {
-            None | Some("utf-8" | "us-ascii") => Ok(()),
+            None | Some("utf-8" | "utf8" | "us-ascii" | "ascii") => Ok(()),
             Some(other) => Err(format!("the XML says encoding {:?}, only UTF-8 is read", clip(other))),
         }
     }

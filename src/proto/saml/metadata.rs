@@ -1,5 +1,7 @@
 //! Metadata (SAML metadata section 2): ours, for the IdP's operator; theirs, read where it is configured.
 
+use std::borrow::Cow;
+
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use roxmltree::Node;
@@ -57,7 +59,7 @@ impl Ours<'_> {
             roles.push_str(&format!("<md:NameIDFormat>{format}</md:NameIDFormat>"));
         }
         format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<md:EntityDescriptor xmlns:md=\"{MD}\" entityID=\"{}\">\
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<md:EntityDescriptor xmlns:md=\"{MD}\" cacheDuration=\"P1D\" entityID=\"{}\">\
              <md:SPSSODescriptor AuthnRequestsSigned=\"{}\" WantAssertionsSigned=\"true\" \
              protocolSupportEnumeration=\"{SAMLP}\">{roles}<md:AssertionConsumerService Binding=\"{POST}\" \
              Location=\"{}\" index=\"0\" isDefault=\"true\"/></md:SPSSODescriptor></md:EntityDescriptor>\n",
@@ -74,6 +76,20 @@ fn key_descriptor(purpose: &str, certificate: &Certificate, methods: &str) -> St
         "<md:KeyDescriptor use=\"{purpose}\"><ds:KeyInfo xmlns:ds=\"{DSIG}\"><ds:X509Data><ds:X509Certificate>{der}\
          </ds:X509Certificate></ds:X509Data></ds:KeyInfo>{methods}</md:KeyDescriptor>"
     )
+}
+
+/// The text of metadata: UTF-8, or Latin-1 (ISO-8859-1) where its declaration says so, without that declaration.
+pub fn text(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
+    let head = bytes.get(..bytes.len().min(100)).unwrap_or_default().to_ascii_lowercase();
+    let declares = head.starts_with(b"<?xml") && memchr::memmem::find(&head, b"iso-8859-1").is_some();
+    let end = declares.then(|| memchr::memmem::find(&head, b"?>")).flatten();
+    match end.and_then(|at| bytes.get(at + 2..)) {
+        Some(rest) => Ok(rest.iter().map(|byte| char::from(*byte)).collect()),
+        None => {
+            let text = std::str::from_utf8(bytes).map_err(|_| "the metadata is not UTF-8")?;
+            Ok(Cow::Borrowed(text))
+        }
+    }
 }
 
 /// What their metadata says.
@@ -172,15 +188,25 @@ impl Theirs {
             if !matches!(descriptor.attribute("use"), None | Some("signing")) {
                 continue;
             }
+            let mut own: Vec<Certificate> = Vec::new();
             for data in xml::children(descriptor, DSIG, "KeyInfo")
                 .flat_map(|info| xml::children(info, DSIG, "X509Data"))
             {
                 for node in xml::children(data, DSIG, "X509Certificate") {
                     match xml::text(node).and_then(Certificate::parse) {
-                        Ok(new) if self.certificates.iter().any(|c| c.der == new.der) => {}
-                        Ok(new) => self.certificates.push(new),
+                        Ok(new) => own.push(new),
                         Err(why) => self.warnings.push(format!("a signing certificate is left out: {why}")),
                     }
+                }
+            }
+            // XML Signature section 4.5.4: they belong to one key. An authority beside the certificate that it issued shows
+            // the chain; its own key signs no messages.
+            for new in &own {
+                if own.iter().any(|other| new.issued(other)) {
+                    self.warnings
+                        .push(format!("the authority {} of a signing certificate is left out", new.name()));
+                } else if self.certificates.iter().all(|known| known.der != new.der) {
+                    self.certificates.push(new.clone());
                 }
             }
         }

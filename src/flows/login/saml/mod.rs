@@ -369,7 +369,9 @@ fn identity(account_state: &AccountState, provider: &str, verified: &Verified) -
         [Some(attribute.name.as_str()), attribute.friendly_name.as_deref()].into_iter().flatten()
     });
     for name in names.chain(["NameID"]) {
-        let values: Vec<Value> = verified.values(name).into_iter().map(Value::from).collect();
+        let mut values: Vec<Value> = verified.values(name).into_iter().map(Value::from).collect();
+        // Equal text is one value and no choice: mappers are doubled, and one name comes in two formats.
+        values.dedup();
         if !values.is_empty() || name != "NameID" {
             claims.insert(name.to_owned(), Value::from(values));
         }

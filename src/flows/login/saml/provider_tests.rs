@@ -85,3 +85,36 @@ fn without_a_saml_provider_nothing_of_a_message_is_read() {
     let why = |what: &str| host.logs().iter().any(|(_, line)| line.contains(what));
     assert!(why("this account has no SAML provider") && why("there is no single logout"));
 }
+
+#[test]
+fn the_same_value_twice_is_one_value() {
+    let value = |name: &str, friendly: &str, values: &[&str]| {
+        let values: String = values
+            .iter()
+            .map(|value| format!("<saml:AttributeValue>{value}</saml:AttributeValue>"))
+            .collect();
+        format!("<saml:Attribute Name=\"{name}\" FriendlyName=\"{friendly}\">{values}</saml:Attribute>")
+    };
+    for (attributes, user_is_there) in [
+        (value("email", "", &["ada@acme.com", "ada@acme.com"]), true),
+        (value("email", "a", &["ada@acme.com"]) + &value("email", "b", &["ada@acme.com"]), true),
+        (value("urn:1", "email", &["ada@acme.com"]) + &value("urn:2", "email", &["ada@acme.com"]), true),
+        (value("email", "", &["ada@acme.com", "bob@acme.com"]), false),
+        (value("email", "", &["ada@acme.com", "bob@acme.com", "ada@acme.com"]), false),
+        (value("email", "", &["ada@acme.com", "ada@acme.com", "bob@acme.com"]), false),
+        (value("email", "", &["ada@acme.com", "ADA@acme.com"]), false),
+        (value("email", "", &["ada@acme.com", "ada@acme.com "]), false),
+    ] {
+        let (_, _, mut browser) = filter(json!({}));
+        let login = begin(&mut browser);
+        let mut message = answer(&login.id);
+        message.attributes = format!("<saml:AttributeStatement>{attributes}</saml:AttributeStatement>");
+        let seen = post(&mut browser, &message.write(), &login.relay_state);
+        assert_eq!(
+            seen.code() != "identity_ambiguous" && seen.status() == 302,
+            user_is_there,
+            "{attributes}"
+        );
+        assert_eq!(user(&mut browser).is_some(), user_is_there);
+    }
+}

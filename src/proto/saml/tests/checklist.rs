@@ -434,3 +434,18 @@ fn other_messages_are_no_response() {
     let second = two.assertion();
     refused(&two.around(&(one + &second)), "holds 2 assertions");
 }
+
+#[test]
+fn a_sign_in_in_the_future_is_refused() {
+    let with = |offset: i64| {
+        let mut answer = Answer::default();
+        answer.authn = answer.authn.replace(&at(-60), &at(offset));
+        answer.write()
+    };
+    for offset in [61, 3_600, 10 * 365 * 86_400] {
+        refused(&with(offset), "AuthnInstant is in the future");
+    }
+    for offset in [60, 0, -3_600] {
+        accepted(&with(offset));
+    }
+}

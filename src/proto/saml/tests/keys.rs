@@ -1,4 +1,7 @@
 //! Keys and certificates for tests, and only for tests.
+/// An authority, and a certificate that it issued.
+pub const CA: &str = include_str!("../../../../tests/fixtures/saml/ca.pem");
+pub const LEAF: &str = include_str!("../../../../tests/fixtures/saml/leaf.pem");
 pub const IDP: &str = include_str!("../../../../tests/fixtures/saml/idp.pem");
 pub const IDP_KEY: &str = include_str!("../../../../tests/fixtures/saml/idp.key");
 pub const SP: &str = include_str!("../../../../tests/fixtures/saml/sp.pem");

@@ -1,9 +1,13 @@
 //! Metadata: ours, and theirs in the shapes of real identity providers.
 
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
+
 use super::idp::*;
 use super::keys;
 use crate::config::NameIdFormat;
-use crate::proto::saml::metadata::{Ours, Theirs, MAX_METADATA};
+use crate::proto::saml::certificate::Certificate;
+use crate::proto::saml::metadata::{self, Ours, Theirs, MAX_METADATA};
 use crate::proto::saml::names::{DSIG, MD, POST, REDIRECT, SAMLP};
 use crate::proto::saml::xml;
 use crate::testing::START;
@@ -202,4 +206,48 @@ fn ours() {
     assert!(
         !text.contains("KeyDescriptor") && !text.contains("SingleLogout") && !text.contains("NameIDFormat")
     );
+}
+
+#[test]
+fn an_authority_beside_the_certificate_it_issued_signs_nothing() {
+    let (ca, leaf) = (certificate(keys::CA), certificate(keys::LEAF));
+    let shown = |list: &[&Certificate]| -> String {
+        let one = |own: &&Certificate| {
+            format!("<ds:X509Certificate>{}</ds:X509Certificate>", STANDARD.encode(&own.der))
+        };
+        format!(
+            "<md:EntityDescriptor xmlns:md=\"urn:oasis:names:tc:SAML:2.0:metadata\" xmlns:ds=\"{DSIG}\" entityID=\"{IDP}\">\
+             <md:IDPSSODescriptor protocolSupportEnumeration=\"urn:oasis:names:tc:SAML:2.0:protocol\"><md:KeyDescriptor>\
+             <ds:KeyInfo><ds:X509Data>{}</ds:X509Data></ds:KeyInfo></md:KeyDescriptor><md:SingleSignOnService \
+             Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect\" Location=\"{IDP}/sso\"/></md:IDPSSODescriptor>\
+             </md:EntityDescriptor>",
+            list.iter().map(one).collect::<String>()
+        )
+    };
+    let read = |list: &[&Certificate]| Theirs::read(&shown(list), None, START).unwrap();
+    let idp = certificate(keys::IDP);
+    for (list, kept, left_out) in [
+        (vec![&leaf, &ca], vec![&leaf], true),
+        (vec![&ca, &leaf], vec![&leaf], true),
+        (vec![&ca], vec![&ca], false),
+        // Unrelated ones, which roll over, stay.
+        (vec![&idp, &ca], vec![&idp, &ca], false),
+        (vec![&idp, &idp], vec![&idp], false),
+    ] {
+        let theirs = read(&list);
+        let found: Vec<&[u8]> = theirs.certificates.iter().map(|own| own.der.as_slice()).collect();
+        let wanted: Vec<&[u8]> = kept.iter().map(|own| own.der.as_slice()).collect();
+        assert_eq!(found, wanted);
+        assert_eq!(theirs.warnings.iter().any(|why| why.contains("the authority")), left_out);
+    }
+}
+
+#[test]
+fn metadata_may_be_latin_1() {
+    let text = |head: &[u8], name: &[u8]| [head, b"<a>", name, b"</a>"].concat();
+    let latin = text(b"<?xml version='1.0' encoding='ISO-8859-1'?>\n", b"caf\xe9");
+    assert!(metadata::text(&latin).unwrap().ends_with("<a>caf\u{e9}</a>"));
+    assert!(metadata::text(&text(b"<?xml version='1.0' encoding='UTF-8'?>", b"caf\xe9")).is_err());
+    assert!(metadata::text(&text(b"", b"caf\xe9")).is_err());
+    assert!(xml::parse("<?xml\tversion='1.0'\r\nencoding='utf8'?><a/>", &mut xml::Work::response()).is_ok());
 }
