@@ -51,6 +51,57 @@ fn the_two_products_configurations_pass() {
     }
 }
 
+const P256: &str = include_str!("keys/test-p256.pem");
+const P384: &str = include_str!("keys/test-p384.pem");
+
+/// A configuration with this access rule alone, and where it is wrong.
+fn rule(more: Value, place: &'static str) -> (&'static str, Value, &'static str) {
+    let mut rule = json!({ "prefix": "/a/" });
+    rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let path = Box::leak(format!("accounts[0].access[0]{place}").into_boxed_str());
+    ("/accounts/0/access", json!([rule]), path)
+}
+
+fn forward(settings: Value, place: &'static str) -> (&'static str, Value, &'static str) {
+    let path = Box::leak(format!("accounts[0].forward{place}").into_boxed_str());
+    ("/accounts/0/forward", settings, path)
+}
+
+fn key(id: &str, pem: &str) -> Value {
+    json!({ "id": id, "private_key": { "value": pem } })
+}
+
+fn assertion(changes: Value) -> Value {
+    let mut settings = json!({ "audience": "https://app.example.com", "keys": [key("a1", P256)] });
+    settings.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    json!({ "assertion": settings })
+}
+
+#[test]
+fn what_rules_and_forward_may_say_passes() {
+    for (pointer, value, _) in [
+        rule(json!({ "allow": "optional" }), ""),
+        rule(json!({ "allow": "optional", "methods": ["GET"] }), ""),
+        rule(
+            json!({ "allow": "users", "methods": ["GET", "M-SEARCH"], "when": [
+            { "claim": "/a/b", "in": ["1"] }, { "email_domain": ["Acme.com"] }, { "user": ["a"] }, { "idp": "corp" },
+            { "idp": ["corp"] }, { "amr": "otp" }, { "amr": ["otp", "hwk"] }, { "method": "sso" },
+            { "method": ["sso", "password", "bearer"] }] }),
+            "",
+        ),
+        forward(json!({ "identity": [] }), ""),
+        forward(
+            json!({ "identity": ["method", "user"], "id_token": "X-Id-Token", "access_token": "authorization" }),
+            "",
+        ),
+        forward(assertion(json!({ "lifetime": "3s", "header": "X-Sso-Assertion" })), ""),
+        forward(assertion(json!({ "keys": [key("a2", P256), key("a1", P256)] })), ""),
+    ] {
+        let document = with(&[(pointer, value)]);
+        assert_eq!(problems(&document), Vec::<String>::new(), "{document}");
+    }
+}
+
 #[test]
 fn each_contradiction_is_named_with_its_path() {
     assert_eq!(problems(&good()), Vec::<String>::new());
@@ -84,6 +135,41 @@ fn each_contradiction_is_named_with_its_path() {
             "accounts[0].access[0]: ",
         ),
         ("/accounts/0/access", json!([{ "path": "/a" }]), "accounts[0].access[0].allow: "),
+        rule(json!({ "allow": "optional", "roles": ["a"] }), ": "),
+        rule(json!({ "allow": "optional", "when": [{ "user": ["a"] }] }), ": "),
+        rule(json!({ "allow": "anyone", "max_age": "1h" }), ": "),
+        rule(json!({ "allow": "users", "methods": ["get"] }), ".methods[0]: "),
+        rule(json!({ "allow": "users", "methods": ["GET", ""] }), ".methods[1]: "),
+        rule(json!({ "allow": "users", "when": [{}] }), ".when[0]: "),
+        rule(json!({ "allow": "users", "when": [{ "user": ["a"], "idp": "corp" }] }), ".when[0]: "),
+        rule(json!({ "allow": "users", "when": [{ "claim": "a" }] }), ".when[0].in: "),
+        rule(json!({ "allow": "users", "when": [{ "user": ["a"], "in": ["a"] }] }), ".when[0].in: "),
+        rule(json!({ "allow": "users", "when": [{ "claim": "", "in": ["a"] }] }), ".when[0].claim: "),
+        rule(json!({ "allow": "users", "when": [{ "user": ["a"] }, { "idp": "none" }] }), ".when[1].idp: "),
+        rule(json!({ "allow": "users", "when": [{ "idp": [] }] }), ".when[0].idp: "),
+        rule(json!({ "allow": "users", "when": [{ "amr": 5 }] }), ".when[0].amr: "),
+        rule(json!({ "allow": "users", "when": [{ "method": ["sso", "saml"] }] }), ".when[0].method: "),
+        rule(
+            json!({ "allow": "users", "when": [{ "email_domain": ["a@b.c"] }] }),
+            ".when[0].email_domain[0]: ",
+        ),
+        forward(json!({ "identity": ["user", "phone"] }), ".identity[1]: "),
+        forward(json!({ "identity": ["user", "user"] }), ".identity[1]: "),
+        forward(json!({ "id_token": "authorization" }), ".id_token: "),
+        forward(json!({ "id_token": "x-a", "access_token": "X-A" }), ".id_token: "),
+        forward(json!({ "id_token": "x-sso-user" }), ".id_token: "),
+        forward(assertion(json!({ "audience": "" })), ".assertion.audience: "),
+        forward(assertion(json!({ "keys": [] })), ".assertion.keys: "),
+        forward(assertion(json!({ "lifetime": "2s" })), ".assertion.lifetime: "),
+        forward(assertion(json!({ "header": "cookie" })), ".assertion.header: "),
+        forward(assertion(json!({ "header": "x-sso-roles" })), ".assertion.header: "),
+        forward(assertion(json!({ "keys": [key("a", P256), key("a", P256)] })), ".assertion.keys[1].id: "),
+        forward(assertion(json!({ "keys": [key("", P256)] })), ".assertion.keys[0].id: "),
+        forward(assertion(json!({ "keys": [key("a", P384)] })), ".assertion.keys[0].private_key: "),
+        forward(
+            assertion(json!({ "keys": [key("a", "hunter2-hunter2")] })),
+            ".assertion.keys[0].private_key: ",
+        ),
         (
             "/accounts/0/access",
             json!([{ "prefix": "/a%2e", "allow": "anyone" }]),

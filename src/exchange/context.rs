@@ -10,7 +10,7 @@ use crate::host::events::{self, Place};
 use crate::host::task::Io;
 use crate::host::Level;
 use crate::http::response::Response;
-use crate::http::{bare_authority, trace, Head, Jar, Path};
+use crate::http::{trace, Head, Jar, Path};
 use crate::pages;
 use crate::session::{chunk_name, cookie};
 use crate::state::{AccountState, FilterState, SessionState};
@@ -34,13 +34,7 @@ pub struct Exchange {
 impl Exchange {
     /// The origin of the account that was asked; only configured ones are ever used in URLs.
     pub fn origin(&self) -> Option<&Origin> {
-        let account_state = self.account_state.as_ref()?;
-        let authority = String::from_utf8_lossy(self.head.authority()).to_ascii_lowercase();
-        let origins = &account_state.account.origins;
-        origins
-            .iter()
-            .find(|o| o.authority == authority)
-            .or_else(|| origins.iter().find(|o| o.authority == bare_authority(&authority)))
+        self.account_state.as_ref()?.account.origin_at(self.head.authority())
     }
 
     /// Which of the filter's own endpoints this is.

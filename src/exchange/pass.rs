@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::http::{CookieEdit, Headers};
-use crate::session::{LiveSession, Method};
+use crate::host::Host;
+use crate::http::{CookieEdit, Head, Headers};
+use crate::session::{assertion, LiveSession, Method};
 
 /// Reads the head of the application's answer: `set-cookie` values to add.
 pub type OnResponse = Box<dyn FnOnce(&Headers) -> Vec<String>>;
@@ -21,6 +22,8 @@ pub struct Pass {
     pub cookie: CookieEdit,
     /// Whose request it is.
     pub live: Option<Rc<LiveSession>>,
+    /// The session's signed identity, for the header of `forward.assertion`.
+    pub assertion: Option<Rc<str>>,
     /// `set-cookie` values for the answer.
     pub set_cookies: Vec<String>,
     /// A header of the session's that is not set: its access token has expired.
@@ -32,7 +35,7 @@ pub struct Pass {
 impl Pass {
     /// The request goes on as this session's.
     #[inline]
-    pub fn carry(&mut self, live: Rc<LiveSession>, now: u64) {
+    pub fn carry(&mut self, host: &dyn Host, head: &Head, live: Rc<LiveSession>, now: u64) {
         // Looked at in this order: how it was opened stands where nothing else of a request looks.
         if !self.remove.is_empty() && live.session.method == Method::Bearer {
             // The token was verified: the application may call others with it.
@@ -42,6 +45,13 @@ impl Pass {
             self.withheld.clone_from(&live.account.forward.access_token);
             // Where the filter's token would stand, nobody else's takes its place.
             self.remove.extend(self.withheld.clone());
+        }
+        if let Some(assertions) = &live.assertions {
+            let authority = head.authority();
+            self.assertion = assertions.get(authority, now).or_else(|| {
+                let origin = live.account.origin_at(authority)?;
+                assertion::make(host, &live, authority, origin, now)
+            });
         }
         self.live = Some(live);
     }

@@ -153,7 +153,7 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
             false => recheck::cookies_of(filter_state, &live),
         };
     }
-    pass.carry(live, now);
+    pass.carry(&*filter_state.host, &head, live, now);
     Ruling::Pass(pass)
 }
 

@@ -111,6 +111,11 @@ pub fn bearer(host: &dyn Host, place: Place<'_>, outcome: &str) {
     host.count(&format!("sso_bearer_tokens.account.{account}.outcome.{outcome}"));
 }
 
+/// An assertion was signed: once for a session in its lifetime.
+pub fn assertion_signed(host: &dyn Host) {
+    host.count("sso_assertions_signed");
+}
+
 /// An outgoing call was answered, or not.
 pub fn call(host: &dyn Host, what: &str, status: u16, milliseconds: u64) {
     let class = match status {

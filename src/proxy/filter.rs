@@ -343,6 +343,9 @@ impl Filter {
                     name => hostcalls::add_map_value_bytes(REQUEST, name, value),
                 };
             }
+            if let (Some(token), Some(settings)) = (&pass.assertion, &live.account.forward.assertion) {
+                let _ = hostcalls::add_map_value(REQUEST, &settings.header, token);
+            }
         }
         self.stage = Stage::Passed { set_cookies: pass.set_cookies, on_response: pass.on_response };
     }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
+use super::assertions::Assertions;
 use super::checks::{Asking, Checks};
 use super::ended::Mark;
 use super::Session;
@@ -39,6 +40,8 @@ pub struct LiveSession {
     pub verdicts: Box<[Verdict]>,
     /// Headers for the application: name and value.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// Signed identities for the application, if the account has them.
+    pub assertions: Option<Box<Assertions>>,
     /// It is over at this time.
     pub expires: u64,
     /// From this time on a request seals it anew, so that `idle` slides.

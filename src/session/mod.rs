@@ -1,5 +1,7 @@
 //! The session: a sealed cookie, and nothing on any server but which ones have ended early.
 
+pub mod assertion;
+pub mod assertions;
 pub mod cache;
 pub mod checks;
 pub mod conditions;

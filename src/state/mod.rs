@@ -258,6 +258,7 @@ impl FilterState {
             mark,
             verdicts: crate::session::conditions::verdicts(account, &session),
             headers: crate::session::headers::for_application(account, &session),
+            assertions: account.forward.assertion.is_some().then(Box::default),
             expires: session.expires(&self.config.session),
             reseal: session.seen.saturating_add(self.config.session.idle / 16),
             due,

@@ -33,7 +33,7 @@ use super::problems::At;
 use super::provider::{self, ClientCredentials, Protocol, Provider};
 use super::raw::{self, MappingFrom, PasswordMode, ProvisioningMode, Switch};
 use super::urls;
-use crate::http::Path;
+use crate::http::{bare_authority, Path};
 use crate::values::secret_source::{SecretFile, SecretSource};
 
 /// One customer or deployment.
@@ -92,6 +92,13 @@ impl Account {
     /// Its origins as browsers send them in `Origin`.
     pub fn origin_texts(&self) -> Vec<String> {
         self.origins.iter().map(ToString::to_string).collect()
+    }
+
+    /// The origin of this account that an authority names; only configured ones are ever used in URLs and tokens.
+    pub fn origin_at(&self, authority: &[u8]) -> Option<&Origin> {
+        let authority = String::from_utf8_lossy(authority).to_ascii_lowercase();
+        let find = |authority: &str| self.origins.iter().find(|origin| origin.authority == authority);
+        find(&authority).or_else(|| find(bare_authority(&authority)))
     }
 
     /// True where the user is an administrator.

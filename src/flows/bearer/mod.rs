@@ -254,6 +254,12 @@ async fn identify(
         conditions: noted(&account.access, &identity.claims),
         // `not_before` ends tokens that were issued earlier, too.
         started_at: issued(account, &verified, io.now())?,
+        // Without the allowance for clocks: an assertion ends no later than the token.
+        not_after: verified
+            .all
+            .get("exp")
+            .and_then(|exp| exp.as_f64())
+            .map(|seconds| (seconds * 1000.0) as u64),
         ..session
     };
     let refused = || Fault::new(Code::TokenInvalid, "not_before ends tokens issued as long ago as this one");

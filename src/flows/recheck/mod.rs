@@ -113,7 +113,7 @@ pub async fn go_on(
     let answer = match unmet {
         None => {
             pass.set_cookies = cookies;
-            pass.carry(live, io.now());
+            pass.carry(io.host(), &exchange.head, live, io.now());
             return Ok(Outcome::Pass(pass));
         }
         Some(unmet) => match exchange::step_up_target(exchange, &live, &unmet) {

@@ -69,7 +69,8 @@ class Envoy:
     def __init__(self, name: str, filters: list[dict], clusters: dict[str, int], *, port: int | None = None,
                  concurrency: int = 2, normalize: bool = True, route: dict | None = None, log_level: str = "warning",
                  app_requests_per_connection: int | None = None, ecds: bool = False, tls: tuple[str, str] | None = None,
-                 trailers: bool = False, engines: dict[str, list[int]] | None = None):
+                 trailers: bool = False, engines: dict[str, list[int]] | None = None, routes: list[dict] | None = None,
+                 per_filter: dict | None = None, stats_tags: list[dict] | None = None):
         self.directory = WORK / f"{name}-{os.getpid()}-{time.monotonic_ns()}"
         self.directory.mkdir(parents=True)
         self.port = port or free_port()
@@ -77,6 +78,8 @@ class Envoy:
         self.normalize = normalize
         self.concurrency = concurrency
         self.route = route or {"cluster": "app", "timeout": "30s"}
+        self.routes = routes or []  # come before the one to the application
+        self.per_filter = per_filter or {}  # settings of Envoy's own filters for every route
         self.log_level = log_level
         self.trailers = trailers  # HTTP/1 trailers are passed on
         self.tls = tls  # certificate and key, PEM
@@ -90,6 +93,7 @@ class Envoy:
         (self.directory / "bootstrap.json").write_text(json.dumps({
             "node": {"id": "test", "cluster": "test"},
             "admin": {"address": address(self.admin)},
+            "stats_config": {"stats_tags": stats_tags or []},
             "dynamic_resources": {"lds_config": {"resource_api_version": "V3",
                                                  "path_config_source": {"path": str(self.lds)}}},
             "static_resources": {"clusters": [
@@ -152,7 +156,8 @@ class Envoy:
                 "path": str(self.access_log), "log_format": {"json_format": ACCESS_LOG}}}],
             "route_config": {"name": "all", "virtual_hosts": [{
                 "name": "all", "domains": ["*"],
-                "routes": [{"match": {"prefix": ""}, "route": self.route}]}]},
+                "typed_per_filter_config": self.per_filter,
+                "routes": [*self.routes, {"match": {"prefix": ""}, "route": self.route}]}]},
             "http_filters": [*filters, {"name": "router", "typed_config": {
                 "@type": f"{TYPE}{FILTERS}.http.router.v3.Router"}}],
         }
