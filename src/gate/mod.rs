@@ -5,6 +5,7 @@
 
 mod account;
 mod endpoints;
+mod in_step;
 mod published;
 #[cfg(test)]
 mod shared_origin_tests;
@@ -81,7 +82,11 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
     // From here on the rare cases need the request as a whole.
     if let Some(endpoint) = own {
         let path = path.canonical().to_owned();
-        return endpoints::answer(exchange(filter_state, &account_state, &head, path, now), endpoint);
+        let exchange = exchange(filter_state, &account_state, &head, path, now);
+        if in_step::is_unsure(filter_state, now) && in_step::concerns(&exchange, endpoint) {
+            return in_step::hold(exchange);
+        }
+        return endpoints::answer(exchange, endpoint);
     }
     if !account.password.logins.is_empty() {
         if let Some(login) = login::password::login_at(account, &head, &path) {
@@ -89,11 +94,11 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
             strip_credentials(account_states, &head, &mut pass);
             pass.cookie = jar.edit(&head);
             let path = path.canonical().to_owned();
-            return login::password::gate(
-                exchange(filter_state, &account_state, &head, path, now),
-                login,
-                pass,
-            );
+            let exchange = exchange(filter_state, &account_state, &head, path, now);
+            if head.method() == b"POST" && in_step::is_unsure(filter_state, now) {
+                return in_step::hold(exchange);
+            }
+            return login::password::gate(exchange, login, pass);
         }
     }
     let demand = demand(&account.access, &path, head.path(), head.method());
@@ -111,7 +116,19 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
             return endpoints::not_allowed(&exchange, &allowed.join(", "));
         }
     };
-    let (session_state, behind) = match bearer::lookup(filter_state, &account_state, &head, now) {
+    let bearer = bearer::lookup(filter_state, &account_state, &head, now);
+    if in_step::is_unsure(filter_state, now)
+        && (!matches!(bearer, BearerLookup::Absent) || matches!(session_state, SessionState::Valid(_)))
+    {
+        return in_step::hold(exchange(
+            filter_state,
+            &account_state,
+            &head,
+            path.canonical().to_owned(),
+            now,
+        ));
+    }
+    let (session_state, behind) = match bearer {
         BearerLookup::Absent => (session_state, behind),
         BearerLookup::Valid(live) => (SessionState::Valid(live), false),
         BearerLookup::Unknown(token, known) => {

@@ -114,6 +114,11 @@ impl Io {
         &self.0.outside
     }
 
+    /// The surroundings, for what outlives a call: a question of [`Self::until`].
+    pub fn shared_host(&self) -> Rc<dyn Host> {
+        self.0.outside.host.clone()
+    }
+
     /// Milliseconds since 1970 UTC, now.
     pub fn now(&self) -> u64 {
         self.host().now()

@@ -8,12 +8,15 @@
 //!
 //! - [`follow`] is what one elected worker does: a state machine without I/O.
 //! - [`outbox`] holds what the engine does not have yet.
+//! - [`claims`] let one replica renew a session; [`once`] is what may happen once; [`attempts`] counts over all.
 //! - [`documents`] are sealed values that all replicas know: settings, invitations.
 //! - [`once`] is what may happen once over all replicas; [`attempts`] counts over all replicas.
 //! - [`etcd`] and [`messages`] make and read etcd's messages; [`client`] calls it from a flow.
 //!
 //! No request with a session waits for the engine or asks it: the local shared data stay the only thing it reads.
 
+pub mod attempts;
+pub mod claims;
 pub mod client;
 pub mod documents;
 pub mod etcd;
@@ -22,6 +25,7 @@ pub mod keys;
 pub mod marks;
 #[allow(missing_docs)]
 pub mod messages;
+pub mod once;
 pub mod outbox;
 pub mod status;
 
@@ -60,6 +64,7 @@ pub struct Replicas {
     under_way: RefCell<HashSet<Mark>>,
     turn: Cell<usize>,
     busy: Cell<bool>,
+    gave_up: Cell<bool>,
 }
 
 /// Marks of one transaction: etcd takes 128 operations.
@@ -80,6 +85,7 @@ impl Replicas {
             under_way: RefCell::default(),
             turn: Cell::new(0),
             busy: Cell::new(false),
+            gave_up: Cell::new(false),
             settings,
         }))
     }
@@ -115,11 +121,16 @@ impl Replicas {
     /// not over.
     #[inline]
     pub fn is_starting(&self, host: &dyn Host, now: u64) -> bool {
-        if self.seen.has_read(host, &self.tag) {
+        if self.gave_up.get() || self.seen.has_read(host, &self.tag) {
             return false;
         }
         let is_over = now >= self.since.saturating_add(self.settings.timeout);
         !(is_over && self.status(host).failed != 0)
+    }
+
+    /// A request has waited for its `timeout`: no other waits for the first read.
+    pub fn give_up_waiting(&self) {
+        self.gave_up.set(true);
     }
 
     /// The milliseconds since this Envoy was last proven to be in step; since the start where it never was.

@@ -39,6 +39,11 @@ impl Id {
         Self(id_of(&format!("{}\0{}\0{token}", session.id, session.renewed())))
     }
 
+    /// As bytes, for the shared engine.
+    pub fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
     fn key(self) -> String {
         let [a, b, c, d, ..] = self.0;
         format!("sso.renew.{:x}", u32::from_le_bytes([a, b, c, d]) % BUCKETS)
@@ -90,6 +95,24 @@ pub fn look(host: &dyn Host, id: Id, now: u64) -> State {
     let state =
         entries(&bytes).find(|entry| entry.id == id.0 && entry.until > now).map(|entry| entry.state());
     state.unwrap_or(State::Nothing)
+}
+
+/// What is known of it now as bytes, for other replicas, and until when it counts. Nothing while it runs.
+pub fn written(host: &dyn Host, id: Id, now: u64) -> Option<(Vec<u8>, u64)> {
+    let (bytes, _) = host.shared_get(&id.key());
+    let bytes = bytes?;
+    let entry = entries(&bytes).find(|entry| entry.id == id.0 && entry.until > now)?;
+    if entry.kind == State::Running.kind() {
+        return None;
+    }
+    let mut out = Vec::new();
+    entry.write(&mut out);
+    Some((out, entry.until))
+}
+
+/// What another replica wrote, and until when it counts.
+pub fn read(bytes: &[u8]) -> Option<(State, u64)> {
+    entries(bytes).next().map(|entry| (entry.state(), entry.until))
 }
 
 /// True for the one that is to do it, until then at the latest.

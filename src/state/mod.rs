@@ -134,7 +134,8 @@ impl FilterState {
     /// True if the filter could rule on requests now, whatever its providers and directories do. A filter without a
     /// usable configuration has no state at all and answers everything with 503.
     pub fn is_ready(&self) -> bool {
-        true
+        let is_closed = |replicas: &Rc<Replicas>| replicas.is_closed(&*self.host, self.host.now());
+        !self.replicas.as_ref().is_some_and(is_closed)
     }
 
     /// True if probes of some account ask at this path. They come for any host: the address of a pod, most often.

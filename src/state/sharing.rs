@@ -32,6 +32,24 @@ impl FilterState {
         }
     }
 
+    /// True for the first Envoy that uses this id, which counts until a time; without `shared` there is no other one. The
+    /// refusal where the engine is away.
+    pub async fn use_once(&self, io: &Io, id: &[u8; 16], until: u64) -> Result<bool, Fault> {
+        match &self.replicas {
+            Some(replicas) => replicas.use_once(io, id, until).await.map_err(Fault::from),
+            None => Ok(true),
+        }
+    }
+
+    /// Like [`Self::use_once`], but with the engine away this Envoy's own record has to do.
+    pub async fn use_once_if_known(&self, io: &Io, place: Place<'_>, id: &[u8; 16], until: u64) -> bool {
+        self.use_once(io, id, until).await.unwrap_or_else(|fault| {
+            let reason = format!("used here, and not known to be used elsewhere: {}", fault.detail);
+            events::notice(io.host(), place, Level::Warn, &reason);
+            true
+        })
+    }
+
     /// Takes in what the engine has.
     pub fn take_in(&self, replicas: &Replicas, values: Vec<Value>) {
         let marks = replicas.apply(&*self.host, values);

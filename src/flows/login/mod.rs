@@ -1,5 +1,6 @@
 //! Ways in: one readable async function each.
 
+mod attempt;
 mod flow_cookies;
 pub mod invitation;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::flow_cookies::Returns;
-use super::state::{handles, AuthnParameters, LoginState};
+use super::state::{self, handles, AuthnParameters, LoginState};
 use super::{arrived, authenticated_well_enough, departed, unusable, BOUNCED};
 use crate::access::condition::on_claims;
 use crate::config::{Account, MappingFrom, OAuth2, Oidc, Origin, Protocol, Provider, ResponseMode};
@@ -115,6 +115,7 @@ async fn finish_login(io: &Io, exchange: &Exchange, parameters: &[u8]) -> Result
         &exchange.head,
         &callback.state,
     )?;
+    state::use_up(io, exchange, &login_state).await?;
     let place = Place { provider: Some(&login_state.provider), ..exchange.place() };
     // The flow is used up: whatever comes of it, its cookie goes.
     let answer = match complete(io, exchange, &account_state, &login_state, &callback).await {

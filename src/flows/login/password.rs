@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use super::attempt::Attempt;
 use crate::config::{Account, PasswordLogin};
 use crate::directory::User;
 use crate::exchange::{Body, Exchange, Outcome, Pass, Ruling};
@@ -10,7 +11,6 @@ use crate::fault::{Code, Fault};
 use crate::host::events::{self, Place};
 use crate::host::task::Io;
 use crate::http::{Head, Headers, Path};
-use crate::password::attempts::{self, Attempt};
 use crate::password::{accepted, alias_of_login, login_request, ruling, HeadRuling};
 use crate::session::{Authentication, Method, Session, Tokens};
 use crate::state::AccountState;
@@ -160,7 +160,8 @@ async fn rule(
     let account = &account_state.account;
     let username = login_request::username(login, body)?;
     let ruling = ruling::rule(io, account, &account_state.directory, &username).await?;
-    let attempt = attempts::begin(io.host(), &account.code, username.as_str(), account.password.attempts)?;
+    let limit = account.password.attempts;
+    let attempt = Attempt::begin(io, exchange, &account.code, username.as_str(), limit).await?;
     Ok((ruling.user, attempt))
 }
 
@@ -187,12 +188,12 @@ impl Watch {
         if !accepted(&self.login.success, status, headers, host.now()) {
             if matches!(status, 502..=504) {
                 // Nobody judged it: an outage locks nobody out.
-                self.attempt.withdrawn(host);
+                self.attempt.withdrawn(&self.exchange);
             }
             events::login_outcome(host, place, "password_refused");
             return Vec::new();
         }
-        self.attempt.succeeded(host);
+        self.attempt.succeeded(&self.exchange);
         let session = Session::open(
             host,
             self.user.clone(),

@@ -13,8 +13,10 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Account, Config, Cookies};
 pub use crate::exchange::AuthnParameters;
+use crate::exchange::Exchange;
 use crate::fault::{Code, Fault};
 use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
+use crate::host::task::Io;
 use crate::host::Host;
 use crate::http::{Head, Jar};
 use crate::session::{cookie, Purpose};
@@ -170,6 +172,16 @@ impl LoginState {
             [&own, &twin].into_iter().filter(|name| posted || jar.named(name.as_bytes()).next().is_some());
         let forget = sent.map(|name| cookie::delete(name, &config.cookies)).collect();
         Ok((login_state, forget))
+    }
+}
+
+/// Uses up the state over all Envoys, however the login ends.
+pub(super) async fn use_up(io: &Io, exchange: &Exchange, login_state: &LoginState) -> Result<(), Fault> {
+    let until = login_state.started.saturating_add(LIFETIME);
+    let id = id_of(&format!("state {}", login_state.state));
+    match exchange.filter_state.use_once_if_known(io, exchange.place(), &id, until).await {
+        true => Ok(()),
+        false => Err(Fault::new(Code::StateUnknown, "state: it was used already, at another Envoy")),
     }
 }
 

@@ -83,9 +83,11 @@ async fn end(io: &Io, exchange: &Exchange, body: &[u8]) -> Result<(), Fault> {
     }
     // Noted last, so that what could not be ended can be sent again.
     match USED.insert(host, &used, token.expires, host.now()) {
-        Inserted::Known => Err(invalid("its jti was used already")),
-        _ => Ok(()),
+        Inserted::Known => return Err(invalid("its jti was used already")),
+        _ => {}
     }
+    let is_first = exchange.filter_state.use_once_if_known(io, exchange.place(), &used, token.expires).await;
+    is_first.then_some(()).ok_or_else(|| invalid("its jti was used already, at another Envoy"))
 }
 
 /// The providers of this account that the token claims to be from and for: several where one is

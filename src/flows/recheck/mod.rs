@@ -2,6 +2,7 @@
 //! at the directory here, at the IdP by `renewal` where there is a refresh token.
 
 pub mod asking;
+mod claim;
 mod refresh;
 pub mod renewal;
 #[cfg(test)]

@@ -32,6 +32,15 @@ const KEPT: u64 = 15 * 60_000;
 /// What ended is known for as long as requests wait for it.
 const ENDED: u64 = 60_000;
 
+/// Whether another replica may renew the session at the same time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alone {
+    /// None does: this replica has claimed the renewal in the shared engine.
+    Surely,
+    /// One may: nothing is shared, or the engine is away.
+    MayBe,
+}
+
 /// Renews it and says what came of it.
 pub(super) async fn renew(
     io: &Io,
@@ -39,6 +48,7 @@ pub(super) async fn renew(
     account_state: &AccountState,
     live: &Rc<LiveSession>,
     id: Id,
+    alone: Alone,
 ) {
     let host = io.host();
     let settings = &filter_state.config.session;
@@ -61,7 +71,13 @@ pub(super) async fn renew(
             let detail = format!("token endpoint: {error}, the refresh token is no longer good");
             events::renewal(host, place, "refused", Some(&Fault::new(Code::SessionExpired, detail)));
             events::session_ended(host, place, error);
-            settle(id, State::Refused(0), RACE);
+            match alone {
+                Alone::Surely => {
+                    live.mark.end(host, ends);
+                    settle(id, State::Ended(None), ENDED);
+                }
+                Alone::MayBe => settle(id, State::Refused(0), RACE),
+            }
             return;
         }
         Said::Anew => {

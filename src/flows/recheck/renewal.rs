@@ -8,7 +8,7 @@
 
 use std::rc::Rc;
 
-use super::refresh::renew;
+use super::claim::{renew_once, LEASE};
 use crate::exchange::{Exchange, Ruling};
 use crate::fault::{Code, Fault};
 use crate::flows::login;
@@ -19,8 +19,6 @@ use crate::session::renewals::{self, Id, State};
 use crate::session::LiveSession;
 use crate::state::FilterState;
 
-/// A renewal that has not ended by then died with its worker.
-const LEASE: u64 = 60_000;
 /// A request waits for one no longer than this.
 const PATIENCE: u64 = 30_000;
 /// Beside one that runs, a request of another worker looks again so often.
@@ -83,7 +81,8 @@ fn begin(exchange: &Rc<Exchange>, live: &Rc<LiveSession>, id: Id) -> Due {
             "its refresh token was used or refused, and what came of it is not known here",
         );
     }
-    if is_good_enough(filter_state, live, now) && !live.spread.replace(true) {
+    let shares = filter_state.replicas.as_ref().is_some_and(|replicas| replicas.is_in_step(host, now));
+    if !shares && is_good_enough(filter_state, live, now) && !live.spread.replace(true) {
         // Requests of one moment reach several replicas, which know nothing of each other. Whoever draws the
         // shortest delay renews the session; by the time the others would, the browser has the new cookie.
         let most = (filter_state.config.session.recheck / 16).min(SPREAD);
@@ -99,7 +98,7 @@ fn begin(exchange: &Rc<Exchange>, live: &Rc<LiveSession>, id: Id) -> Due {
         let (filter_state, live) = (filter_state.clone(), live.clone());
         let lane = Lane::new(&account_state.account.code, &live.session.origin.provider);
         exchange.io().spawn(lane, |io| async move {
-            renew(&io, &filter_state, &account_state, &live, id).await;
+            renew_once(&io, &filter_state, &account_state, &live, id).await;
             Ok(())
         });
     }

@@ -246,6 +246,7 @@ async fn finish_login(
         Ok(taken) => taken,
         Err(fault) => return no_login(io, exchange, &account_state, &form.claimed, fault),
     };
+    state::use_up(io, exchange, &login_state).await?;
     // The flow is used up: whatever comes of it, its cookie goes.
     let answer = match solicited(io, exchange, &account_state, &origin, &login_state, &form.message).await {
         Ok(answer) => answer,

@@ -110,6 +110,11 @@ async fn accept(
             return Err(Fault::new(Code::AssertionInvalid, detail));
         }
     }
+    let replay = id_of(&format!("assertion {} {}", verified.issuer, verified.assertion_id));
+    if !exchange.filter_state.use_once(io, &replay, verified.valid_until).await? {
+        let detail = "the assertion was used already, at another Envoy";
+        return Err(Fault::new(Code::AssertionInvalid, detail));
+    }
     let identity = identity(account_state, id, &verified)?;
     let resolution =
         directory::resolve(io, &account_state.account, &account_state.directory, &identity).await?;

@@ -1,0 +1,77 @@
+//! An attempt at a password: counted here and, with `shared`, over all Envoys.
+
+use std::rc::Rc;
+
+use crate::config::AttemptLimit;
+use crate::exchange::Exchange;
+use crate::fault::{Code, Fault};
+use crate::host::events;
+use crate::host::task::{Io, Lane};
+use crate::host::Level;
+use crate::password::attempts;
+use crate::replicas::attempts::Counted;
+use crate::replicas::Replicas;
+use crate::values::names;
+
+/// An attempt under way.
+pub(super) struct Attempt {
+    here: attempts::Attempt,
+    everywhere: Option<(Rc<Replicas>, Counted)>,
+}
+
+impl Attempt {
+    /// Counts it, or refuses it with `too_many_attempts`. With the engine away this Envoy counts alone.
+    pub(super) async fn begin(
+        io: &Io,
+        exchange: &Exchange,
+        account: &str,
+        username: &str,
+        limit: AttemptLimit,
+    ) -> Result<Self, Fault> {
+        let here = attempts::begin(io.host(), account, username, limit)?;
+        let Some(replicas) = exchange.filter_state.replicas.clone() else {
+            return Ok(Self { here, everywhere: None });
+        };
+        let name = names::careless(username);
+        match replicas.count_attempt(io, &[account.as_bytes(), name.as_bytes()], limit.window).await {
+            Ok((counted, count)) if count <= u64::from(limit.limit.max(1)) => {
+                Ok(Self { here, everywhere: Some((replicas, counted)) })
+            }
+            Ok((counted, _)) => {
+                // It does not reach the application, and so is no failure.
+                Self { here, everywhere: Some((replicas, counted)) }.withdrawn(exchange);
+                let detail = format!("too many failed password logins as {username:?}, over all Envoys");
+                Err(Fault::new(Code::TooManyAttempts, detail))
+            }
+            Err(away) => {
+                let reason = format!("a password login is counted on this Envoy alone: {}", away.detail);
+                events::notice(io.host(), exchange.place(), Level::Warn, &reason);
+                Ok(Self { here, everywhere: None })
+            }
+        }
+    }
+
+    /// The application accepted the password: the name starts anew.
+    pub(super) fn succeeded(self, exchange: &Exchange) {
+        self.here.succeeded(&*exchange.filter_state.host);
+        if let Some((replicas, counted)) = self.everywhere {
+            exchange.io().spawn(lane(), |io| async move {
+                replicas.forget_attempts(&io, &counted).await.map_err(Fault::from)
+            });
+        }
+    }
+
+    /// The application judged no password: it was no guess.
+    pub(super) fn withdrawn(self, exchange: &Exchange) {
+        self.here.withdrawn(&*exchange.filter_state.host);
+        if let Some((replicas, counted)) = self.everywhere {
+            exchange.io().spawn(lane(), |io| async move {
+                replicas.withdraw_attempt(&io, &counted).await.map_err(Fault::from)
+            });
+        }
+    }
+}
+
+fn lane() -> Lane {
+    Lane::new("", "attempts in the shared engine").always_open()
+}
