@@ -47,6 +47,13 @@ pub struct Party<'a> {
     pub issuer: &'a str,
 }
 
+impl<'a> Party<'a> {
+    /// The account as a whole.
+    fn of_account(account: &'a str) -> Self {
+        Self { account, provider: "", issuer: "" }
+    }
+}
+
 /// Ends one session by its id, wherever its cookie is.
 pub fn by_id(host: &dyn Host, settings: &SessionSettings, session: &str) {
     end_session(host, id_of(session), host.now().saturating_add(settings.lifetime), settings.shared);
@@ -103,6 +110,19 @@ pub fn by_subject_and_sid(
     opened_until: u64,
 ) -> bool {
     end(host, settings, Which::Both(subject, sid).of(party), opened_until)
+}
+
+/// Ends every session of a user of this account that is open now, whatever its provider. False where it could not be
+/// noted.
+#[must_use]
+pub fn by_user(host: &dyn Host, settings: &SessionSettings, account: &str, username: &str) -> bool {
+    end(host, settings, Which::User(username).of(Party::of_account(account)), host.now())
+}
+
+/// Ends every session of this account that is open now. False where it could not be noted.
+#[must_use]
+pub fn by_account(host: &dyn Host, settings: &SessionSettings, account: &str) -> bool {
+    end(host, settings, Which::Everyone.of(Party::of_account(account)), host.now())
 }
 
 fn end(host: &dyn Host, settings: &SessionSettings, id: [u8; 16], opened_until: u64) -> bool {
@@ -169,8 +189,10 @@ fn changed(host: &dyn Host, id: &[u8; 16]) {
     host.shared_set(CHANGED, &id_of(&text), None);
 }
 
-/// By what a provider knows a session.
+/// By what a provider knows a session, or an administrator.
 enum Which<'a> {
+    User(&'a str),
+    Everyone,
     Subject(&'a str),
     Sid(&'a str),
     Both(&'a str, &'a str),
@@ -183,6 +205,8 @@ impl Which<'_> {
             Which::Subject(subject) => ("subject", *subject, ""),
             Which::Sid(sid) => ("sid", "", *sid),
             Which::Both(subject, sid) => ("both", *subject, *sid),
+            Which::User(username) => ("user", *username, ""),
+            Which::Everyone => ("everyone", "", ""),
         };
         let parts = [kind, party.account, party.provider, party.issuer, subject, sid];
         id_of(&parts.map(|part| format!("{}:{part}", part.len())).concat())
@@ -207,7 +231,8 @@ impl Mark {
     pub fn of(account: &str, session: &Session) -> Self {
         let origin = &session.origin;
         let party = Party { account, provider: &origin.provider, issuer: &origin.issuer };
-        let mut by = Vec::new();
+        let whole = Party::of_account(account);
+        let mut by = vec![Which::User(&session.user.username).of(whole), Which::Everyone.of(whole)];
         // A LogoutRequest names the NameID as it came, also one that is no subject to link an account to.
         let subject = origin.name_id.as_ref().map_or(&origin.subject, |name_id| &name_id.value);
         if !subject.is_empty() {
@@ -356,6 +381,55 @@ mod tests {
     }
 
     #[test]
+    fn an_administrator_ends_those_of_a_user_or_of_the_account_that_are_open() {
+        let host = TestHost::new();
+        let marks = || {
+            [("1", "ada", START - 1), ("2", "bob", START - 1), ("3", "ada", START + 1)]
+                .map(|(id, user, started)| Mark::of("acme", &session(id, user, None, started)))
+        };
+        assert!(by_user(&*host, &settings(), "other", "ada"));
+        assert_eq!(ended(&host, &marks()), [false; 3]);
+        assert!(by_user(&*host, &settings(), "acme", "ada"));
+        assert_eq!(ended(&host, &marks()), [true, false, false]);
+        assert!(by_account(&*host, &settings(), "acme"));
+        assert_eq!(ended(&host, &marks()), [true, true, false]);
+    }
+
+    #[test]
+    fn what_ends_is_told_to_other_envoys_and_comes_from_them() {
+        let (here, there) = (TestHost::new(), TestHost::new());
+        let shared = SessionSettings { shared: true, ..settings() };
+        let of = || session("1", "ada", Some("s1"), START - 1);
+        for end in [
+            |host: &TestHost, shared: &SessionSettings| by_subject(host, shared, PARTY, "ada", START),
+            |host: &TestHost, shared: &SessionSettings| by_sid(host, shared, PARTY, "s1"),
+            |host: &TestHost, shared: &SessionSettings| by_user(host, shared, "acme", "ada"),
+            |host: &TestHost, shared: &SessionSettings| by_account(host, shared, "acme"),
+            |host: &TestHost, shared: &SessionSettings| {
+                by_id(host, shared, "1");
+                true
+            },
+        ] {
+            let (here, there) = (TestHost::new(), TestHost::new());
+            assert!(end(&here, &shared));
+            let told = outbox::all(&*here, 0);
+            assert_eq!(told.len(), 1);
+            apply(&*there, &shared, &told);
+            assert_eq!(ended(&there, &[Mark::of("acme", &of())]), [true]);
+            // What came from others is not told again, and all of it is known.
+            assert!(outbox::all(&*there, 0).is_empty());
+            let known: Vec<Shared> = (0..PARTS).flat_map(|part| known(&*there, LIFETIME, part)).collect();
+            assert_eq!(known, told);
+        }
+        // Without `shared` nothing is told.
+        assert!(by_sid(&*here, &settings(), PARTY, "s1"));
+        assert!(outbox::all(&*here, 0).is_empty());
+        let late = Shared { kind: Kind::Session, id: [1; 16], time: START };
+        apply(&*there, &shared, &[late]);
+        assert!((0..PARTS).all(|part| known(&*there, LIFETIME, part).is_empty()), "it has expired");
+    }
+
+    #[test]
     fn no_other_account_provider_or_issuer_ends_it() {
         let mark = || Mark::of("acme", &session("1", "ada", Some("s1"), START));
         for (party, ends) in [
@@ -398,7 +472,11 @@ mod tests {
         };
         assert_eq!(looks(), 1, "nothing has ever ended here");
         other.end(&*host, START + 1);
-        assert_eq!(looks(), 5, "the value, its id, and three names its provider has for it");
+        assert_eq!(
+            looks(),
+            7,
+            "the value, its id, its user, its account, and three names its provider has for it"
+        );
         assert_eq!(looks(), 1);
     }
 }
