@@ -10,6 +10,7 @@ mod identity_tests;
 mod invitations;
 mod lookup;
 mod matching;
+pub mod notices;
 mod provision;
 mod recheck;
 mod record;

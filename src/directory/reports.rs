@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde_json::{json, Value};
 use url::Url;
 
-use super::{scim, seen, unavailable, Record};
+use super::{notices, scim, seen, unavailable, Record};
 use crate::config::{Account, Directory, Protocol};
 use crate::fault::Fault;
 use crate::host::task::Io;
@@ -40,7 +40,7 @@ pub async fn completeness(
     account: &Account,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Value, Fault> {
-    Ok(survey(io, account, progress).await?.completeness())
+    Ok(survey(io, account, progress).await?.completeness(io, account))
 }
 
 /// What an operator asks before turning passwords off. Ready is a directory in which every active user has
@@ -61,7 +61,7 @@ pub async fn both(
 ) -> Result<(Value, Value), Fault> {
     let survey = survey(io, account, progress).await?;
     let readiness = survey.readiness(account);
-    Ok((survey.completeness(), readiness))
+    Ok((survey.completeness(io, account), readiness))
 }
 
 /// How many users the directory says it has, after one short question; `None` where it does not say.
@@ -153,7 +153,7 @@ impl Survey {
         report
     }
 
-    fn completeness(self) -> Value {
+    fn completeness(self, io: &Io, account: &Account) -> Value {
         let mut by_value: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for problem in &self.problems {
             if let ("shared", Some(value)) = (problem.problem, &problem.value) {
@@ -179,6 +179,7 @@ impl Survey {
             "users": self.users,
             "complete": self.users.saturating_sub(self.problem_count),
             "problems": problems,
+            "notices": notices::list(io.host(), account),
         });
         if self.truncated {
             note_truncated(&mut report);

@@ -573,7 +573,7 @@ fn completeness_lists_who_could_not_sign_in() {
             problem("eve", "malformed", json!("eve"), &[]),
             problem("x", "shared", json!("both@acme.com"), &["y"]),
             problem("y", "shared", json!("both@acme.com"), &["x"]),
-        ]})
+        ], "notices": []})
     );
 }
 

@@ -39,7 +39,7 @@ fn nobody(call: &Call) -> Reply {
 /// Ada with a session of this account, which holds these tokens.
 fn ada(filter_state: &Rc<FilterState>, code: &str, tokens: Value) -> Browser {
     let session = json!({
-        "s": "id", "u": { "u": "ada", "o": "i" }, "m": "sso", "o": { "p": "corp", "i": "", "s": "1" },
+        "s": "id", "u": { "u": "ada", "o": "i" }, "m": "sso", "o": { "p": "corp", "i": "https://idp.example", "s": "1" },
         "t": tokens, "b": START, "l": START, "c": START,
     });
     let keys = &filter_state.config.session.keys;

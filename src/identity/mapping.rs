@@ -93,6 +93,11 @@ pub fn address(mapping: &Mapping, identity: &Identity) -> Option<String> {
     email::normalise(text(identity.source, claim(&identity.mapped, address_claim(mapping))?)?)
 }
 
+/// The domain of that address.
+pub fn domain(mapping: &Mapping, identity: &Identity) -> Option<String> {
+    address(mapping, identity).map(|address| email::domain(&address).to_owned())
+}
+
 fn address_claim(mapping: &Mapping) -> &str {
     match mapping.attribute {
         Attribute::Email => &mapping.claim,

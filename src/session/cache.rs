@@ -58,6 +58,8 @@ pub struct LiveSession {
     pub spread: Cell<bool>,
     /// The IdP refused to renew it, and it is over.
     pub over: Cell<bool>,
+    /// It was let in before the metadata of its provider was there: whether it is that provider's is looked at again.
+    pub is_provisional: Cell<bool>,
     /// The same session in a newer state, where a recheck gave it one.
     pub successor: RefCell<Option<Rc<LiveSession>>>,
 }

@@ -6,7 +6,7 @@ use crate::config::{Account, IdentityHeader};
 use crate::host::events::{self, Place};
 use crate::host::{Host, Level};
 use crate::identity::Claims;
-use crate::session::Session;
+use crate::session::{ForwardedClaim, Session};
 
 /// The longest value of one header.
 pub const MAX: usize = 4096;
@@ -22,10 +22,13 @@ pub fn for_application(account: &Account, session: &Session) -> Vec<(String, Vec
             headers.push((format!("{}{name}", forward.prefix), value.into_bytes()));
         }
     }
-    for (name, value) in &session.headers {
-        // Only what the configuration of today asks for.
-        if forward.headers.iter().any(|(own, _)| own == name) && value.len() <= MAX {
-            headers.push((name.clone(), value.clone().into_bytes()));
+    for kept in &session.headers {
+        // Only what the configuration of today asks for: under the same name it may be another claim.
+        let is_asked_for = |(name, claim): &(String, String)| {
+            *name == kept.header && (*claim == kept.claim || kept.claim.is_empty())
+        };
+        if forward.headers.iter().any(is_asked_for) && kept.value.len() <= MAX {
+            headers.push((kept.header.clone(), kept.value.clone().into_bytes()));
         }
     }
     if let (Some(name), Some(token)) = (&forward.access_token, &session.tokens.access_token) {
@@ -73,11 +76,13 @@ pub fn from_claims(
     place: Place<'_>,
     account: &Account,
     claims: &Claims,
-) -> Vec<(String, String)> {
+) -> Vec<ForwardedClaim> {
     let mut kept = Vec::new();
     for (name, claim) in &account.forward.headers {
         match crate::values::json::pointer(claims, claim).and_then(text) {
-            Some(value) if value.len() <= MAX => kept.push((name.clone(), value)),
+            Some(value) if value.len() <= MAX => {
+                kept.push(ForwardedClaim { header: name.clone(), value, claim: claim.clone() });
+            }
             Some(value) => note(host, place, name, value.len()),
             None => {}
         }

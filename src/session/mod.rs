@@ -87,6 +87,12 @@ pub struct Authentication {
     /// `amr`; `None` if the session was opened before it was kept.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     pub amr: Option<Vec<String>>,
+    /// A hash of the provider's protocol and of our client there; `None` if the session was opened before it was kept.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// The domain of the address that the provider named, for a provider that is or becomes `confined`.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
     /// The `nonce` of the login, which a refreshed ID token repeats if it has one.
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
@@ -122,6 +128,20 @@ impl Tokens {
     }
 }
 
+/// A claim that the application is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForwardedClaim {
+    /// The header.
+    #[serde(rename = "h")]
+    pub header: String,
+    /// Its value, encoded.
+    #[serde(rename = "v")]
+    pub value: String,
+    /// The claim that it is the value of; empty if the session was opened before it was kept.
+    #[serde(rename = "c", default)]
+    pub claim: String,
+}
+
 /// A session. Made only from a [`User`], or from a cookie that opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
@@ -140,9 +160,9 @@ pub struct Session {
     /// Tokens.
     #[serde(rename = "t", default)]
     pub tokens: Tokens,
-    /// Values of `forward.headers`, by header.
+    /// Values of `forward.headers`.
     #[serde(rename = "h", default, skip_serializing_if = "Vec::is_empty")]
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<ForwardedClaim>,
     /// Verdicts on the conditions on claims (`access::condition::noted`).
     #[serde(rename = "w", default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<String>,
@@ -291,7 +311,7 @@ impl Session {
                 left_out.push("the refresh token");
             } else {
                 let access = self.tokens.access_token.as_ref().map_or(0, |token| token.expose().len());
-                let headers: usize = self.headers.iter().map(|(_, value)| value.len()).sum();
+                let headers: usize = self.headers.iter().map(|own| own.value.len()).sum();
                 let detail = format!(
                     "the session is too large: {}; the access token for the application has {access} bytes, \
                      forward.headers {headers}, {} roles",

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use introspected::Introspected;
 
-use crate::config::{Account, Config, Endpoint, Protocol, Provider};
+use crate::config::{Account, Config, Directory, Endpoint, Protocol, Provider};
 use crate::crypto::rate::PrivateKeyRate;
 use crate::directory;
 use crate::fault::{Code, Fault};
@@ -64,9 +64,12 @@ pub struct AccountState {
 }
 
 impl AccountState {
-    fn new(account: Rc<Account>, rate: &Rc<PrivateKeyRate>) -> Self {
+    fn new(account: Rc<Account>, rate: &Rc<PrivateKeyRate>, directories: &Rc<[String]>) -> Self {
         let clients = account.providers.iter().filter_map(|provider| match &provider.protocol {
-            Protocol::Oidc(oidc) => Some((provider.id.clone(), Rc::new(oidc::Provider::new(oidc)))),
+            Protocol::Oidc(oidc) => {
+                let client = oidc::Provider::apart_from(oidc, directories.clone());
+                Some((provider.id.clone(), Rc::new(client)))
+            }
             _ => None,
         });
         let idps = account.providers.iter().filter_map(|provider| match &provider.protocol {
@@ -95,8 +98,19 @@ impl FilterState {
     /// Makes it from a checked configuration.
     pub fn new(host: Rc<dyn Host>, config: Config) -> Self {
         let rate = Rc::default();
-        let account_states: Vec<Rc<AccountState>> =
-            config.accounts.iter().map(|a| Rc::new(AccountState::new(a.clone(), &rate))).collect();
+        let directories: Rc<[String]> = config
+            .accounts
+            .iter()
+            .filter_map(|account| match &account.directory {
+                Directory::Scim(server) => Some(oidc::discovery::bare(&server.url)),
+                _ => None,
+            })
+            .collect();
+        let account_states: Vec<Rc<AccountState>> = config
+            .accounts
+            .iter()
+            .map(|a| Rc::new(AccountState::new(a.clone(), &rate, &directories)))
+            .collect();
         let mut by_authority: BTreeMap<String, Vec<Rc<AccountState>>> = BTreeMap::new();
         for account_state in &account_states {
             for origin in &account_state.account.origins {
@@ -200,6 +214,9 @@ impl FilterState {
         if !here {
             return (SessionState::None, false);
         }
+        if live.is_provisional.get() && !self.still_counts(&live) {
+            return (SessionState::Stale, false);
+        }
         if now >= live.expires || live.over.get() || live.mark.has_ended(&*self.host, now) {
             return (SessionState::Stale, false);
         }
@@ -239,7 +256,7 @@ impl FilterState {
     /// there, no cut ended it, and its way in is still open.
     pub fn admit(&self, account: &Rc<Account>, session: Session, sealed: Box<[u8]>) -> Option<LiveSession> {
         let way_in = match session.method {
-            Method::Sso => account.provider(&session.origin.provider).is_some(),
+            Method::Sso => self.is_of_its_provider(account, &session) != Some(false),
             Method::Password => crate::password::session_stands(account, &session.user),
             Method::Bearer => {
                 account.bearer.as_ref().is_some_and(|bearer| bearer.counts(&session.origin.provider))
@@ -248,6 +265,15 @@ impl FilterState {
         if !account.enabled || !way_in || session.is_before_cut(account) {
             return None;
         }
+        // Without a directory the identity is the user, with what its groups grant today; with one, the next recheck tells.
+        let session = match (session.method, &account.directory) {
+            (Method::Sso | Method::Bearer, Directory::None) => {
+                Session { user: directory::without_directory(account, &session.user)?, ..session }
+            }
+            _ => session,
+        };
+        let is_provisional =
+            session.method == Method::Sso && self.is_of_its_provider(account, &session).is_none();
         let mut mark = ended::Mark::of(&account.code, &session);
         mark.shared = self.replicas.is_some();
         mark.remember(&*self.host, session.ends(&self.config.session));
@@ -271,9 +297,39 @@ impl FilterState {
             token_expires: session.tokens.access_expires.filter(|_| forwarded).unwrap_or(u64::MAX),
             spread: Cell::new(false),
             over: Cell::new(false),
+            is_provisional: Cell::new(is_provisional),
             successor: RefCell::new(None),
             session,
         })
+    }
+}
+
+impl FilterState {
+    /// Returns whether the session was opened by the provider that has its id today: under the same issuer, client and
+    /// protocol, and as a user whom it may bring. `None`: the provider's metadata is not there yet to tell.
+    fn is_of_its_provider(&self, account: &Account, session: &Session) -> Option<bool> {
+        let origin = &session.origin;
+        let Some(provider) = account.provider(&origin.provider) else { return Some(false) };
+        let is_other_client = origin.client.as_ref().is_some_and(|client| *client != provider.client);
+        let is_stranger = provider.confined
+            && !origin.domain.as_ref().is_some_and(|domain| provider.email_domains.contains(domain));
+        if is_other_client || is_stranger {
+            return Some(false);
+        }
+        let mut account_states = self.account_states.iter();
+        let account_state = account_states.find(|own| std::ptr::eq(&*own.account, account))?;
+        account_state.issuers.is_of(provider, &origin.issuer)
+    }
+
+    /// True if a session that was let in before its provider's metadata was there counts, as far as is known by now.
+    fn still_counts(&self, live: &LiveSession) -> bool {
+        match self.is_of_its_provider(&live.account, &live.session) {
+            None => true,
+            Some(counts) => {
+                live.is_provisional.set(!counts);
+                counts
+            }
+        }
     }
 }
 

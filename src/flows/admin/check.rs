@@ -37,7 +37,11 @@ pub async fn run(io: &Io, exchange: &Exchange, account_state: &AccountState) -> 
     for provider in &account.providers {
         checks.id = &provider.id;
         match &provider.protocol {
-            Protocol::Oidc(oidc) => checks.openid(oidc, account).await,
+            Protocol::Oidc(oidc) => {
+                if let Ok(client) = account_state.client(&provider.id) {
+                    checks.openid(oidc, client, account).await;
+                }
+            }
             Protocol::OAuth2(oauth2) => checks.oauth2(oauth2).await,
             Protocol::Saml(saml) => checks.saml(saml, account_state).await,
         }
@@ -143,7 +147,17 @@ impl Checks<'_> {
         }
     }
 
-    async fn openid(&mut self, oidc: &Oidc, account: &Account) {
+    /// Several providers need `iss` in each answer, or a redirect URI for each (RFC 9700 section 4.4.2).
+    fn mix_up(&mut self, account: &Account, metadata: &Metadata) {
+        let with_code = account.providers.iter().filter(|own| !matches!(own.protocol, Protocol::Saml(_)));
+        if with_code.count() > 1 && !metadata.iss_parameter_supported && !account.paths.callbacks_differ() {
+            let why = "warning: discovery does not promise iss (RFC 9207), so the answer of another provider could be taken \
+                       for this one's; write {idp} into paths.oidc_callback and register each redirect URI";
+            self.add("answers of other providers", Ok(why.into()));
+        }
+    }
+
+    async fn openid(&mut self, oidc: &Oidc, client: &crate::proto::oidc::Provider, account: &Account) {
         let metadata = match &oidc.discovery {
             None => Metadata::by_hand(oidc),
             Some(url) => {
@@ -151,7 +165,7 @@ impl Checks<'_> {
                 let said = fetched.as_ref().map(|_| format!("{url} answers")).map_err(String::clone);
                 self.add("discovery", said);
                 match fetched {
-                    Ok(bytes) => Metadata::read(&bytes, oidc),
+                    Ok(bytes) => client.read_metadata(&bytes),
                     Err(_) => return,
                 }
             }
@@ -160,6 +174,7 @@ impl Checks<'_> {
             Ok(metadata) => metadata,
             Err(why) => return self.add("issuer and endpoints", Err(why)),
         };
+        self.mix_up(account, &metadata);
         let issuer = metadata.issuer.as_str();
         self.add(
             "issuer and endpoints",

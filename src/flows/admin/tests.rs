@@ -139,7 +139,7 @@ fn the_reports_have_the_specified_shapes() {
             { "username": "cyd", "problem": "missing", "value": null, "with": [] },
             { "username": "dan", "problem": "shared", "value": "dan@acme.com", "with": ["eve"] },
             { "username": "eve", "problem": "shared", "value": "dan@acme.com", "with": ["dan"] },
-        ] })
+        ], "notices": [] })
     );
     let readiness = get(&mut ada, "/sso/admin/readiness").json();
     assert_eq!(readiness["ready"], false);
@@ -240,7 +240,7 @@ fn a_check_of_openid_fetches_anew_and_says_what_is_wrong() {
     for (document, keys, name) in [
         (with("issuer", json!("https://other.example")), set.clone(), "op: issuer and endpoints"),
         (with("token_endpoint", Value::Null), set.clone(), "op: issuer and endpoints"),
-        (with("token_endpoint", json!("http://op.example/token")), set.clone(), "op: TLS"),
+        (with("token_endpoint", json!("http://op.example/token")), set.clone(), "op: issuer and endpoints"),
         (with("id_token_signing_alg_values_supported", json!(["PS256"])), set.clone(), "op: algorithms"),
         (discovery(), json!({ "keys": [encryption] }), "op: keys"),
         (discovery(), json!("<html>"), "op: keys"),

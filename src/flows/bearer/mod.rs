@@ -29,7 +29,7 @@ use crate::host::task::{Io, Lane};
 use crate::host::Level;
 use crate::http::response::Response;
 use crate::http::Head;
-use crate::identity::{Identity, Linking};
+use crate::identity::{mapping, Identity, Linking};
 use crate::proto::oidc::access_token::{self, AccessToken};
 use crate::proto::oidc::{self, userinfo};
 use crate::session::headers;
@@ -232,8 +232,13 @@ async fn identify(
             _ => return Err(fault),
         },
     };
+    if known.is_none() {
+        directory::notices::note(io.host(), account, &identity);
+    }
     let origin = Authentication {
         provider: identity.provider.clone(),
+        client: account.provider(&identity.provider).map(|provider| provider.client.clone()),
+        domain: mapping::domain(&account.mapping, &identity),
         issuer: identity.issuer.clone(),
         subject: identity.subject.clone(),
         auth_time: verified.auth_time,
@@ -343,17 +348,19 @@ async fn identity(
     let unmapped = crate::values::json::pointer(&known, &account.mapping.claim).is_none();
     let wanted = needed || has_endpoint && (unmapped || wants_userinfo(account, &known, has_endpoint));
     if let Some(subject) = verified.subject.as_ref().filter(|_| wanted) {
-        match userinfo::fetch(io, client, subject, Some(token), None).await {
-            Ok(userinfo) => {
+        match userinfo::more(io, client, subject, Some(token), None, needed || unmapped).await {
+            Ok(Ok(userinfo)) => {
                 if needed || unmapped {
                     mapped.clone_from(&userinfo);
                 }
                 userinfo::add(&mut known, userinfo);
             }
-            Err(refusal) => match refusal.fault.code {
-                Code::IdTokenInvalid => return Err(Fault { code: Code::TokenInvalid, ..refusal.fault }),
+            // The token has all that the mapping needs.
+            Ok(Err(_)) => {}
+            Err(fault) => match fault.code {
+                Code::IdTokenInvalid => return Err(Fault { code: Code::TokenInvalid, ..fault }),
                 Code::IdpInvalidAnswer if !needed => {}
-                _ => return Err(refusal.fault),
+                _ => return Err(fault),
             },
         }
     }

@@ -479,7 +479,8 @@ fn a_session_beside_a_token_is_nothing() {
         };
         let (found, _) = crate::testing::drive(&io, flow, []);
         let Ok(Resolution::User(user)) = found else { panic!("{found:?}") };
-        let origin = Authentication { provider: "corp".into(), ..Authentication::default() };
+        let issuer = "https://idp.example".into();
+        let origin = Authentication { provider: "corp".into(), issuer, ..Authentication::default() };
         let session = Session::open(&*host, user, Method::Sso, origin, Tokens::default()).unwrap();
         let sealed =
             session.seal(&*host, &filter_state.config, &filter_state.account_states[0].account).unwrap();

@@ -196,6 +196,8 @@ mod tests {
         LoginState {
             dpop: None,
             provider: "corp".into(),
+            client: String::new(),
+            issuer: String::new(),
             state,
             nonce,
             verifier,

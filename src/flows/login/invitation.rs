@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::state::{LoginState, INVITATION_COOKIE, LIFETIME};
 use super::{forwarded, issue_session, origin};
 use crate::access::condition::noted;
-use crate::config::{Endpoint, SameSite};
+use crate::config::{Endpoint, Protocol, SameSite};
 use crate::directory;
 use crate::exchange::{Exchange, Outcome, Ruling};
 use crate::fault::{Code, Fault};
@@ -22,7 +22,7 @@ use crate::host::{random_token, Level};
 use crate::http::response::Response;
 use crate::identity::Identity;
 use crate::pages;
-use crate::session::{cookie, Method, Purpose, Session, Tokens, CHUNK};
+use crate::session::{cookie, ForwardedClaim, Method, Purpose, Session, Tokens, CHUNK};
 use crate::state::AccountState;
 
 /// What waits for the person's answer.
@@ -37,7 +37,7 @@ struct Waiting {
     #[serde(rename = "t")]
     tokens: Tokens,
     #[serde(rename = "h")]
-    headers: Vec<(String, String)>,
+    headers: Vec<ForwardedClaim>,
     #[serde(rename = "w", default)]
     conditions: Vec<String>,
     /// For the page: who is invited, as what. Accepting looks it up again.
@@ -181,13 +181,27 @@ async fn enter(
     waiting: &Waiting,
 ) -> Result<Response, Fault> {
     let login_state = &waiting.login_state;
-    account_state.provider(&login_state.provider).ok_or_else(|| unknown("its provider is gone"))?;
+    let provider =
+        account_state.provider(&login_state.provider).ok_or_else(|| unknown("its provider is gone"))?;
     let identity =
         Identity::unsealed(&waiting.identity).ok_or_else(|| unknown("it is of another version"))?;
+    // Nobody is created for what another provider has said.
+    if let (Protocol::Oidc(_), Ok(client)) = (&provider.protocol, account_state.client(&provider.id)) {
+        client.metadata(io).await?;
+    }
+    let is_other_client = !login_state.client.is_empty() && login_state.client != provider.client;
+    if is_other_client || account_state.issuers.is_of(provider, &identity.issuer) == Some(false) {
+        return Err(unknown("its provider is another one now"));
+    }
     let user =
         directory::accept_invitation(io, &account_state.account, &account_state.directory, &identity).await?;
-    let session =
-        Session::open(io.host(), user, Method::Sso, origin(&identity, login_state), waiting.tokens.clone())?;
+    let session = Session::open(
+        io.host(),
+        user,
+        Method::Sso,
+        origin(account_state, &identity, login_state),
+        waiting.tokens.clone(),
+    )?;
     let (headers, conditions) = (waiting.headers.clone(), waiting.conditions.clone());
     let session = Session { headers, conditions, not_after: identity.not_after, ..session };
     issue_session(exchange, account_state, session, login_state)

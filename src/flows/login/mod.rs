@@ -20,16 +20,17 @@ use std::rc::Rc;
 
 use crate::access::condition::noted;
 use crate::config::{Endpoint, MappingFrom, Protocol, SameSite};
-use crate::directory::Resolution;
+use crate::directory::{notices, Resolution};
 use crate::exchange::{refuse, step_up_target, Exchange, Outcome, Ruling, Unmet};
 use crate::fault::{Code, Fault};
 use crate::host::events;
 use crate::host::task::Io;
 use crate::http::response::Response;
-use crate::identity::Identity;
+use crate::identity::{self, Identity};
 use crate::pages;
 use crate::session::{
-    self, chunk_name, cookie, ended, headers, Authentication, LiveSession, Method, Session, Tokens,
+    self, chunk_name, cookie, ended, headers, Authentication, ForwardedClaim, LiveSession, Method, Session,
+    Tokens,
 };
 use crate::state::{AccountState, SessionState};
 use flow_cookies::Returns;
@@ -152,9 +153,16 @@ fn arrived(
     tokens: Tokens,
     resolution: Resolution,
 ) -> Result<Response, Fault> {
+    notices::note(io.host(), &account_state.account, identity);
     match resolution {
         Resolution::User(user) => {
-            let session = Session::open(io.host(), user, Method::Sso, origin(identity, login_state), tokens)?;
+            let session = Session::open(
+                io.host(),
+                user,
+                Method::Sso,
+                origin(account_state, identity, login_state),
+                tokens,
+            )?;
             let headers = forwarded(io, exchange, account_state, identity);
             let conditions = noted(&account_state.account.access, &identity.claims);
             let session = Session { headers, conditions, not_after: identity.not_after, ..session };
@@ -186,13 +194,16 @@ fn forwarded(
     exchange: &Exchange,
     account_state: &AccountState,
     identity: &Identity,
-) -> Vec<(String, String)> {
+) -> Vec<ForwardedClaim> {
     headers::from_claims(io.host(), exchange.place(), &account_state.account, &identity.claims)
 }
 
 /// What the session keeps of the provider's word.
-fn origin(identity: &Identity, login_state: &LoginState) -> Authentication {
+fn origin(account_state: &AccountState, identity: &Identity, login_state: &LoginState) -> Authentication {
+    let account = &account_state.account;
     Authentication {
+        client: account.provider(&identity.provider).map(|provider| provider.client.clone()),
+        domain: identity::mapping::domain(&account.mapping, identity),
         provider: identity.provider.clone(),
         issuer: identity.issuer.clone(),
         subject: identity.subject.clone(),

@@ -14,7 +14,7 @@ use crate::host::events::{self, Place};
 use crate::host::task::Io;
 use crate::host::Level;
 use crate::http::response::Response;
-use crate::identity::Identity;
+use crate::identity::{Identity, Linking};
 use crate::proto::oidc::authorization::{Authorization, Pkce};
 use crate::proto::oidc::dpop::{self, Proofs};
 use crate::proto::oidc::{id_token, token, userinfo, Callback};
@@ -54,9 +54,11 @@ pub(super) async fn start_login(
         more.push(("prompt", prompt));
     }
     let mut dpop = None;
+    let mut issuer = String::new();
     let (url, form_post) = match &provider.protocol {
         Protocol::Oidc(oidc) => {
             let metadata = account_state.client(&provider.id)?.metadata(io).await.map_err(unusable)?;
+            issuer.clone_from(&metadata.issuer);
             if oidc.dpop {
                 dpop = Some(dpop::Key::generate(io.host())?.to_secret());
             }
@@ -75,6 +77,7 @@ pub(super) async fn start_login(
             )
         }
         Protocol::OAuth2(oauth2) => {
+            issuer.clone_from(&oauth2.issuer);
             let request = Authorization::of_oauth2(oauth2, &redirect_uri, &state, &pkce);
             let request =
                 Authorization { login_hint: parameters.login_hint.as_deref(), more: &more, ..request };
@@ -84,8 +87,11 @@ pub(super) async fn start_login(
     };
     let verifier = pkce.verifier.expose().to_owned();
     let started = io.now();
+    let (client, issuer) = LoginState::of(provider, &issuer);
     let login_state = LoginState {
         provider: provider.id.clone(),
+        client,
+        issuer,
         state,
         nonce,
         verifier,
@@ -148,8 +154,13 @@ async fn complete(
     let (_, origin) = exchange.site_and_origin()?;
     let redirect_uri = redirect_uri(&account_state.account, &origin, &provider.id);
     let (identity, tokens) = match &provider.protocol {
-        Protocol::Oidc(oidc) => openid(io, account_state, oidc, login_state, callback, &redirect_uri).await?,
+        Protocol::Oidc(oidc) => {
+            let metadata = account_state.client(&provider.id)?.metadata_for_callback(io).await?;
+            login_state.check_provider(provider, &metadata.issuer)?;
+            openid(io, account_state, oidc, login_state, callback, &redirect_uri).await?
+        }
         Protocol::OAuth2(oauth2) => {
+            login_state.check_provider(provider, &oauth2.issuer)?;
             plain(io, &account_state.account, oauth2, login_state, callback, &redirect_uri).await?
         }
         Protocol::Saml(_) => return Err(Fault::new(Code::CallbackInvalid, "this provider speaks SAML")),
@@ -188,28 +199,29 @@ async fn openid(
     if wants_userinfo(&account_state.account, &known, metadata.userinfo_endpoint.is_some()) {
         let (subject, token) = (claims.subject(), tokens.access_token.as_ref());
         let needed = account_state.account.mapping.from == MappingFrom::Userinfo;
-        if let Some(userinfo) = userinfo::more(io, client, subject, token, proofs.as_ref(), needed).await? {
-            if needed {
-                mapped.clone_from(&userinfo);
-            }
-            userinfo::add(&mut known, userinfo);
-        } else {
+        let userinfo = userinfo::more(io, client, subject, token, proofs.as_ref(), needed).await?;
+        if let Err(fault) = userinfo {
             let place = Place {
                 account: Some(&account_state.account.code),
                 provider: Some(&login_state.provider),
                 ..Place::default()
             };
-            let why =
-                "UserInfo does not take the access token: roles and headers come from the ID token alone";
-            events::notice(io.host(), place, Level::Warn, why);
+            let why = format!("UserInfo adds nothing to the ID token: {}", fault.detail);
+            events::notice(io.host(), place, Level::Warn, &why);
+        } else if let Ok(userinfo) = userinfo {
+            if needed {
+                mapped.clone_from(&userinfo);
+            }
+            userinfo::add(&mut known, userinfo);
         }
     }
     let source = match account_state.account.mapping.from {
         MappingFrom::Userinfo => MappingFrom::Userinfo,
         _ => MappingFrom::IdToken,
     };
-    let amr = crate::identity::amr(known.get("amr"));
-    let acr = known.get("acr").and_then(|acr| acr.as_str()).map(str::to_owned);
+    // How the user authenticated is said by the ID token alone (OpenID Connect Core section 2): UserInfo is not signed.
+    let amr = crate::identity::amr(claims.all().get("amr"));
+    let acr = claims.all().get("acr").and_then(|acr| acr.as_str()).map(str::to_owned);
     let (issuer, subject) = (claims.issuer(), claims.subject());
     let mut identity =
         Identity::verified(source, login_state.provider.as_str(), issuer, subject, known, mapped);
@@ -253,7 +265,7 @@ async fn plain(
     let access =
         tokens.access_token.clone().ok_or_else(|| Fault::new(Code::IdpInvalidAnswer, "no access token"))?;
     let person = userinfo::fetch_person(io, oauth2, &access).await?;
-    let identity = Identity::verified(
+    let mut identity = Identity::verified(
         MappingFrom::Userinfo,
         login_state.provider.as_str(),
         oauth2.issuer.as_str(),
@@ -261,6 +273,9 @@ async fn plain(
         person.all.clone(),
         person.all,
     );
+    if !person.has_lasting_name {
+        identity.linking = Linking::Derived;
+    }
     Ok((identity, kept(io, account, tokens)))
 }
 

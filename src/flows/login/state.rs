@@ -11,7 +11,7 @@ use base64::Engine;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Account, Config, Cookies};
+use crate::config::{Account, Config, Cookies, Provider};
 pub use crate::exchange::AuthnParameters;
 use crate::exchange::Exchange;
 use crate::fault::{Code, Fault};
@@ -40,6 +40,12 @@ pub struct LoginState {
     /// The provider it was started with.
     #[serde(rename = "p")]
     pub provider: String,
+    /// A hash of the provider's protocol and of our client there; empty in a login of an older release.
+    #[serde(rename = "c", default, skip_serializing_if = "String::is_empty")]
+    pub client: String,
+    /// The first bytes of a hash of the provider's issuer.
+    #[serde(rename = "i", default, skip_serializing_if = "String::is_empty")]
+    pub issuer: String,
     /// `state`, or RelayState.
     #[serde(rename = "s", default, skip_serializing_if = "String::is_empty")]
     pub state: String,
@@ -80,6 +86,28 @@ pub fn handles(verifier: &str) -> (String, String) {
         URL_SAFE_NO_PAD.encode(digest.get(..24).unwrap_or_default())
     };
     (of("state"), of("nonce"))
+}
+
+impl LoginState {
+    /// The beginning of a login with this provider.
+    pub(super) fn of(provider: &Provider, issuer: &str) -> (String, String) {
+        (provider.client.clone(), short_hash(issuer))
+    }
+
+    /// Refuses the answer to a login that was begun with another provider, whose id this one has by now: it must not get the
+    /// other's code.
+    pub(super) fn check_provider(&self, provider: &Provider, issuer: &str) -> Result<(), Fault> {
+        let same = (self.client.is_empty() || self.client == provider.client)
+            && (self.issuer.is_empty() || self.issuer == short_hash(issuer));
+        match same {
+            true => Ok(()),
+            false => Err(Fault::new(Code::StateUnknown, "state: its provider is another one now")),
+        }
+    }
+}
+
+fn short_hash(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(text).get(..6).unwrap_or_default())
 }
 
 /// Its cookie's name: the beginning of the state tells logins apart.

@@ -6,16 +6,16 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::access::condition::{self, ClaimCondition};
-use crate::config::{MappingFrom, OAuth2, Protocol};
-use crate::directory;
+use crate::config::{Account, MappingFrom, OAuth2, Protocol};
+use crate::directory::{self, notices};
 use crate::fault::{Code, Fault};
 use crate::flows::login::{kept, wants_userinfo};
 use crate::host::events::{self, Place};
 use crate::host::task::Io;
 use crate::host::Level;
-use crate::identity::Claims;
+use crate::identity::{mapping, Claims, Identity};
 use crate::proto::oidc::token::{self, Refreshed};
-use crate::proto::oidc::{dpop, id_token, userinfo};
+use crate::proto::oidc::{access_token, dpop, id_token, userinfo};
 use crate::session::headers;
 use crate::session::renewals::{self, Id, State};
 use crate::session::{LiveSession, Session, Tokens};
@@ -92,12 +92,12 @@ pub(super) async fn renew(
             return;
         }
         Said::Refused(fault) => {
-            // It is not the person's: nothing of it counts, at once.
+            // It is another person's, or of one who may not come in by this provider: nothing of it counts, at once.
             spend();
             events::renewal(host, place, "refused", Some(&fault));
             live.mark.end(host, ends);
-            events::session_ended(host, place, "id_token_invalid");
-            settle(id, State::Ended(Some(Code::IdTokenInvalid)), ENDED);
+            events::session_ended(host, place, fault.code.as_str());
+            settle(id, State::Ended(Some(fault.code)), ENDED);
             return;
         }
         Said::Inactive => {
@@ -167,6 +167,10 @@ async fn ask_both(io: &Io, filter_state: &FilterState, account_state: &AccountSt
                 next.tokens = tokens;
                 next.renewed = Some(io.now());
                 if let Some(claims) = claims {
+                    if let Err(fault) = still_allowed(account, &claims, &mut next) {
+                        return Said::Refused(fault);
+                    }
+                    notices::note_lost_roles(io.host(), account, &next.user, &claims);
                     next.user = next.user.with_claims(&account.mapping, &claims);
                     next.headers = headers::from_claims(io.host(), place, account, &claims);
                     next.conditions = condition::noted(&account.access, &claims);
@@ -213,6 +217,14 @@ async fn ask_idp(io: &Io, account_state: &AccountState, old: &Session) -> Result
     let gone = || Fault::new(Code::NotReady, "the session has no refresh token, or its provider is gone");
     let provider = account_state.provider(&old.origin.provider).ok_or_else(gone)?;
     let refresh_token = old.tokens.refresh_token.as_ref().ok_or_else(gone)?;
+    if let Protocol::Oidc(_) = &provider.protocol {
+        account_state.client(&provider.id)?.metadata(io).await?;
+    }
+    // A refresh token is for the provider and the client it was issued to (RFC 6749 section 10.4).
+    let is_other_client = old.origin.client.as_ref().is_some_and(|client| *client != provider.client);
+    if is_other_client || account_state.issuers.is_of(provider, &old.origin.issuer) == Some(false) {
+        return Ok(Answered::Ended("provider_changed"));
+    }
     let dpop = bound_key(io, &provider.protocol, old)?;
     let refreshed = match &provider.protocol {
         Protocol::Oidc(oidc) => {
@@ -279,8 +291,10 @@ async fn openid(
     tokens: &token::Tokens,
     dpop: Option<&Secret>,
 ) -> Result<Option<Claims>, Fault> {
-    let Some(id_token) = &tokens.id_token else { return Ok(None) };
     let client = account_state.client(&old.origin.provider)?;
+    let Some(id_token) = &tokens.id_token else {
+        return without_id_token(io, account_state, old, tokens, dpop).await;
+    };
     let moment = id_token::Expectation::Refresh {
         issuer: &old.origin.issuer,
         subject: &old.origin.subject,
@@ -303,12 +317,70 @@ async fn openid(
     Ok(Some(known))
 }
 
+/// A refresh need not bring an ID token (OpenID Connect Core section 12.2): the one of the login holds, and what only UserInfo
+/// says is read anew, or a role that was taken there would stay.
+async fn without_id_token(
+    io: &Io,
+    account_state: &AccountState,
+    old: &Session,
+    tokens: &token::Tokens,
+    dpop: Option<&Secret>,
+) -> Result<Option<Claims>, Fault> {
+    let client = account_state.client(&old.origin.provider)?;
+    let account = &account_state.account;
+    let kept = old.tokens.id_token.as_ref().and_then(|token| access_token::unverified(token.expose()));
+    let is_known = kept.is_some();
+    // It was verified at the login, and has been sealed since.
+    let mut known = kept.unwrap_or_default();
+    let has_endpoint = client.metadata(io).await?.userinfo_endpoint.is_some();
+    if tokens.access_token.is_none() || !wants_userinfo(account, &known, has_endpoint) {
+        return Ok(None);
+    }
+    let needed =
+        account.mapping.from == MappingFrom::Userinfo || has_from_userinfo(account_state, old, &known);
+    let (subject, token) = (&old.origin.subject, tokens.access_token.as_ref());
+    let Ok(userinfo) =
+        userinfo::more(io, client, subject, token, client.proofs(dpop)?.as_ref(), needed).await?
+    else {
+        return Ok(None);
+    };
+    let missing = |claim: &String| crate::values::json::pointer(&userinfo, claim).is_none();
+    // Too large a session keeps no ID token: then nothing tells whether the roles came from it.
+    if !is_known && account.mapping.roles_claim.iter().all(missing) {
+        return Ok(None);
+    }
+    userinfo::add(&mut known, userinfo);
+    // When and in which session the user authenticated is the login's to say.
+    for name in ["auth_time", "sid"] {
+        known.remove(name);
+    }
+    Ok(Some(known))
+}
+
+/// The user of these claims may still come in by the provider: a `confined` one may name another address by now.
+fn still_allowed(account: &Account, claims: &Claims, session: &mut Session) -> Result<(), Fault> {
+    let Some(provider) = account.provider(&session.origin.provider) else { return Ok(()) };
+    let source = match (&provider.protocol, account.mapping.from) {
+        (Protocol::OAuth2(_), _) | (_, MappingFrom::Userinfo) => MappingFrom::Userinfo,
+        _ => MappingFrom::IdToken,
+    };
+    let (issuer, subject) = (session.origin.issuer.as_str(), session.origin.subject.as_str());
+    let identity =
+        Identity::verified(source, provider.id.as_str(), issuer, subject, claims.clone(), claims.clone());
+    // A refresh need not name the address again.
+    if let Some(domain) = mapping::domain(&account.mapping, &identity) {
+        mapping::confined(&account.mapping, provider, &identity)?;
+        session.origin.domain = Some(domain);
+    }
+    Ok(())
+}
+
 /// True where the session holds what only UserInfo can have said: it is not in the ID token.
 fn has_from_userinfo(account_state: &AccountState, old: &Session, id_token: &Claims) -> bool {
     let account = &account_state.account;
     let missing = |claim: &String| crate::values::json::pointer(id_token, claim).is_none();
     let roles = account.mapping.roles_claim.iter().any(missing) && !old.user.claim_roles.is_empty();
-    let held = |name: &String| old.headers.iter().any(|(own, _)| own == name);
+    let held = |name: &String| old.headers.iter().any(|own| own.header == *name);
     let met = |own: &ClaimCondition| missing(&own.claim) && own.is_noted_as_met(&old.conditions);
     roles
         || condition::on_claims(&account.access).any(met)

@@ -59,6 +59,11 @@ pub fn success(what: &str, reply: Reply) -> Result<Answer, Refusal> {
     Err(refusal(what, code, answer.status, &map))
 }
 
+/// The fault of an answer that is not what was asked for.
+pub fn invalid(why: String) -> Fault {
+    Fault::new(Code::IdpInvalidAnswer, why)
+}
+
 /// The body of a success, if it may be what was asked for.
 pub fn body(what: &str, reply: Reply) -> Result<Vec<u8>, Refusal> {
     let answer = success(what, reply)?;

@@ -183,9 +183,18 @@ fn is_access_token(signed: &Signed, for_us: bool, other_issuer: bool) -> Result<
     }
     // What providers put into access tokens and not into ID tokens.
     let granted = !other_issuer
-        && ["scope", "scp", "client_id", "cid", "appid"].iter().any(|name| claims.contains_key(*name));
-    match !for_us || explicit || says || granted {
+        && ["scope", "scp", "client_id", "cid", "appid", "azpacr"]
+            .iter()
+            .any(|name| claims.contains_key(*name));
+    // The ID token of the API's own client: it is for whom it was issued to.
+    let for_its_client = signed::audiences(claims).is_ok_and(|audiences| {
+        claims.get("azp").and_then(Value::as_str).is_some_and(|azp| audiences == [azp])
+    });
+    match !for_us && !for_its_client || explicit || says || granted {
         true => Ok(()),
+        false if !for_us => Err("its azp is its aud, as in the ID token of a client, and neither typ nor a claim such as scope \
+                                 says that it is an access token"
+            .into()),
         false => Err("its aud is our client_id, and neither typ nor a claim says that it is an access token and no ID token".into()),
     }
 }

@@ -1,7 +1,7 @@
 //! What a provider says about itself (OpenID Connect Discovery 1.0 sections 3 and 4.3).
 
 use serde_json::{Map, Value};
-use url::Url;
+use url::{Host, Url};
 
 use crate::config::{ClientAuth, Introspection, Oidc};
 use crate::values::json;
@@ -53,7 +53,16 @@ pub struct Metadata {
 
 impl Metadata {
     /// Reads the discovery document. Endpoints of the configuration win over the document's.
+    #[cfg(any(test, feature = "testing"))]
     pub fn read(bytes: &[u8], oidc: &Oidc) -> Result<Self, String> {
+        Self::read_apart_from(bytes, oidc, &[])
+    }
+
+    /// Reads the discovery document. Endpoints of the configuration win over the document's.
+    ///
+    /// `forbidden`: hosts that a document never leads to, the directories'. With a token of its choice a provider could
+    /// read users there, and take the answer for UserInfo.
+    pub fn read_apart_from(bytes: &[u8], oidc: &Oidc, forbidden: &[String]) -> Result<Self, String> {
         let document = json::parse_object(bytes, MAX_METADATA)?;
         let issuer = match document.get("issuer") {
             Some(Value::String(issuer)) => issuer.clone(),
@@ -65,8 +74,10 @@ impl Metadata {
         let aliases = mtls_aliases(&document, oidc);
         let endpoint = |name: &str, by_hand: &Option<Url>| match (by_hand, aliases) {
             (Some(url), _) => Ok(Some(url.clone())),
-            (None, Some(aliases)) if aliases.contains_key(name) => endpoint(aliases, name),
-            (None, _) => endpoint(&document, name),
+            (None, Some(aliases)) if aliases.contains_key(name) => {
+                led_to(endpoint(aliases, name)?, name, oidc, forbidden)
+            }
+            (None, _) => led_to(endpoint(&document, name)?, name, oidc, forbidden),
         };
         let needed = |name: &str, by_hand: &Option<Url>| {
             endpoint(name, by_hand)?.ok_or_else(|| format!("{name} is missing"))
@@ -235,6 +246,42 @@ fn endpoint(document: &Map<String, Value>, name: &str) -> Result<Option<Url>, St
         }
         _ => Err(format!("{name} is not an absolute http or https URL")),
     }
+}
+
+/// The endpoint, if the document may lead there: not to a directory, from https to nothing less (RFC 8414 section 2), and
+/// from another machine neither to this one nor to its link.
+fn led_to(url: Option<Url>, name: &str, oidc: &Oidc, forbidden: &[String]) -> Result<Option<Url>, String> {
+    let (Some(url), Some(document)) = (&url, &oidc.discovery) else { return Ok(url) };
+    if document.scheme() == "https" && url.scheme() != "https" {
+        return Err(format!("{name} is plain http, and the document is https"));
+    }
+    let host = bare(url);
+    if host == bare(document) {
+        return Ok(Some(url.clone()));
+    }
+    if forbidden.contains(&host) {
+        return Err(format!("{name} leads to the directory's host {host}"));
+    }
+    let is_local = match url.host() {
+        Some(Host::Ipv4(address)) => {
+            address.is_loopback() || address.is_link_local() || address.is_unspecified()
+        }
+        Some(Host::Ipv6(address)) => {
+            address.is_loopback()
+                || address.is_unspecified()
+                || matches!(address.segments(), [first, ..] if first & 0xffc0 == 0xfe80)
+        }
+        _ => host == "localhost" || host.ends_with(".localhost"),
+    };
+    match is_local {
+        true => Err(format!("{name} leads to {host}, which is the machine or link of the filter itself")),
+        false => Ok(Some(url.clone())),
+    }
+}
+
+/// The host without a trailing dot, in lower case as URLs have it.
+pub fn bare(url: &Url) -> String {
+    url.host_str().unwrap_or_default().trim_end_matches('.').to_owned()
 }
 
 fn names(document: &Map<String, Value>, name: &str) -> Option<Vec<String>> {

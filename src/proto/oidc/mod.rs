@@ -15,6 +15,7 @@
 //! ```
 
 pub mod access_token;
+mod addresses;
 pub mod authorization;
 pub mod callback;
 pub mod client_auth;

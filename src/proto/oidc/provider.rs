@@ -31,13 +31,21 @@ pub struct Provider {
     by_hand: Option<Result<Rc<Metadata>, Fault>>,
     own_keys: Option<Result<Rc<KeySet>, Fault>>,
     nonces: Nonces,
+    /// Hosts that its document never leads to.
+    forbidden: Rc<[String]>,
 }
 
 impl Provider {
     /// Knows nothing of the provider yet, unless the configuration says it.
     pub fn new(oidc: &Oidc) -> Self {
+        Self::apart_from(oidc, Rc::default())
+    }
+
+    /// The same, with hosts that its document never leads to.
+    pub fn apart_from(oidc: &Oidc, forbidden: Rc<[String]>) -> Self {
         let not_ready = |why| Fault::new(Code::NotReady, why);
         Self {
+            forbidden,
             oidc: Rc::new(oidc.clone()),
             metadata: Document::new("discovery", MAX_METADATA, METADATA_LIFETIME, PAUSE),
             keys: Document::new("keys", MAX_KEYS, KEYS_LIFETIME, PAUSE),
@@ -61,6 +69,11 @@ impl Provider {
     /// The settings.
     pub fn config(&self) -> &Oidc {
         &self.oidc
+    }
+
+    /// Reads a discovery document of this provider.
+    pub fn read_metadata(&self, bytes: &[u8]) -> Result<Metadata, String> {
+        Metadata::read_apart_from(bytes, &self.oidc, &self.forbidden)
     }
 
     /// The metadata if it is there, without asking anybody: for the paths that must not wait.
@@ -147,8 +160,8 @@ impl Provider {
     fn metadata_source(&self) -> Result<Source<Metadata>, Fault> {
         let url = self.oidc.discovery.as_ref();
         let url = url.ok_or_else(|| Fault::new(Code::NotReady, "no discovery URL is configured"))?;
-        let oidc = self.oidc.clone();
-        let read = Rc::new(move |bytes: &[u8]| Metadata::read(bytes, &oidc));
+        let (oidc, forbidden) = (self.oidc.clone(), self.forbidden.clone());
+        let read = Rc::new(move |bytes: &[u8]| Metadata::read_apart_from(bytes, &oidc, &forbidden));
         Ok(Source { url: url.clone(), timeout: self.oidc.timeout, read })
     }
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::addresses;
 use super::dpop::{self, Proofs};
 use super::id_token;
 use super::provider::Provider;
@@ -34,6 +35,24 @@ pub async fn fetch(
     access_token: Option<&Secret>,
     proofs: Option<&Proofs>,
 ) -> Result<Map<String, Value>, Refusal> {
+    let map = read(io, provider, access_token, proofs).await?;
+    match id_token::subject(&map).map_err(refused)? {
+        sub if sub == subject => Ok(map),
+        _ => Err(refused("sub is not the token's".into())),
+    }
+}
+
+fn refused(why: String) -> Refusal {
+    Refusal::from(Fault::new(Code::IdTokenInvalid, format!("UserInfo: {why}")))
+}
+
+/// The answer, whomever it is about.
+async fn read(
+    io: &Io,
+    provider: &Provider,
+    access_token: Option<&Secret>,
+    proofs: Option<&Proofs>,
+) -> Result<Map<String, Value>, Refusal> {
     let metadata = provider.metadata(io).await?;
     let missing = |what: &str| Fault::new(Code::IdpInvalidAnswer, format!("UserInfo: {what}"));
     let endpoint =
@@ -42,8 +61,7 @@ pub async fn fetch(
     let oidc = provider.config();
     let reply = dpop::get(io, request(endpoint, &oidc.userinfo_params, oidc.timeout), token, proofs).await?;
     let answer = answer::success("UserInfo", reply)?;
-    let refused = |why: String| Refusal::from(Fault::new(Code::IdTokenInvalid, format!("UserInfo: {why}")));
-    let map = if answer.media_type().as_deref() == Some("application/jwt") {
+    if answer.media_type().as_deref() == Some("application/jwt") {
         let text = std::str::from_utf8(&answer.body).map_err(|_| missing("not UTF-8"))?;
         let jwt = signed::open(io, provider, &metadata, text.trim(), Code::IdTokenInvalid, Sender::Provider)
             .await?;
@@ -57,18 +75,17 @@ pub async fn fetch(
         {
             return Err(refused(format!("aud does not hold {:?}", oidc.client.client_id)));
         }
-        jwt.claims
+        Ok(jwt.claims)
     } else {
-        answer::object("UserInfo", Reply::Answer(answer), MAX_ANSWER)?
-    };
-    match id_token::subject(&map).map_err(refused)? {
-        sub if sub == subject => Ok(map),
-        _ => Err(refused("sub is not the token's".into())),
+        answer::object("UserInfo", Reply::Answer(answer), MAX_ANSWER)
     }
 }
 
-/// The same where it may only add to what a token says: unless it is `needed`, nothing where the provider does not take
-/// the access token there, which is for another resource then (ADFS with `resource`, Entra with the scope of an API).
+/// What UserInfo adds to what a token says; the inner error: why it adds nothing.
+///
+/// Unless it is `needed`, no failure of the call or of its answer stops a login that has all it needs: the access token may be
+/// for another resource (ADFS with `resource`), and the endpoint may be down or out of reach. An answer about another person is
+/// always refused.
 pub async fn more(
     io: &Io,
     provider: &Provider,
@@ -76,11 +93,17 @@ pub async fn more(
     access_token: Option<&Secret>,
     proofs: Option<&Proofs>,
     needed: bool,
-) -> Result<Option<Map<String, Value>>, Fault> {
-    match fetch(io, provider, subject, access_token, proofs).await {
-        Ok(userinfo) => Ok(Some(userinfo)),
-        Err(Refusal { status: 401 | 403, .. }) if !needed => Ok(None),
-        Err(refusal) => Err(refusal.fault),
+) -> Result<Result<Map<String, Value>, Fault>, Fault> {
+    if needed {
+        return Ok(Ok(fetch(io, provider, subject, access_token, proofs).await?));
+    }
+    match read(io, provider, access_token, proofs).await {
+        Ok(map) => match id_token::subject(&map) {
+            Ok(sub) if sub == subject => Ok(Ok(map)),
+            Ok(_) => Err(refused("sub is not the token's".into()).fault),
+            Err(why) => Ok(Err(refused(why).fault)),
+        },
+        Err(refusal) => Ok(Err(refusal.fault)),
     }
 }
 
@@ -89,14 +112,29 @@ pub async fn more(
 pub struct Person {
     /// The provider's lasting name for them.
     pub subject: String,
+    /// False if the subject is but the address, which may be another person's by and by.
+    pub has_lasting_name: bool,
     /// Everything it said.
     pub all: Map<String, Value>,
 }
 
 /// Asks a plain OAuth 2.0 provider who the access token is about.
 pub async fn fetch_person(io: &Io, oauth2: &OAuth2, access_token: &Secret) -> Result<Person, Fault> {
-    let request = request(&oauth2.userinfo, &oauth2.userinfo_params, oauth2.timeout);
-    let all = answer::object("UserInfo", dpop::get(io, request, access_token, None).await?, MAX_ANSWER)?;
+    let get = async |url: &Url| {
+        let request = request(url, &oauth2.userinfo_params, oauth2.timeout);
+        dpop::get(io, request, access_token, None).await
+    };
+    let body = answer::body("UserInfo", get(&oauth2.userinfo).await?)?;
+    let invalid = |why: String| answer::invalid(format!("UserInfo: {why}"));
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        let all = addresses::claims(&body, MAX_ANSWER).map_err(invalid)?;
+        let subject = all.get("email").and_then(Value::as_str).unwrap_or_default().to_owned();
+        return Ok(Person { subject, has_lasting_name: false, all });
+    }
+    let mut all = json::parse_object(&body, MAX_ANSWER).map_err(invalid)?;
+    if let (Some(emails), None | Some(Value::Null)) = (&oauth2.emails, all.get("email")) {
+        all.extend(addresses::read("emails", get(emails).await?, MAX_ANSWER)?);
+    }
     let name = match &oauth2.subject {
         Some(name) => name.as_str(),
         None if all.contains_key("sub") => "sub",
@@ -110,7 +148,7 @@ pub async fn fetch_person(io: &Io, oauth2: &OAuth2, access_token: &Secret) -> Re
         None => Err(format!("{name} is missing")),
     };
     let subject = subject.map_err(|why| Fault::new(Code::IdpInvalidAnswer, format!("UserInfo: {why}")))?;
-    Ok(Person { subject, all })
+    Ok(Person { subject, has_lasting_name: true, all })
 }
 
 fn request(endpoint: &Url, params: &[(String, String)], timeout: u64) -> Request {

@@ -246,9 +246,7 @@ impl Idp {
 
     fn source(&self, url: &Url, now: u64) -> Source<Theirs> {
         let issuer = self.saml.issuer.clone();
-        let read = Rc::new(move |bytes: &[u8]| {
-            Theirs::read(&metadata::text(bytes)?, issuer.as_deref(), now)
-        });
+        let read = Rc::new(move |bytes: &[u8]| Theirs::read(&metadata::text(bytes)?, issuer.as_deref(), now));
         Source { url: url.clone(), timeout: self.saml.timeout, read }
     }
 }

@@ -95,8 +95,11 @@ pub(super) async fn start_login(
         signer: idp.signer(io.host()),
     };
     let request = AuthnRequest::new(io.host(), &settings)?;
+    let (client, issuer) = LoginState::of(provider, &facts.issuer);
     let login_state = LoginState {
         provider: provider.id.clone(),
+        client,
+        issuer,
         state: random_token::<24>(io.host())?,
         nonce: request.id.clone(),
         verifier: String::new(),
@@ -293,6 +296,10 @@ async fn solicited(
     message: &str,
 ) -> Result<Response, Fault> {
     let idp = idp(account_state, &login_state.provider)?;
+    if let (Some(provider), Ok(facts)) = (account_state.provider(&login_state.provider), idp.facts(io).await)
+    {
+        login_state.check_provider(provider, &facts.issuer)?;
+    }
     let own = Own::at(origin, &account_state.account, idp);
     let request = Request {
         in_response_to: Some(&login_state.nonce),

@@ -137,6 +137,8 @@ async fn accept(
     note(io, exchange, account_state, id, &verified);
     let login_state = LoginState {
         provider: id.to_owned(),
+        client: String::new(),
+        issuer: String::new(),
         state: String::new(),
         nonce: String::new(),
         verifier: String::new(),
