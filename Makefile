@@ -73,6 +73,10 @@ dist: set-up-check ## what is published with a version, in dist/: wasm, command 
 bench: wasm $(VENV) ## CPU per request beside Envoy's own OAuth2 filter and a no-op filter; CPU of a login
 	tests/bench/run
 
+.PHONY: cost
+cost: wasm $(VENV) ## the dearest requests of every endpoint against their budgets of CPU (COST=--search looks for dearer ones)
+	$(PYTHON) tests/cost/run $(COST)
+
 .PHONY: soak
 soak: wasm $(VENV) ## mixed traffic at the machine's limit through outages, SOAK_MINUTES long, 10 unless told
 	$(PYTHON) tests/soak/run

@@ -1,5 +1,7 @@
 //! JSON, as an allow-grammar (RFC 8259): what parsers read differently is not read at all.
 
+use std::collections::HashSet;
+
 use super::names;
 
 /// The deepest nesting.
@@ -74,7 +76,7 @@ impl Reader<'_> {
 
     fn object(&mut self, depth: usize, level: Option<usize>) -> Read<()> {
         self.eat('{');
-        let mut keys: Vec<String> = Vec::new();
+        let mut keys: HashSet<String> = HashSet::new();
         self.space();
         if self.eat('}') {
             return Ok(());
@@ -97,10 +99,9 @@ impl Reader<'_> {
                     }
                 }
             }
-            if keys.contains(&key) {
+            if !keys.insert(key) {
                 return Err("a member twice".into());
             }
-            keys.push(key);
             self.space();
             if !self.eat(':') {
                 return Err("no ':' after a member's name".into());

@@ -14,8 +14,11 @@ use crate::proto::fetch::answer;
 use crate::proto::oidc::discovery::{MAX_METADATA, TENANT};
 use crate::proto::oidc::{KeySet, Metadata};
 use crate::proto::saml::idp::single_logout;
-use crate::proto::saml::metadata::{Theirs, MAX_METADATA as MAX_SAML_METADATA};
+use crate::proto::saml::metadata::{self, Theirs, MAX_METADATA as MAX_SAML_METADATA};
 use crate::state::AccountState;
+
+/// The RSA keys that the budgets of SECURITY.md are measured with.
+const USUAL_KEY_BITS: usize = 2048;
 
 /// The most calls of one check; each ends with its provider's timeout.
 const MAX_CALLS: usize = 30;
@@ -297,7 +300,7 @@ impl Checks<'_> {
             let fetched = self.fetch(url, saml.timeout, MAX_SAML_METADATA).await;
             let now = self.io.now();
             let read = fetched.and_then(|bytes| {
-                let text = String::from_utf8(bytes).map_err(|_| "the metadata is not UTF-8".to_owned())?;
+                let text = metadata::text(&bytes)?;
                 Theirs::read(&text, saml.issuer.as_deref(), now)
             });
             self.add(
@@ -334,6 +337,13 @@ impl Checks<'_> {
             if let Some(why) = own.and_then(|certificate| certificate.date_warning(now)) {
                 self.add(what, Ok(format!("warning: {why}")));
             }
+        }
+        for (what, bits) in idp.key_sizes().into_iter().filter(|(_, bits)| *bits > USUAL_KEY_BITS) {
+            let detail = format!(
+                "warning: RSA of {bits} bits: each use costs a worker four times that of 2048 bits or more, and anybody who \
+                 begins a login asks for one"
+            );
+            self.add(what, Ok(detail));
         }
         if saml.decryption.is_some() && idp.encryption_certificate().is_none() {
             let detail = "warning: our metadata shows no certificate to encrypt for: decryption.certificate";

@@ -178,6 +178,12 @@ impl Idp {
         self.decryption.as_ref().map(|own| &own.key)
     }
 
+    /// Our private keys, and how many bits they have.
+    pub fn key_sizes(&self) -> Vec<(&'static str, usize)> {
+        let named = [("our signing key", &self.signing), ("our decryption key", &self.decryption)];
+        named.into_iter().filter_map(|(name, own)| Some((name, own.as_ref()?.key.bits()))).collect()
+    }
+
     /// The certificate in our metadata for the key that signs.
     pub fn signing_certificate(&self) -> Option<&Certificate> {
         self.signing.as_ref()?.certificate.as_ref()
