@@ -36,6 +36,8 @@ const ELEMENT: usize = 60;
 const NODE: usize = 20;
 /// What an attribute costs before it is compared with others.
 const ATTRIBUTE: usize = 12;
+/// What it costs to compare two attributes: their namespaces are looked up first.
+const PAIR: usize = 3;
 /// What an identifier costs, which is remembered to find it again.
 const IDENTIFIER: usize = 40;
 /// So many bytes are compared, copied or skipped in one step.
@@ -323,7 +325,7 @@ fn of_attributes(scope: Scope, attributes: &[&str]) -> usize {
     let lookup = scope.namespaces * (1 + scope.prefix / STRIDE);
     let of_one = |(before, name): (usize, &&str)| {
         let prefixed = name.contains(':');
-        let pair = 1 + name.len() / STRIDE + if prefixed { scope.name / STRIDE } else { 0 };
+        let pair = PAIR + name.len() / STRIDE + if prefixed { scope.name / STRIDE } else { 0 };
         let identifier =
             name.get(name.len().saturating_sub(2)..).is_some_and(|end| end.eq_ignore_ascii_case("id"));
         ATTRIBUTE
