@@ -89,7 +89,7 @@ impl LiveSession {
         let tokens = [&session.tokens.id_token, &session.tokens.access_token, &session.tokens.refresh_token];
         let tokens = tokens.into_iter().flatten().map(|token| token.expose().len());
         let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + 64);
-        let own = session.headers.iter().map(|(name, value)| name.len() + value.len() + 64);
+        let own = session.headers.iter().map(|own| own.header.len() + own.value.len() + own.claim.len() + 88);
         let roles = session.user.roles.iter().chain(&session.conditions).map(|text| text.len() + 32);
         OVERHEAD + self.sealed.len() + tokens.chain(headers).chain(own).chain(roles).sum::<usize>()
     }
