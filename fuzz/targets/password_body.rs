@@ -2,7 +2,7 @@
 //!
 //! The first byte chooses where the username is, the rest is the body.
 
-use envoy_sso::config::{PasswordLogin, Success, UsernameField};
+use envoy_sso::config::{PasswordLogin, UsernameField};
 use envoy_sso::password::username;
 
 use super::applications::{form_usernames, json_usernames};
@@ -20,7 +20,7 @@ pub fn run(data: &[u8]) {
     let Some((first, body)) = data.split_first() else { return };
     let (field, json) = FIELDS[usize::from(first.wrapping_sub(b'0')) % FIELDS.len()];
     let place = if json { UsernameField::Json(field.into()) } else { UsernameField::Form(field.into()) };
-    let login = PasswordLogin { path: "/login".into(), username: place, success: Success::default() };
+    let login = PasswordLogin::plain("/login", place);
     let Ok(name) = username(&login, body) else { return };
     let name = name.as_str();
     assert!(!name.is_empty() && name.trim() == name && !name.chars().any(char::is_control), "{name:?}");

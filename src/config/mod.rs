@@ -32,9 +32,9 @@ use std::rc::Rc;
 use crate::host::clusters::Clusters;
 
 pub use account::{
-    accepted, AccessRule, Account, Admission, Assertion, AttemptLimit, Bearer, Directory, Forward,
-    Invitation, Machine, Mapping, Match, Origin, Password, PasswordLogin, Provisioning, Scim, SelfService,
-    StaticUser, Success, UsernameField,
+    body_accepted, head_accepted, AccessRule, Account, Admission, Answered, Assertion, AttemptLimit, Bearer,
+    Directory, Forward, Invitation, JsonValue, Machine, Mapping, Match, Origin, Password, PasswordLogin,
+    Provisioning, Scim, SelfService, StaticUser, Success, UsernameField, When, MAX_ANSWER,
 };
 pub use account_file::AccountFile;
 pub use check::load;

@@ -538,6 +538,9 @@ raw! {
         pub mode: Option<PasswordMode>,
         /// The roles that make an administrator.
         pub admin_roles: Vec<String>,
+        /// Usernames that are administrators too, whatever their roles, also while the directory cannot be asked.
+        /// Compared exactly. A user whom the directory calls inactive stays out while it answers.
+        pub administrators: Vec<String>,
         /// Where the application takes passwords.
         pub logins: Vec<PasswordLogin>,
         /// The application's own password page. Its path needs allow: anyone.
@@ -550,28 +553,56 @@ raw! {
     pub struct PasswordLogin {
         /// Its exact path.
         pub path: String,
+        /// Limits the login to bodies with these fields; others at the path are ordinary requests. Several logins may
+        /// share a path if each has its own `when`.
+        pub when: Option<LoginWhen>,
         /// Where the username is.
         pub username: UsernameField,
-        /// What an accepted password's answer looks like (default any 2xx).
+        /// The top-level fields that the body, and the query of a POST, may hold, the username's among them. A request
+        /// with another field is refused. Absent: any field by which no application could choose the account.
+        pub fields: Option<Vec<String>>,
+        /// What an accepted password's answer looks like. Required.
         pub success: Option<Success>,
     }
 
-    /// Where the username is: one of the two.
+    /// The fields that make a body a password login: one of the two.
+    pub struct LoginWhen {
+        /// Fields of a form body with their values, such as grant_type: password.
+        pub form: Params,
+        /// JSON Pointers into a JSON body with their values: text, numbers, true or false.
+        pub json: BTreeMap<String, serde_json::Value>,
+    }
+
+    /// Where the username is (one of json and form), and what it is.
     pub struct UsernameField {
         /// A JSON Pointer into a JSON body.
         pub json: Option<String>,
         /// A field of a form body.
         pub form: Option<String>,
+        /// The directory field that the name is: username (default), email or phone. The last two need a directory.
+        pub attribute: Option<Attribute>,
     }
 
-    /// What an accepted password's answer looks like; all that is given must hold.
+    /// What an accepted password's answer looks like: at least one of these, and all that are given must hold.
     pub struct Success {
-        /// Statuses (default any 2xx).
+        /// Statuses (default: what the other conditions need, else any 2xx).
         pub status: Vec<u16>,
         /// A cookie it sets.
         pub cookie: Option<String>,
-        /// The path it redirects to; a trailing * matches the rest.
+        /// The path it redirects to, at the origin that was asked; a trailing * matches the rest.
         pub redirect: Option<String>,
+        /// A path that it does not redirect to: it redirects elsewhere. A trailing * matches the rest.
+        pub redirect_not: Option<String>,
+        /// A value in its JSON body. The body is read up to 64 KiB.
+        pub json: Option<SuccessJson>,
+    }
+
+    /// A value in the JSON body of an accepted password's answer.
+    pub struct SuccessJson {
+        /// Where it is: a JSON Pointer.
+        pub pointer: String,
+        /// What it is. Absent: anything but false, null and empty text, lists and objects.
+        pub equals: Option<serde_json::Value>,
     }
 
     /// How many failed passwords a username has.

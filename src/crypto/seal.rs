@@ -40,16 +40,19 @@ pub enum Purpose {
     Invitation,
     /// A value in the engine that several Envoys share.
     Shared,
+    /// The users who signed in with a browser before.
+    Device,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 6] = [
+    const ALL: [Purpose; 7] = [
         Purpose::Session,
         Purpose::LoginState,
         Purpose::Logout,
         Purpose::Form,
         Purpose::Invitation,
         Purpose::Shared,
+        Purpose::Device,
     ];
 
     fn label(self) -> &'static str {
@@ -60,13 +63,14 @@ impl Purpose {
             Purpose::Form => "form",
             Purpose::Invitation => "invitation",
             Purpose::Shared => "shared",
+            Purpose::Device => "device",
         }
     }
 }
 
 struct Key {
     id: String,
-    ciphers: [(Purpose, XChaCha20Poly1305); 6],
+    ciphers: [(Purpose, XChaCha20Poly1305); 7],
     /// Makes names out of what could be guessed.
     naming: [u8; 32],
 }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::static_list::Index;
 use super::Record;
-use crate::config::{Account, StaticUser};
+use crate::config::{Account, Attribute, Mapping, StaticUser};
 use crate::identity::Issuers;
 
 /// The most answers that are kept.
@@ -55,6 +55,21 @@ impl Cache {
         }
         let index = Rc::new(Index::new(&account.mapping, users));
         self.indexes.borrow_mut().insert(account.code.clone(), index.clone());
+        index
+    }
+
+    /// The index of an account's list by another field than the mapping's, built when it is first needed.
+    pub(super) fn index_by(&self, account: &Account, users: &[StaticUser], by: Attribute) -> Rc<Index> {
+        if by == account.mapping.attribute {
+            return self.index(account, users);
+        }
+        let key = format!("{}\0{}", account.code, by.as_str());
+        if let Some(index) = self.indexes.borrow().get(&key) {
+            return index.clone();
+        }
+        let mapping = Mapping { attribute: by, ..account.mapping.clone() };
+        let index = Rc::new(Index::new(&mapping, users));
+        self.indexes.borrow_mut().insert(key, index.clone());
         index
     }
 

@@ -2,10 +2,10 @@
 
 use super::scim::{self, Wanted};
 use super::{Cache, Record};
-use crate::config::{Account, Directory};
+use crate::config::{Account, Attribute, Directory};
 use crate::fault::Fault;
 use crate::host::task::Io;
-use crate::identity::Mapped;
+use crate::identity::{mapping, Mapped};
 
 /// Everybody whom the mapped value leads to, inactive users too: uniqueness counts them.
 pub(super) async fn by_mapped(
@@ -37,8 +37,33 @@ pub(super) async fn by_link(
     }
 }
 
+/// Everybody whom a name leads to that was typed in at a password login, where the name is that field of the
+/// directory; inactive users too.
+pub async fn by_attribute(
+    io: &Io,
+    account: &Account,
+    cache: &Cache,
+    attribute: Attribute,
+    typed: &str,
+) -> Result<Vec<Record>, Fault> {
+    if attribute == Attribute::Username {
+        return like_username(io, account, cache, typed).await;
+    }
+    let Some(value) = mapping::normalise_as(attribute, &account.mapping, typed) else {
+        return Ok(Vec::new());
+    };
+    match &account.directory {
+        Directory::None => Ok(Vec::new()),
+        Directory::Static(users) => Ok(cache.index_by(account, users, attribute).by_value(users, &value)),
+        Directory::Scim(server) => {
+            let mapped = Mapped { attribute, value };
+            scim::find(io, account, server, cache, Wanted::Mapped(&mapped)).await
+        }
+    }
+}
+
 /// Everybody whose username could be taken for this one: equal but for case and compatibility forms.
-pub(super) async fn like_username(
+pub async fn like_username(
     io: &Io,
     account: &Account,
     cache: &Cache,
@@ -52,27 +77,5 @@ pub(super) async fn like_username(
             cache.remember(account, username, io.now(), server.cache, &found);
             Ok(found)
         }
-    }
-}
-
-/// The one user of that name, for rulings on passwords. Names compare exactly; if another user's name differs only in case,
-/// the application might take one for the other, so the name counts as unknown.
-///
-/// An inactive user whose name differs only in case is returned: the application may sign that user in.
-pub async fn by_username(
-    io: &Io,
-    account: &Account,
-    cache: &Cache,
-    username: &str,
-) -> Result<Option<Record>, Fault> {
-    Ok(only(like_username(io, account, cache, username).await?, username))
-}
-
-fn only(found: Vec<Record>, username: &str) -> Option<Record> {
-    let is_exact = |record: &Record| record.username == username;
-    match found.as_slice() {
-        [one] if is_exact(one) => found.into_iter().next(),
-        several if several.iter().any(|record| is_exact(record) && record.active) => None,
-        _ => found.into_iter().find(|record| !record.active),
     }
 }

@@ -23,7 +23,7 @@ mod static_list;
 pub(crate) mod tests;
 
 pub use cache::Cache;
-pub use lookup::by_username;
+pub use lookup::{by_attribute, like_username};
 pub use provision::accept_invitation;
 pub use recheck::{recheck, without_directory};
 pub use record::{Record, User, UserSource};

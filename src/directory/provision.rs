@@ -166,7 +166,7 @@ pub(super) async fn create(
                     _ => String::new(),
                 };
                 match created {
-                    Created::Record(record) if record.matches(&account.mapping, &mapped.value) => {
+                    Created::Record(record) if record.matches(&account.mapping, mapped) => {
                         matching::check(account, cache.issuers(), identity, &record)?;
                         return Ok(matching::signed_in(io, account, identity, &record));
                     }

@@ -58,6 +58,7 @@ fn without_record(account: &Account, user: &User, like: &[Record], granted: Gran
         {
             Vec::new()
         }
+        UserSource::Application if like.is_empty() && account.is_named_admin(&user.username) => Vec::new(),
         _ => return None,
     };
     Some(user.with_roles(directory_roles, granted))

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Attribute, Mapping, StaticUser};
+use crate::config::{Account, Attribute, Directory, Mapping, StaticUser};
 use crate::identity::roles::{Granted, Groups};
-use crate::identity::{mapping, roles, Claims};
+use crate::identity::{mapping, roles, Claims, Mapped};
 
 /// The longest name that is kept: it travels in a cookie and a header.
 const MAX_NAME: usize = 128;
@@ -46,10 +46,9 @@ impl Record {
     }
 
     /// True where a value equals the mapped one.
-    pub fn matches(&self, mapping: &Mapping, value: &str) -> bool {
-        self.values(mapping.attribute)
-            .iter()
-            .any(|own| mapping::normalise(mapping, own).as_deref() == Some(value))
+    pub fn matches(&self, mapping: &Mapping, mapped: &Mapped) -> bool {
+        let normalised = |own: &String| mapping::normalise_as(mapped.attribute, mapping, own);
+        self.values(mapped.attribute).iter().any(|own| normalised(own).as_deref() == Some(&mapped.value))
     }
 
     /// The roles of the directory: its own, and what `role_map` makes of the groups.
@@ -171,6 +170,34 @@ impl User {
             origin,
             proof: Proof,
         }
+    }
+
+    /// True where the user is an administrator of the account: by a role, or by name where the directory or the
+    /// application vouches for the name. A name that only a provider claims makes no administrator.
+    pub fn is_administrator(&self, account: &Account) -> bool {
+        let is_vouched = matches!(self.origin, UserSource::Directory | UserSource::Application);
+        account.is_admin(&self.roles) || is_vouched && account.is_named_admin(&self.username)
+    }
+
+    /// True where the directory has a record of the user.
+    pub fn is_known(&self) -> bool {
+        self.origin == UserSource::Directory
+    }
+
+    /// For the log, beside a role that is missing: a password login that went on without a record has no roles.
+    pub fn without_roles_because(&self, account: &Account) -> &'static str {
+        let has_directory = !matches!(account.directory, Directory::None);
+        match self.origin {
+            UserSource::Application if has_directory => {
+                "; the directory could not be asked at the password login, or did not know the user"
+            }
+            _ => "",
+        }
+    }
+
+    /// The user as the application alone knows it.
+    pub fn without_directory(&self) -> Self {
+        Self::without_record(self.username.clone(), UserSource::Application, Vec::new(), Granted::default())
     }
 
     /// The user with these roles of the directory's or of provisioning, and those that the identity grants.

@@ -191,6 +191,7 @@ impl Survey {
 /// By the directory's roles, or by those that the identity brought.
 fn is_administrator(io: &Io, account: &Account, record: &Record) -> bool {
     account.is_admin(&record.all_roles(&account.mapping))
+        || account.is_named_admin(&record.username)
         || seen::administrator(io.host(), account, &record.username)
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn account(directory: Directory) -> Account {
         password: Password {
             mode: PasswordMode::Admins,
             admin_roles: vec!["account_admin".into()],
+            administrators: Vec::new(),
             logins: Vec::new(),
             page: None,
             attempts: AttemptLimit { limit: 3, window: 60_000 },
@@ -525,12 +526,12 @@ fn remembered_answers_serve_rechecks_alone() {
     let flow = async move {
         let (account, cache) = (account(scim()), Cache::new());
         let user = User::of(
-            &by_username(&inner, &account, &cache, "ada").await?.unwrap(),
+            &like_username(&inner, &account, &cache, "ada").await?.remove(0),
             &account.mapping,
             Default::default(),
         );
         let young = recheck(&inner, &account, &cache, &user).await?.is_some();
-        let ruled = by_username(&inner, &account, &cache, "ada").await?.unwrap().active;
+        let ruled = like_username(&inner, &account, &cache, "ada").await?.remove(0).active;
         let after = recheck(&inner, &account, &cache, &user).await?.is_some();
         other.advance(30_000);
         let old = recheck(&inner, &account, &cache, &user).await?.is_some();

@@ -97,8 +97,11 @@ fn missing_role(demands: &[&Admission], live: &LiveSession) -> Option<Fault> {
     let missing = |demand: &&Admission| match demand {
         Admission::Users { roles, .. } if !roles.is_empty() => {
             let held = &live.session.user.roles;
-            let detail =
-                || format!("{:?} has none of the roles {}", live.session.user.username, roles.join(", "));
+            let detail = || {
+                let user = &live.session.user;
+                let why = user.without_roles_because(&live.account);
+                format!("{:?} has none of the roles {}{why}", user.username, roles.join(", "))
+            };
             (!roles.iter().any(|role| held.contains(role))).then(|| Fault::new(Code::RoleMissing, detail()))
         }
         _ => None,

@@ -12,6 +12,6 @@ mod unmet;
 pub use authn_parameters::AuthnParameters;
 pub use context::Exchange;
 pub use demands::{refuse, step_up_target, unmet};
-pub use pass::{OnResponse, Pass};
+pub use pass::{OnBody, OnResponse, Pass, Verdict};
 pub use ruling::{Body, Outcome, Ruling};
 pub use unmet::Unmet;

@@ -6,8 +6,19 @@ use crate::host::Host;
 use crate::http::{CookieEdit, Head, Headers};
 use crate::session::{assertion, LiveSession, Method};
 
-/// Reads the head of the application's answer: `set-cookie` values to add.
-pub type OnResponse = Box<dyn FnOnce(&Headers) -> Vec<String>>;
+/// Reads the head of the application's answer; `true` where no body follows.
+pub type OnResponse = Box<dyn FnOnce(&Headers, bool) -> Verdict>;
+
+/// Reads the body of the application's answer: `set-cookie` values to add. `None`: it was too large, or not there whole.
+pub type OnBody = Box<dyn FnOnce(Option<&[u8]>) -> Vec<String>>;
+
+/// What the head of the application's answer says.
+pub enum Verdict {
+    /// Everything: `set-cookie` values to add.
+    Cookies(Vec<String>),
+    /// The body decides, of which at most so many bytes are read.
+    Body(usize, OnBody),
+}
 
 /// What is changed in a request on its way to the application.
 #[derive(Default)]
@@ -30,6 +41,8 @@ pub struct Pass {
     pub withheld: Option<String>,
     /// A password login: reads in the head of the application's answer whether the password was right; `set-cookie` values.
     pub on_response: Option<OnResponse>,
+    /// The application is asked for an answer without a content encoding, which is read.
+    pub wants_plain_answer: bool,
 }
 
 impl Pass {

@@ -88,7 +88,7 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         }
         return endpoints::answer(exchange, endpoint);
     }
-    if !account.password.logins.is_empty() {
+    if !account.password.logins.is_empty() && !head.is_no_login.get() {
         if let Some(login) = login::password::login_at(account, &head, &path) {
             // Beside a login that is ruled on, Basic credentials would be one that is not.
             strip_credentials(account_states, &head, &mut pass);
@@ -195,7 +195,7 @@ fn canonical_target(head: &Head, path: &Path<'_>) -> Vec<u8> {
     target
 }
 
-/// Basic credentials count on `programs` paths only: elsewhere they would be a password login that
+/// Basic credentials, and others that prove a password, count on `programs` paths only: elsewhere they would be a password login that
 /// nothing ruled on. Where the filter sets `authorization`, others' count there only too: beside the headers of a
 /// session that has no access token they would be taken for its.
 #[inline]
@@ -206,7 +206,7 @@ fn strip_credentials(account_states: &[Rc<AccountState>], head: &Head, pass: &mu
     let is_ours = |account_state: &Rc<AccountState>| {
         account_state.account.forward.access_token.as_deref() == Some("authorization")
     };
-    if head.has_basic() || account_states.iter().any(is_ours) {
+    if head.has_password() || account_states.iter().any(is_ours) {
         pass.remove.push("authorization".into());
     }
 }

@@ -34,9 +34,9 @@ fn account(code: &str, password: Value) -> Value {
 
 fn logins() -> Value {
     json!({ "mode": "admins", "admin_roles": ["admin"], "logins": [
-        { "path": "/login", "username": { "form": "username" } },
-        { "path": "/open", "username": { "form": "username" } },
-        { "path": "/api/login", "username": { "form": "username" } }
+        { "path": "/login", "username": { "form": "username" }, "success": { "status": [200] } },
+        { "path": "/open", "username": { "form": "username" }, "success": { "status": [200] } },
+        { "path": "/api/login", "username": { "form": "username" }, "success": { "status": [200] } }
     ] })
 }
 

@@ -138,7 +138,7 @@ impl<'a> Jar<'a> {
         let index = match rest {
             b"" => Some(0),
             [b'-', digit @ b'1'..=b'9'] => Some(usize::from(digit - b'0')),
-            _ if rest.starts_with(b"-flow-") || rest.starts_with(b"-logout") => None,
+            _ if rest.starts_with(b"-flow-") || rest.starts_with(b"-logout") || rest == b"_device" => None,
             _ => return false,
         };
         self.ours = true;
@@ -260,7 +260,8 @@ mod tests {
         let left = |text: &[u8]| Some(text.to_vec());
         for (headers, wanted) in [
             (&[&b"a=1; sso=x; b=2"[..]][..], left(b"a=1; b=2")),
-            (&[b"sso=x; sso-1=y; sso-flow-abc=z; sso-logout=1"], Some(vec![])),
+            (&[b"sso=x; sso-1=y; sso-flow-abc=z; sso-logout=1; sso_device=1"], Some(vec![])),
+            (&[b"sso_devices=1; sso_theme=2"], None),
             (&[b"ssot=1; sso-theme=2; a=sso; SSO=2"], None),
             (&[b"sso"], Some(vec![])),
             (&[b" sso =1;\xff=\xfe"], left(b"\xff=\xfe")),

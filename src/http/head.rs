@@ -1,5 +1,7 @@
 //! A request's head.
 
+use std::cell::Cell;
+
 use super::query;
 
 /// All headers of a request as the host hands them over; names in lower case, pseudo-headers first.
@@ -23,6 +25,8 @@ pub struct Head {
     upgrade: bool,
     /// No body follows.
     pub ends: bool,
+    /// At the path of a password login, and read: it is another request.
+    pub is_no_login: Cell<bool>,
 }
 
 impl Head {
@@ -44,7 +48,19 @@ impl Head {
                 _ => {}
             }
         }
-        Self { headers, method, path, authority, request_id, authorization, cookie, upgrade, ends }
+        let is_no_login = Cell::new(false);
+        Self {
+            headers,
+            method,
+            path,
+            authority,
+            request_id,
+            authorization,
+            cookie,
+            upgrade,
+            ends,
+            is_no_login,
+        }
     }
 
     /// Everything.
@@ -142,13 +158,21 @@ impl Head {
         self.upgrade && self.all("connection").any(|value| !value.eq_ignore_ascii_case(b"upgrade"))
     }
 
-    /// True where Basic credentials (RFC 7617) are sent.
+    /// True where credentials are sent that prove a password: Basic (RFC 7617), Digest (RFC 7616), Mutual (RFC 8120),
+    /// SCRAM (RFC 7804), and NTLM, by itself or in Negotiate.
     #[inline]
-    pub fn has_basic(&self) -> bool {
-        let basic = |value: &[u8]| {
-            value.trim_ascii_start().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic"))
+    pub fn has_password(&self) -> bool {
+        const SCHEMES: [&[u8]; 5] = [b"basic", b"digest", b"mutual", b"scram", b"ntlm"];
+        let behind = |value: &[u8], scheme: &[u8]| {
+            let (sent, rest) = value.split_at_checked(scheme.len())?;
+            sent.eq_ignore_ascii_case(scheme).then(|| rest.trim_ascii_start().starts_with(b"TlRMTVNTUA"))
         };
-        self.authorization.is_some() && self.all("authorization").any(basic)
+        let proves = |value: &[u8]| {
+            let value = value.trim_ascii_start();
+            SCHEMES.iter().any(|scheme| behind(value, scheme).is_some())
+                || behind(value, b"negotiate") == Some(true)
+        };
+        self.authorization.is_some() && self.all("authorization").any(proves)
     }
 
     /// True if the request looks ahead: a prefetch, a prerendering or a preview, which no user has asked for. Browsers say

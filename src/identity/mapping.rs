@@ -67,7 +67,12 @@ pub fn mapped_value(mapping: &Mapping, identity: &Identity) -> Result<Mapped, Fa
 /// A value of the mapping's attribute in the form in which it is compared: the same for what an identity
 /// brings and for what a directory holds.
 pub fn normalise(mapping: &Mapping, text: &str) -> Option<String> {
-    match mapping.attribute {
+    normalise_as(mapping.attribute, mapping, text)
+}
+
+/// A value of any attribute in the form in which it is compared.
+pub fn normalise_as(attribute: Attribute, mapping: &Mapping, text: &str) -> Option<String> {
+    match attribute {
         Attribute::Email => email::normalise(text),
         Attribute::Phone => phone::normalise(text, mapping.default_country_code.as_deref()),
         Attribute::Username => username(text),

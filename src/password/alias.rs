@@ -1,8 +1,17 @@
 //! Paths that some application would route to a password login although they are not written like it.
 
+use crate::values::names;
+
+/// Endings of scripts and pages that servers find without them, or run from any segment of a path.
+const SCRIPTS: [&str; 27] = [
+    "php", "php3", "php4", "php5", "php7", "php8", "phtml", "phar", "cgi", "fcgi", "pl", "py", "rb", "jsp",
+    "jspx", "jsf", "do", "action", "asp", "aspx", "ashx", "asmx", "cfm", "htm", "html", "shtml", "json",
+];
+
 /// True where `raw_path` (the query may follow) is another way to write `login_path`: case, doubled or
 /// trailing slashes, `;parameters`, escapes, dot segments, backslashes, trailing dots or spaces, an
-/// extension, or path info behind a script. A POST there would reach the login without a ruling, so it is
+/// extension more or less, path info or an index behind a script, a script in front, or a list of procedures with the
+/// login among them. A POST there would reach the login without a ruling, so it is
 /// refused. Ask after every login was compared exactly.
 pub fn alias_of_login(raw_path: &[u8], login_path: &str) -> bool {
     let raw = raw_path.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
@@ -18,7 +27,7 @@ pub fn alias_of_login(raw_path: &[u8], login_path: &str) -> bool {
             [text.as_str(), text.split('\0').next().unwrap_or_default(), &text.replace(['?', '#'], "\0")]
         {
             for text in [text, text.split('\0').next().unwrap_or_default()] {
-                if same(&segments(text), &login) {
+                if reaches(&segments(text), &login) {
                     return true;
                 }
             }
@@ -33,26 +42,71 @@ pub fn alias_of_login(raw_path: &[u8], login_path: &str) -> bool {
     true
 }
 
-fn same(path: &[String], login: &[String]) -> bool {
-    if path == login {
-        return true;
-    }
-    let (Some((last, above)), Some((login_last, login_above))) = (path.split_last(), login.split_last())
-    else {
-        return false;
+/// The path as it is, what follows a script in it (path info), and the path without scripts (a front controller).
+fn reaches(path: &[String], login: &[String]) -> bool {
+    let logins = [login.to_vec(), without_scripts(login)];
+    let is_front = |at: usize, segment: &str| {
+        script_stem(segment).is_some() && (at + 1 < path.len() || is_index(segment))
     };
-    let extended = above == login_above && last.split_once('.').is_some_and(|(stem, _)| stem == login_last);
-    let behind_a_script = login_last.contains('.') && path.starts_with(login);
-    extended || behind_a_script
+    let behind = path.iter().enumerate().filter(|(at, segment)| is_front(*at, segment));
+    let from = std::iter::once(0).chain(behind.map(|(at, _)| at + 1));
+    from.filter_map(|at| path.get(at..)).any(|path| {
+        let paths = [path.to_vec(), without_scripts(path)];
+        paths.iter().any(|path| logins.iter().any(|login| same(path, login)))
+    })
+}
+
+/// Without the scripts in front of the last segment.
+fn without_scripts(path: &[String]) -> Vec<String> {
+    let Some((last, above)) = path.split_last() else { return Vec::new() };
+    above.iter().filter(|segment| script_stem(segment).is_none()).chain([last]).cloned().collect()
+}
+
+/// `login` of `login.php`.
+fn script_stem(segment: &str) -> Option<&str> {
+    let (stem, extension) = segment.rsplit_once('.')?;
+    (!stem.is_empty() && SCRIPTS.contains(&extension)).then_some(stem)
+}
+
+/// What a server answers a directory with.
+fn is_index(segment: &str) -> bool {
+    segment == "index" || matches!(script_stem(segment), Some("index" | "default"))
+}
+
+fn same(path: &[String], login: &[String]) -> bool {
+    let Some((login_last, above)) = login.split_last() else { return path.is_empty() };
+    let Some(rest) = path.strip_prefix(above) else { return false };
+    let (last, behind) = match rest.split_first() {
+        Some(split) => split,
+        // The directory whose index the login is.
+        None => return is_index(login_last),
+    };
+    // tRPC calls every procedure of a list.
+    last.split(',').any(|one| {
+        let extended = match script_stem(login_last) {
+            Some(stem) => same_stem(one, stem),
+            None => one != login_last && same_stem(one, login_last),
+        };
+        match behind {
+            [] => one == login_last || extended,
+            [index] if is_index(index) => one == login_last || extended,
+            // Path info, which only scripts have.
+            _ => extended,
+        }
+    })
+}
+
+/// True for the stem with any extension, or none.
+fn same_stem(name: &str, stem: &str) -> bool {
+    name.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The segments as the most lenient router compares them.
 fn segments(path: &str) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
-    for segment in crate::values::names::folded(path).split(['/', '\\']) {
+    for segment in names::folded(path).split(['/', '\\']) {
         let bare = segment.split(';').next().unwrap_or_default();
-        let bare: String =
-            bare.chars().filter(|c| !crate::values::names::invisible(*c) && !c.is_whitespace()).collect();
+        let bare: String = bare.chars().filter(|c| !names::invisible(*c) && !c.is_whitespace()).collect();
         match bare.as_str() {
             "" | "." => {}
             ".." => {

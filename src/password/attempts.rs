@@ -1,10 +1,11 @@
-//! Failed passwords of a username, counted over all workers of a process.
+//! Failed passwords, counted over all workers of a process.
 //!
 //! An attempt is counted when it begins, and taken back when the application accepts the password: a
 //! hundred guesses sent at once are a hundred failures before the first answer comes, and a guess whose
-//! answer nobody waits for counts too. Names are kept as keyed hashes, so that nobody can aim at another
-//! name's bucket. A bucket that is full forgets the name with the fewest failures, never one that is
-//! locked out; where all are, the newcomer waits.
+//! answer nobody waits for counts too. What is counted is kept as a keyed hash, so that nobody can aim at another
+//! name's bucket. Users whom the directory knows have buckets of their own: a flood of made-up names reaches none of
+//! them. A bucket that is full forgets the name with the fewest failures, and of names that are all locked out the one
+//! that failed longest ago.
 
 use sha2::{Digest, Sha256};
 
@@ -12,11 +13,43 @@ use crate::config::AttemptLimit;
 use crate::fault::{Code, Fault};
 use crate::host::{self, Host};
 
-/// Buckets of at most this many bytes: 4 MB in all.
-const BUCKETS: u64 = 256;
+/// Buckets of either kind, of at most this many bytes: 4 MB in all.
+const BUCKETS: u64 = 128;
 const BUCKET_BYTES: usize = 16 * 1024;
 /// How often a write is tried while other workers write too.
 const TRIES: usize = 16;
+
+/// Whose failures are counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CountedBy {
+    /// A user whom directory or configuration knows, by username.
+    User(String),
+    /// A browser that signed in as that user before, by its mark's id.
+    Browser([u8; 8]),
+    /// A name of which nothing is known.
+    Name(String),
+}
+
+impl CountedBy {
+    /// Kind and content, as they are hashed. To many applications `ROOT` is `root`: each spelling would be as many
+    /// guesses more.
+    pub fn parts(&self) -> (&'static str, Vec<u8>) {
+        match self {
+            CountedBy::User(name) => ("known", crate::values::names::careless(name).into_bytes()),
+            CountedBy::Browser(id) => ("known", [&b"\0"[..], id].concat()),
+            CountedBy::Name(name) => ("unknown", crate::values::names::careless(name).into_bytes()),
+        }
+    }
+}
+
+impl std::fmt::Display for CountedBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            CountedBy::User(name) | CountedBy::Name(name) => write!(f, "as {name:?}"),
+            CountedBy::Browser(_) => f.write_str("in a browser that signed in before"),
+        }
+    }
+}
 
 /// An attempt under way.
 #[derive(Clone, Debug)]
@@ -34,8 +67,13 @@ struct Entry {
 }
 
 /// Counts an attempt, or refuses it with `too_many_attempts`: the right password too, while locked out.
-pub fn begin(host: &dyn Host, account: &str, username: &str, limit: AttemptLimit) -> Result<Attempt, Fault> {
-    let (key, name) = place(host, account, username)?;
+pub fn begin(
+    host: &dyn Host,
+    account: &str,
+    counted: &CountedBy,
+    limit: AttemptLimit,
+) -> Result<Attempt, Fault> {
+    let (key, name) = place(host, account, counted)?;
     let most = limit.limit.max(1) as usize;
     for _ in 0..TRIES {
         let now = host.now();
@@ -47,15 +85,12 @@ pub fn begin(host: &dyn Host, account: &str, username: &str, limit: AttemptLimit
             None => Entry { name, times: Vec::new() },
         };
         if entry.times.len() >= most {
-            let detail = format!(
-                "{} failed password logins as {username:?} within {} ms",
-                entry.times.len(),
-                limit.window
-            );
+            let detail =
+                format!("{} failed password logins {counted} within {} ms", entry.times.len(), limit.window);
             return Err(Fault::new(Code::TooManyAttempts, detail));
         }
         entry.times.push(now);
-        make_room(&mut entries, size(&entry), most)?;
+        make_room(&mut entries, size(&entry), most);
         entries.push(entry);
         if host.shared_set(&key, &write(&entries), cas) {
             return Ok(Attempt { key, name, at: now, window: limit.window });
@@ -98,20 +133,20 @@ impl Attempt {
     }
 }
 
-/// The bucket of a name, however it is spelled, and its hash under a key that this process made up.
-fn place(host: &dyn Host, account: &str, username: &str) -> Result<(String, [u8; 16]), Fault> {
+/// The bucket, and the hash under a key that this process made up.
+fn place(host: &dyn Host, account: &str, counted: &CountedBy) -> Result<(String, [u8; 16]), Fault> {
+    let (kind, content) = counted.parts();
     let mut digest = Sha256::new();
     digest.update(process_key(host)?);
     digest.update((account.len() as u64).to_be_bytes());
     digest.update(account.as_bytes());
-    // To many applications `ROOT` is `root`: each spelling would be as many guesses more.
-    digest.update(crate::values::names::careless(username).as_bytes());
+    digest.update(content);
     let mut name = [0; 16];
     for (to, from) in name.iter_mut().zip(digest.finalize()) {
         *to = from;
     }
     let bucket = name.iter().take(8).fold(0u64, |n, b| (n << 8) | u64::from(*b)) % BUCKETS;
-    Ok((format!("sso.attempts.{bucket}"), name))
+    Ok((format!("sso.attempts.{kind}.{bucket}"), name))
 }
 
 fn process_key(host: &dyn Host) -> Result<Vec<u8>, Fault> {
@@ -136,18 +171,17 @@ fn prune(entries: &mut Vec<Entry>, now: u64, window: u64) {
     entries.retain(|entry| !entry.times.is_empty());
 }
 
-fn make_room(entries: &mut Vec<Entry>, needed: usize, most: usize) -> Result<(), Fault> {
+/// Forgets others until this one has room: the weakest first, a locked one only where all are.
+fn make_room(entries: &mut Vec<Entry>, needed: usize, most: usize) {
     while entries.iter().map(size).sum::<usize>() + needed > BUCKET_BYTES.max(needed) {
-        let weakest = entries
-            .iter()
-            .enumerate()
-            .filter(|(_, entry)| entry.times.len() < most)
-            .min_by_key(|(_, entry)| (entry.times.len(), entry.times.last().copied()))
-            .map(|(at, _)| at)
-            .ok_or_else(|| Fault::new(Code::TooManyAttempts, "every name of this bucket is locked out"))?;
+        let weakness = |entry: &Entry| {
+            let is_locked = entry.times.len() >= most;
+            (is_locked, if is_locked { 0 } else { entry.times.len() }, entry.times.last().copied())
+        };
+        let weakest = entries.iter().enumerate().min_by_key(|(_, entry)| weakness(entry)).map(|(at, _)| at);
+        let Some(weakest) = weakest else { return };
         entries.swap_remove(weakest);
     }
-    Ok(())
 }
 
 fn size(entry: &Entry) -> usize {

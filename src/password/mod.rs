@@ -3,6 +3,7 @@
 
 pub mod alias;
 pub mod attempts;
+mod beside;
 mod form;
 mod json;
 pub mod login_request;
@@ -12,8 +13,8 @@ mod request_tests;
 pub mod ruling;
 #[cfg(test)]
 mod tests;
+mod when;
 
-pub use crate::config::accepted;
 pub use alias::alias_of_login;
-pub use login_request::{head, username, Head, HeadRuling, Username, MAX_BODY};
+pub use login_request::{head, read, username, Head, HeadRuling, Reading, Username, MAX_BODY};
 pub use ruling::{rule, session_stands, Ruling};

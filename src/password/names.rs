@@ -1,8 +1,34 @@
-//! Which names some parser would take for the username field's.
+//! Which names some parser would take for the username field's, and by which an application could choose the account.
 //!
 //! PHP turns `user.name` and `user name` into `user_name`, cuts at NUL and trims; Rails, qs and PHP read
-//! `user[name]` as nesting, Spring reads `user.name` so; .NET compares without case. Whoever sends the field twice,
-//! once for the filter and once for the application, would be ruled on under the wrong name.
+//! `user[name]` as nesting, Spring reads `user.name` so; .NET compares without case and binds `model.username` before
+//! `username`. A sender of the field twice, once for the filter and once for the application, would be ruled on under
+//! the wrong name.
+
+/// Names by which an application could choose the account, squashed.
+const CHOOSING: [&str; 18] = [
+    "email",
+    "mail",
+    "user",
+    "username",
+    "login",
+    "uid",
+    "userid",
+    "account",
+    "nameoremail",
+    "phone",
+    "mobile",
+    "tel",
+    "tenant",
+    "realm",
+    "domain",
+    "org",
+    "organization",
+    "workspace",
+];
+
+/// Names of the field that holds the password, squashed.
+const PASSWORDS: [&str; 6] = ["password", "passwd", "passphrase", "pass", "pwd", "passcode"];
 
 /// The username field as a path of names: `["user", "name"]` of the pointer `/user/name` and of the form
 /// field `user[name]`.
@@ -15,9 +41,30 @@ pub fn path(name: &str) -> Vec<String> {
         .collect()
 }
 
-/// True where a parser might take the one for the other, or the one for what the other is in.
-pub fn collide(a: &[String], b: &[String]) -> bool {
-    !a.is_empty() && !b.is_empty() && (a.iter().zip(b).all(|(a, b)| a == b) || a.concat() == b.concat())
+/// The names of a JSON Pointer (RFC 6901).
+pub fn segments(pointer: &str) -> Vec<String> {
+    pointer.split('/').skip(1).map(|segment| segment.replace("~1", "/").replace("~0", "~")).collect()
+}
+
+/// True where a parser might take a name for the wanted one, for what that is in, or for it with a prefix.
+pub fn collide(name: &[String], wanted: &[String]) -> bool {
+    !name.is_empty()
+        && !wanted.is_empty()
+        && (name.iter().zip(wanted).all(|(a, b)| a == b)
+            || name.ends_with(wanted)
+            || name.concat() == wanted.concat())
+}
+
+/// True where an application could choose the account by a field of this path: by a part of it, or by all of it read
+/// as one name.
+pub fn chooses(path: &[String]) -> bool {
+    let is_one = |name: &str| CHOOSING.contains(&name);
+    path.iter().any(|part| is_one(part)) || is_one(&path.concat())
+}
+
+/// The password field that this name is, squashed.
+pub fn password(path: &[String]) -> Option<String> {
+    path.last().filter(|name| PASSWORDS.contains(&name.as_str())).cloned()
 }
 
 /// A name without case, compatibility forms and everything that is neither letter nor digit.

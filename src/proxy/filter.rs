@@ -12,7 +12,7 @@ use super::engine;
 use super::host::EnvoyHost;
 use super::stage::Stage;
 use super::waiting::{News, Waiting};
-use crate::exchange::{Body, Exchange, OnResponse, Outcome, Pass, Ruling};
+use crate::exchange::{Body, Exchange, OnBody, OnResponse, Outcome, Pass, Ruling, Verdict};
 use crate::fault::{Code, Fault};
 use crate::gate;
 use crate::host::events;
@@ -101,7 +101,7 @@ impl HttpContext for Filter {
             Stage::Body(limit, _) if !ends && size <= *limit => return Action::Pause,
             Stage::Body(..) => {}
             Stage::Flow { .. } | Stage::Parked => return Action::Pause,
-            Stage::Passed { .. } => return Action::Continue,
+            Stage::Passed { .. } | Stage::Judging(..) => return Action::Continue,
             Stage::Start | Stage::Answered => return Action::Pause,
         }
         action(self.body_is_there(size))
@@ -114,45 +114,81 @@ impl HttpContext for Filter {
         match &self.stage {
             // Trailers come after the whole body: there is no further body callback.
             Stage::Body(limit, _) => {
-                let size = limit.saturating_add(1);
-                let size = hostcalls::get_buffer(BufferType::HttpRequestBody, 0, size)
-                    .ok()
-                    .flatten()
-                    .map_or(0, |b| b.len());
+                let size = buffered(BufferType::HttpRequestBody, *limit);
                 action(self.body_is_there(size))
             }
-            Stage::Passed { .. } => Action::Continue,
+            Stage::Passed { .. } | Stage::Judging(..) => Action::Continue,
             Stage::Flow { .. } | Stage::Parked | Stage::Start | Stage::Answered => Action::Pause,
         }
     }
 
     #[inline]
-    fn on_http_response_headers(&mut self, _count: usize, _ends: bool) -> Action {
+    fn on_http_response_headers(&mut self, _count: usize, ends: bool) -> Action {
         self.wake_up();
         if let Stage::Passed { set_cookies, on_response } = &mut self.stage {
             let (cookies, on_response) = (std::mem::take(set_cookies), on_response.take());
             if !cookies.is_empty() || on_response.is_some() {
-                add_cookies(cookies, on_response);
+                if let Some((limit, then)) = add_cookies(cookies, on_response, ends) {
+                    // The cookies are headers, which wait for what the body says.
+                    self.stage = Stage::Judging(limit, then);
+                    return Action::Pause;
+                }
             }
         }
         Action::Continue
     }
+
+    fn on_http_response_body(&mut self, size: usize, ends: bool) -> Action {
+        match &self.stage {
+            Stage::Judging(limit, _) if !ends && size <= *limit => Action::Pause,
+            Stage::Judging(..) => self.judge(size),
+            _ => Action::Continue,
+        }
+    }
+
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        match &self.stage {
+            // Trailers come after the whole body: there is no further body callback.
+            Stage::Judging(limit, _) => {
+                let size = buffered(BufferType::HttpResponseBody, *limit);
+                self.judge(size)
+            }
+            _ => Action::Continue,
+        }
+    }
 }
 
-/// Gives the browser our cookies with the application's answer, which is then for nobody else.
-fn add_cookies(mut cookies: Vec<String>, on_response: Option<OnResponse>) {
-    const RESPONSE: MapType = MapType::HttpResponseHeaders;
-    let headers = hostcalls::get_map_bytes(RESPONSE).unwrap_or_default();
-    if let Some(judge) = on_response {
-        cookies = judge(&headers);
+/// How many bytes of a body are there, up to one more than the limit.
+fn buffered(body: BufferType, limit: usize) -> usize {
+    hostcalls::get_buffer(body, 0, limit.saturating_add(1)).ok().flatten().map_or(0, |bytes| bytes.len())
+}
+
+/// Gives the browser our cookies with the application's answer, which is then for nobody else. What is left to do
+/// where the body decides.
+fn add_cookies(cookies: Vec<String>, on_response: Option<OnResponse>, ends: bool) -> Option<(usize, OnBody)> {
+    let headers = hostcalls::get_map_bytes(MapType::HttpResponseHeaders).unwrap_or_default();
+    let verdict = match on_response {
+        Some(judge) => judge(&headers, ends),
+        None => Verdict::Cookies(cookies),
+    };
+    match verdict {
+        Verdict::Cookies(cookies) => {
+            set_cookies(&headers, cookies);
+            None
+        }
+        Verdict::Body(limit, then) => Some((limit, then)),
     }
+}
+
+fn set_cookies(headers: &http::Headers, cookies: Vec<String>) {
+    const RESPONSE: MapType = MapType::HttpResponseHeaders;
     if cookies.is_empty() {
         return;
     }
-    if !caching::is_private(&headers) {
-        let _ = hostcalls::set_map_value(RESPONSE, "cache-control", Some(caching::private(&headers)));
+    if !caching::is_private(headers) {
+        let _ = hostcalls::set_map_value(RESPONSE, "cache-control", Some(caching::private(headers)));
     }
-    for name in caching::targeted(&headers) {
+    for name in caching::targeted(headers) {
         let _ = hostcalls::remove_map_value(RESPONSE, name);
     }
     for cookie in cookies {
@@ -161,6 +197,21 @@ fn add_cookies(mut cookies: Vec<String>, on_response: Option<OnResponse>) {
 }
 
 impl Filter {
+    /// Reads the body of the application's answer, which then goes on.
+    fn judge(&mut self, size: usize) -> Action {
+        let done = Stage::Passed { set_cookies: Vec::new(), on_response: None };
+        if let Stage::Judging(limit, then) = std::mem::replace(&mut self.stage, done) {
+            let body = match size <= limit {
+                true => hostcalls::get_buffer(BufferType::HttpResponseBody, 0, size).ok().flatten(),
+                false => None,
+            };
+            let cookies = then(body.as_deref().filter(|bytes| bytes.len() == size));
+            let headers = hostcalls::get_map_bytes(MapType::HttpResponseHeaders).unwrap_or_default();
+            set_cookies(&headers, cookies);
+        }
+        Action::Continue
+    }
+
     /// Takes out of the trailers what nobody may send: some applications make headers of them.
     fn strip_trailers(&self) {
         const TRAILERS: MapType = MapType::HttpRequestTrailers;
@@ -346,6 +397,9 @@ impl Filter {
             if let (Some(token), Some(settings)) = (&pass.assertion, &live.account.forward.assertion) {
                 let _ = hostcalls::add_map_value(REQUEST, &settings.header, token);
             }
+        }
+        if pass.wants_plain_answer {
+            let _ = hostcalls::set_map_value(REQUEST, "accept-encoding", Some("identity"));
         }
         self.stage = Stage::Passed { set_cookies: pass.set_cookies, on_response: pass.on_response };
     }

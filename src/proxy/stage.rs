@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::exchange::{Body, Exchange, OnResponse, Outcome, Ruling};
+use crate::exchange::{Body, Exchange, OnBody, OnResponse, Outcome, Ruling};
 use crate::fault::Fault;
 use crate::host::task::Task;
 
@@ -18,6 +18,8 @@ pub enum Stage {
     Parked,
     /// A flow waits for a call.
     Flow { task: Task<Result<Outcome, Fault>>, exchange: Rc<Exchange>, token: u32, max: usize },
+    /// The application answers, and the body decides, of which at most so many bytes are read.
+    Judging(usize, OnBody),
     /// The application has it; this is for its answer.
     Passed { set_cookies: Vec<String>, on_response: Option<OnResponse> },
     /// It was answered.

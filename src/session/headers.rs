@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::crypto::test_keys::{token_of, JWKS};
     use crate::testing::browser::{filter_state, Browser, KEY};
-    use crate::testing::{TestHost, START};
+    use crate::testing::{decided, TestHost, START};
     use serde_json::json;
 
     #[test]
@@ -182,7 +182,7 @@ mod tests {
                     "token_endpoint": "https://idp.example/token", "jwks": keys, "client_id": "app"
                 } }],
                 "directory": { "static": { "users": [{ "username": "ada", "email": "ada@acme.com", "roles": roles }] } },
-                "password": { "mode": "enabled", "logins": [{ "path": "/login", "username": { "form": "username" } }] },
+                "password": { "mode": "enabled", "logins": [{ "path": "/login", "username": { "form": "username" }, "success": { "status": [200] } }] },
                 "forward": { "headers": { "x-department": "department" } },
                 "bearer": { "audiences": ["api"], "providers": ["corp"] }
             }]
@@ -200,7 +200,8 @@ mod tests {
             let nobody = &mut |call: &_| panic!("nobody is asked: {call:?}");
             if path == "/login" {
                 let mut pass = browser.post(path, &[("username", "ada")], nobody).pass.unwrap();
-                let cookies = pass.on_response.take().unwrap()(&vec![(":status".into(), b"200".to_vec())]);
+                let judge = pass.on_response.take().unwrap();
+                let cookies = decided(judge(&vec![(":status".into(), b"200".to_vec())], true));
                 for pair in cookies.iter().filter_map(|line| line.split(';').next()?.split_once('=')) {
                     browser.cookies.push((pair.0.to_owned(), pair.1.to_owned()));
                 }

@@ -6,6 +6,7 @@ pub mod cache;
 pub mod checks;
 pub mod conditions;
 pub mod cookie;
+pub mod device;
 pub mod ended;
 pub mod headers;
 pub mod renewals;

@@ -390,3 +390,13 @@ mod tests {
         assert_eq!((one.counted("m"), two.counted("m")), (0, 1));
     }
 }
+
+/// The cookies that the head of an application's answer decides on. One whose body decides is a failed test.
+pub fn decided(verdict: crate::exchange::Verdict) -> Vec<String> {
+    let cookies = match verdict {
+        crate::exchange::Verdict::Cookies(cookies) => Some(cookies),
+        crate::exchange::Verdict::Body(..) => None,
+    };
+    assert!(cookies.is_some(), "the body decides");
+    cookies.unwrap_or_default()
+}

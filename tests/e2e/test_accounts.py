@@ -10,8 +10,8 @@ from harness.app import Answer
 from harness.expect import flow_cookies, refused, session_cookies, signed_in, signed_out
 
 SHARED = "https://shared.app.test"
-PASSWORD = {"mode": "enabled", "logins": [{"path": "/login", "username": {"form": "username"}}]}
-OF_A_ALONE = {"path": "/a/login", "username": {"form": "username"}}
+PASSWORD = {"mode": "enabled", "logins": [{"path": "/login", "username": {"form": "username"}, "success": {"status": [200]}}]}
+OF_A_ALONE = {"path": "/a/login", "username": {"form": "username"}, "success": {"status": [200]}}
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def world(make_world):
     world.cluster_table[canaille.host] = "canaille"
     directory = {"scim": {"url": canaille.url, "token": {"env": "CANAILLE_TOKEN"}, "timeout": "10s", "cache": "0s"}}
     for code, changes in {
-        "acme": {"password": {"mode": "enabled", "logins": [{"path": "/login", "username": {"form": "username"}}]}},
+        "acme": {"password": {"mode": "enabled", "logins": [{"path": "/login", "username": {"form": "username"}, "success": {"status": [200]}}]}},
         "phone": {"mapping": {"claim": "phone_number", "attribute": "phone", "default_country_code": "86"}},
         "auto": {"provisioning": {"mode": "automatic", "email_domains": ["newpeople.com"], "roles": []}},
     }.items():

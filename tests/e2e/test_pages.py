@@ -48,7 +48,7 @@ def world(make_world):
     world = make_world("pages", cookies={"secure": False})
     world.pages = PAGES
     password = {"mode": "enabled", "page": "/login", "admin_roles": ["account_admin"],
-                "logins": [{"path": "/api/login", "username": {"form": "username"}}]}
+                "logins": [{"path": "/api/login", "username": {"form": "username"}, "success": {"status": [200]}}]}
     for code in ("acme", "invited", "one", "two"):
         account = world.account(code, {"password": password, "directory": {"static": {"users": USERS}},
                                        "mapping": {"roles_claim": None}})

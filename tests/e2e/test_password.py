@@ -28,7 +28,7 @@ USERS = [
     {"username": "two", "email": "a@acme.com", "roles": ["account_admin"]},
     {"username": "TWO", "email": "b@acme.com", "roles": []},
 ]
-LOGINS = [{"path": "/login", "username": {"form": "username"}}, {"path": "/api/login", "username": {"json": "/username"}}]
+LOGINS = [{"path": "/login", "username": {"form": "username"}, "success": {"status": [200]}}, {"path": "/api/login", "username": {"json": "/username"}, "success": {"status": [200]}}]
 
 
 def password(mode, **changes):
@@ -66,8 +66,8 @@ def world(make_world):
         world.directory(code, timeout="1s").add("root", email="root@acme.com", roles=["account_admin"])
     bare = world.account("bare", password("enabled"))
     del bare.config["directory"]
-    nested = world.account("nested", password("admins", logins=[{"path": "/login", "username": {"form": "user[name]"}},
-                                                                {"path": "/api/login", "username": {"json": "/user/name"}}]))
+    nested = world.account("nested", password("admins", logins=[{"path": "/login", "username": {"form": "user[name]"}, "success": {"status": [200]}},
+                                                                {"path": "/api/login", "username": {"json": "/user/name"}, "success": {"status": [200]}}]))
     assert nested
     world.app.routes |= {"/login": sign_in, "/api/login": sign_in}
     world.start()

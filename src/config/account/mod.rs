@@ -6,6 +6,7 @@ mod directory;
 mod forward;
 mod mapping;
 mod password;
+mod password_login;
 mod providers;
 mod provisioning;
 mod self_service;
@@ -21,10 +22,11 @@ pub use bearer::{Bearer, Machine};
 pub use directory::{Directory, Scim, StaticUser};
 pub use forward::{Assertion, Forward};
 pub use mapping::Mapping;
-pub use password::{AttemptLimit, Password, PasswordLogin, UsernameField};
+pub use password::{AttemptLimit, Password};
+pub use password_login::{PasswordLogin, UsernameField, When};
 pub use provisioning::{Invitation, Provisioning};
 pub use self_service::SelfService;
-pub use success::{accepted, Success};
+pub use success::{body_accepted, head_accepted, Answered, JsonValue, Success, MAX_ANSWER};
 
 use super::account_file::AccountFile;
 use super::env::Environment;
@@ -101,7 +103,7 @@ impl Account {
         find(&authority).or_else(|| find(bare_authority(&authority)))
     }
 
-    /// True where the user is an administrator.
+    /// True where one of these roles makes an administrator.
     pub fn is_admin(&self, roles: &[String]) -> bool {
         roles.iter().any(|role| self.password.admin_roles.contains(role))
     }
@@ -128,6 +130,12 @@ impl Account {
             _ => false,
         });
         demanded || self.password.admin_roles.iter().any(granted)
+    }
+
+    /// True where the configuration names this user an administrator. A username that a directory or the application
+    /// vouches for, never one that only a provider claims.
+    pub fn is_named_admin(&self, username: &str) -> bool {
+        self.password.administrators.iter().any(|name| name == username)
     }
 
     /// The provider of that id.
@@ -182,7 +190,7 @@ pub(super) fn check(
             }
         }
     }
-    let password = password::check(&at.field("password"), raw.password.as_ref());
+    let password = password::check(&at.field("password"), raw.password.as_ref(), raw.directory.is_some());
     if password.mode == PasswordMode::Admins && enabled {
         // Without roles to look up nobody could be told from an administrator.
         if raw.directory.is_none() {
@@ -190,7 +198,7 @@ pub(super) fn check(
                 .field("mode")
                 .problem("admins needs a directory that knows the administrators");
         }
-        if password.admin_roles.is_empty() {
+        if password.admin_roles.is_empty() && password.administrators.is_empty() {
             at.field("password")
                 .field("admin_roles")
                 .problem("is empty: mode admins needs at least one role");
@@ -222,6 +230,7 @@ pub(super) fn check(
         providers::check(at, raw, &providers, &paths);
     }
     if enabled {
+        password::warn(&at.field("password"), &password, raw.password.as_ref());
         password::apart(&at.field("password"), &password, &paths);
         password::reachable(&at.field("password").field("page"), &password, &access);
     }

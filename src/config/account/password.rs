@@ -1,9 +1,8 @@
 //! Who may still use a password, and where the application takes one.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 
-use super::success::{accepted, Success};
+use super::password_login::{self, PasswordLogin};
 use super::{plain_path, Directory, Mapping};
 use crate::access::{demand, AccessRule, Demand};
 use crate::config::duration;
@@ -19,32 +18,14 @@ pub struct Password {
     pub mode: PasswordMode,
     /// The roles that make an administrator.
     pub admin_roles: Vec<String>,
+    /// Usernames that are administrators too.
+    pub administrators: Vec<String>,
     /// Where the application takes passwords.
     pub logins: Vec<Rc<PasswordLogin>>,
     /// Its own password page.
     pub page: Option<String>,
     /// Failures a username has.
     pub attempts: AttemptLimit,
-}
-
-/// A request that carries a password.
-#[derive(Clone, Debug)]
-pub struct PasswordLogin {
-    /// Exact path.
-    pub path: String,
-    /// Where the username is.
-    pub username: UsernameField,
-    /// What an accepted password looks like.
-    pub success: Success,
-}
-
-/// Where the username is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UsernameField {
-    /// A JSON Pointer (RFC 6901).
-    Json(String),
-    /// A form field's name.
-    Form(String),
 }
 
 /// Failures a username has in a window.
@@ -57,31 +38,14 @@ pub struct AttemptLimit {
 }
 
 /// Checks it.
-pub(super) fn check(at: &At<'_>, raw: Option<&raw::Password>) -> Password {
+pub(super) fn check(at: &At<'_>, raw: Option<&raw::Password>, has_directory: bool) -> Password {
     let default = raw::Password::default();
     let raw = raw.unwrap_or(&default);
-    let mut paths = HashSet::new();
-    let mut logins = Vec::new();
-    for (i, login) in raw.logins.iter().enumerate() {
-        let at = at.field("logins").index(i);
-        plain_path(&at.field("path"), &login.path);
-        if !paths.insert(login.path.as_str()) {
-            at.field("path").problem(format!("{:?} is another login's already", login.path));
+    let logins = password_login::check(&at.field("logins"), &raw.logins, has_directory);
+    for (i, name) in raw.administrators.iter().enumerate() {
+        if name.is_empty() || name.trim() != name {
+            at.field("administrators").index(i).problem("expected a username without white space around it");
         }
-        let username = match (&login.username.json, &login.username.form) {
-            (Some(pointer), None) if pointer.starts_with('/') => UsernameField::Json(pointer.clone()),
-            (None, Some(field)) if !field.is_empty() => UsernameField::Form(field.clone()),
-            (Some(_), None) => {
-                at.field("username").field("json").problem("expected a JSON Pointer such as /username");
-                continue;
-            }
-            _ => {
-                at.field("username").problem("expected exactly one of json and form");
-                continue;
-            }
-        };
-        let success = success(&at.field("success"), &login.success.clone().unwrap_or_default());
-        logins.push(Rc::new(PasswordLogin { path: login.path.clone(), username, success }));
     }
     if let Some(page) = &raw.page {
         plain_path(&at.field("page"), page);
@@ -94,7 +58,8 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Password>) -> Password {
     Password {
         mode: raw.mode.unwrap_or_default(),
         admin_roles: raw.admin_roles.clone(),
-        logins,
+        administrators: raw.administrators.clone(),
+        logins: logins.into_iter().map(Rc::new).collect(),
         page: raw.page.clone(),
         attempts: AttemptLimit {
             limit,
@@ -109,35 +74,24 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Password>) -> Password {
     }
 }
 
-/// What no answer can be would make every login a failed one, and after some of them a locked name.
-fn success(at: &At<'_>, raw: &raw::Success) -> Success {
-    let success =
-        Success { status: raw.status.clone(), cookie: raw.cookie.clone(), redirect: raw.redirect.clone() };
-    for (i, status) in raw.status.iter().enumerate() {
-        let at = at.field("status").index(i);
-        if !(200..=599).contains(status) {
-            at.problem("expected an HTTP status");
-        } else if raw.redirect.is_some() && !(300..400).contains(status) {
-            at.problem(format!("{status} is no redirect: expected 3xx, or success without redirect"));
-        }
+/// What loads and rules on nothing, or is risky. `given`: the password section, if there is one.
+pub(super) fn warn(at: &At<'_>, password: &Password, given: Option<&raw::Password>) {
+    let Some(raw) = given else { return };
+    let logins = at.field("logins");
+    if password.logins.is_empty() && raw.logins.is_empty() {
+        logins.warning(match password.mode {
+            PasswordMode::Enabled => "is empty: a user who signs in with a password never gets a session",
+            PasswordMode::Admins | PasswordMode::Disabled => {
+                "is empty: password.mode rules on nothing, and passwords pass unread"
+            }
+        });
     }
-    let is_name =
-        |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && !b"=;,\"".contains(&b));
-    if raw.cookie.as_deref().is_some_and(|name| !is_name(name)) {
-        at.field("cookie").problem("expected a cookie's name");
+    if raw.mode.is_none() && !raw.logins.is_empty() {
+        at.field("mode").warning("is not set: it is disabled, so that every password login is refused");
     }
-    if let Some(to) = &raw.redirect {
-        // It must hold for itself.
-        let alone = Success { redirect: Some(to.clone()), ..Success::default() };
-        let location = to.strip_suffix('*').unwrap_or(to).as_bytes().to_vec();
-        if !accepted(&alone, 302, &[("location".into(), location)], 0) {
-            at.field("redirect").problem(format!(
-                "no answer can lead there: expected a path such as /home or /home*, as it stands in a browser's \
-                 address, found {to:?}"
-            ));
-        }
+    for (i, login) in password.logins.iter().enumerate() {
+        password_login::warn(&logins.index(i), login);
     }
-    success
 }
 
 /// At the filter's own endpoints it is the filter that answers, and the application never sees a password.
@@ -160,7 +114,10 @@ pub(super) fn has_admins(at: &At<'_>, password: &Password, directory: &Directory
     let Directory::Static(users) = directory else { return };
     let is_admin = |role: &String| password.admin_roles.contains(role);
     let granted = !mapping.roles_claim.is_empty() && mapping.role_map.values().any(is_admin);
-    if !granted && !users.iter().any(|user| user.active && user.roles.iter().any(is_admin)) {
+    if !granted
+        && password.administrators.is_empty()
+        && !users.iter().any(|user| user.active && user.roles.iter().any(is_admin))
+    {
         at.field("admin_roles")
             .warning("no active user of the directory has one of them: nobody gets in by password");
     }

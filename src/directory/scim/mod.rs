@@ -35,7 +35,7 @@ pub(super) enum Wanted<'a> {
 impl Wanted<'_> {
     fn is(self, record: &Record, mapping: &Mapping) -> bool {
         match self {
-            Wanted::Mapped(mapped) => record.matches(mapping, &mapped.value),
+            Wanted::Mapped(mapped) => record.matches(mapping, mapped),
             Wanted::Username(name) => folded(&record.username) == folded(name),
             Wanted::Link(link) => record.external_id.as_deref() == Some(link),
         }

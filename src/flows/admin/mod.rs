@@ -87,10 +87,11 @@ fn sign_in_first(exchange: &Exchange, stale: bool) -> Response {
 async fn judged(io: Io, exchange: Rc<Exchange>, live: Rc<LiveSession>) -> Result<Response, Fault> {
     let (account_state, _) = exchange.site_and_origin()?;
     let user = &live.session.user;
-    let answer = match account_state.account.is_admin(&user.roles) {
+    let answer = match user.is_administrator(&account_state.account) {
         true => report(&io, &exchange, &account_state).await,
         false => {
-            let detail = format!("{:?} has none of password.admin_roles", user.username);
+            let why = user.without_roles_because(&account_state.account);
+            let detail = format!("{:?} has none of password.admin_roles{why}", user.username);
             Err(Fault::new(Code::RoleMissing, detail))
         }
     };

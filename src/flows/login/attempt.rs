@@ -8,10 +8,9 @@ use crate::fault::{Code, Fault};
 use crate::host::events;
 use crate::host::task::{Io, Lane};
 use crate::host::Level;
-use crate::password::attempts;
+use crate::password::attempts::{self, CountedBy};
 use crate::replicas::attempts::Counted;
 use crate::replicas::Replicas;
-use crate::values::names;
 
 /// An attempt under way.
 pub(super) struct Attempt {
@@ -25,22 +24,23 @@ impl Attempt {
         io: &Io,
         exchange: &Exchange,
         account: &str,
-        username: &str,
+        by: &CountedBy,
         limit: AttemptLimit,
     ) -> Result<Self, Fault> {
-        let here = attempts::begin(io.host(), account, username, limit)?;
+        let here = attempts::begin(io.host(), account, by, limit)?;
         let Some(replicas) = exchange.filter_state.replicas.clone() else {
             return Ok(Self { here, everywhere: None });
         };
-        let name = names::careless(username);
-        match replicas.count_attempt(io, &[account.as_bytes(), name.as_bytes()], limit.window).await {
+        let (kind, content) = by.parts();
+        let parts = [account.as_bytes(), kind.as_bytes(), &content];
+        match replicas.count_attempt(io, &parts, limit.window).await {
             Ok((counted, count)) if count <= u64::from(limit.limit.max(1)) => {
                 Ok(Self { here, everywhere: Some((replicas, counted)) })
             }
             Ok((counted, _)) => {
                 // It does not reach the application, and so is no failure.
                 Self { here, everywhere: Some((replicas, counted)) }.withdrawn(exchange);
-                let detail = format!("too many failed password logins as {username:?}, over all Envoys");
+                let detail = format!("too many failed password logins {by}, over all Envoys");
                 Err(Fault::new(Code::TooManyAttempts, detail))
             }
             Err(away) => {

@@ -272,5 +272,10 @@ pub fn open_session(
             &filter_state.config.cookies,
         ));
     }
+    if !account_state.account.password.logins.is_empty() {
+        // In an emergency an administrator may never have used the password in this browser.
+        let (config, jar, code) = (&filter_state.config, exchange.jar(), &account_state.account.code);
+        cookies.push(session::device::renewed(host, config, &jar, code, &session.user.username)?);
+    }
     Ok(cookies)
 }

@@ -38,7 +38,7 @@ fn configuration() -> Value {
         json!({
             "code": code, "origins": [format!("https://{code}.app")], "sso": "enabled",
             "identity_providers": providers, "access": access,
-            "password": { "mode": "enabled", "logins": [{ "path": "/login", "username": { "form": "username" } }] },
+            "password": { "mode": "enabled", "logins": [{ "path": "/login", "username": { "form": "username" }, "success": { "status": [200] } }] },
         })
     };
     json!({

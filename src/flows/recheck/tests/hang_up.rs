@@ -12,7 +12,7 @@ use crate::host::task::{Call, Failure, Reply, Step};
 use crate::http::Head;
 use crate::state::FilterState;
 use crate::testing::browser::{filter_state, run_errands, Browser, KEY};
-use crate::testing::{json as answer, TestHost};
+use crate::testing::{decided, json as answer, TestHost};
 
 /// A directory that can be told things, and counts lookups.
 struct Directory {
@@ -69,7 +69,8 @@ fn ada(filter_state: &Rc<FilterState>, directory: &Directory) -> String {
     let form = [("username", "ada"), ("password", "right")];
     let mut seen = ada.post("/login", &form, &mut |call| directory.reply(call));
     let pass = seen.pass.take().expect("it passes to the application");
-    let cookies = pass.on_response.expect("it is watched")(&vec![(":status".to_owned(), b"200".to_vec())]);
+    let judge = pass.on_response.expect("it is watched");
+    let cookies = decided(judge(&vec![(":status".to_owned(), b"200".to_vec())], true));
     let session = cookies.iter().find_map(|cookie| cookie.strip_prefix("__Host-sso=")).expect("a session");
     format!("__Host-sso={}", session.split(';').next().unwrap_or_default())
 }

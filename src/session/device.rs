@@ -1,0 +1,117 @@
+//! The mark of a browser that signed in before (OWASP, "device cookie").
+//!
+//! A stranger's guesses lock a username out. A browser that signed in as that user, by single sign-on or by password,
+//! has a count of its own, so that they do not lock its user out too. The mark lets nobody in. It survives a sign-out
+//! and is renewed by each sign-in.
+
+use sha2::{Digest, Sha256};
+
+use super::{cookie, Purpose};
+use crate::config::{Config, SameSite};
+use crate::fault::Fault;
+use crate::host::{random, Host};
+use crate::http::Jar;
+
+/// How long a mark counts, milliseconds.
+const LIFETIME: u64 = 30 * 86_400_000;
+/// Users of one browser; the one whose sign-in is the longest ago is forgotten.
+const MAX_USERS: usize = 5;
+
+/// One user of the browser.
+struct Mark {
+    /// A hash of account and username.
+    user: [u8; 16],
+    /// What the browser's failures are counted by.
+    id: [u8; 8],
+    /// Milliseconds since 1970.
+    signed_in: u64,
+}
+
+const MARK_BYTES: usize = 32;
+
+/// The name of the cookie.
+pub fn name(config: &Config) -> String {
+    format!("{}_device", config.cookies.name)
+}
+
+/// What the failures of this browser as this user are counted by, if it signed in as that user before.
+pub fn of_user(config: &Config, jar: &Jar<'_>, account: &str, username: &str, now: u64) -> Option<[u8; 8]> {
+    let user = hash(account, username);
+    marks(config, jar, now).into_iter().find(|mark| mark.user == user).map(|mark| mark.id)
+}
+
+/// The `set-cookie` value after a sign-in: this user's mark anew, beside those of the browser's other users.
+pub fn renewed(
+    host: &dyn Host,
+    config: &Config,
+    jar: &Jar<'_>,
+    account: &str,
+    username: &str,
+) -> Result<String, Fault> {
+    let now = host.now();
+    let own = Mark { user: hash(account, username), id: random::<8>(host)?, signed_in: now };
+    let mut all = marks(config, jar, now);
+    all.retain(|mark| mark.user != own.user);
+    all.sort_by_key(|mark| std::cmp::Reverse(mark.signed_in));
+    all.truncate(MAX_USERS - 1);
+    all.insert(0, own);
+    let mut plain = Vec::with_capacity(all.len() * MARK_BYTES);
+    for mark in &all {
+        plain.extend_from_slice(&mark.user);
+        plain.extend_from_slice(&mark.id);
+        plain.extend_from_slice(&mark.signed_in.to_be_bytes());
+    }
+    let sealed = config.session.keys.seal(host, Purpose::Device, account, &plain)?;
+    Ok(cookie::set(
+        &name(config),
+        &sealed,
+        cookie::Attributes { max_age: Some(LIFETIME / 1_000), ..attributes(config) },
+    ))
+}
+
+/// A provider's cross-site POST has to bring the marks along too: renewed without them, the other users' would be lost.
+fn attributes(config: &Config) -> cookie::Attributes<'_> {
+    let same_site = if config.cookies.secure { SameSite::None } else { SameSite::Lax };
+    cookie::Attributes { cookies: &config.cookies, same_site, max_age: None }
+}
+
+/// The marks that count. Two different cookies of the name: neither counts, since another host of the domain may have
+/// set one of them.
+fn marks(config: &Config, jar: &Jar<'_>, now: u64) -> Vec<Mark> {
+    let name = name(config);
+    let mut sent = jar.named(name.as_bytes());
+    let Some(sealed) = sent.next() else { return Vec::new() };
+    if sent.any(|other| other != sealed) {
+        return Vec::new();
+    }
+    let opened =
+        std::str::from_utf8(sealed).ok().and_then(|text| config.session.keys.open(Purpose::Device, text));
+    // The envelope's account is the one that sealed last; each mark is bound to its own.
+    let Some((_, plain)) = opened else { return Vec::new() };
+    plain.chunks_exact(MARK_BYTES).take(MAX_USERS).filter_map(read).filter(|mark| mark.counts(now)).collect()
+}
+
+fn read(bytes: &[u8]) -> Option<Mark> {
+    let (user, rest) = bytes.split_first_chunk::<16>()?;
+    let (id, rest) = rest.split_first_chunk::<8>()?;
+    let signed_in = u64::from_be_bytes(rest.try_into().ok()?);
+    Some(Mark { user: *user, id: *id, signed_in })
+}
+
+impl Mark {
+    fn counts(&self, now: u64) -> bool {
+        now.saturating_sub(self.signed_in) < LIFETIME && self.signed_in <= now.saturating_add(60_000)
+    }
+}
+
+fn hash(account: &str, username: &str) -> [u8; 16] {
+    let mut digest = Sha256::new();
+    digest.update((account.len() as u64).to_be_bytes());
+    digest.update(account.as_bytes());
+    digest.update(username.as_bytes());
+    let mut out = [0; 16];
+    for (to, from) in out.iter_mut().zip(digest.finalize()) {
+        *to = from;
+    }
+    out
+}
