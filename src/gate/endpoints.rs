@@ -65,6 +65,9 @@ pub fn answer(exchange: Rc<Exchange>, endpoint: Endpoint) -> Ruling {
         (Endpoint::Invitation, b"GET" | b"HEAD") => Ruling::LocalReply(login::invitation::show(&exchange)),
         (Endpoint::Invitation, b"POST") => form(exchange, 4096, login::invitation::decide),
         (Endpoint::Admin, b"GET" | b"HEAD") => admin::show(exchange),
+        (Endpoint::Admin, b"POST") if admin::sessions::is_meant(&exchange) => {
+            admin::sessions::posted(exchange)
+        }
         (Endpoint::Jwks, b"GET" | b"HEAD") => Ruling::LocalReply(published::jwks(&exchange)),
         (Endpoint::Ready, _) => published::ready(&exchange.filter_state, &exchange.head),
         (

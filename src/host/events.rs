@@ -74,6 +74,16 @@ pub fn provider_logout(host: &dyn Host, place: Place<'_>, reason: &str, one: boo
     host.count(&format!("sso_sessions_ended.reason.{reason}"));
 }
 
+/// An administrator ended the sessions of a user, or of the whole account.
+pub fn ended_by_administrator(host: &dyn Host, place: Place<'_>, by: &str, user: Option<&str>) {
+    let mut line = Place { user, ..place }.line("logout");
+    line.insert("reason".into(), "administrator".into());
+    line.insert("ends".into(), if user.is_some() { "user" } else { "account" }.into());
+    line.insert("by".into(), limited(by).into());
+    write(host, Level::Info, line);
+    host.count("sso_sessions_ended.reason.administrator");
+}
+
 /// A browser came back from signing out at its provider: `ok`, or `unknown` where this browser left with
 /// no such `state`.
 pub fn logout_returned(host: &dyn Host, outcome: &str) {

@@ -213,6 +213,12 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("arrival.title", "Open the administrators' page?"),
     ("arrival.what", "Another site sent you here. This page reads the settings and every user of the directory."),
 
+    ("sessions.title", "End sessions"),
+    ("sessions.everywhere", "What you end here ends on every Envoy at once."),
+    ("sessions.here", "What you end here ends on this Envoy only: nothing is shared with others."),
+    ("sessions.user", "Username"),
+    ("sessions.end", "End the sessions of this user"),
+    ("sessions.end_all", "End all sessions of the account, yours too"),
     ("sign_out.title", "Sign out?"),
     ("sign_out.what", "Another site asked to sign you out."),
     ("sign_out.who", "You are signed in as {user}."),

@@ -11,6 +11,7 @@ use super::caching;
 use super::engine;
 use super::host::EnvoyHost;
 use super::stage::Stage;
+use super::streams::Streams;
 use super::waiting::{News, Waiting};
 use crate::exchange::{Body, Exchange, OnBody, OnResponse, Outcome, Pass, Ruling, Verdict};
 use crate::fault::{Code, Fault};
@@ -34,6 +35,7 @@ pub struct Filter {
     pub(super) filter_state: Option<Rc<FilterState>>,
     pub(super) host: Rc<EnvoyHost>,
     pub(super) waiting: Rc<Waiting>,
+    pub(super) streams: Rc<Streams>,
     pub(super) stage: Stage,
 }
 
@@ -401,6 +403,9 @@ impl Filter {
         if pass.wants_plain_answer {
             let _ = hostcalls::set_map_value(REQUEST, "accept-encoding", Some("identity"));
         }
+        if let Some(live) = pass.live {
+            self.streams.enter(self.id, live);
+        }
         self.stage = Stage::Passed { set_cookies: pass.set_cookies, on_response: pass.on_response };
     }
 }
@@ -410,6 +415,7 @@ impl Drop for Filter {
     fn drop(&mut self) {
         match self.stage {
             Stage::Body(..) => self.waiting.leave(self.id),
+            Stage::Passed { .. } => self.streams.leave(self.id),
             Stage::Parked => self.waiting.forget(self.id),
             _ => {}
         }

@@ -8,6 +8,7 @@ mod foreign;
 mod host;
 mod root;
 mod stage;
+mod streams;
 mod waiting;
 
 use proxy_wasm::traits::RootContext;

@@ -13,6 +13,7 @@ use super::engine::{self, Engine};
 use super::filter::{self, Filter};
 use super::host::EnvoyHost;
 use super::stage::Stage;
+use super::streams::Streams;
 use super::waiting::Waiting;
 use crate::config::{self, ProcessEnvironment};
 use crate::fault::Fault;
@@ -39,6 +40,7 @@ pub struct Root {
     filter_state: Option<Rc<FilterState>>,
     host: Rc<EnvoyHost>,
     waiting: Rc<Waiting>,
+    streams: Rc<Streams>,
     /// By the call that they wait for, with the largest answer.
     calling: HashMap<u32, (BackgroundTask, usize)>,
     /// Those that wait for something else.
@@ -139,6 +141,7 @@ impl RootContext for Root {
         self.set_pace(&filter_state);
         if now.saturating_sub(self.looked) >= TICK.as_millis() as u64 {
             self.looked = now;
+            self.streams.sweep(&*self.host, &filter_state.config.session);
             self.refresh_documents(&filter_state, now);
         }
     }
@@ -254,6 +257,7 @@ impl Root {
             filter_state: self.filter_state.clone(),
             host: self.host.clone(),
             waiting: self.waiting.clone(),
+            streams: self.streams.clone(),
             stage: Stage::Start,
         }
     }

@@ -92,6 +92,11 @@ impl Replicas {
         etcd::read_page(&bytes).ok_or_else(|| Away::new(0, "an answer that cannot be read"))
     }
 
+    /// The engine's revision, read with the agreement of its members.
+    pub async fn reach(&self, io: &Io) -> Result<u64, Away> {
+        Ok(self.page(io, &self.keys.head(), &[], 1).await?.revision)
+    }
+
     async fn ask(&self, io: &Io, method: Method, message: Vec<u8>, until: u64) -> Result<Vec<u8>, Away> {
         let mut tried = false;
         loop {

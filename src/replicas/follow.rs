@@ -14,7 +14,7 @@ use super::keys::Keys;
 const HEARTBEAT: u64 = 1_000;
 /// The first pause before a stream is opened again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: u64 = 100;
-const LONGEST_PAUSE: u64 = 2_000;
+const LONGEST_PAUSE: u64 = 500;
 /// A change that the head promises and the watch does not bring for so long: the watch is stuck.
 const STUCK: u64 = 3_000;
 /// Keys of one page. More at once would hold up a worker.

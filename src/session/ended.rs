@@ -213,6 +213,11 @@ impl Which<'_> {
     }
 }
 
+/// A value that differs after every end; none where nothing has ended yet.
+pub fn changes(host: &dyn Host) -> Option<Vec<u8>> {
+    host.shared_get(CHANGED).0
+}
+
 /// By what a session ends early; made once when it is opened, so that a request computes no hash.
 #[derive(Debug)]
 pub struct Mark {

@@ -97,3 +97,150 @@ def test_a_sign_out_holds_on_every_worker_of_the_other_envoy(two):
     times.sort()
     print(f"p50 {times[10] * 1000:.1f} ms, worst {times[-1] * 1000:.1f} ms")
     assert times[10] < 0.1
+
+
+class Poll:
+    """Asks one session at one Envoy without a pause, and keeps every status."""
+
+    def __init__(self, setting: Setting, cookies: dict[str, str], replica: int = 1):
+        self.statuses: list[tuple[float, int]] = []
+        self.began = time.monotonic()
+        self.over = threading.Event()
+
+        def run():
+            while not self.over.is_set():
+                try:
+                    status = setting.ask(cookies, replica).status
+                except OSError:
+                    status = 0
+                self.statuses.append((time.monotonic() - self.began, status))
+                time.sleep(0.002)
+
+        self.thread = threading.Thread(target=run, daemon=True)
+        self.thread.start()
+
+    def stop(self) -> list[int]:
+        """The statuses in their order, each run of them once."""
+        self.over.set()
+        self.thread.join(10)
+        runs: list[int] = []
+        for _, status in self.statuses:
+            if not runs or runs[-1] != status:
+                runs.append(status)
+        return runs
+
+
+def killed(setting):
+    setting.etcd.kill()
+    return setting.etcd.start
+
+
+def stopped(setting):
+    for member in setting.etcd.members:
+        member.process.terminate()
+        member.process.wait(10)
+    return setting.etcd.start
+
+
+def frozen(setting):
+    for member in setting.etcd.members:
+        member.freeze()
+
+    def thaw():
+        for member in setting.etcd.members:
+            member.thaw()
+        setting.etcd.healthy()
+    return thaw
+
+
+def emptied(setting):
+    setting.etcd.kill()
+    return setting.etcd.empty
+
+
+def set_back(setting):
+    snapshot = setting.etcd.snapshot()
+    # What the snapshot does not have.
+    setting.log_out(setting.signed_in())
+    return lambda: setting.etcd.restore(snapshot)
+
+
+def compacted(setting):
+    setting.etcd.kill()
+
+    def back():
+        setting.etcd.start()
+        setting.etcd.compact()
+    return back
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("outage", [killed, stopped, frozen, emptied, set_back, compacted])
+def test_a_session_that_ended_in_an_outage_stays_ended_after_it(two, outage):
+    eventually(two.in_step, 20)
+    before, during, other = two.signed_in(), two.signed_in(), two.signed_in()
+    two.log_out(before)
+    eventually(lambda: two.ask(before, 1).status == 401, 5)
+    polls = [Poll(two, cookies) for cookies in (before, during, other)]
+    heal = outage(two)
+    time.sleep(1)
+    assert two.log_out(during).status == 302, "it holds here, and is told later"
+    assert two.ask(during, 0).status == 401
+    heal()
+    eventually(lambda: two.ask(during, 1).status == 401, 20)
+    time.sleep(1)
+    runs = [poll.stop() for poll in polls]
+    assert runs[0] == [401] and runs[1] == [200, 401] and runs[2] == [200], runs
+
+
+@pytest.fixture(scope="module")
+def closed(make_setting):
+    return make_setting("shared-closed", shared={"on_outage": "closed", "stale": "2s", "settle": "1s"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("outage", [killed, frozen])
+def test_closed_lets_nobody_in_who_may_have_signed_out(closed, outage):
+    eventually(lambda: closed.in_step(0) and closed.in_step(1), 20)
+    ended, other = closed.signed_in(), closed.signed_in()
+    eventually(lambda: closed.ask(ended, 1).status == 200, 10)
+    polls = [Poll(closed, cookies) for cookies in (ended, other)]
+    heal = outage(closed)
+    closed.log_out(ended)
+    refused(eventually(lambda: (reply := closed.ask(other, 1)).status == 503 and reply, 20), "not_ready")
+    assert closed.ask(ended, 0).status == 401, "this Envoy knows it"
+    assert closed.ask({}, 1, "/healthz").status == 200 and closed.ask({}, 1, "/api/sql/x").status == 200
+    assert closed.client(1).get(closed.account.url("/sso/ready")).status == 503
+    refused(closed.client(1).get(closed.account.url("/sso/oidc/consume?u=acme&code=1&state=2")), "not_ready")
+    heal()
+    eventually(lambda: closed.ask(other, 1).status == 200, 20)
+    time.sleep(1)
+    runs = [poll.stop() for poll in polls]
+    assert runs[0] in ([200, 503, 401], [200, 401]) and runs[1] == [200, 503, 200], runs
+
+
+@pytest.mark.slow
+def test_an_envoy_that_starts_knows_what_ended_before(two):
+    ended, other = two.signed_in(), two.signed_in()
+    two.log_out(ended)
+    world = two.worlds[1]
+    world.envoy.stop()
+    world.start()
+    polls = [Poll(two, cookies) for cookies in (ended, other)]
+    time.sleep(2)
+    runs = [poll.stop() for poll in polls]
+    assert runs == [[401], [200]], runs
+
+
+def test_a_request_with_a_session_makes_no_call(two):
+    eventually(two.in_step, 20)
+    cookies = two.signed_in()
+    two.ask(cookies, 1)
+
+    def calls():
+        return two.worlds[1].envoy.stats(r"^cluster\.etcd\.upstream_rq_total$").popitem()[1]
+    began, before = time.monotonic(), calls()
+    for _ in range(300):
+        assert two.ask(cookies, 1).status == 200
+    # The head is read once a second.
+    assert calls() - before <= time.monotonic() - began + 2

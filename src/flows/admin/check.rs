@@ -15,6 +15,7 @@ use crate::proto::oidc::discovery::{MAX_METADATA, TENANT};
 use crate::proto::oidc::{KeySet, Metadata};
 use crate::proto::saml::idp::single_logout;
 use crate::proto::saml::metadata::{self, Theirs, MAX_METADATA as MAX_SAML_METADATA};
+use crate::replicas::outbox;
 use crate::state::AccountState;
 
 /// The RSA keys that the budgets of SECURITY.md are measured with.
@@ -52,6 +53,7 @@ pub async fn run(io: &Io, exchange: &Exchange, account_state: &AccountState) -> 
     checks.id = "";
     checks.directory(account).await;
     checks.mapping(account);
+    checks.shared().await;
     let keys = &exchange.filter_state.config.session.keys;
     checks.add("session: keys", Ok(format!("{keys:?}; the first one seals")));
     for warning in &exchange.filter_state.config.warnings {
@@ -361,6 +363,23 @@ impl Checks<'_> {
             }
             None => {}
         }
+    }
+
+    /// The engine that several Envoys share: asked now, and how far this Envoy is in step.
+    async fn shared(&mut self) {
+        let Some(replicas) = &self.exchange.filter_state.replicas else { return };
+        let host = self.io.host();
+        let waiting = outbox::all(host, 0).len();
+        let found = match replicas.reach(self.io).await {
+            Ok(revision) => Ok(format!(
+                "etcd answers at revision {revision}; in step as of {} ms ago, {waiting} ends not delivered yet; set \
+                 connection_keepalive on cluster {:?}, which the filter cannot see",
+                replicas.lag(host, host.now()),
+                replicas.settings.cluster
+            )),
+            Err(away) => Err(format!("cluster {:?}: {}", replicas.settings.cluster, away.detail)),
+        };
+        self.add("shared", found);
     }
 
     async fn directory(&mut self, account: &Account) {

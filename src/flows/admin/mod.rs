@@ -2,6 +2,7 @@
 //! configuration works end to end. JSON for programs, one page for people.
 
 mod check;
+pub mod sessions;
 #[cfg(test)]
 mod tests;
 
@@ -87,17 +88,25 @@ fn sign_in_first(exchange: &Exchange, stale: bool) -> Response {
 async fn judged(io: Io, exchange: Rc<Exchange>, live: Rc<LiveSession>) -> Result<Response, Fault> {
     let (account_state, _) = exchange.site_and_origin()?;
     let user = &live.session.user;
-    let answer = match user.is_administrator(&account_state.account) {
-        true => report(&io, &exchange, &account_state).await,
-        false => {
-            let why = user.without_roles_because(&account_state.account);
-            let detail = format!("{:?} has none of password.admin_roles{why}", user.username);
-            Err(Fault::new(Code::RoleMissing, detail))
-        }
+    let answer = match admits(&live) {
+        Ok(()) if sessions::is_meant(&exchange) => sessions::show(&exchange, &live),
+        Ok(()) => report(&io, &exchange, &account_state).await,
+        Err(fault) => Err(fault),
     };
     Ok(answer.unwrap_or_else(|fault| {
         exchange.refuse_at(Place { user: Some(&user.username), ..exchange.place() }, &fault)
     }))
+}
+
+/// The refusal of who is no administrator.
+fn admits(live: &LiveSession) -> Result<(), Fault> {
+    let user = &live.session.user;
+    if user.is_administrator(&live.account) {
+        return Ok(());
+    }
+    let why = user.without_roles_because(&live.account);
+    let detail = format!("{:?} has none of password.admin_roles{why}", user.username);
+    Err(Fault::new(Code::RoleMissing, detail))
 }
 
 async fn report(io: &Io, exchange: &Exchange, account_state: &AccountState) -> Result<Response, Fault> {
@@ -150,8 +159,9 @@ async fn overview(
     page.checks = Some(checks);
     page.redirect_uris = redirect_uris(account);
     let root = account.paths.path(Endpoint::Admin);
-    page.links =
-        ["readiness", "completeness", "check"].map(|name| (name.to_owned(), format!("{root}/{name}"))).into();
+    page.links = ["readiness", "completeness", "check", "sessions"]
+        .map(|name| (name.to_owned(), format!("{root}/{name}")))
+        .into();
     Ok(pages::admin(&exchange.page_context(), &page))
 }
 
