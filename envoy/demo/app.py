@@ -1,7 +1,7 @@
 """The demo application: local users with passwords, and a SCIM endpoint over them.
 
-It knows nothing of single sign-on but the request headers that the filter sets. Where they are absent
-(SSO disabled) it does what it always did: its own login form and its own cookie.
+It knows nothing of single sign-on but the request headers that the filter sets. If it knows where the filter's keys are, it believes
+the signed one alone. Where they are absent (SSO disabled) it does what it always did: its own login form and its own cookie.
 """
 
 import html
@@ -17,7 +17,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from scim import Directory, scim_handler
 
+try:
+    import jwt  # PyJWT
+except ImportError:
+    jwt = None
+
 PASSWORD = "local"
+# Where the filter publishes the keys of its assertions, and the origins that this application is served at.
+JWKS = os.environ.get("ASSERTION_JWKS")
+ISSUERS = os.environ.get("ASSERTION_ISSUERS", "").split()
+KEYS = jwt.PyJWKClient(JWKS, lifespan=300) if jwt and JWKS else None
 MAX_BODY = 64 * 1024
 STYLE = """
 :root{color-scheme:light dark;--line:light-dark(#0002,#fff3);--soft:light-dark(#f6f7f9,#1e2126)}
@@ -90,8 +99,22 @@ class App(BaseHTTPRequestHandler):
             return None
         return self.sessions.get(cookie.value) if cookie else None
 
+    def verified(self):
+        """The claims of the filter's assertion; None if there is none that holds."""
+        try:
+            token = self.headers.get("x-sso-assertion", "")
+            key = KEYS.get_signing_key_from_jwt(token)
+            return jwt.decode(token, key.key, algorithms=["ES256"], issuer=ISSUERS, audience="acme-reports", options={"require": ["exp", "sub"]})
+        except jwt.PyJWTError:
+            return None
+
     def user(self):
         """Username, display name, roles and how this person got in."""
+        if KEYS and self.headers.get("x-sso-user"):
+            if not (claims := self.verified()):
+                return None
+            how = f"{claims['method']} {claims.get('idp', '')}".strip() + ", by a signature that holds"
+            return claims["sub"], claims.get("name", claims["sub"]), claims["roles"], how
         if name := self.headers.get("x-sso-user"):
             roles = [unquote(role) for role in self.headers.get("x-sso-roles", "").split(",") if role]
             how = f"{self.headers.get('x-sso-method', '')} {self.headers.get('x-sso-idp', '')}".strip()

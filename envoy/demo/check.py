@@ -191,6 +191,7 @@ def check(demo):
     step("both ways in are offered side by side", b.status == 200 and "/login" in b.text and b.url.startswith(f"{app}/sso/login"), b)
     sign_in(b, demo, "ada")
     step("ada comes back to the page she asked for", b.status == 200 and b.url == f"{app}/reports?q=1" and "Ada Lovelace" in b.text, b)
+    step("the application has verified the signed identity", "sso corp, by a signature that holds" in b.text, b)
     b.get(f"{app}/sso/session")
     step("the session names her", b.status == 200 and '"ada"' in b.text, b)
     b.get(f"{app}/admin/settings")

@@ -1,6 +1,8 @@
 //! The session: a sealed cookie, and nothing on any server but which ones have ended early.
 
 pub mod assertion;
+#[cfg(test)]
+mod assertion_tests;
 pub mod assertions;
 pub mod cache;
 pub mod checks;

@@ -145,8 +145,9 @@ impl FilterState {
         }
     }
 
-    /// True if the filter could rule on requests now, whatever its providers and directories do. A filter without a
-    /// usable configuration has no state at all and answers everything with 503.
+    /// True if the filter could rule on requests now, whatever its providers and directories do. Under
+    /// `on_outage: closed` it cannot while it is out of step with the other replicas. A filter without a usable
+    /// configuration has no state at all and answers everything with 503.
     pub fn is_ready(&self) -> bool {
         let is_closed = |replicas: &Rc<Replicas>| replicas.is_closed(&*self.host, self.host.now());
         !self.replicas.as_ref().is_some_and(is_closed)

@@ -25,6 +25,7 @@ SECRETS = {
     "SSO_SESSION_KEY": base64.b64encode(bytes(range(32))).decode(),
     "OIDC_SECRET": "a-client-secret-of-tests",
     "SCIM_TOKEN": "a-token-of-tests",
+    "ASSERTION_KEY": (TOP / "tests/keys/test-p256.pem").read_text(),
 }
 WASM_TYPE = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
 

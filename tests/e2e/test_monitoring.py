@@ -25,7 +25,8 @@ def expressions() -> list[str]:
 def declared() -> dict[str, set[str]]:
     """The filter's metrics with their labels, as the source names them."""
     found: dict[str, set[str]] = {}
-    for text in re.findall(r'"(sso_[^"]+)"', (PROJECT / "src/host/events.rs").read_text()):
+    gauges = re.findall(r'gauge\("(sso_[^"]+)"', (PROJECT / "src/proxy/engine.rs").read_text())
+    for text in gauges + re.findall(r'"(sso_[^"]+)"', (PROJECT / "src/host/events.rs").read_text()):
         name, *parts = text.split(".")
         found.setdefault(name, set()).update(f"sso_{tag}" for tag in parts[::2])
     return found
