@@ -24,6 +24,9 @@ use crate::http::authority;
 
 /// A server whose calls failed so often in a row, each after one more try, gets no second try until it has answered.
 const GIVEN_UP: u32 = 3;
+/// One more try is one on a new connection. Envoy takes the connections that it has kept first, and where one was given
+/// up by the server the others were too: at most so many tries in all follow the first.
+const TRIES: u32 = 4;
 /// The most servers about which that is remembered.
 const MAX_FAILING: usize = 1_024;
 
@@ -36,12 +39,54 @@ pub struct Outside {
     clusters: Rc<Clusters>,
     background: RefCell<Lanes<BackgroundTask>>,
     failing: RefCell<HashMap<String, u32>>,
+    pools: RefCell<HashMap<String, Pool>>,
+}
+
+/// The connections of a cluster, as far as this worker's calls tell: at the most so many are open.
+#[derive(Clone, Copy, Default)]
+struct Pool {
+    in_use: u32,
+    open: u32,
+}
+
+/// A connection that a call uses; given back where the call ends, or is dropped.
+struct Connection {
+    outside: Rc<Outside>,
+    cluster: String,
+    is_open: bool,
+}
+
+impl Connection {
+    /// Takes one, and says whether it may be one that was kept.
+    fn taken(outside: &Rc<Outside>, cluster: &str) -> (Self, bool) {
+        let mut pools = outside.pools.borrow_mut();
+        let pool = pools.entry(cluster.to_owned()).or_default();
+        let was_kept = pool.open > pool.in_use;
+        pool.in_use = pool.in_use.saturating_add(1);
+        pool.open = pool.open.max(pool.in_use);
+        (Self { outside: outside.clone(), cluster: cluster.to_owned(), is_open: false }, was_kept)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(pool) = self.outside.pools.borrow_mut().get_mut(&self.cluster) {
+            pool.in_use = pool.in_use.saturating_sub(1);
+            pool.open = pool.open.saturating_sub(u32::from(!self.is_open));
+        }
+    }
 }
 
 impl Outside {
     /// With nothing to do yet.
     pub fn new(host: Rc<dyn Host>, clusters: Rc<Clusters>) -> Rc<Self> {
-        Rc::new(Self { host, clusters, background: RefCell::default(), failing: RefCell::default() })
+        Rc::new(Self {
+            host,
+            clusters,
+            background: RefCell::default(),
+            failing: RefCell::default(),
+            pools: RefCell::default(),
+        })
     }
 
     /// Work that flows have left to the background.
@@ -154,7 +199,8 @@ impl Io {
     }
 
     /// Sends the request through its cluster and waits for the reply. A repeatable request whose connection breaks
-    /// before an answer began is sent once more, within its timeout, and counted once.
+    /// before an answer began is sent once more, within its timeout, and counted once. Tries that may have gone out on a
+    /// kept connection do not count as that one.
     pub async fn call(&self, request: Request) -> Reply {
         let authority = authority(&request.url);
         let outside = &self.0.outside;
@@ -166,14 +212,18 @@ impl Io {
         let is_repeatable = request.is_repeatable && !outside.is_given_up(&authority);
         let mut call = self.dialled(cluster, authority.clone(), request);
         call.timeout = until.saturating_sub(begun);
-        let second = is_repeatable.then(|| call.clone());
-        let mut reply = self.send(call).await;
-        if let Some(mut second) = second.filter(|_| reply.is_worth_a_try()) {
-            second.timeout = until.saturating_sub(self.now());
-            if second.timeout > 0 {
-                self.host().count(&format!("sso_calls_repeated.what.{what}"));
-                reply = self.send(second).await;
+        let again = is_repeatable.then(|| call.clone());
+        let (mut reply, _) = self.send(call).await;
+        let mut left = TRIES;
+        while let Some(call) = again.as_ref().filter(|_| left > 0 && reply.is_worth_a_try()) {
+            let timeout = until.saturating_sub(self.now());
+            if timeout == 0 {
+                break;
             }
+            self.host().count(&format!("sso_calls_repeated.what.{what}"));
+            let was_kept;
+            (reply, was_kept) = self.send(Call { timeout, ..call.clone() }).await;
+            left = if was_kept { left - 1 } else { 0 };
         }
         outside.note(&authority, &reply);
         events::call(self.host(), what, reply.status(), self.now().saturating_sub(begun));
@@ -209,7 +259,7 @@ impl Io {
     /// Makes a gRPC call to the shared engine and waits for the reply.
     pub async fn call_engine(&self, call: Call) -> Reply {
         let what = call.what;
-        let reply = self.send(call).await;
+        let (reply, _) = self.send(call).await;
         let status = match &reply {
             Reply::Answer(_) => 0,
             Reply::Failed(Failure::Grpc(status)) => *status,
@@ -219,19 +269,23 @@ impl Io {
         reply
     }
 
-    async fn send(&self, call: Call) -> Reply {
+    /// The reply, and whether the call may have gone out on a connection that was kept.
+    async fn send(&self, call: Call) -> (Reply, bool) {
         if call.timeout == 0 {
-            return Reply::Failed(Failure::Timeout);
+            return (Reply::Failed(Failure::Timeout), false);
         }
         let cluster = call.cluster.clone();
+        let (mut connection, was_kept) = Connection::taken(&self.0.outside, &cluster);
         *self.0.call.borrow_mut() = Some(call);
         let slot = self.0.clone();
-        std::future::poll_fn(move |_| match slot.reply.borrow_mut().take() {
+        let reply = std::future::poll_fn(move |_| match slot.reply.borrow_mut().take() {
             Some(reply) => Poll::Ready(reply),
             None => Poll::Pending,
         })
         .await
-        .judged(&cluster)
+        .judged(&cluster);
+        connection.is_open = matches!(reply, Reply::Answer(_));
+        (reply, was_kept)
     }
 }
 

@@ -60,6 +60,31 @@ fn a_broken_connection_is_tried_once_more_and_counted_once() {
 }
 
 #[test]
+fn kept_connections_that_died_together_are_no_try() {
+    let host = TestHost::new();
+    let io = io(&host);
+    let good = testing::answer("application/json", "{}");
+    // Three calls at once: three connections are open from then on.
+    let tasks: Vec<_> = (0..3)
+        .map(|_| {
+            let one = Io::of(io.outside().clone(), Rc::default());
+            let inner = one.clone();
+            let mut task = super::task::Task::new(one, async move { Ok(inner.call(get()).await) });
+            assert!(matches!(task.start(), super::task::Step::Call(_)));
+            task
+        })
+        .collect();
+    for mut task in tasks {
+        assert!(matches!(task.resume(good.clone()), super::task::Step::Done(Ok(Reply::Answer(_)))));
+    }
+    let (reply, calls) = run(&io, form().repeatable(), &[reset(), reset(), reset(), good.clone()]);
+    assert_eq!((reply, calls.len()), (good.clone(), 4));
+    // One is open now; with that gone a new one breaks, too: no more.
+    assert_eq!(run(&io, get(), &[reset()]).1.len(), 2);
+    assert_eq!(run(&io, get(), &[reset()]).1.len(), 2);
+}
+
+#[test]
 fn what_must_not_be_sent_twice_is_not() {
     let io = io(&TestHost::new());
     let (reply, calls) = run(&io, form(), &[reset()]);
