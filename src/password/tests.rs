@@ -660,3 +660,64 @@ fn a_directory_that_is_down_stops_administrators_and_not_passwords() {
         Err(Code::PasswordNotAllowed)
     );
 }
+
+#[test]
+fn no_other_field_chooses_the_account() {
+    let (by_json, by_form) = (json("/username"), form("username"));
+    for other in [
+        "email",
+        "E-Mail",
+        "user_id",
+        "login",
+        "tenant",
+        "name_or_email",
+        "model.username",
+        "x[realm]",
+        "org",
+    ] {
+        let body = serde_json::json!({ "username": "ada", "password": "x", other: "bob" }).to_string();
+        assert_eq!(name(&by_json, body.as_bytes()), Err(Code::UsernameUnreadable), "{body}");
+        let body = serde_json::json!({ "username": "ada", "o": [{ other: null }] }).to_string();
+        assert_eq!(name(&by_json, body.as_bytes()), Err(Code::UsernameUnreadable), "{body}");
+        let body = format!("{other}=bob&username=ada");
+        assert_eq!(name(&by_form, body.as_bytes()), Err(Code::UsernameUnreadable), "{body}");
+        let listed =
+            PasswordLogin { fields: Some(vec!["username".into(), other.into()]), ..form("username") };
+        let lets = !other.contains("username");
+        assert_eq!(name(&listed, body.as_bytes()).is_ok(), lets, "{body}");
+        assert!(name(&listed, format!("{body}&x=1").as_bytes()).is_err());
+    }
+    for body in ["username=ada&password=x&remember=1&csrf_token=y&otp=1", "username=ada&password=x"] {
+        assert_eq!(name(&by_form, body.as_bytes()), Ok("ada".into()));
+    }
+    for body in ["username=ada&password=x&password=y", "username=ada&password=x&Password=y"] {
+        assert_eq!(name(&by_form, body.as_bytes()), Err(Code::UsernameUnreadable), "{body}");
+    }
+}
+
+#[test]
+fn lists_scripts_and_extensions_are_aliases() {
+    for (raw, login) in [
+        ("/api/trpc/auth.login,auth.login", "/api/trpc/auth.login"),
+        ("/api/trpc/x,auth.login%2cy", "/api/trpc/auth.login"),
+        ("/index.php/app/login", "/app/login"),
+        ("//INDEX.php//app/login", "/app/login"),
+        ("/app/index.php/login", "/app/login"),
+        ("/login", "/login.php"),
+        ("/login/", "/login.php"),
+        ("/login/x", "/login.php"),
+        ("/login.html", "/login.php"),
+        ("/login/index.php", "/login"),
+    ] {
+        assert!(alias_of_login(raw.as_bytes(), login), "{raw}");
+    }
+    for (raw, login) in [
+        ("/api/trpc/auth.logout", "/api/trpc/auth.login"),
+        ("/api/trpc/auth", "/api/trpc/auth.login"),
+        ("/index.php/app/logout", "/app/login"),
+        ("/login/reset", "/login"),
+        ("/logins", "/login.php"),
+    ] {
+        assert!(!alias_of_login(raw.as_bytes(), login), "{raw}");
+    }
+}
