@@ -87,7 +87,7 @@ fn note_difference(
     record: &Record,
 ) {
     let why = match mapped {
-        Ok(mapped) if record.matches(&account.mapping, &mapped) => return,
+        Ok(mapped) if record.matches(&account.mapping, mapped) => return,
         Ok(_) => "is not that of the directory",
         Err(_) => "cannot be read",
     };
