@@ -280,7 +280,7 @@ def test_without_relay_state_the_request_says_which_login_it_is(acme):
     refused(acme.finish(acme.client(), acme.post(acme.client(), text)), "state_unknown")
     for there_and_wrong in ("", "x" * 32):
         refused(acme.finish(client, acme.post(client, text, there_and_wrong)), "state_unknown")
-    assert acme.post(client, text).location == acme.url("/reports")
+    assert acme.post(client, text).location == acme.url("/reports?q=1")
 
 
 @pytest.mark.parametrize("changes", cases(
