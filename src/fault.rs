@@ -35,6 +35,9 @@ pub enum Code {
     MethodNotAllowed,
     BodyTooLarge,
     ContentTypeUnsupported,
+    SettingsUntested,
+    SettingsChanged,
+    SettingsInvalid,
     TooManyAttempts,
     IdpInvalidAnswer,
     IdpUnavailable,
@@ -45,7 +48,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of their status.
-    pub const ALL: [Code; 33] = [
+    pub const ALL: [Code; 36] = [
         Code::StateUnknown,
         Code::CallbackInvalid,
         Code::UsernameUnreadable,
@@ -73,6 +76,9 @@ impl Code {
         Code::MethodNotAllowed,
         Code::BodyTooLarge,
         Code::ContentTypeUnsupported,
+        Code::SettingsUntested,
+        Code::SettingsChanged,
+        Code::SettingsInvalid,
         Code::TooManyAttempts,
         Code::IdpInvalidAnswer,
         Code::IdpUnavailable,
@@ -94,6 +100,9 @@ impl Code {
             MethodNotAllowed => 405,
             BodyTooLarge => 413,
             ContentTypeUnsupported => 415,
+            SettingsUntested => 409,
+            SettingsChanged => 412,
+            SettingsInvalid => 422,
             TooManyAttempts => 429,
             IdpInvalidAnswer => 502,
             IdpUnavailable | DirectoryUnavailable | NotReady => 503,
@@ -132,6 +141,9 @@ impl Code {
             MethodNotAllowed => "method_not_allowed",
             BodyTooLarge => "body_too_large",
             ContentTypeUnsupported => "content_type_unsupported",
+            SettingsUntested => "settings_untested",
+            SettingsChanged => "settings_changed",
+            SettingsInvalid => "settings_invalid",
             TooManyAttempts => "too_many_attempts",
             IdpInvalidAnswer => "idp_invalid_answer",
             IdpUnavailable => "idp_unavailable",

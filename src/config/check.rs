@@ -98,9 +98,13 @@ fn configuration(
     }
     let cookies = cookies(&at.field("cookies"), &raw.cookies);
     let clusters = clusters::check(&at.field("clusters"), &raw.clusters);
+    let is_shared = raw.shared.is_some();
     let mut unreached = HashSet::new();
     for (i, account) in accounts.iter().enumerate() {
         let at = at.field("accounts").index(i);
+        if account.self_service.is_some() && !is_shared {
+            at.field("self_service").problem("needs shared: settings and invitations are kept in the engine");
+        }
         for (j, origin) in account.origins.iter().enumerate() {
             keeps_cookies(&at.field("origins").index(j), origin, &cookies, account.enabled);
         }

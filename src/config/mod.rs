@@ -59,7 +59,7 @@ pub use urls::LogoutUrl;
 use crate::crypto::seal::KeyRing;
 
 /// A whole, checked configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Lifetimes and keys.
     pub session: SessionSettings,
@@ -78,7 +78,7 @@ pub struct Config {
 }
 
 /// Lifetimes in milliseconds, and the keys.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SessionSettings {
     /// Seals and opens cookies.
     pub keys: Rc<KeyRing>,

@@ -47,7 +47,7 @@ pub(super) async fn existing(
     check(account, cache.issuers(), identity, &record)?;
     if let Directory::Scim(server) = &account.directory {
         let unlinked = record.external_id.as_deref().unwrap_or_default().is_empty();
-        if let Some(link) = identity.link().filter(|_| unlinked) {
+        if let Some(link) = identity.link().filter(|_| unlinked && !account.is_draft) {
             link::link(io, account, server, &record, &link).await;
         }
         cache.forget(account, &record.username);
@@ -105,7 +105,9 @@ fn note_difference(
 /// The user of a record that passed every check.
 pub(super) fn signed_in(io: &Io, account: &Account, identity: &Identity, record: &Record) -> User {
     let granted = roles::from_claims(&account.mapping, &identity.claims);
-    seen::mark(io.host(), account, &record.username, &granted.roles);
+    if !account.is_draft {
+        seen::mark(io.host(), account, &record.username, &granted.roles);
+    }
     let mut user = User::of(record, &account.mapping, granted);
     if user.name.is_none() {
         user.name = name(identity);

@@ -36,7 +36,7 @@ pub(super) fn invitation(
 
 /// Notes that a user who is in the directory has signed in: an invitation of theirs is used up.
 pub(super) fn use_up_invitation(host: &dyn Host, account: &Account, identity: &Identity) {
-    if account.provisioning.mode == ProvisioningMode::Invited {
+    if account.provisioning.mode == ProvisioningMode::Invited && !account.is_draft {
         let address = usable_email(&account.mapping, identity);
         if let Some((address, roles)) = address.as_ref().and_then(|own| Some((own, invited(account, own)?))) {
             invitations::take(host, account, address, roles);

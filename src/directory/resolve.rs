@@ -44,6 +44,10 @@ pub async fn resolve(
             let (email, roles) = provision::invitation(io.host(), account, identity, &mapped)?;
             Ok(Resolution::Invitation { email, roles })
         }
+        ProvisioningMode::Automatic if account.is_draft => {
+            provision::automatic(account, identity, &mapped)?;
+            Err(unknown(account, &mapped, "the user would be created"))
+        }
         ProvisioningMode::Automatic => {
             let (email, roles) = provision::automatic(account, identity, &mapped)?;
             let user = provision::create(io, account, cache, identity, &mapped, &email, roles).await?;

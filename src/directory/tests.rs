@@ -44,6 +44,7 @@ pub(crate) fn account(directory: Directory) -> Account {
         not_before_users: BTreeMap::new(),
         self_service: None,
         file: None,
+        is_draft: false,
     }
 }
 
@@ -369,6 +370,7 @@ fn provisioned(mode: ProvisioningMode, directory: Directory) -> Account {
         invitations: vec![Invitation {
             email: "Ada@Acme.com".into(),
             roles: vec!["organization_admin".into()],
+            id: None,
         }],
     };
     account

@@ -20,6 +20,20 @@ pub struct AuthnParameters {
     /// True for a login that an unsolicited response began anew.
     #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
     pub restarted: bool,
+    /// It tries a draft of the account's settings.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
+}
+
+/// A test sign-in with a draft.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// The draft's id.
+    #[serde(rename = "d")]
+    pub draft: String,
+    /// The administrator who began it.
+    #[serde(rename = "b")]
+    pub by: String,
 }
 
 impl AuthnParameters {

@@ -32,6 +32,18 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// The same request as one for another account.
+    pub fn with_account(&self, account_state: Rc<AccountState>) -> Self {
+        Self {
+            filter_state: self.filter_state.clone(),
+            account_state: Some(account_state),
+            head: self.head.clone(),
+            is_unsure: self.is_unsure,
+            path: self.path.clone(),
+            now: self.now,
+        }
+    }
+
     /// The origin of the account that was asked; only configured ones are ever used in URLs.
     pub fn origin(&self) -> Option<&Origin> {
         self.account_state.as_ref()?.account.origin_at(self.head.authority())

@@ -68,6 +68,7 @@ pub fn answer(exchange: Rc<Exchange>, endpoint: Endpoint) -> Ruling {
         (Endpoint::Admin, b"POST") if admin::sessions::is_meant(&exchange) => {
             admin::sessions::posted(exchange)
         }
+        (Endpoint::Admin, b"POST" | b"PUT" | b"DELETE") => admin::change(exchange),
         (Endpoint::Jwks, b"GET" | b"HEAD") => Ruling::LocalReply(published::jwks(&exchange)),
         (Endpoint::Ready, _) => published::ready(&exchange.filter_state, &exchange.head),
         (

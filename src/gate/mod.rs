@@ -16,12 +16,13 @@ use std::rc::Rc;
 
 use crate::access::{demand, Demand};
 use crate::exchange::{unmet, Exchange, Pass, Ruling};
+use crate::fault::{Code, Fault};
 use crate::flows::bearer::{self, BearerLookup};
 use crate::flows::login;
 use crate::flows::recheck;
 use crate::flows::recheck::renewal::Due;
 use crate::http::{Head, Path};
-use crate::state::{AccountState, FilterState, SessionState};
+use crate::state::{AccountState, FilterState, SessionState, Settled};
 use account::AccountChoice;
 
 /// Rules on a request.
@@ -66,9 +67,18 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         upgrade: head.names_hops(),
         ..Pass::default()
     };
+    if account_state.settled == Settled::Waiting {
+        return unsettled(filter_state, account_states, &account_state, &head, &path, now, pass);
+    }
     if !account.enabled {
         if filter_state.is_ready_path(&path) {
             return published::ready(filter_state, &head);
+        }
+        // Administrators prepare single sign-on before it is on.
+        let own = path.plain().and_then(|path| account.paths.endpoint(path));
+        if let Some(endpoint) = own.filter(|_| account.self_service.is_some()) {
+            let path = path.canonical().to_owned();
+            return endpoints::answer(exchange(filter_state, &account_state, &head, path, now), endpoint);
         }
         // They open sessions again once single sign-on is back on: an application that logs headers must not have them.
         pass.cookie = jar.edit(&head);
@@ -171,6 +181,36 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         };
     }
     pass.carry(&*filter_state.host, &head, live, now);
+    Ruling::Pass(pass)
+}
+
+/// What administrators have set was not read yet, and the file may be more open than it: only what the file gives to
+/// everybody passes, as if single sign-on were on.
+fn unsettled(
+    filter_state: &Rc<FilterState>,
+    account_states: &[Rc<AccountState>],
+    account_state: &Rc<AccountState>,
+    head: &Rc<Head>,
+    path: &Path<'_>,
+    now: u64,
+    mut pass: Pass,
+) -> Ruling {
+    if filter_state.is_ready_path(path) {
+        return published::ready(filter_state, head);
+    }
+    let account = &account_state.account;
+    let is_own = path.plain().is_some_and(|path| account.paths.endpoint(path).is_some());
+    let is_login = login::password::login_at(account, head, path).is_some();
+    let demand = demand(&account.access, path, head.path(), head.method());
+    if is_own || is_login || !matches!(demand, Demand::Anyone | Demand::Programs) {
+        let exchange = exchange(filter_state, account_state, head, path.canonical().to_owned(), now);
+        let fault = Fault::new(Code::NotReady, "the account's settings have not been read yet");
+        return Ruling::LocalReply(exchange.refuse(&fault));
+    }
+    if demand != Demand::Programs {
+        strip_credentials(account_states, head, &mut pass);
+    }
+    pass.cookie = head.jar(&filter_state.config.cookies.name).edit(head);
     Ruling::Pass(pass)
 }
 

@@ -166,6 +166,14 @@ pub fn renewal(host: &dyn Host, place: Place<'_>, outcome: &str, fault: Option<&
     }
 }
 
+/// An administrator changed or tried settings, or was refused: who, what, never a value.
+pub fn settings(host: &dyn Host, place: Place<'_>, what: &str, detail: &str) {
+    let mut line = place.line("settings");
+    line.insert("what".into(), what.into());
+    line.insert("detail".into(), detail.into());
+    host.log(Level::Info, &Value::Object(line).to_string());
+}
+
 /// The directory did not take the link of a record, whose id this is.
 pub fn link_failed(host: &dyn Host, place: Place<'_>, id: &str, reason: &str) {
     let mut line = place.line("directory_link_failed");

@@ -137,6 +137,12 @@ impl Head {
         values.next().is_none().then(|| std::str::from_utf8(value).ok())?
     }
 
+    /// True if the client asks for JSON by name.
+    pub fn accepts_json(&self) -> bool {
+        let names = |accept: &[u8]| accept.windows(16).any(|w| w.eq_ignore_ascii_case(b"application/json"));
+        self.all("accept").any(names)
+    }
+
     /// The values of the `cookie` headers.
     #[inline]
     pub fn cookies(&self) -> impl Iterator<Item = &[u8]> {

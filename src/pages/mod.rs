@@ -20,6 +20,7 @@ mod sign_out;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod trial;
 
 pub use admin::{admin, Admin, Check, Completeness, Incomplete, Readiness};
 pub use arrival::confirm_arrival;
@@ -32,6 +33,7 @@ pub use sessions::{sessions, Sessions};
 pub use sign_in::{sign_in, SignIn};
 pub use sign_out::{confirm_logout, front_channel_done, signed_out, still_signed_in, ConfirmLogout};
 pub use texts::{is_text, TEXTS};
+pub use trial::trial;
 
 pub use settings::Settings;
 

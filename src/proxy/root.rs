@@ -106,6 +106,7 @@ impl RootContext for Root {
                 let filter_state = Rc::new(FilterState::new(self.host.clone(), config));
                 self.engine = Engine::new(&filter_state, &self.host);
                 self.filter_state = Some(filter_state);
+                self.resettle();
                 let _ = hostcalls::set_tick_period(TICK);
                 if self.engine.is_some() {
                     // The engine is read before the first request comes.
@@ -139,6 +140,7 @@ impl RootContext for Root {
         // What was woken may have left something new.
         self.begin_waiting(&filter_state);
         self.set_pace(&filter_state);
+        self.resettle();
         if now.saturating_sub(self.looked) >= TICK.as_millis() as u64 {
             self.looked = now;
             self.streams.sweep(&*self.host, &filter_state.config.session);
@@ -157,6 +159,14 @@ impl RootContext for Root {
 }
 
 impl Root {
+    /// Takes on what administrators have set since, for the next request of every connection.
+    fn resettle(&mut self) {
+        let next = self.filter_state.as_ref().and_then(|filter_state| filter_state.resettled());
+        if let Some(next) = next {
+            self.filter_state = Some(Rc::new(next));
+        }
+    }
+
     /// The one of this id.
     pub fn new(id: u32) -> Self {
         Self { id, ..Self::default() }

@@ -1,69 +1,19 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use prost::Message;
 use serde_json::json;
 
 use super::*;
-use crate::host::task::{Answer, Call, Failure, Reply, Via};
-use crate::replicas::messages as pb;
 use crate::replicas::outbox;
+use crate::testing::engine::Engine;
 use crate::testing::{drive_with, TestHost};
 
 const NAME: &str = "acme/settings";
 
-/// Keys with values, as etcd has them: transactions of one condition.
-#[derive(Default)]
-struct Engine {
-    revision: i64,
-    values: Vec<pb::KeyValue>,
-    is_away: bool,
-}
-
-impl Engine {
-    fn answer(&mut self, call: &Call) -> Reply {
-        if self.is_away {
-            return Reply::Failed(Failure::Grpc(14));
-        }
-        let Via::Grpc { method: "Txn", .. } = call.via else { return Reply::Failed(Failure::Grpc(12)) };
-        let txn = pb::TxnRequest::decode(call.body.as_deref().unwrap()).unwrap();
-        let revision_of =
-            |key: &[u8]| self.values.iter().find(|kv| kv.key == key).map_or(0, |kv| kv.mod_revision);
-        let succeeded = txn.compare.iter().all(|compare| {
-            let now = revision_of(&compare.key);
-            compare.create_revision.is_none_or(|_| now == 0)
-                && compare.mod_revision.is_none_or(|at| now == at)
-        });
-        let mut responses = Vec::new();
-        if succeeded {
-            self.revision += 1;
-        }
-        for op in if succeeded { txn.success } else { txn.failure } {
-            match op.request.unwrap() {
-                pb::Request::Put(put) => {
-                    self.values.retain(|kv| kv.key != put.key);
-                    let (key, value, mod_revision) = (put.key, put.value, self.revision);
-                    self.values.push(pb::KeyValue { key, value, mod_revision, create_revision: 1 });
-                    responses.push(pb::ResponseOp::default());
-                }
-                pb::Request::Range(range) => {
-                    let kvs = self.values.iter().filter(|kv| kv.key == range.key).cloned().collect();
-                    responses.push(pb::ResponseOp {
-                        range: Some(pb::RangeResponse { kvs, ..Default::default() }),
-                    });
-                }
-                pb::Request::Delete(_) => responses.push(pb::ResponseOp::default()),
-            }
-        }
-        let header = Some(pb::ResponseHeader { cluster_id: 1, revision: self.revision });
-        let body = pb::TxnResponse { header, succeeded, responses }.encode_to_vec();
-        Reply::Answer(Answer { status: 200, headers: Vec::new(), body })
-    }
-
-    fn document(&self) -> Option<Value> {
-        let kv = self.values.iter().find(|kv| kv.key.ends_with(NAME.as_bytes()))?;
-        Some(Value { key: kv.key.clone(), value: kv.value.clone(), revision: kv.mod_revision as u64 })
-    }
+/// The one document, as the watch brings it.
+fn document(engine: &Engine) -> Option<Value> {
+    let kv = engine.values.iter().find(|kv| kv.key.ends_with(NAME.as_bytes()))?;
+    Some(Value { key: kv.key.clone(), value: kv.value.clone(), revision: kv.mod_revision as u64 })
 }
 
 /// A replica, and the engine that all share.
@@ -104,7 +54,7 @@ impl Replica {
 
     /// What the watch brings.
     fn follow(&self) {
-        let value = self.engine.borrow().document();
+        let value = document(&self.engine.borrow());
         assert!(self.replicas.apply(&*self.host, value.into_iter().collect()).is_empty());
     }
 
@@ -194,7 +144,7 @@ fn what_was_not_sealed_under_its_name_does_not_count() {
     let engine: Rc<RefCell<Engine>> = Rc::default();
     let a = Replica::of(&engine);
     done(a.write(None, "one"));
-    let value = engine.borrow().document().unwrap();
+    let value = document(&engine.borrow()).unwrap();
     let b = Replica::of(&engine);
     let mut elsewhere = value.clone();
     elsewhere.key = b"sso/1/k/other/settings".to_vec();

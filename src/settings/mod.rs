@@ -22,5 +22,6 @@ pub mod changes;
 pub mod guards;
 pub mod proposal;
 pub mod secrets;
+pub mod store;
 
 pub use book::{Book, Draft, Invitation, Test, Version};

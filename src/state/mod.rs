@@ -2,6 +2,7 @@
 
 pub mod background;
 pub mod introspected;
+mod settings;
 pub mod sharing;
 
 use std::cell::{Cell, RefCell};
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use introspected::Introspected;
+pub use settings::Settled;
 
 use crate::config::{Account, Config, Directory, Endpoint, Protocol, Provider};
 use crate::crypto::rate::PrivateKeyRate;
@@ -47,6 +49,12 @@ pub struct FilterState {
     pub outside: Rc<Outside>,
     /// Sorted by authority.
     by_authority: Vec<(String, Vec<Rc<AccountState>>)>,
+    /// Operations with a private key that strangers may cause.
+    rate: Rc<PrivateKeyRate>,
+    /// The hosts of all directories, which no provider's document may lead to.
+    directories: Rc<[String]>,
+    /// What this worker has made of documents so far: a value that changes with them, and whether all were read.
+    settings_seen: RefCell<Option<(Option<Vec<u8>>, bool)>>,
 }
 
 /// An account with what is kept for it.
@@ -61,6 +69,8 @@ pub struct AccountState {
     pub issuers: Rc<Issuers>,
     /// What its directory said lately.
     pub directory: directory::Cache,
+    /// How far what administrators set is known.
+    pub settled: Settled,
 }
 
 impl AccountState {
@@ -78,7 +88,8 @@ impl AccountState {
         });
         let (clients, idps): (HashMap<_, _>, HashMap<_, _>) = (clients.collect(), idps.collect());
         let issuers = Rc::new(Issuers::new(clients.clone(), idps.clone()));
-        Self { clients, idps, directory: directory::Cache::with_issuers(issuers.clone()), issuers, account }
+        let directory = directory::Cache::with_issuers(issuers.clone());
+        Self { clients, idps, directory, issuers, account, settled: Settled::File }
     }
 
     /// What is known of an OpenID Connect provider.
@@ -106,18 +117,48 @@ impl FilterState {
                 _ => None,
             })
             .collect();
-        let account_states: Vec<Rc<AccountState>> = config
-            .accounts
-            .iter()
-            .map(|a| Rc::new(AccountState::new(a.clone(), &rate, &directories)))
-            .collect();
+        let replicas = Replicas::new(&config, host.now());
+        let account_states = config.accounts.iter().map(|account| {
+            let waits = replicas.is_some() && account.file.is_some();
+            let settled = if waits { Settled::Waiting } else { Settled::File };
+            Rc::new(AccountState { settled, ..AccountState::new(account.clone(), &rate, &directories) })
+        });
+        let account_states = account_states.collect();
+        let outside = Outside::new(host.clone(), config.clusters.clone());
+        Self::of(host, config, account_states, replicas, outside, rate, directories)
+    }
+
+    /// The same filter with other accounts. What it remembers of sessions is read from their cookies again.
+    fn with_accounts(&self, account_states: Vec<Rc<AccountState>>) -> Self {
+        let accounts = account_states.iter().map(|own| own.account.clone()).collect();
+        let config = Config { accounts, ..self.config.clone() };
+        let (replicas, outside) = (self.replicas.clone(), self.outside.clone());
+        let (rate, directories) = (self.rate.clone(), self.directories.clone());
+        let next = Self::of(self.host.clone(), config, account_states, replicas, outside, rate, directories);
+        next.settings_seen.replace(self.settings_seen.borrow().clone());
+        next
+    }
+
+    /// What is kept for an account that is no part of the configuration: a draft.
+    pub fn account_state_of(&self, account: Rc<Account>) -> Rc<AccountState> {
+        Rc::new(AccountState::new(account, &self.rate, &self.directories))
+    }
+
+    fn of(
+        host: Rc<dyn Host>,
+        config: Config,
+        account_states: Vec<Rc<AccountState>>,
+        replicas: Option<Rc<Replicas>>,
+        outside: Rc<Outside>,
+        rate: Rc<PrivateKeyRate>,
+        directories: Rc<[String]>,
+    ) -> Self {
         let mut by_authority: BTreeMap<String, Vec<Rc<AccountState>>> = BTreeMap::new();
         for account_state in &account_states {
             for origin in &account_state.account.origins {
                 by_authority.entry(origin.authority.clone()).or_default().push(account_state.clone());
             }
         }
-        let replicas = Replicas::new(&config, host.now());
         let by_authority = by_authority.into_iter().collect();
         let mut ready_paths: Vec<String> = account_states
             .iter()
@@ -125,7 +166,6 @@ impl FilterState {
             .collect();
         ready_paths.sort_unstable();
         ready_paths.dedup();
-        let outside = Outside::new(host.clone(), config.clusters.clone());
         let (live_sessions, bearers) = LiveSessions::pair();
         let forwards = || config.accounts.iter().map(|account| &account.forward);
         let prefixes = forwards().map(|forward| forward.prefix.as_str());
@@ -142,6 +182,9 @@ impl FilterState {
             ready_paths,
             outside,
             by_authority,
+            rate,
+            directories,
+            settings_seen: RefCell::default(),
         }
     }
 
@@ -151,6 +194,7 @@ impl FilterState {
     pub fn is_ready(&self) -> bool {
         let is_closed = |replicas: &Rc<Replicas>| replicas.is_closed(&*self.host, self.host.now());
         !self.replicas.as_ref().is_some_and(is_closed)
+            && self.account_states.iter().all(|own| own.settled != Settled::Waiting)
     }
 
     /// True if probes of some account ask at this path. They come for any host: the address of a pod, most often.
@@ -263,7 +307,7 @@ impl FilterState {
                 account.bearer.as_ref().is_some_and(|bearer| bearer.counts(&session.origin.provider))
             }
         };
-        if !account.enabled || !way_in || session.is_before_cut(account) {
+        if !(account.enabled || account.self_service.is_some()) || !way_in || session.is_before_cut(account) {
             return None;
         }
         // Without a directory the identity is the user, with what its groups grant today; with one, the next recheck tells.

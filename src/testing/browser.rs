@@ -146,6 +146,12 @@ impl Browser {
         }
     }
 
+    /// The same browser in front of another filter: the next configuration, or another replica.
+    pub fn at(&self, filter_state: &Rc<FilterState>) -> Self {
+        let (cookies, headers) = (self.cookies.clone(), self.headers.clone());
+        Self { cookies, headers, ..Self::new(filter_state, &self.authority) }
+    }
+
     /// A header in every request from now on.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));

@@ -5,6 +5,7 @@
 
 pub mod browser;
 pub mod dear;
+pub mod engine;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -10,7 +10,8 @@ import sys
 FLOORS = [
     ["proxy"],
     ["gate"],
-    ["flows/admin", "flows/bearer"],
+    ["flows/admin"],
+    ["flows/bearer"],
     ["flows/logout", "flows/recheck"],
     ["flows/login"],
     ["exchange"],

@@ -73,6 +73,8 @@ pub struct Account {
     pub self_service: Option<SelfService>,
     /// The file's account, where administrators may change it.
     pub file: Option<Rc<AccountFile>>,
+    /// It is a draft that is tried out: nothing is linked, created or noted by it.
+    pub is_draft: bool,
 }
 
 /// Scheme and authority, as browsers write them: no default port, lower case.
@@ -255,6 +257,7 @@ pub(super) fn check(
             .as_ref()
             .map(|raw| self_service::check(&at.field("self_service"), raw)),
         file,
+        is_draft: false,
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Provisioning {
 pub struct Invitation {
     pub email: String,
     pub roles: Vec<String>,
+    /// One that an administrator made, by its id; `None`: one of the file.
+    pub id: Option<String>,
 }
 
 /// Checks it.
@@ -60,7 +62,7 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Provisioning>) -> Provisionin
         invitations: raw
             .invitations
             .iter()
-            .map(|i| Invitation { email: i.email.clone(), roles: i.roles.clone() })
+            .map(|i| Invitation { email: i.email.clone(), roles: i.roles.clone(), id: None })
             .collect(),
     }
 }

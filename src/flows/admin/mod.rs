@@ -3,19 +3,22 @@
 
 mod check;
 pub mod sessions;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 pub use check::redirect_uris;
 
+use std::future::Future;
 use std::rc::Rc;
 
 use serde_json::{json, Value};
 
 use crate::config::{Account, Endpoint};
 use crate::directory::reports::{self, Progress};
-use crate::exchange::{Exchange, Ruling};
+use crate::exchange::{Body, Exchange, Outcome, Ruling};
 use crate::fault::{Code, Fault};
+use crate::flows::bearer::{self, BearerLookup};
 use crate::flows::recheck;
 use crate::host::events::{self, Place};
 use crate::host::task::Io;
@@ -23,22 +26,140 @@ use crate::host::Level;
 use crate::http::response::Response;
 use crate::http::Head;
 use crate::pages;
-use crate::session::LiveSession;
+use crate::session::{LiveSession, Method};
 use crate::state::{AccountState, SessionState};
+use settings::Address;
 
 /// Names that the overview shows, and rows of its table on one page; the JSON lists more at once.
 const SHOWN: usize = 200;
 
 /// A GET of the overview or of one of its reports.
 pub fn show(exchange: Rc<Exchange>) -> Ruling {
-    let live = match exchange.session_state() {
-        SessionState::Valid(live) => live,
-        nobody => return Ruling::LocalReply(sign_in_first(&exchange, matches!(nobody, SessionState::Stale))),
-    };
-    if let Some(answer) = sent_from_elsewhere(&exchange, &live) {
-        return Ruling::LocalReply(answer);
+    if let SessionState::Valid(live) = exchange.session_state() {
+        if let Some(answer) = sent_from_elsewhere(&exchange, &live) {
+            return Ruling::LocalReply(answer);
+        }
     }
-    recheck::answer(exchange, live, judged)
+    known(exchange, judged)
+}
+
+/// A request that changes something: settings or invitations.
+pub fn change(exchange: Rc<Exchange>) -> Ruling {
+    let Some(address) = address(&exchange) else {
+        let fault = Fault::new(Code::MethodNotAllowed, "only GET, HEAD");
+        return Ruling::LocalReply(exchange.refuse(&fault).set_header("allow", "GET, HEAD"));
+    };
+    // Strangers' bodies are not read.
+    if let (SessionState::None | SessionState::Stale, bearer::Sent::Nothing) =
+        (exchange.session_state(), bearer::sent(&exchange.head))
+    {
+        return known(exchange, judged);
+    }
+    let method = String::from_utf8_lossy(exchange.head.method()).into_owned();
+    if !address.methods().split(", ").any(|own| own == method) {
+        let fault = Fault::new(Code::MethodNotAllowed, format!("only {}", address.methods()));
+        return Ruling::LocalReply(exchange.refuse(&fault).set_header("allow", address.methods()));
+    }
+    let then = move |exchange: Rc<Exchange>, body: Vec<u8>| {
+        known(exchange, move |io, exchange, live| async move {
+            changed(&io, &exchange, &live, &address, &body).await
+        })
+    };
+    if exchange.head.ends {
+        return then(exchange, Vec::new());
+    }
+    Ruling::Body(
+        settings::MAX_BODY,
+        Box::new(move |body| match body {
+            Body::Whole(bytes) => then(exchange, bytes),
+            Body::TooLarge => {
+                let fault = Fault::new(Code::BodyTooLarge, "the body is larger than 256 KB");
+                Ruling::LocalReply(exchange.refuse(&fault))
+            }
+        }),
+    )
+}
+
+/// The address of the Account Center that a request names.
+fn address(exchange: &Exchange) -> Option<Address> {
+    let root = exchange.account_state.as_ref()?.account.paths.path(Endpoint::Admin);
+    Address::read(exchange.path.strip_prefix(root)?)
+}
+
+/// Goes on with whoever is there: by session, or by a bearer token.
+fn known<F>(
+    exchange: Rc<Exchange>,
+    then: impl FnOnce(Io, Rc<Exchange>, Rc<LiveSession>) -> F + 'static,
+) -> Ruling
+where
+    F: Future<Output = Result<Response, Fault>> + 'static,
+{
+    let found = exchange
+        .account_state
+        .as_ref()
+        .map(|own| bearer::lookup(&exchange.filter_state, own, &exchange.head, exchange.now));
+    match found {
+        Some(BearerLookup::Valid(live)) => Ruling::flow(exchange, move |io, exchange| async move {
+            then(io, exchange, live).await.map(Outcome::LocalReply)
+        }),
+        Some(BearerLookup::Unknown(token, known)) => Ruling::flow(exchange, move |io, exchange| async move {
+            let answer = match bearer::session(&io, &exchange, token, known).await {
+                Ok(live) => then(io, exchange, live).await?,
+                Err(fault) => bearer::refuse(&exchange, &fault),
+            };
+            Ok(Outcome::LocalReply(answer))
+        }),
+        Some(BearerLookup::Refused(fault)) => Ruling::LocalReply(bearer::refuse(&exchange, &fault)),
+        Some(BearerLookup::Absent) | None => match exchange.session_state() {
+            SessionState::Valid(live) => recheck::answer(exchange, live, then),
+            nobody => Ruling::LocalReply(sign_in_first(&exchange, matches!(nobody, SessionState::Stale))),
+        },
+    }
+}
+
+/// A change by whoever is there: an administrator's, from the account's own pages or by a program, as JSON.
+async fn changed(
+    io: &Io,
+    exchange: &Rc<Exchange>,
+    live: &Rc<LiveSession>,
+    address: &Address,
+    body: &[u8],
+) -> Result<Response, Fault> {
+    let (account_state, _) = exchange.site_and_origin()?;
+    let refused = |fault: Fault| {
+        let place = Place { user: Some(&live.session.user.username), ..exchange.place() };
+        events::refusal(io.host(), place, &fault);
+        pages::refusal(&fault, &exchange.page_context())
+    };
+    if let Err(fault) = may_change(&account_state.account, exchange, live) {
+        return Ok(refused(fault));
+    }
+    Ok(match settings::answer(io, exchange, live, address, body).await {
+        Ok(answer) => answer,
+        Err(refusal) => match refusal.problems() {
+            Some(answer) => {
+                refused(Fault::new(Code::SettingsInvalid, "what was sent has problems"));
+                answer
+            }
+            None => refused(refusal.into_fault()),
+        },
+    })
+}
+
+/// Only administrators of this very account, and nothing that another site's page sent (a browser's session goes along
+/// with what any page sends).
+fn may_change(account: &Account, exchange: &Exchange, live: &LiveSession) -> Result<(), Fault> {
+    admits(live)?;
+    let by_browser = live.session.method != Method::Bearer;
+    if by_browser && exchange.head.is_cross_site(&account.origin_texts()) {
+        return Err(Fault::new(Code::RequestInvalid, "another site sent it").with_status(403));
+    }
+    let kind = exchange.head.one("content-type").and_then(|kind| kind.split(';').next()).map(str::trim);
+    let is_json = kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    if !is_json && exchange.head.method() != b"DELETE" {
+        return Err(Fault::new(Code::ContentTypeUnsupported, "expected application/json"));
+    }
+    Ok(())
 }
 
 /// After signing in a browser comes back from the provider's site, for so many milliseconds.
@@ -90,7 +211,10 @@ async fn judged(io: Io, exchange: Rc<Exchange>, live: Rc<LiveSession>) -> Result
     let user = &live.session.user;
     let answer = match admits(&live) {
         Ok(()) if sessions::is_meant(&exchange) => sessions::show(&exchange, &live),
-        Ok(()) => report(&io, &exchange, &account_state).await,
+        Ok(()) => match address(&exchange) {
+            Some(address) => settings_shown(&io, &exchange, &live, &address).await,
+            None => report(&io, &exchange, &account_state).await,
+        },
         Err(fault) => Err(fault),
     };
     Ok(answer.unwrap_or_else(|fault| {
@@ -107,6 +231,22 @@ fn admits(live: &LiveSession) -> Result<(), Fault> {
     let why = user.without_roles_because(&live.account);
     let detail = format!("{:?} has none of password.admin_roles{why}", user.username);
     Err(Fault::new(Code::RoleMissing, detail))
+}
+
+/// A GET of the Account Center.
+async fn settings_shown(
+    io: &Io,
+    exchange: &Rc<Exchange>,
+    live: &Rc<LiveSession>,
+    address: &Address,
+) -> Result<Response, Fault> {
+    match address {
+        Address::Settings => {
+            settings::answer(io, exchange, live, address, &[]).await.map_err(settings::Refusal::into_fault)
+        }
+        Address::Test => settings::begin_test(io, exchange, live).await,
+        _ => Err(Fault::new(Code::MethodNotAllowed, format!("only {}", address.methods()))),
+    }
 }
 
 async fn report(io: &Io, exchange: &Exchange, account_state: &AccountState) -> Result<Response, Fault> {

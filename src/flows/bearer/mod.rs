@@ -156,15 +156,24 @@ fn could_issue(account_state: &AccountState, bearer: &Bearer, id: &str, iss: &st
 /// Verifies a token, or asks the directory about its user again, then lets the request pass.
 pub fn verify(exchange: Rc<Exchange>, token: Secret, known: Option<Rc<LiveSession>>, pass: Pass) -> Ruling {
     Ruling::flow(exchange, move |io, exchange| async move {
-        let found = match known {
-            Some(live) => again(&io, &exchange, token, live).await,
-            None => identify(&io, &exchange, &token, None).await,
-        };
-        match found {
+        match session(&io, &exchange, token, known).await {
             Ok(live) => recheck::go_on(&io, &exchange, live, Vec::new(), pass).await,
             Err(fault) => Ok(Outcome::LocalReply(refuse(&exchange, &fault))),
         }
     })
+}
+
+/// The session that a token stands for, verified now, or again if that is due.
+pub async fn session(
+    io: &Io,
+    exchange: &Rc<Exchange>,
+    token: Secret,
+    known: Option<Rc<LiveSession>>,
+) -> Result<Rc<LiveSession>, Fault> {
+    match known {
+        Some(live) => again(io, exchange, token, live).await,
+        None => identify(io, exchange, &token, None).await,
+    }
 }
 
 /// A token that held, verified again by the background, for all its requests that wait.

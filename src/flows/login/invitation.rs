@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::state::{LoginState, INVITATION_COOKIE, LIFETIME};
 use super::{forwarded, issue_session, origin};
 use crate::access::condition::noted;
-use crate::config::{Endpoint, Protocol, SameSite};
+use crate::config::{self, Endpoint, Protocol, SameSite};
 use crate::directory;
 use crate::exchange::{Exchange, Outcome, Ruling};
 use crate::fault::{Code, Fault};
@@ -23,7 +23,9 @@ use crate::http::response::Response;
 use crate::identity::Identity;
 use crate::pages;
 use crate::session::{cookie, ForwardedClaim, Method, Purpose, Session, Tokens, CHUNK};
+use crate::settings::{self, store};
 use crate::state::AccountState;
+use crate::values::email;
 
 /// What waits for the person's answer.
 #[derive(Serialize, Deserialize)]
@@ -193,8 +195,17 @@ async fn enter(
     if is_other_client || account_state.issuers.is_of(provider, &identity.issuer) == Some(false) {
         return Err(unknown("its provider is another one now"));
     }
-    let user =
-        directory::accept_invitation(io, &account_state.account, &account_state.directory, &identity).await?;
+    let taken = taken_up(io, exchange, account_state, &waiting.email).await?;
+    let accepted =
+        directory::accept_invitation(io, &account_state.account, &account_state.directory, &identity).await;
+    let user = match (accepted, taken) {
+        (Ok(user), _) => user,
+        (Err(fault), Some(invitation)) => {
+            put_back(io, exchange, account_state, invitation).await;
+            return Err(fault);
+        }
+        (Err(fault), None) => return Err(fault),
+    };
     let session = Session::open(
         io.host(),
         user,
@@ -205,6 +216,58 @@ async fn enter(
     let (headers, conditions) = (waiting.headers.clone(), waiting.conditions.clone());
     let session = Session { headers, conditions, not_after: identity.not_after, ..session };
     issue_session(exchange, account_state, session, login_state)
+}
+
+/// Takes up the invitation that an administrator made: once over all replicas, before anything is created by it. `None`:
+/// it is one of the file.
+async fn taken_up(
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &AccountState,
+    address: &str,
+) -> Result<Option<settings::Invitation>, Fault> {
+    let account = &account_state.account;
+    let is_its = |one: &&config::Invitation| email::normalise(&one.email).as_deref() == Some(address);
+    let found = account.provisioning.invitations.iter().find(is_its);
+    let id = found.and_then(|one| one.id.as_ref());
+    let (Some(id), Some(replicas)) = (id, &exchange.filter_state.replicas) else { return Ok(None) };
+    let gone = || Fault::new(Code::IdentityUnknown, "the invitation was withdrawn, or taken up already");
+    let (taken, _) = store::change(replicas, io, &account.code, |book| {
+        let at = book.invitations.iter().position(|one| one.id == *id && one.stands(io.now()));
+        Ok(book.invitations.remove(at.ok_or_else(gone)?))
+    })
+    .await?;
+    Ok(Some(taken))
+}
+
+/// The user could not be created: the invitation stands again.
+async fn put_back(
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &AccountState,
+    invitation: settings::Invitation,
+) {
+    let Some(replicas) = &exchange.filter_state.replicas else { return };
+    let done = store::change(replicas, io, &account_state.account.code, |book| {
+        if !book.invitations.iter().any(|one| one.email == invitation.email) {
+            book.invitations.push(invitation.clone());
+        }
+        Ok(())
+    });
+    if let Err(fault) = done.await {
+        let reason = format!("an invitation could not be put back: {}", fault.detail);
+        events::notice(io.host(), exchange.place(), Level::Error, &reason);
+    }
+}
+
+/// Uses up what an administrator invited whoever is in the directory by now.
+pub(super) async fn use_up(io: &Io, exchange: &Exchange, account_state: &AccountState, identity: &Identity) {
+    let account = &account_state.account;
+    let address = crate::identity::usable_email(&account.mapping, identity);
+    if let Some(address) = address {
+        // One that is gone already is as good.
+        let _ = taken_up(io, exchange, account_state, &address).await;
+    }
 }
 
 fn declined(exchange: &Exchange) -> Response {

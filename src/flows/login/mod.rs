@@ -10,6 +10,7 @@ pub mod page;
 pub mod password;
 pub mod saml;
 pub mod state;
+pub mod trial;
 #[cfg(test)]
 mod ways_tests;
 
@@ -144,7 +145,7 @@ fn authenticated_well_enough(identity: &Identity, login_state: &LoginState) -> R
 }
 
 /// The person comes back, verified and found: a session, or the question whether they accept an invitation.
-fn arrived(
+async fn arrived(
     io: &Io,
     exchange: &Exchange,
     account_state: &AccountState,
@@ -156,6 +157,7 @@ fn arrived(
     notices::note(io.host(), &account_state.account, identity);
     match resolution {
         Resolution::User(user) => {
+            invitation::use_up(io, exchange, account_state, identity).await;
             let session = Session::open(
                 io.host(),
                 user,

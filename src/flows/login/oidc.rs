@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::flow_cookies::Returns;
 use super::state::{self, handles, AuthnParameters, LoginState};
-use super::{arrived, authenticated_well_enough, departed, unusable, BOUNCED};
+use super::{arrived, authenticated_well_enough, departed, trial, unusable, BOUNCED};
 use crate::access::condition::on_claims;
 use crate::config::{Account, MappingFrom, OAuth2, Oidc, Origin, Protocol, Provider, ResponseMode};
 use crate::directory;
@@ -111,9 +111,10 @@ fn redirect_uri(account: &Account, origin: &Origin, provider: &str) -> String {
     format!("{origin}{}", account.paths.callback(provider))
 }
 
-async fn finish_login(io: &Io, exchange: &Exchange, parameters: &[u8]) -> Result<Response, Fault> {
-    let (account_state, _) = exchange.site_and_origin()?;
+async fn finish_login(io: &Io, exchange: &Rc<Exchange>, parameters: &[u8]) -> Result<Response, Fault> {
     let callback = Callback::parse(parameters)?;
+    let exchange = &*trial::exchange_for(exchange, &callback.state);
+    let (account_state, _) = exchange.site_and_origin()?;
     let (login_state, forget) = LoginState::take(
         io.host(),
         &exchange.filter_state.config,
@@ -126,6 +127,9 @@ async fn finish_login(io: &Io, exchange: &Exchange, parameters: &[u8]) -> Result
     // The flow is used up: whatever comes of it, its cookie goes.
     let answer = match complete(io, exchange, &account_state, &login_state, &callback).await {
         Ok(answer) => answer,
+        Err(fault) if login_state.parameters.trial.is_some() => {
+            trial::failed(io, exchange, &login_state, &fault)
+        }
         Err(fault) => {
             events::login_outcome(io.host(), place, fault.code.as_str());
             exchange.refuse_login(place, &fault, &login_state.return_to)
@@ -167,9 +171,12 @@ async fn complete(
     };
     let person = |fault: Fault| fault.of(super::shown(&identity));
     authenticated_well_enough(&identity, login_state).map_err(person)?;
+    if let Some(trial) = &login_state.parameters.trial {
+        return Ok(trial::report(io, exchange, account_state, trial, &identity).await);
+    }
     let user = directory::resolve(io, &account_state.account, &account_state.directory, &identity).await;
     let user = user.map_err(person)?;
-    arrived(io, exchange, account_state, login_state, &identity, tokens, user)
+    arrived(io, exchange, account_state, login_state, &identity, tokens, user).await
 }
 
 /// OpenID Connect Core section 3.1: code, tokens, ID token, and UserInfo where something is missing.

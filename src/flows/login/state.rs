@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Account, Config, Cookies, Provider};
 pub use crate::exchange::AuthnParameters;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Trial};
 use crate::fault::{Code, Fault};
 use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
 use crate::host::task::Io;
@@ -243,6 +243,13 @@ fn opened<'a>(
         let (code, login_state) = LoginState::open(config, value)?;
         (code == account).then_some(login_state)
     })
+}
+
+/// The test sign-in that this state belongs to, if it is one. Nothing is used up.
+pub fn trial_of(config: &Config, head: &Head, account: &str, state: &str) -> Option<Trial> {
+    let jar = head.jar(&config.cookies.name);
+    let found = opened(config, &jar, account).find(|own| own.state == state);
+    found.and_then(|own| own.parameters.trial)
 }
 
 /// How many logins in progress an unsolicited response of this provider began anew in this browser since then.

@@ -21,6 +21,7 @@ use outcome::{note, refused};
 
 use super::flow_cookies::Returns;
 use super::state::{self, AuthnParameters, LoginState};
+use super::trial;
 use super::{arrived, authenticated_well_enough, departed, BOUNCED};
 use crate::config::{Account, Endpoint, MappingFrom, Origin, Provider, SamlBinding};
 use crate::directory;
@@ -253,6 +254,9 @@ async fn finish_login(
     // The flow is used up: whatever comes of it, its cookie goes.
     let answer = match solicited(io, exchange, &account_state, &origin, &login_state, &form.message).await {
         Ok(answer) => answer,
+        Err(fault) if login_state.parameters.trial.is_some() => {
+            trial::failed(io, exchange, &login_state, &fault)
+        }
         Err(fault) => {
             refused(io, exchange, &account_state, &login_state.provider, &fault, &login_state.return_to)
         }
@@ -313,10 +317,13 @@ async fn solicited(
     let identity = identity(account_state, &login_state.provider, &verified)?;
     let person = |fault: Fault| fault.of(super::shown(&identity));
     authenticated_well_enough(&identity, login_state).map_err(person)?;
+    if let Some(trial) = &login_state.parameters.trial {
+        return Ok(trial::report(io, exchange, account_state, trial, &identity).await);
+    }
     let user = directory::resolve(io, &account_state.account, &account_state.directory, &identity).await;
     let user = user.map_err(person)?;
     note(io, exchange, account_state, &login_state.provider, &verified);
-    arrived(io, exchange, account_state, login_state, &identity, Tokens::default(), user)
+    arrived(io, exchange, account_state, login_state, &identity, Tokens::default(), user).await
 }
 
 /// What a response must answer.

@@ -148,7 +148,7 @@ async fn accept(
         parameters: AuthnParameters::default(),
         replaces: None,
     };
-    arrived(io, exchange, account_state, &login_state, &identity, Tokens::default(), resolution)
+    arrived(io, exchange, account_state, &login_state, &identity, Tokens::default(), resolution).await
 }
 
 /// Whoever is signed in with this browser, in any account: with `cookies.domain` their origins share one session.
