@@ -196,7 +196,7 @@ mod tests {
         change(&mut account);
         let document = json!({
             "session": { "keys": [{ "id": "k1", "value": crate::testing::browser::KEY }] },
-            "clusters": { "*": "out" }, "accounts": [account],
+            "clusters": { "*": "out" }, "shared": { "engine": "etcd", "cluster": "etcd" }, "accounts": [account],
         });
         config::load(document.to_string().as_bytes(), &Placeholders).expect("a good configuration")
     }

@@ -94,9 +94,11 @@ fn known<F>(
 where
     F: Future<Output = Result<Response, Fault>> + 'static,
 {
+    // Tokens count where scripts set accounts up; the reports of other accounts are for people.
     let found = exchange
         .account_state
         .as_ref()
+        .filter(|own| own.account.self_service.is_some())
         .map(|own| bearer::lookup(&exchange.filter_state, own, &exchange.head, exchange.now));
     match found {
         Some(BearerLookup::Valid(live)) => Ruling::flow(exchange, move |io, exchange| async move {
