@@ -50,6 +50,7 @@ PLACES = [
     ("Condition", "….access[].when[]"),
     ("Bearer", "accounts[].bearer"),
     ("Machine", "accounts[].bearer.machines[]"),
+    ("Logout", "accounts[].logout"),
     ("Forward", "accounts[].forward"),
     ("Assertion", "….forward.assertion"),
     ("AssertionKey", "….forward.assertion.keys[]"),

@@ -21,7 +21,7 @@ fn keys() -> KeyRing {
 }
 
 fn cookies() -> Cookies {
-    Cookies { name: NAME.into(), secure: true, same_site: SameSite::Lax, domain: None }
+    Cookies { name: NAME.into(), secure: true, same_site: SameSite::Lax, domain: None, persistent: false }
 }
 
 pub fn run(data: &[u8]) {
@@ -124,7 +124,7 @@ fn session(json: &[u8]) {
     let Found::Sealed(found) = jar.session() else { panic!("not found again: {header}") };
     assert_eq!(std::str::from_utf8(&found), Ok(&*envelope));
     assert_eq!(keys().open(Purpose::Session, &envelope), Some(("acme".into(), plain)));
-    for cookie in set_cookies(&cookies(), &envelope) {
+    for cookie in set_cookies(&cookies(), &envelope, 0) {
         assert!(cookie.len() <= 4096, "browsers keep 4096 bytes, this one has {}", cookie.len());
     }
     if sent.len() > 1 {
@@ -135,7 +135,7 @@ fn session(json: &[u8]) {
 
 /// As a browser sends it back.
 fn request(envelope: &str) -> String {
-    let pairs = set_cookies(&cookies(), envelope);
+    let pairs = set_cookies(&cookies(), envelope, 0);
     pairs.iter().filter_map(|c| c.split(';').next()).collect::<Vec<_>>().join("; ")
 }
 

@@ -185,7 +185,8 @@ fn cookies(at: &At<'_>, raw: &raw::Cookies) -> Cookies {
         (true, Some(_)) => "__Secure-",
         (false, _) => "",
     };
-    Cookies { name: format!("{prefix}{name}"), secure, same_site, domain: raw.domain.clone() }
+    let persistent = raw.persistent.unwrap_or_default();
+    Cookies { name: format!("{prefix}{name}"), secure, same_site, domain: raw.domain.clone(), persistent }
 }
 
 /// Browsers drop a cookie without a word where it is not for the origin that sets it.

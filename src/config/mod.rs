@@ -105,4 +105,6 @@ pub struct Cookies {
     pub same_site: SameSite,
     /// The `Domain` attribute.
     pub domain: Option<String>,
+    /// The session cookie lives on when the browser closes.
+    pub persistent: bool,
 }

@@ -136,6 +136,17 @@ raw! {
         pub same_site: Option<SameSite>,
         /// The Domain attribute, under which every origin must be; absent, which is safer: this host only.
         pub domain: Option<String>,
+        /// Keep the session cookie when the browser closes, as long as the session lasts (default false).
+        pub persistent: Option<bool>,
+    }
+
+    /// What follows a sign-out.
+    pub struct Logout {
+        /// A path of the application, such as /bye, where browsers go after a sign-out if the provider has no sign-out of
+        /// its own (default: the filter's page, `paths.logout_complete`). An access rule should open it to anyone.
+        pub landing: Option<String>,
+        /// What browsers forget of this origin at a sign-out (`Clear-Site-Data`): cache, storage (default: nothing).
+        pub clear_site_data: Vec<SiteData>,
     }
 
     /// How the filter's own pages look.
@@ -184,6 +195,8 @@ raw! {
         pub bearer: Option<Bearer>,
         /// What the application is told.
         pub forward: Option<Forward>,
+        /// What follows a sign-out.
+        pub logout: Option<Logout>,
         /// What the account's administrators may set themselves on the pages below `admin`. Needs `shared`.
         pub self_service: Option<SelfService>,
         /// Sessions opened before this time (RFC 3339, UTC) are over: ends all sessions of the account.
@@ -768,6 +781,8 @@ choice! {
     pub enum Switch { Enabled = "enabled", #[default] Disabled = "disabled", }
     /// SameSite of the session cookie.
     pub enum SameSite { #[default] Lax = "lax", Strict = "strict", None = "none", }
+    /// What a browser forgets of an origin.
+    pub enum SiteData { #[default] Cache = "cache", Storage = "storage", }
     /// How we authenticate at the token endpoint.
     pub enum ClientAuth { #[default] Basic = "basic", Post = "post", PrivateKeyJwt = "private_key_jwt", Assertion = "assertion", Tls = "tls", None = "none", }
     /// When groups are read by URL.

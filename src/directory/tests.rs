@@ -39,6 +39,7 @@ pub(crate) fn account(directory: Directory) -> Account {
         },
         access: Vec::new(),
         bearer: None,
+        logout: Default::default(),
         forward: Forward::default(),
         not_before: 0,
         not_before_users: BTreeMap::new(),

@@ -266,6 +266,16 @@ impl Exchange {
         }
     }
 
+    /// The answer to a sign-out: without the session's cookies, and with what else the browser has to forget.
+    pub fn signed_out(&self, answer: Response) -> Response {
+        let answer = self.without_session(answer);
+        let clear = self.account_state.as_ref().map(|own| own.account.logout.clear_site_data.as_str());
+        match clear.filter(|clear| !clear.is_empty()) {
+            Some(clear) => answer.set_header("clear-site-data", clear),
+            None => answer,
+        }
+    }
+
     /// Deletes every session cookie that was sent.
     pub fn without_session(&self, mut answer: Response) -> Response {
         if self.head.is_speculative() {

@@ -48,8 +48,13 @@ mod tests {
 
     #[test]
     fn attributes_follow_the_configuration() {
-        let mut cookies =
-            Cookies { name: "__Host-sso".into(), secure: true, same_site: SameSite::Lax, domain: None };
+        let mut cookies = Cookies {
+            name: "__Host-sso".into(),
+            secure: true,
+            same_site: SameSite::Lax,
+            domain: None,
+            persistent: false,
+        };
         let attributes = Attributes { cookies: &cookies, same_site: SameSite::Lax, max_age: None };
         assert_eq!(
             set("__Host-sso", "v", attributes),

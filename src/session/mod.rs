@@ -338,9 +338,12 @@ pub struct Sealed {
     pub left_out: Vec<&'static str>,
 }
 
-/// The `set-cookie` values of a sealed session: one, or several where one is too small.
-pub fn set_cookies(cookies: &Cookies, sealed: &str) -> Vec<String> {
-    let attributes = cookie::Attributes { cookies, same_site: cookies.same_site, max_age: None };
+/// The `set-cookie` values of a sealed session: one, or several where one is too small. `left`: how long the session
+/// lasts, milliseconds; only a persistent cookie tells the browser.
+pub fn set_cookies(cookies: &Cookies, sealed: &str, left: u64) -> Vec<String> {
+    // At least a second: 0 deletes.
+    let max_age = cookies.persistent.then(|| (left / 1000).max(1));
+    let attributes = cookie::Attributes { cookies, same_site: cookies.same_site, max_age };
     let mut list = Vec::new();
     let mut rest = sealed;
     while !rest.is_empty() {

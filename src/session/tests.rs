@@ -59,12 +59,18 @@ fn no_byte_can_be_changed_and_no_nonce_repeats() {
 }
 
 fn cookies() -> Cookies {
-    Cookies { name: "sso".into(), secure: false, same_site: crate::config::SameSite::Lax, domain: None }
+    Cookies {
+        name: "sso".into(),
+        secure: false,
+        same_site: crate::config::SameSite::Lax,
+        domain: None,
+        persistent: false,
+    }
 }
 
 /// The cookies as a browser sends them back.
 fn header(sealed: &str) -> String {
-    let pairs = set_cookies(&cookies(), sealed);
+    let pairs = set_cookies(&cookies(), sealed, 0);
     pairs.iter().map(|c| c.split(';').next().unwrap()).collect::<Vec<_>>().join("; ")
 }
 

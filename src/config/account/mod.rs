@@ -4,6 +4,7 @@ mod access;
 mod bearer;
 mod directory;
 mod forward;
+mod logout;
 mod mapping;
 mod password;
 mod password_login;
@@ -21,6 +22,7 @@ pub use crate::access::{AccessRule, Admission, Match};
 pub use bearer::{Bearer, Machine};
 pub use directory::{Directory, Scim, StaticUser};
 pub use forward::{Assertion, Forward};
+pub use logout::Logout;
 pub use mapping::Mapping;
 pub use password::{AttemptLimit, Password};
 pub use password_login::{PasswordLogin, UsernameField, When};
@@ -65,6 +67,8 @@ pub struct Account {
     pub bearer: Option<Bearer>,
     /// What the application is told.
     pub forward: Forward,
+    /// What follows a sign-out.
+    pub logout: Logout,
     /// Sessions opened before (milliseconds since 1970) are over.
     pub not_before: u64,
     /// The same by username.
@@ -246,6 +250,7 @@ pub(super) fn check(
         provisioning,
         access,
         bearer,
+        logout: logout::check(&at.field("logout"), raw.logout.as_ref()),
         forward: forward::check(&at.field("forward"), raw.forward.as_ref(), env),
         providers,
         directory,

@@ -484,7 +484,7 @@ fn a_session_beside_a_token_is_nothing() {
         let session = Session::open(&*host, user, Method::Sso, origin, Tokens::default()).unwrap();
         let sealed =
             session.seal(&*host, &filter_state.config, &filter_state.account_states[0].account).unwrap();
-        let cookie = set_cookies(&filter_state.config.cookies, &sealed.text).remove(0);
+        let cookie = set_cookies(&filter_state.config.cookies, &sealed.text, 0).remove(0);
         let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
         (name.to_owned(), value.to_owned())
     };

@@ -266,7 +266,11 @@ pub fn open_session(
     events::left_out(host, place, &sealed.left_out);
     headers::note_left_out(host, place, &account_state.account, session);
     events::login(host, place, session.method.as_str());
-    let mut cookies = session::set_cookies(&filter_state.config.cookies, &sealed.text);
+    let mut cookies = session::set_cookies(
+        &filter_state.config.cookies,
+        &sealed.text,
+        new.expires.saturating_sub(host.now()),
+    );
     let written = cookies.len();
     for n in exchange.jar().sent().filter(|n| *n >= written) {
         cookies.push(cookie::delete(

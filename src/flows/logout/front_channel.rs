@@ -115,7 +115,7 @@ async fn end(io: &Io, exchange: &Exchange, iss: Option<&str>, sid: Option<&str>)
     }
     exchange.filter_state.tell(io, exchange.place()).await;
     let answer = pages::front_channel_done(&ancestors);
-    Ok(if here { exchange.without_session(answer) } else { answer })
+    Ok(if here { exchange.signed_out(answer) } else { answer })
 }
 
 /// True where a page of these origins made the request; browsers do not let a page say otherwise.

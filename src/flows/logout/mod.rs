@@ -31,11 +31,7 @@ pub fn asked_for(exchange: Rc<Exchange>, body: Option<Vec<u8>>) -> Ruling {
     let live = match exchange.session_state() {
         SessionState::Valid(live) => live,
         // Nothing to end; whatever cookies there are go.
-        _ => {
-            return Ruling::LocalReply(
-                exchange.without_session(Response::redirect(&complete_path(&exchange))),
-            )
-        }
+        _ => return Ruling::LocalReply(exchange.signed_out(Response::redirect(&landing(&exchange)))),
     };
     let confirmed = body.as_deref().is_some_and(|body| is_confirmed(&exchange, &live, body));
     let origins = exchange
@@ -60,7 +56,7 @@ async fn log_out(io: &Io, exchange: &Exchange, live: &LiveSession) -> Result<Res
     exchange.filter_state.tell(io, exchange.place()).await;
     let complete = format!("{origin}{}", account_state.account.paths.registered(Endpoint::LogoutComplete));
     if let Some(answer) = saml::request(io, exchange, &account_state, &origin, session).await? {
-        return Ok(exchange.without_session(answer));
+        return Ok(exchange.signed_out(answer));
     }
     let state = random_token::<16>(io.host())?;
     let at_idp = match account_state.provider(&session.origin.provider).map(|provider| &provider.protocol) {
@@ -96,9 +92,9 @@ async fn log_out(io: &Io, exchange: &Exchange, live: &LiveSession) -> Result<Res
             )?;
             Response::redirect(url.as_str()).with_cookie(&leaving)
         }
-        None => Response::redirect(&complete_path(exchange)),
+        None => Response::redirect(&landing(exchange)),
     };
-    Ok(exchange.without_session(answer))
+    Ok(exchange.signed_out(answer))
 }
 
 /// Where the IdP sends the browser afterwards. Whoever else sends one here, or with another `state`, learns
@@ -132,10 +128,15 @@ pub fn left_from(filter_state: &FilterState, head: &Head) -> Option<String> {
     leaving::account(&*filter_state.host, &filter_state.config, head, &head.param("state")?)
 }
 
-fn complete_path(exchange: &Exchange) -> String {
+/// Where a browser goes that no provider takes over.
+fn landing(exchange: &Exchange) -> String {
     exchange.account_state.as_ref().map_or_else(
         || "/".into(),
-        |account_state| account_state.account.paths.registered(Endpoint::LogoutComplete),
+        |account_state| {
+            let account = &account_state.account;
+            let complete = || account.paths.registered(Endpoint::LogoutComplete);
+            account.logout.landing.clone().unwrap_or_else(complete)
+        },
     )
 }
 

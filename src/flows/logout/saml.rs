@@ -171,7 +171,7 @@ async fn answer(io: &Io, exchange: &Exchange, message: &Message) -> Result<Respo
             // A session of somebody else in this browser is none of this.
             Ok(match exchange.session_state() {
                 SessionState::Valid(_) => answer,
-                _ => exchange.without_session(answer),
+                _ => exchange.signed_out(answer),
             })
         }
         Kind::Response => {

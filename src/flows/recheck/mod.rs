@@ -144,7 +144,12 @@ pub fn slide(filter_state: &FilterState, live: &Rc<LiveSession>, now: u64) -> Ve
 /// The `set-cookie` values of a session as it is.
 pub fn cookies_of(filter_state: &FilterState, live: &LiveSession) -> Vec<String> {
     let sealed = std::str::from_utf8(&live.sealed).unwrap_or_default();
-    session::set_cookies(&filter_state.config.cookies, sealed)
+    session::set_cookies(&filter_state.config.cookies, sealed, left(filter_state, live))
+}
+
+/// How long it lasts without another request, milliseconds.
+fn left(filter_state: &FilterState, live: &LiveSession) -> u64 {
+    live.expires.saturating_sub(filter_state.host.now())
 }
 
 /// A newer state of a session and its `set-cookie` values.
@@ -169,5 +174,7 @@ pub(super) fn reseal(
     let newer = Rc::new(newer);
     *live.successor.borrow_mut() = Some(newer.clone());
     filter_state.live_sessions.put(newer.clone(), filter_state.host.now());
-    Ok(Some((newer, session::set_cookies(&filter_state.config.cookies, &sealed.text))))
+    let cookies =
+        session::set_cookies(&filter_state.config.cookies, &sealed.text, left(filter_state, &newer));
+    Ok(Some((newer, cookies)))
 }

@@ -190,3 +190,65 @@ fn on_an_origin_that_accounts_share_the_way_back_asks_for_no_account() {
     assert_eq!(seen.code(), "signed_out");
     assert!(ada.get("/reports", &mut nobody).text().contains("name=\"u\""), "elsewhere it is asked for");
 }
+
+#[test]
+fn a_sign_out_lands_where_the_operator_says_and_clears_what_he_names() {
+    let mut config = configuration();
+    config["accounts"][3]["identity_providers"][0]["oauth2"].as_object_mut().unwrap().remove("logout_url");
+    config["accounts"][3]["identity_providers"][0]["oauth2"].as_object_mut().unwrap().remove("logout_params");
+    for account in [0, 3] {
+        config["accounts"][account]["logout"] =
+            json!({ "landing": "/bye?x=1", "clear_site_data": ["cache", "storage"] });
+    }
+    let filter_state = filter_state(&TestHost::new(), &config);
+    let cleared = |seen: &Seen| {
+        seen.answer.as_ref().and_then(|answer| answer.header("clear-site-data").map(str::to_owned))
+    };
+    let wanted = Some("\"cache\", \"storage\"".to_owned());
+    // The provider has no sign-out.
+    let mut ada = signed_in(&filter_state, "plain", "plain", ADA);
+    let seen = leave(&mut ada);
+    assert_eq!((seen.location(), cleared(&seen)), ("/bye?x=1", wanted.clone()));
+    assert!(!is_in(&mut ada));
+    assert_eq!(leave(&mut ada).location(), "/bye?x=1", "nobody was in");
+    // It has one: the browser goes there, and its cookies here are never in the header.
+    let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
+    let seen = leave(&mut ada);
+    assert!(seen.location().starts_with("https://idp.example/end?"));
+    assert_eq!(cleared(&seen), wanted);
+    // A question ends nothing yet.
+    let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
+    let mut foreign = ada.clone_headers(&[("sec-fetch-site", "cross-site")]);
+    foreign.cookies.clone_from(&ada.cookies);
+    let seen = foreign.get("/sso/logout", &mut documents());
+    assert_eq!((seen.code(), cleared(&seen)), ("logout_confirm", None));
+    assert!(is_in(&mut ada));
+    // Without the setting there is no such header.
+    let mut bob = signed_in(&filter_state, "other", "corp", ADA);
+    assert_eq!(cleared(&leave(&mut bob)), None);
+}
+
+#[test]
+fn a_persistent_cookie_lasts_as_long_as_its_session() {
+    for (persistent, wanted) in
+        [(json!(null), None), (json!(false), None), (json!(true), Some("; Max-Age=3600"))]
+    {
+        let mut config = configuration();
+        config["cookies"] = json!({ "persistent": persistent });
+        let filter_state = filter_state(&TestHost::new(), &config);
+        let mut browser = Browser::new(&filter_state, "acme.example");
+        let start = browser.get("/sso/login?idp=corp", &mut idp(ADA, String::new()));
+        let (state, nonce) =
+            (parameter(start.location(), "state").unwrap(), parameter(start.location(), "nonce").unwrap());
+        let back =
+            browser.get(&format!("/sso/oidc/consume?u=acme&code=c&state={state}"), &mut idp(ADA, nonce));
+        let cookies = back.answer.unwrap().headers;
+        let session =
+            cookies.iter().find(|(name, value)| name == "set-cookie" && value.starts_with("__Host-sso="));
+        let line = &session.unwrap().1;
+        match wanted {
+            Some(wanted) => assert!(line.contains(wanted), "{line}"),
+            None => assert!(!line.contains("Max-Age"), "{line}"),
+        }
+    }
+}
