@@ -97,7 +97,6 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Forward>, env: &dyn Environme
         assertion,
         headers,
         prefix,
-        ..Forward::default()
     };
     apart(at, &forward);
     forward
