@@ -35,7 +35,11 @@ pub fn due(
         let lane = lane(&format!("secret {number}"));
         background_task(filter_state, lane, "secret", |io| async move { secret_file::read(&io, &file).await })
     });
-    files.chain(clients).chain(idps).collect()
+    let machines = account_state.machines.iter().filter(|issuer| issuer.due(now)).map(|issuer| {
+        let (id, issuer) = (&issuer.machine.id, issuer.clone());
+        background_task(filter_state, lane(id), id, |io| async move { issuer.refresh(&io).await })
+    });
+    files.chain(clients).chain(machines).chain(idps).collect()
 }
 
 fn background_task<F>(

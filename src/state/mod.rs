@@ -63,6 +63,8 @@ pub struct AccountState {
     pub account: Rc<Account>,
     /// Its OpenID Connect providers' documents, by provider id.
     pub clients: HashMap<String, Rc<oidc::Provider>>,
+    /// Its issuers for programs alone.
+    pub machines: Vec<Rc<oidc::machine::MachineIssuer>>,
     /// Its SAML providers, by provider id.
     pub idps: HashMap<String, Rc<saml::Idp>>,
     /// Whose identities are its providers'.
@@ -88,8 +90,10 @@ impl AccountState {
         });
         let (clients, idps): (HashMap<_, _>, HashMap<_, _>) = (clients.collect(), idps.collect());
         let issuers = Rc::new(Issuers::new(clients.clone(), idps.clone()));
+        let machines = account.bearer.iter().flat_map(|bearer| &bearer.machines);
+        let machines = machines.map(|own| Rc::new(oidc::machine::MachineIssuer::new(own.clone()))).collect();
         let directory = directory::Cache::with_issuers(issuers.clone());
-        Self { clients, idps, directory, issuers, account, settled: Settled::File }
+        Self { clients, machines, idps, directory, issuers, account, settled: Settled::File }
     }
 
     /// What is known of an OpenID Connect provider.

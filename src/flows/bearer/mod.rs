@@ -5,6 +5,9 @@
 //! refused, whatever cookies came with it. A token that held is remembered until it expires, so that it costs
 //! no more than a session, and is asked about in the directory again after `recheck`.
 
+#[cfg(test)]
+mod machine_tests;
+mod machines;
 pub mod metadata;
 mod opaque;
 #[cfg(test)]
@@ -18,7 +21,7 @@ use std::rc::Rc;
 
 use crate::access::condition::noted;
 use crate::config::{Account, Bearer, MappingFrom};
-use crate::directory::{self, Resolution};
+use crate::directory::{self, Resolution, User};
 use crate::exchange::challenge::refusal;
 use crate::exchange::{Exchange, Outcome, Pass, Ruling};
 use crate::fault::{Code, Fault};
@@ -29,7 +32,7 @@ use crate::host::task::{Io, Lane};
 use crate::host::Level;
 use crate::http::response::Response;
 use crate::http::Head;
-use crate::identity::{mapping, Identity, Linking};
+use crate::identity::{mapping, Claims, Identity, Linking};
 use crate::proto::oidc::access_token::{self, AccessToken};
 use crate::proto::oidc::{self, userinfo};
 use crate::session::headers;
@@ -139,8 +142,12 @@ pub fn site_of<'a>(
     let mut fitting = account_states.iter().filter(|account_state| {
         account_state.account.bearer.as_ref().is_some_and(|bearer| {
             account_state.account.enabled
-                && bearer.audiences.iter().any(|own| audiences.contains(&own.as_str()))
-                && bearer.providers.iter().any(|id| could_issue(account_state, bearer, id, iss))
+                && (bearer.audiences.iter().any(|own| audiences.contains(&own.as_str()))
+                    && bearer.providers.iter().any(|id| could_issue(account_state, bearer, id, iss))
+                    || bearer.machines.iter().any(|machine| {
+                        machine.issuer == iss
+                            && machine.audiences.iter().any(|own| audiences.contains(&own.as_str()))
+                    }))
         })
     });
     let first = fitting.next();
@@ -211,22 +218,8 @@ async fn identify(
     let (account_state, _) = exchange.site_and_origin()?;
     let account = &account_state.account;
     let filter_state = &exchange.filter_state;
-    let read = async {
-        let (provider, verified) = match opaque::is_opaque(&account_state, token.expose()) {
-            true => opaque::verified(io, exchange, &account_state, token).await?,
-            false => verified(io, &account_state, token).await?,
-        };
-        let identity = identity(io, &account_state, &provider, &verified, token).await?;
-        let user = match directory::resolve(io, account, &account_state.directory, &identity).await? {
-            Resolution::User(user) => user,
-            Resolution::Invitation { .. } => {
-                let detail = "the person is invited and has to accept in a browser first";
-                return Err(Fault::new(Code::IdentityUnknown, detail));
-            }
-        };
-        Ok((verified, identity, user))
-    };
-    let (verified, identity, user) = match read.await {
+    let read = holder(io, exchange, &account_state, token, known.is_none());
+    let holder = match read.await {
         Ok(found) => found,
         Err(fault) => match known {
             // A token that held goes on while nobody can be asked about it, as a session does.
@@ -241,36 +234,33 @@ async fn identify(
             _ => return Err(fault),
         },
     };
-    if known.is_none() {
-        directory::notices::note(io.host(), account, &identity);
-    }
     let origin = Authentication {
-        provider: identity.provider.clone(),
-        client: account.provider(&identity.provider).map(|provider| provider.client.clone()),
-        domain: mapping::domain(&account.mapping, &identity),
-        issuer: identity.issuer.clone(),
-        subject: identity.subject.clone(),
-        auth_time: verified.auth_time,
-        acr: verified.acr.clone(),
-        scopes: access_token::scopes(&verified.all),
-        amr: Some(crate::identity::amr(verified.all.get("amr"))),
+        provider: holder.provider,
+        client: holder.client,
+        domain: holder.domain,
+        issuer: holder.issuer,
+        subject: holder.subject,
+        auth_time: holder.auth_time,
+        acr: holder.acr,
+        scopes: access_token::scopes(&holder.claims),
+        amr: Some(crate::identity::amr(holder.claims.get("amr"))),
         ..Authentication::default()
     };
     let forwarded = account.forward.access_token.is_some();
     let tokens = Tokens {
         access_token: forwarded.then(|| token.clone()),
-        access_expires: forwarded.then_some(verified.expires),
+        access_expires: forwarded.then_some(holder.expires),
         ..Tokens::default()
     };
-    let session = Session::open(io.host(), user, Method::Bearer, origin, tokens)?;
+    let session = Session::open(io.host(), holder.user, Method::Bearer, origin, tokens)?;
     let session = Session {
-        headers: headers::from_claims(io.host(), exchange.place(), account, &identity.claims),
-        conditions: noted(&account.access, &identity.claims),
+        headers: headers::from_claims(io.host(), exchange.place(), account, &holder.claims),
+        conditions: noted(&account.access, &holder.claims),
         // `not_before` ends tokens that were issued earlier, too.
-        started_at: issued(account, &verified, io.now())?,
+        started_at: issued(account, holder.issued, io.now())?,
         // Without the allowance for clocks: an assertion ends no later than the token.
-        not_after: verified
-            .all
+        not_after: holder
+            .claims
             .get("exp")
             .and_then(|exp| exp.as_f64())
             .map(|seconds| (seconds * 1000.0) as u64),
@@ -283,17 +273,78 @@ async fn identify(
         opaque::key(&account_state, token.expose(), &mut [0; 32]).into(),
     );
     let live = live.ok_or_else(refused)?;
-    let live = Rc::new(LiveSession { expires: verified.expires, reseal: u64::MAX, ..live });
+    let live = Rc::new(LiveSession { expires: holder.expires, reseal: u64::MAX, ..live });
     headers::note_left_out(io.host(), exchange.place(), account, &live.session);
     filter_state.bearers.put(live.clone(), io.now());
     events::bearer(io.host(), exchange.place(), "ok");
     Ok(live)
 }
 
+/// Who a verified token stands for, and what it says.
+struct Holder {
+    provider: String,
+    client: Option<String>,
+    domain: Option<String>,
+    issuer: String,
+    subject: String,
+    user: User,
+    claims: Claims,
+    auth_time: Option<u64>,
+    acr: Option<String>,
+    issued: Option<u64>,
+    expires: u64,
+}
+
+/// Verifies the token and finds the user behind it.
+async fn holder(
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &Rc<AccountState>,
+    token: &Secret,
+    is_new: bool,
+) -> Result<Holder, Fault> {
+    let opaque = opaque::is_opaque(account_state, token.expose());
+    let claims = access_token::unverified(token.expose()).filter(|_| !opaque);
+    if let Some(iss) = claims.as_ref().and_then(|claims| claims.get("iss")?.as_str()) {
+        if let Some(found) = machines::verified(io, account_state, iss, token).await {
+            return found;
+        }
+    }
+    let (provider, verified) = match opaque {
+        true => opaque::verified(io, exchange, account_state, token).await?,
+        false => verified(io, account_state, token).await?,
+    };
+    let identity = identity(io, account_state, &provider, &verified, token).await?;
+    let account = &account_state.account;
+    let user = match directory::resolve(io, account, &account_state.directory, &identity).await? {
+        Resolution::User(user) => user,
+        Resolution::Invitation { .. } => {
+            let detail = "the person is invited and has to accept in a browser first";
+            return Err(Fault::new(Code::IdentityUnknown, detail));
+        }
+    };
+    if is_new {
+        directory::notices::note(io.host(), account, &identity);
+    }
+    Ok(Holder {
+        client: account.provider(&identity.provider).map(|provider| provider.client.clone()),
+        domain: mapping::domain(&account.mapping, &identity),
+        provider: identity.provider,
+        issuer: identity.issuer,
+        subject: identity.subject,
+        user,
+        claims: identity.claims,
+        auth_time: verified.auth_time,
+        acr: verified.acr.clone(),
+        issued: verified.issued,
+        expires: verified.expires,
+    })
+}
+
 /// When the token was issued. An introspection need not say, unless `not_before` has to judge it.
-fn issued(account: &Account, token: &AccessToken, now: u64) -> Result<u64, Fault> {
+fn issued(account: &Account, issued: Option<u64>, now: u64) -> Result<u64, Fault> {
     let judged = account.not_before > 0 || !account.not_before_users.is_empty();
-    match token.issued {
+    match issued {
         Some(issued) => Ok(issued),
         None if judged => {
             Err(Fault::new(Code::TokenInvalid, "introspection: iat is missing, and not_before needs it"))

@@ -227,7 +227,7 @@ fn check_issuer(issuer: &str, oidc: &Oidc) -> Result<(), String> {
 }
 
 /// An endpoint; absent, null and empty are the same.
-fn endpoint(document: &Map<String, Value>, name: &str) -> Result<Option<Url>, String> {
+pub(super) fn endpoint(document: &Map<String, Value>, name: &str) -> Result<Option<Url>, String> {
     let text = match document.get(name) {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(text)) if text.is_empty() => return Ok(None),

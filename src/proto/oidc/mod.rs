@@ -9,6 +9,7 @@
 //! id_token           who it is                                 (OpenID Connect Core 3.1.3.7 and 12.2)
 //! access_token       who a program speaks for                  (RFC 9068, RFC 6750)
 //! introspection      what an opaque token is                  (RFC 7662)
+//! machine            who a program is at an issuer of its own  (RFC 7519)
 //! userinfo           what else is known                        (OpenID Connect Core 5.3)
 //! logout             the way out                               (OpenID Connect RP-Initiated Logout 1.0)
 //! logout_token       the provider's own logout                 (OpenID Connect Back-Channel Logout 1.0)
@@ -26,6 +27,7 @@ pub mod id_token;
 pub mod introspection;
 pub mod logout;
 pub mod logout_token;
+pub mod machine;
 pub mod provider;
 pub mod signed;
 pub mod token;
