@@ -42,6 +42,15 @@ pub struct Provider {
 }
 
 impl Provider {
+    /// How long an answer of it may take, in milliseconds.
+    pub fn timeout(&self) -> u64 {
+        match &self.protocol {
+            Protocol::Oidc(oidc) => oidc.timeout,
+            Protocol::OAuth2(oauth2) => oauth2.timeout,
+            Protocol::Saml(saml) => saml.timeout,
+        }
+    }
+
     /// Groups that are read by URL.
     pub fn groups(&self) -> Option<&Groups> {
         match &self.protocol {

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod flow_cookies;
+pub(crate) mod groups;
 pub mod invitation;
 #[cfg(test)]
 mod invitation_tests;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::flow_cookies::Returns;
 use super::state::{self, handles, AuthnParameters, LoginState};
 use super::{arrived, authenticated_well_enough, departed, trial, unusable, BOUNCED};
+use super::groups;
 use crate::access::condition::on_claims;
 use crate::config::{Account, MappingFrom, OAuth2, Oidc, Origin, Protocol, Provider, ResponseMode};
 use crate::directory;
@@ -222,6 +223,10 @@ async fn openid(
             userinfo::add(&mut known, userinfo);
         }
     }
+    if let Some(provider) = account_state.provider(&login_state.provider) {
+        let token = tokens.access_token.as_ref();
+        groups::add(io, &account_state.account, provider, &mut known, token, proofs.as_ref()).await?;
+    }
     let source = match account_state.account.mapping.from {
         MappingFrom::Userinfo => MappingFrom::Userinfo,
         _ => MappingFrom::IdToken,
@@ -272,12 +277,16 @@ async fn plain(
     let access =
         tokens.access_token.clone().ok_or_else(|| Fault::new(Code::IdpInvalidAnswer, "no access token"))?;
     let person = userinfo::fetch_person(io, oauth2, &access).await?;
+    let mut known = person.all.clone();
+    if let Some(provider) = account.provider(&login_state.provider) {
+        groups::add(io, account, provider, &mut known, Some(&access), None).await?;
+    }
     let mut identity = Identity::verified(
         MappingFrom::Userinfo,
         login_state.provider.as_str(),
         oauth2.issuer.as_str(),
         person.subject.as_str(),
-        person.all.clone(),
+        known,
         person.all,
     );
     if !person.has_lasting_name {

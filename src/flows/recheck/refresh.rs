@@ -9,7 +9,7 @@ use crate::access::condition::{self, ClaimCondition};
 use crate::config::{Account, MappingFrom, OAuth2, Protocol};
 use crate::directory::{self, notices};
 use crate::fault::{Code, Fault};
-use crate::flows::login::{kept, wants_userinfo};
+use crate::flows::login::{groups, kept, wants_userinfo};
 use crate::host::events::{self, Place};
 use crate::host::task::Io;
 use crate::host::Level;
@@ -248,6 +248,19 @@ async fn ask_idp(io: &Io, account_state: &AccountState, old: &Session) -> Result
         Protocol::Oidc(_) => openid(io, account_state, old, &tokens, dpop.as_ref()).await,
         Protocol::OAuth2(oauth2) => plain(io, oauth2, old, &tokens).await,
         Protocol::Saml(_) => Err(gone()),
+    };
+    let said = match said {
+        Ok(Some(mut claims)) => {
+            let proofs = match &provider.protocol {
+                Protocol::Oidc(_) => account_state.client(&provider.id)?.proofs(dpop.as_ref())?,
+                _ => None,
+            };
+            let token = tokens.access_token.as_ref();
+            let added =
+                groups::add(io, &account_state.account, provider, &mut claims, token, proofs.as_ref()).await;
+            added.map(|()| Some(claims))
+        }
+        other => other,
     };
     // RFC 6749 section 6: without a new refresh token the old one stays; so does the ID token.
     let refresh_token = tokens.refresh_token.clone().or_else(|| old.tokens.refresh_token.clone());

@@ -13,12 +13,15 @@ use crate::crypto::{Jws, Unverified, MAX_KEY_SET};
 use crate::fault::{Code, Fault};
 use crate::host::task::Io;
 use crate::proto::fetch::document::{Document, Source};
+use crate::proto::fetch::turn::Sender;
 use crate::values::json;
 
 /// The discovery document is fetched again after an hour.
 const METADATA_LIFETIME: u64 = 60 * 60 * 1000;
 /// The keys are fetched again after a quarter of an hour.
 const KEYS_LIFETIME: u64 = 15 * 60 * 1000;
+/// Fetches of one worker for missing keys are so far apart.
+const PAUSE: u64 = 1_000;
 
 /// One per worker and configured issuer.
 #[derive(Debug)]
@@ -49,8 +52,8 @@ impl MachineIssuer {
     pub fn new(machine: Rc<Machine>) -> Self {
         Self {
             machine,
-            jwks_uri: Document::new("discovery", MAX_METADATA, METADATA_LIFETIME),
-            keys: Document::new("keys", MAX_KEY_SET, KEYS_LIFETIME),
+            jwks_uri: Document::new("discovery", MAX_METADATA, METADATA_LIFETIME, PAUSE),
+            keys: Document::new("keys", MAX_KEY_SET, KEYS_LIFETIME, PAUSE),
         }
     }
 
@@ -63,14 +66,14 @@ impl MachineIssuer {
     /// Fetches what is due.
     pub async fn refresh(&self, io: &Io) -> Result<(), Fault> {
         if let (Some(url), true) = (&self.machine.discovery, self.jwks_uri.due(io.now())) {
-            let fetched = self.jwks_uri.refresh(io, self.source(url, &|bytes| self.read(bytes))).await;
+            let fetched = self.jwks_uri.refresh(io, self.document(url)).await;
             if fetched.is_err() && self.jwks_uri.current().is_none() {
                 return fetched.map(|_| ());
             }
         }
         if self.keys.due(io.now()) {
             let url = self.keys_url(io).await?;
-            self.keys.refresh(io, self.source(&url, &KeySet::parse)).await?;
+            self.keys.refresh(io, self.key_set(&url)).await?;
         }
         Ok(())
     }
@@ -107,14 +110,14 @@ impl MachineIssuer {
     async fn signed(&self, io: &Io, jws: &Jws<'_>) -> Result<Map<String, Value>, Fault> {
         let refused = |why: String| Fault::new(Code::TokenInvalid, format!("token of a machine: {why}"));
         let url = self.keys_url(io).await?;
-        let keys = self.keys.get(io, self.source(&url, &KeySet::parse)).await?;
+        let keys = self.keys.get(io, self.key_set(&url)).await?;
         let unknown = match keys.verify(io.host(), jws) {
             Ok((claims, _)) => return Ok(claims),
             Err(Unverified::Refused(why)) => return Err(refused(why)),
             Err(Unverified::UnknownKey(why)) => why,
         };
         let has = |keys: &KeySet| jws.kid.as_deref().is_some_and(|kid| keys.has(kid));
-        let newer = self.keys.newer(io, self.source(&url, &KeySet::parse), &has).await?;
+        let newer = self.keys.newer(io, self.key_set(&url), &has, Sender::Anybody).await?;
         let keys = newer.ok_or_else(|| refused(format!("{unknown}, and no newer keys can be had now")))?;
         match keys.verify(io.host(), jws) {
             Ok((claims, _)) => Ok(claims),
@@ -153,19 +156,25 @@ impl MachineIssuer {
         let url = self.machine.discovery.as_ref();
         let url =
             url.ok_or_else(|| Fault::new(Code::NotReady, "machines: no discovery URL is configured"))?;
-        self.jwks_uri.get(io, self.source(url, &|bytes| self.read(bytes))).await
+        self.jwks_uri.get(io, self.document(url)).await
     }
 
-    /// The document must speak for the issuer that was asked (OpenID Connect Discovery 1.0 section 4.3).
-    fn read(&self, bytes: &[u8]) -> Result<Url, String> {
-        let document = json::parse_object(bytes, MAX_METADATA)?;
-        if document.get("issuer").and_then(Value::as_str) != Some(&self.machine.issuer) {
-            return Err(format!("issuer is not {:?}", self.machine.issuer));
-        }
-        endpoint(&document, "jwks_uri")?.ok_or_else(|| "jwks_uri is missing".into())
+    fn document(&self, url: &Url) -> Source<Url> {
+        let issuer = self.machine.issuer.clone();
+        let read = Rc::new(move |bytes: &[u8]| read(&issuer, bytes));
+        Source { url: url.clone(), timeout: self.machine.timeout, read }
     }
 
-    fn source<'a, T>(&self, url: &'a Url, read: &'a dyn Fn(&[u8]) -> Result<T, String>) -> Source<'a, T> {
-        Source { url, timeout: self.machine.timeout, read }
+    fn key_set(&self, url: &Url) -> Source<KeySet> {
+        Source { url: url.clone(), timeout: self.machine.timeout, read: Rc::new(KeySet::parse) }
     }
+}
+
+/// The document must speak for the issuer that was asked (OpenID Connect Discovery 1.0 section 4.3).
+fn read(issuer: &str, bytes: &[u8]) -> Result<Url, String> {
+    let document = json::parse_object(bytes, MAX_METADATA)?;
+    if document.get("issuer").and_then(Value::as_str) != Some(issuer) {
+        return Err(format!("issuer is not {issuer:?}"));
+    }
+    endpoint(&document, "jwks_uri")?.ok_or_else(|| "jwks_uri is missing".into())
 }

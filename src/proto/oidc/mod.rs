@@ -23,6 +23,7 @@ pub mod client_auth;
 pub mod discovery;
 pub mod dpop;
 pub mod form;
+pub mod groups;
 pub mod id_token;
 pub mod introspection;
 pub mod logout;

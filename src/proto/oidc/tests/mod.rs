@@ -3,6 +3,7 @@
 mod access_token;
 mod discovery;
 mod endpoints;
+mod groups;
 mod id_token;
 mod keeping;
 

@@ -1,0 +1,129 @@
+//! Groups that are too many for a token, or that the provider has at an API alone: a list at a URL, read with the
+//! person's access token (Entra's overage, GitHub, GitLab).
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::dpop::{self, Proofs};
+use crate::config::{Groups, Next};
+use crate::fault::{Code, Fault};
+use crate::host::task::{Answer, Io, Request};
+use crate::proto::fetch::answer;
+use crate::values::json;
+use crate::values::secret::Secret;
+
+/// More pages make the list unreadable.
+const MAX_PAGES: usize = 10;
+/// A larger page is not read.
+const MAX_PAGE: usize = 1 << 20;
+/// A longer name is left out.
+const MAX_NAME: usize = 256;
+
+/// The names in the list. Any page that cannot be read makes all of it unreadable (`idp_unavailable`): with half of the
+/// groups a person would have half of the roles, and nobody would know.
+pub async fn read(
+    io: &Io,
+    groups: &Groups,
+    access_token: Option<&Secret>,
+    proofs: Option<&Proofs>,
+    timeout: u64,
+) -> Result<Vec<String>, Fault> {
+    let token = access_token.ok_or_else(|| unreadable("the token endpoint gave no access token"))?;
+    let until = io.now().saturating_add(timeout);
+    let (mut url, mut names) = (groups.url.clone(), Vec::new());
+    for _ in 0..MAX_PAGES {
+        let left = until.saturating_sub(io.now());
+        if left == 0 {
+            return Err(unreadable("the pages take longer than timeout"));
+        }
+        let mut request = Request::get("groups", url.clone(), left);
+        request.max_answer = MAX_PAGE;
+        let reply = dpop::get(io, request, token, proofs).await.map_err(|fault| unreadable(&fault.detail))?;
+        let page = answer::success("groups", reply).map_err(|refusal| unreadable(&refusal.fault.detail))?;
+        let body = parse(&page.body)?;
+        names.extend(names_of(groups, &body)?);
+        match next(groups, &url, &page, &body)? {
+            Some(next) => url = next,
+            None => return Ok(names),
+        }
+    }
+    Err(unreadable(&format!("there are more than {MAX_PAGES} pages")))
+}
+
+/// Adds the names to the values of a claim.
+pub fn add(claims: &mut Map<String, Value>, claim: &str, names: Vec<String>) {
+    let mut all: Vec<Value> = match json::pointer(claims, claim) {
+        Some(Value::Array(list)) => list.clone(),
+        Some(Value::String(one)) => vec![one.as_str().into()],
+        _ => Vec::new(),
+    };
+    all.extend(names.into_iter().map(Value::from));
+    // A claim is looked for by its name before it is taken for a pointer.
+    claims.insert(claim.to_owned(), Value::Array(all));
+}
+
+fn unreadable(why: &str) -> Fault {
+    Fault::new(Code::IdpUnavailable, format!("groups: {why}"))
+}
+
+/// The page as a member of an object, so that a list at its root is read as strictly as an object.
+fn parse(body: &[u8]) -> Result<Value, Fault> {
+    let wrapped = [b"{\"page\":", body, b"}"].concat();
+    let map = json::parse_object(&wrapped, MAX_PAGE + 16).map_err(|why| unreadable(&why))?;
+    match (map.len(), map.get("page")) {
+        (1, Some(page)) => Ok(page.clone()),
+        _ => Err(unreadable("the answer is not JSON")),
+    }
+}
+
+fn names_of(groups: &Groups, page: &Value) -> Result<Vec<String>, Fault> {
+    let list = page.pointer(&groups.list).and_then(Value::as_array);
+    let list = list.ok_or_else(|| unreadable(&format!("there is no list at {:?}", groups.list)))?;
+    let name = |entry: &Value| match entry.pointer(&groups.name) {
+        Some(Value::String(name)) => Some(name.clone()),
+        // GitHub and GitLab number their teams and groups.
+        Some(Value::Number(number)) if number.is_u64() => Some(number.to_string()),
+        _ => None,
+    };
+    let names = list.iter().filter_map(name);
+    Ok(names.filter(|name| !name.is_empty() && name.len() <= MAX_NAME).collect())
+}
+
+/// The URL of the next page. The access token goes there, so that it must be the same server.
+fn next(groups: &Groups, url: &Url, answer: &Answer, page: &Value) -> Result<Option<Url>, Fault> {
+    let text = match &groups.next {
+        Next::None => None,
+        Next::Link => answer.header("link").and_then(next_link),
+        Next::Pointer(pointer) => match page.pointer(pointer) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(text.as_str()).filter(|text| !text.is_empty()),
+            Some(other) => return Err(unreadable(&format!("{pointer} is {}", json::kind(other)))),
+        },
+    };
+    let Some(text) = text else { return Ok(None) };
+    let next = url.join(text).map_err(|_| unreadable("the URL of the next page cannot be read"))?;
+    let is_bare = next.username().is_empty() && next.password().is_none();
+    match next.origin() == groups.url.origin() && is_bare {
+        true => Ok(Some(next)),
+        false => Err(unreadable("the next page is at another scheme, host or port than the first")),
+    }
+}
+
+/// The target of `rel="next"` (RFC 8288 section 3).
+fn next_link(header: &str) -> Option<&str> {
+    let mut rest = header;
+    while let Some((_, after)) = rest.split_once('<') {
+        let (target, after) = after.split_once('>')?;
+        let (parameters, following) = after.split_once(",").unwrap_or((after, ""));
+        let is_next = parameters.split(';').any(|parameter| {
+            let (name, value) = parameter.split_once('=').unwrap_or_default();
+            let mut relations = value.trim().trim_matches('"').split(' ');
+            name.trim().eq_ignore_ascii_case("rel") && relations.any(|own| own.eq_ignore_ascii_case("next"))
+        });
+        if is_next {
+            return Some(target);
+        }
+        rest = following;
+    }
+    None
+}
