@@ -48,7 +48,10 @@ async fn user(io: &Io, account_state: &AccountState, username: &str) -> Result<U
             Granted::default(),
         ));
     }
-    let found = directory::by_username(io, account, &account_state.directory, username).await?;
+    // The operator wrote the name: it is compared exactly.
+    let mut found = directory::like_username(io, account, &account_state.directory, username).await?;
+    found.retain(|record| record.username == username);
+    let found = found.pop().filter(|_| found.is_empty());
     let detail = || format!("machines: the directory has no user {username:?}");
     let record = found.ok_or_else(|| Fault::new(Code::IdentityUnknown, detail()))?;
     if !record.active {

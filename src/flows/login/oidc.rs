@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use super::flow_cookies::Returns;
+use super::groups;
 use super::state::{self, handles, AuthnParameters, LoginState};
 use super::{arrived, authenticated_well_enough, departed, trial, unusable, BOUNCED};
-use super::groups;
 use crate::access::condition::on_claims;
 use crate::config::{Account, MappingFrom, OAuth2, Oidc, Origin, Protocol, Provider, ResponseMode};
 use crate::directory;
