@@ -24,12 +24,13 @@ pub mod saml_logout;
 pub mod saml_metadata;
 pub mod saml_response;
 pub mod saml_xml;
+pub mod shared_engine;
 
 /// Reads the bytes, and panics where something does not hold.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is that of its folder of seeds.
-pub const ALL: [(&str, Target); 15] = [
+pub const ALL: [(&str, Target); 16] = [
     ("access_token", access_token::run),
     ("callback_query", callback_query::run),
     ("configuration", configuration::run),
@@ -45,4 +46,5 @@ pub const ALL: [(&str, Target); 15] = [
     ("saml_metadata", saml_metadata::run),
     ("saml_response", saml_response::run),
     ("saml_xml", saml_xml::run),
+    ("shared_engine", shared_engine::run),
 ];

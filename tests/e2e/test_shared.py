@@ -1,5 +1,7 @@
 """Several Envoys that behave as one, by way of a real etcd."""
 
+import json
+import socket
 import threading
 import time
 
@@ -16,7 +18,7 @@ KEYS = [{"id": "k1", "env": "SSO_SESSION_KEY"}]
 class Setting:
     """Envoys in front of one application, one provider and one engine."""
 
-    def __init__(self, make_world, name: str, *, replicas: int = 2, members: int = 1, shared=None, start=True, **options):
+    def __init__(self, make_world, name: str, *, replicas: int = 2, members: int = 1, shared=None, changes=None, start=True, **options):
         self.etcd = Etcd(name, members)
         self.worlds = []
         for n in range(replicas):
@@ -29,7 +31,7 @@ class Setting:
             world.engines = {"etcd": self.etcd.ports}
             world.shared = {"engine": "etcd", "cluster": "etcd"} | (shared or {})
             self.worlds.append(world)
-        self.account = self.worlds[0].account("acme")
+        self.account = self.worlds[0].account("acme", changes)
         for world in self.worlds[1:]:
             world.accounts = self.worlds[0].accounts
         if start:
@@ -44,6 +46,13 @@ class Setting:
 
     def signed_in(self) -> dict[str, str]:
         return session_cookies(self.account.signed_in())
+
+    def signed_in_without_an_answer(self) -> dict[str, str]:
+        """The cookies of a login whose last redirect is not followed."""
+        client = self.account.client()
+        reply = client.browse(self.account.url("/reports"))
+        client.follow(reply, until=lambda hop: "/sso/oidc/consume" in hop.url)
+        return session_cookies(client)
 
     def ask(self, cookies: dict[str, str], replica: int, path: str = "/who", **options):
         header = "; ".join(f"{name}={value}" for name, value in cookies.items())
@@ -77,9 +86,19 @@ def make_setting(make_world):
         setting.etcd.stop()
 
 
+LOGIN = {"path": "/api/auth/login", "username": {"json": "/username"}, "success": {"status": [200], "cookie": "app_session"}}
+CHANGES = {
+    "directory": {"static": {"users": [
+        {"username": "ada", "email": "ada@acme.com", "roles": ["account_admin"]},
+        {"username": "root", "email": "root@acme.com", "roles": ["account_admin"]}]}},
+    "password": {"mode": "admins", "admin_roles": ["account_admin"], "attempts": {"limit": 5, "window": "1m"},
+                 "logins": [LOGIN]},
+}
+
+
 @pytest.fixture(scope="module")
 def two(make_setting):
-    return make_setting("shared-two")
+    return make_setting("shared-two", changes=CHANGES)
 
 
 def test_a_sign_out_holds_on_every_worker_of_the_other_envoy(two):
@@ -195,13 +214,13 @@ def test_a_session_that_ended_in_an_outage_stays_ended_after_it(two, outage):
 
 @pytest.fixture(scope="module")
 def closed(make_setting):
-    return make_setting("shared-closed", shared={"on_outage": "closed", "stale": "2s", "settle": "1s"})
+    return make_setting("shared-closed", shared={"on_outage": "closed", "stale": "2s", "settle": "2s"})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("outage", [killed, frozen])
 def test_closed_lets_nobody_in_who_may_have_signed_out(closed, outage):
-    eventually(lambda: closed.in_step(0) and closed.in_step(1), 20)
+    eventually(lambda: all(closed.client(n).get(closed.account.url("/sso/ready")).status == 200 for n in (0, 1)), 20)
     ended, other = closed.signed_in(), closed.signed_in()
     eventually(lambda: closed.ask(ended, 1).status == 200, 10)
     polls = [Poll(closed, cookies) for cookies in (ended, other)]
@@ -217,6 +236,87 @@ def test_closed_lets_nobody_in_who_may_have_signed_out(closed, outage):
     time.sleep(1)
     runs = [poll.stop() for poll in polls]
     assert runs[0] in ([200, 503, 401], [200, 401]) and runs[1] == [200, 503, 200], runs
+
+
+class Endless:
+    """An application whose answers do not end: a WebSocket, and events once in a while."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        request = connection.recv(65536)
+        if b"upgrade: websocket" in request.lower():
+            connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n")
+        else:
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        try:
+            while True:
+                connection.sendall(b"8\r\ndata: 1\n\r\n")
+                time.sleep(0.1)
+        except OSError:
+            connection.close()
+
+
+def stream(setting, cookies, replica, headers=""):
+    """An open stream, and its first bytes."""
+    connection = socket.create_connection(("127.0.0.1", setting.worlds[replica].port), 10)
+    header = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    connection.sendall(f"GET /stream HTTP/1.1\r\nhost: acme.app.test\r\ncookie: {header}\r\n{headers}\r\n".encode())
+    connection.settimeout(10)
+    assert connection.recv(65536).startswith((b"HTTP/1.1 200", b"HTTP/1.1 101"))
+    return connection
+
+
+def ends_within(connection, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    connection.settimeout(0.2)
+    while time.monotonic() < end:
+        try:
+            if not connection.recv(65536):
+                return True
+        except TimeoutError:
+            continue
+        except OSError:
+            return True
+    return False
+
+
+WEBSOCKET = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: eA==\r\n"
+
+
+@pytest.fixture(scope="module")
+def endless(make_setting):
+    setting = make_setting("shared-streams", start=False)
+    application = Endless()
+    for world in setting.worlds:
+        world.clusters["app"] = application.port
+        world.envoy_options = {"route": {"cluster": "app", "timeout": "0s"}}
+    setting.start()
+    return setting
+
+
+@pytest.mark.parametrize("headers", ["", WEBSOCKET], ids=["events", "websocket"])
+def test_an_open_stream_ends_with_its_session_here_and_on_the_other_envoy(endless, headers):
+    ended, other = endless.signed_in_without_an_answer(), endless.signed_in_without_an_answer()
+    streams = [stream(endless, ended, replica, headers) for replica in (0, 1)]
+    others = [stream(endless, other, replica, headers) for replica in (0, 1)]
+    assert not any(ends_within(one, 0.5) for one in streams + others)
+    endless.log_out(ended)
+    began = time.monotonic()
+    assert all(ends_within(one, 2) for one in streams)
+    print(f"closed after {time.monotonic() - began:.2f} s")
+    assert not any(ends_within(one, 0.5) for one in others)
 
 
 @pytest.mark.slow
@@ -244,3 +344,51 @@ def test_a_request_with_a_session_makes_no_call(two):
         assert two.ask(cookies, 1).status == 200
     # The head is read once a second.
     assert calls() - before <= time.monotonic() - began + 2
+
+
+def test_guesses_are_counted_over_all_envoys(two):
+    """Forty at once over two Envoys with a limit of five: exactly five reach the application."""
+    name = f"guess-{time.monotonic_ns()}"
+    mark = two.worlds[0].app.mark()
+    replies = []
+
+    def guess(n):
+        replies.append(two.client(n % 2).post(
+            two.account.url("/api/auth/login"), headers={"content-type": "application/json"},
+            body=json.dumps({"username": "root", "password": name})))
+    threads = [threading.Thread(target=guess, args=(n,)) for n in range(40)]
+    [thread.start() for thread in threads]
+    [thread.join(30) for thread in threads]
+    reached = [seen for seen in two.worlds[0].app.since(mark) if seen.path == "/api/auth/login"]
+    assert len(reached) == 5, (len(reached), sorted(reply.status for reply in replies))
+    assert sum(reply.code == "too_many_attempts" for reply in replies) == 35
+
+
+def test_a_login_in_progress_is_used_once_over_all_envoys(two):
+    first = two.account.client()
+    answers = two.account.callback(first)[1]
+    callback = next(hop.url for hop in answers if "/sso/oidc/consume" in hop.url)
+    flow = next(cookie for hop in answers for cookie in hop.set if "sso-flow-" in cookie.name and cookie.value)
+    again = two.client(1).get(callback, headers={"cookie": f"{flow.name}={flow.value}"})
+    refused(again, "state_unknown")
+
+
+def test_an_administrator_ends_the_sessions_of_a_user(two):
+    admin, other = two.signed_in(), two.signed_in()
+    header = "; ".join(f"{name}={value}" for name, value in admin.items())
+    page = two.client().get(two.account.url("/sso/admin/sessions"), headers={"cookie": header})
+    assert page.status == 200 and "csrf" in page.text, page
+    order = {"cookie": header, "content-type": "application/json", "origin": two.account.origin,
+             "sec-fetch-site": "same-origin"}
+    url = two.account.url("/sso/admin/sessions")
+    for body, headers, status in [
+        (b'{"user": "nobody"}', {}, 204), (b'{"user": 1}', {}, 400), (b'{"all": false}', {}, 400),
+        (b'{"all": true}', {"sec-fetch-site": "cross-site"}, 403),
+    ]:
+        reply = two.client().request("POST", url, body=body, headers=order | headers)
+        assert reply.status == status, (body, reply)
+    assert two.ask(other, 1).status == 200
+    assert two.client().request("POST", url, body=b'{"user": "ada"}', headers=order).status == 204
+    for cookies in (admin, other):
+        eventually(lambda: two.ask(cookies, 1).status == 401, 2)
+    assert [event["by"] for event in two.worlds[0].envoy.events() if event.get("reason") == "administrator"][-1] == "ada"
