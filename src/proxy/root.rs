@@ -141,9 +141,9 @@ impl RootContext for Root {
         self.begin_waiting(&filter_state);
         self.set_pace(&filter_state);
         self.resettle();
+        self.streams.sweep(&*self.host, &filter_state.config.session);
         if now.saturating_sub(self.looked) >= TICK.as_millis() as u64 {
             self.looked = now;
-            self.streams.sweep(&*self.host, &filter_state.config.session);
             self.refresh_documents(&filter_state, now);
         }
     }

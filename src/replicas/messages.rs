@@ -4,6 +4,7 @@
 use prost::{Message, Oneof};
 
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct ResponseHeader {
     #[prost(uint64, tag = "1")]
     pub cluster_id: u64,
@@ -12,6 +13,7 @@ pub struct ResponseHeader {
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct KeyValue {
     #[prost(bytes = "vec", tag = "1")]
     pub key: Vec<u8>,
@@ -24,6 +26,7 @@ pub struct KeyValue {
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct RangeRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub key: Vec<u8>,
@@ -40,6 +43,7 @@ pub struct RangeRequest {
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct RangeResponse {
     #[prost(message, optional, tag = "1")]
     pub header: Option<ResponseHeader>,
@@ -52,6 +56,7 @@ pub struct RangeResponse {
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct PutRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub key: Vec<u8>,
@@ -62,6 +67,7 @@ pub struct PutRequest {
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct DeleteRangeRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub key: Vec<u8>,
@@ -70,12 +76,14 @@ pub struct DeleteRangeRequest {
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct RequestOp {
     #[prost(oneof = "Request", tags = "1, 2, 3")]
     pub request: Option<Request>,
 }
 
 #[derive(Clone, PartialEq, Eq, Oneof)]
+#[prost(skip_debug)]
 pub enum Request {
     #[prost(message, tag = "1")]
     Range(RangeRequest),
@@ -86,6 +94,7 @@ pub enum Request {
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct ResponseOp {
     #[prost(message, optional, tag = "1")]
     pub range: Option<RangeResponse>,
@@ -93,6 +102,7 @@ pub struct ResponseOp {
 
 /// A condition: `result` 0 is EQUAL; `target` 1 is CREATE, 2 is MOD.
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct Compare {
     #[prost(int32, tag = "1")]
     pub result: i32,
@@ -107,6 +117,7 @@ pub struct Compare {
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct TxnRequest {
     #[prost(message, repeated, tag = "1")]
     pub compare: Vec<Compare>,
@@ -117,6 +128,7 @@ pub struct TxnRequest {
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct TxnResponse {
     #[prost(message, optional, tag = "1")]
     pub header: Option<ResponseHeader>,
@@ -127,6 +139,7 @@ pub struct TxnResponse {
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct LeaseGrantRequest {
     #[prost(int64, tag = "1")]
     pub ttl: i64,
@@ -135,6 +148,7 @@ pub struct LeaseGrantRequest {
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct WatchCreateRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub key: Vec<u8>,
@@ -143,6 +157,7 @@ pub struct WatchCreateRequest {
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct WatchRequest {
     #[prost(message, optional, tag = "1")]
     pub create: Option<WatchCreateRequest>,
@@ -150,6 +165,7 @@ pub struct WatchRequest {
 
 /// `kind` 0 is PUT, 1 is DELETE.
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct Event {
     #[prost(int32, tag = "1")]
     pub kind: i32,
@@ -158,6 +174,7 @@ pub struct Event {
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
 pub struct WatchResponse {
     #[prost(message, optional, tag = "1")]
     pub header: Option<ResponseHeader>,

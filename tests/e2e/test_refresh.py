@@ -9,6 +9,7 @@ import time
 import pytest
 
 from harness.client import Client
+from harness.etcd import Etcd
 from harness.expect import refused, session_cookies
 from harness.idp import DROP
 from harness.net import eventually
@@ -22,7 +23,9 @@ PEOPLE = {"ada": {"email": "ada@acme.com", "email_verified": True, "name": "Ada"
 class Setting:
     """A provider, and Envoys in front of one application."""
 
-    def __init__(self, make_world, name: str, replicas: int = 1, ttl: int = 3600, session=None, changes=None, **envoy):
+    def __init__(self, make_world, name: str, replicas: int = 1, ttl: int = 3600, session=None, changes=None, etcd=None,
+                 **envoy):
+        self.etcd = etcd
         self.provider = OidcProvider([{
             "client_id": "lakehouse", "client_secret": "the secret of the client",
             "grant_types": ["authorization_code", "refresh_token"],
@@ -37,6 +40,9 @@ class Setting:
         assert account.origin == ORIGIN
         world.clusters["provider"] = self.provider.port
         world.cluster_table = {f"127.0.0.1:{self.provider.port}": "provider"}
+        if self.etcd:
+            world.shared = {"engine": "etcd", "cluster": "etcd"}
+            world.engines = {"etcd": self.etcd.ports}
         world.start()
         return world
 
@@ -337,3 +343,24 @@ def test_a_session_that_cannot_fit_is_an_answer_and_no_loop(make_world):
     assert "aaaa" not in world.envoy.log_text()
     account.idp.reset()
     assert client.login(account.url("/reports"))[-1].status == 200
+
+
+@pytest.mark.slow
+def test_with_a_shared_engine_fifty_requests_over_two_replicas_are_one_refresh(setting):
+    """The race that replicas on their own lose: past due at both, at once."""
+    etcd = Etcd("refresh")
+    try:
+        here = setting("claims", 2, session={"recheck": "2s"}, concurrency=2, etcd=etcd)
+        for turn in range(1, 6):
+            cookies = here.signed_in()
+            before = here.seen()
+            time.sleep(4.5)
+            replies = [future.result() for future in at_once(here, cookies, [n % 2 for n in range(50)])]
+            assert [reply.status for reply in replies] == [200] * 50, replies
+            newer = [{cookie.name: cookie.value for cookie in reply.set} for reply in replies if reply.set]
+            refreshed, refused_ones = here.seen()
+            assert (refreshed - before[0], refused_ones - before[1]) == (1, 0), turn
+            assert all(here.ask(cookies, replica).status == 200 for replica in (0, 1))
+            assert newer and all(here.ask(newer[-1], replica).status == 200 for replica in (0, 1))
+    finally:
+        etcd.stop()
