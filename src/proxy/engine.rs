@@ -60,6 +60,10 @@ impl Engine {
     /// Time passes.
     pub fn tick(&mut self, filter_state: &Rc<FilterState>) {
         let now = self.host.now();
+        if let Some(replicas) = &filter_state.replicas {
+            // New settings of an account make a new state.
+            self.replicas = replicas.clone();
+        }
         self.count(now);
         if !self.take_role(now) {
             if self.follower.take().is_some() {
