@@ -129,7 +129,9 @@ fn query_fits(exchange: &Exchange, endpoint: Endpoint) -> Result<(), Fault> {
         true => Ok(()),
         false => {
             let why = format!("the query has {length} bytes, at most {max} are read");
-            Err(Fault::new(Code::RequestInvalid, why))
+            // Nothing else at the sign-in page can be so long.
+            let is_return = endpoint == Endpoint::Login;
+            Err(Fault::new(if is_return { Code::ReturnToRefused } else { Code::RequestInvalid }, why))
         }
     }
 }

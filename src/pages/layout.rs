@@ -101,10 +101,13 @@ impl Page<'_> {
             framed_by(self.submits.unwrap_or_default()),
             digest(style)
         );
+        // The icon that asks for nothing is a `data:` URL.
+        policy.push_str("; img-src");
         if let Some(source) = pages.logo.as_deref().and_then(source) {
-            policy.push_str("; img-src ");
+            policy.push(' ');
             policy.push_str(&source);
         }
+        policy.push_str(" data:");
         if self.submits.is_some() {
             policy.push_str(&format!("; script-src 'sha256-{}'", digest(SUBMIT)));
         }

@@ -70,7 +70,7 @@ def test_a_navigation_signs_in_and_comes_back(acme):
 
 def test_completeness_and_readiness_have_the_specified_shapes(acme):
     client = acme.signed_in()
-    assert client.get(admin(acme, "/completeness")).json() == {"users": 6, "complete": 3, "problems": [
+    assert client.get(admin(acme, "/completeness")).json() == {"users": 6, "complete": 3, "notices": [], "problems": [
         {"username": "<b>fay</b>", "problem": "missing", "value": None, "with": []},
         {"username": "dan", "problem": "shared", "value": "shared@acme.com", "with": ["eve"]},
         {"username": "eve", "problem": "shared", "value": "shared@acme.com", "with": ["dan"]},
@@ -146,7 +146,7 @@ def test_a_directory_of_thousands_page_by_page(world):
     client = account.signed_in()
     before = directory.count()
     report = client.get(admin(account, "/completeness")).json()
-    assert report == {"users": 3001, "complete": 3001, "problems": []}
+    assert report == {"users": 3001, "complete": 3001, "problems": [], "notices": []}
     assert directory.count() - before <= 3001 / directory.page + 2, "pages, and the recheck"
     directory.users[7]["emails"] = directory.users[8]["emails"]
     report = client.get(admin(account, "/completeness")).json()

@@ -7,7 +7,9 @@ import pytest
 
 from harness.expect import refused, session_cookies, signed_in, signed_out
 
-INVITED = {"mode": "invited", "invitations": [{"email": "ada@acme.com", "roles": ["editor"]}]}
+# An invitation is taken up once: each test has a person of its own.
+PEOPLE = [f"ada{n}@acme.com" for n in range(40)]
+INVITED = {"mode": "invited", "invitations": [{"email": email, "roles": ["editor"]} for email in ["ada@acme.com", *PEOPLE]]}
 FORM = {"sec-fetch-site": "same-origin"}
 
 
@@ -30,6 +32,8 @@ def acme(world):
     account = world.accounts["acme"]
     account.directory = world.scim.directory("acme.scim.test").reset()
     account.idp.reset()
+    account.person = PEOPLE.pop()
+    account.idp.person["email"] = account.person
     return account
 
 
@@ -58,7 +62,7 @@ def test_accepting_creates_the_user_once_and_signs_in(world, acme):
     assert reply.status == 302 and reply.location == acme.url("/reports"), reply
     signed_in(client, acme)
     [made] = acme.directory.users
-    assert made["userName"] == "ada@acme.com" and [r["value"] for r in made["roles"]] == ["editor"], made
+    assert made["userName"] == acme.person and [r["value"] for r in made["roles"]] == ["editor"], made
     assert made["externalId"] == f"{acme.idp.issuer}|248289761001"
     # The next login finds the user, without a question.
     signed_in(acme.signed_in(), acme)

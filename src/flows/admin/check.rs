@@ -177,7 +177,12 @@ impl Checks<'_> {
         };
         let metadata = match metadata {
             Ok(metadata) => metadata,
-            Err(why) => return self.add("issuer and endpoints", Err(why)),
+            Err(why) => {
+                if why.contains("plain http") {
+                    self.add("TLS", Err(why.clone()));
+                }
+                return self.add("issuer and endpoints", Err(why));
+            }
         };
         self.mix_up(account, &metadata);
         let issuer = metadata.issuer.as_str();

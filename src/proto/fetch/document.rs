@@ -145,7 +145,11 @@ impl<T: 'static> Document<T> {
             }
             self.fetched(io, &source, turn).await?;
             match self.current() {
-                Some(document) if has(&document) || !is_joined => return Ok(Some(document)),
+                Some(document) if has(&document) => return Ok(Some(document)),
+                Some(document) if !is_joined => {
+                    turn.was_vain(io, &self.key(&source.url));
+                    return Ok(Some(document));
+                }
                 // That fetch may have begun before the key was published.
                 _ if sender == Sender::Provider => {}
                 document => return Ok(document),

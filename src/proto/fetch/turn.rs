@@ -40,6 +40,8 @@ struct Record {
     strangers: u64,
     /// What the last one failed with, as its place in `Code::ALL` and one; 0: it did not.
     failed: u64,
+    /// When the last two ended that brought a provider's own answer nothing, the later one first.
+    vain: [u64; 2],
 }
 
 impl Record {
@@ -47,11 +49,12 @@ impl Record {
         let mut numbers =
             bytes.chunks_exact(8).map(|chunk| u64::from_le_bytes(chunk.try_into().unwrap_or_default()));
         let mut next = || numbers.next().unwrap_or(0);
-        Self { lease: next(), ended: next(), strangers: next(), failed: next() }
+        Self { lease: next(), ended: next(), strangers: next(), failed: next(), vain: [next(), next()] }
     }
 
     fn write(self) -> Vec<u8> {
-        [self.lease, self.ended, self.strangers, self.failed].map(u64::to_le_bytes).concat()
+        let [last, before] = self.vain;
+        [self.lease, self.ended, self.strangers, self.failed, last, before].map(u64::to_le_bytes).concat()
     }
 }
 
@@ -70,12 +73,24 @@ impl Turn {
         Self { sender, since: 0, pause: 0 }
     }
 
-    /// False while strangers have had their fetch.
+    /// False while strangers have had their fetch, or while a provider signs with a key that it does not publish: two
+    /// fetches a minute have shown it.
     pub fn is_allowed(self, io: &Io, document: &str) -> bool {
         let (record, _) = look(io, document);
-        self.sender == Sender::Provider
-            || record.strangers == 0
-            || io.now().saturating_sub(record.strangers) >= STRANGERS
+        let last = match self.sender {
+            Sender::Provider => record.vain[1],
+            Sender::Anybody => record.strangers,
+        };
+        last == 0 || io.now().saturating_sub(last) >= STRANGERS
+    }
+
+    /// The fetch has not brought what the provider's own answer needs.
+    pub fn was_vain(self, io: &Io, document: &str) {
+        if self.sender == Sender::Provider {
+            let (record, cas) = look(io, document);
+            let vain = [io.now(), record.vain[0]];
+            io.host().shared_set(&record_key(document), &Record { vain, ..record }.write(), cas);
+        }
     }
 
     /// Waits until this worker may fetch: `true`; or until another one that was at it has ended: `false`.
@@ -112,6 +127,7 @@ impl Turn {
             ended: if self.pause > 0 { now } else { record.ended },
             strangers: if self.sender == Sender::Anybody { now } else { record.strangers },
             failed: failed.map_or(0, place),
+            vain: record.vain,
         };
         io.host().shared_set(&record_key(document), &record.write(), None);
     }
