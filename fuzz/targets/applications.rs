@@ -154,6 +154,20 @@ fn nested(name: &str, dots: bool) -> Vec<String> {
     name.split(['[', ']']).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
+/// The names of a form's fields, as paths that nest by brackets and dots.
+pub fn form_names(body: &[u8]) -> Vec<Vec<String>> {
+    pairs(body, b"&", Broken::Kept).iter().map(|(name, _)| nested(name, true)).collect()
+}
+
+/// The names in a JSON document at any depth, as paths.
+pub fn json_names(body: &[u8]) -> Vec<Vec<String>> {
+    let mut names = Vec::new();
+    if let Some(value) = Reader::read(body, PLAIN) {
+        value.names(&mut Vec::new(), &mut names);
+    }
+    names
+}
+
 /// The username that each application takes out of a JSON document.
 pub fn json_usernames(body: &[u8], pointer: &str) -> Taken {
     let path: Vec<String> = pointer.split('/').skip(1).map(str::to_owned).collect();
@@ -221,6 +235,22 @@ enum Json {
 }
 
 impl Json {
+    fn names(&self, above: &mut Vec<String>, names: &mut Vec<Vec<String>>) {
+        match self {
+            Json::Object(members) => {
+                for (name, value) in members {
+                    let depth = above.len();
+                    above.extend(nested(name, true));
+                    names.push(above.clone());
+                    value.names(above, names);
+                    above.truncate(depth);
+                }
+            }
+            Json::List(list) => list.iter().for_each(|value| value.names(above, names)),
+            Json::Text(_) | Json::Other => {}
+        }
+    }
+
     fn text(&self, path: &[String], style: Style) -> Option<String> {
         match (self, path) {
             (Json::Text(text), []) => Some(text.clone()),

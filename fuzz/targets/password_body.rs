@@ -1,11 +1,12 @@
-//! The password rule: a name that is read is the name that every application would take.
+//! The password rule: a name that is read is the name that every application would take, and no other field of the body
+//! could choose the account.
 //!
 //! The first byte chooses where the username is, the rest is the body.
 
 use envoy_sso::config::{PasswordLogin, UsernameField};
 use envoy_sso::password::username;
 
-use super::applications::{form_usernames, json_usernames};
+use super::applications::{form_names, form_usernames, json_names, json_usernames};
 
 const FIELDS: [(&str, bool); 6] = [
     ("username", false),
@@ -15,6 +16,25 @@ const FIELDS: [(&str, bool); 6] = [
     ("/user/name", true),
     ("/data/attributes/user_name", true),
 ];
+
+/// By which applications choose the account.
+const CHOOSING: &str =
+    "email mail user username login uid userid account nameoremail phone mobile tel tenant realm domain org \
+                        organization workspace";
+
+/// The first name beside the ruled one by which an application could choose another account.
+fn other_account(names: &[Vec<String>], ruled: &[String]) -> Option<Vec<String>> {
+    let plain = |name: &String| name.to_lowercase().replace(['_', '-', ' '], "");
+    let chooses = |name: &String| CHOOSING.split(' ').any(|own| own == plain(name));
+    let (_, containers) = ruled.split_last()?;
+    names
+        .iter()
+        .find(|path| {
+            let shared = path.iter().zip(containers).take_while(|(a, b)| plain(a) == plain(b)).count();
+            path.as_slice() != ruled && path[shared..].iter().any(chooses)
+        })
+        .cloned()
+}
 
 pub fn run(data: &[u8]) {
     let Some((first, body)) = data.split_first() else { return };
@@ -29,4 +49,8 @@ pub fn run(data: &[u8]) {
     for (application, other) in taken {
         assert_eq!(other, name, "{application} takes another name");
     }
+    let ruled: Vec<String> =
+        field.split(['/', '[', ']', '.']).filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    let names = if json { json_names(body) } else { form_names(body) };
+    assert_eq!(other_account(&names, &ruled), None, "beside {name:?}");
 }

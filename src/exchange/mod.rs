@@ -12,6 +12,6 @@ mod unmet;
 pub use authn_parameters::{AuthnParameters, Trial};
 pub use context::Exchange;
 pub use demands::{refuse, step_up_target, unmet};
-pub use pass::{OnBody, OnResponse, Pass, Verdict};
+pub use pass::{AnswerBody, OnBody, OnResponse, Pass, Verdict};
 pub use ruling::{Body, Outcome, Ruling};
 pub use unmet::Unmet;

@@ -9,8 +9,18 @@ use crate::session::{assertion, LiveSession, Method};
 /// Reads the head of the application's answer; `true` where no body follows.
 pub type OnResponse = Box<dyn FnOnce(&Headers, bool) -> Verdict>;
 
-/// Reads the body of the application's answer: `set-cookie` values to add. `None`: it was too large, or not there whole.
-pub type OnBody = Box<dyn FnOnce(Option<&[u8]>) -> Vec<String>>;
+/// Reads the body of the application's answer: `set-cookie` values to add.
+pub type OnBody = Box<dyn FnOnce(AnswerBody<'_>) -> Vec<String>>;
+
+/// The body of the application's answer.
+pub enum AnswerBody<'a> {
+    /// All of it.
+    Whole(&'a [u8]),
+    /// It is larger than was asked for.
+    TooLarge,
+    /// The connection to the application ended before it did.
+    Broken,
+}
 
 /// What the head of the application's answer says.
 pub enum Verdict {

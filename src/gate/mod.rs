@@ -18,7 +18,7 @@ use crate::access::{demand, Demand};
 use crate::exchange::{unmet, Exchange, Pass, Ruling};
 use crate::fault::{Code, Fault};
 use crate::flows::bearer::{self, BearerLookup};
-use crate::flows::login;
+use crate::flows::login::{self, password::Match};
 use crate::flows::recheck;
 use crate::flows::recheck::renewal::Due;
 use crate::http::{Head, Path};
@@ -82,6 +82,13 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         }
         // They open sessions again once single sign-on is back on: an application that logs headers must not have them.
         pass.cookie = jar.edit(&head);
+        if account.self_service.is_some() {
+            if let Some(Match::Exact(logins)) = login::password::login_at(account, &head, &path) {
+                let path = path.canonical().to_owned();
+                let exchange = exchange(filter_state, &account_state, &head, path, now);
+                return login::unruled::pass(exchange, logins, pass);
+            }
+        }
         return Ruling::Pass(pass);
     }
     let own = path.plain().and_then(|path| account.paths.endpoint(path));

@@ -12,6 +12,8 @@ mod names;
 mod request_tests;
 pub mod ruling;
 #[cfg(test)]
+mod ruling_tests;
+#[cfg(test)]
 mod tests;
 mod when;
 

@@ -39,8 +39,30 @@ pub async fn rule(
     attribute: Attribute,
     username: &Username,
 ) -> Result<Ruling, Fault> {
+    rule_under(account.password.mode, io, account, cache, attribute, username).await
+}
+
+/// The administrator whose name it is, if it certainly is one's.
+pub async fn administrator(
+    io: &Io,
+    account: &Account,
+    cache: &Cache,
+    attribute: Attribute,
+    username: &Username,
+) -> Option<User> {
+    let ruling = rule_under(PasswordMode::Admins, io, account, cache, attribute, username).await;
+    ruling.ok().map(|ruling| ruling.user)
+}
+
+async fn rule_under(
+    mode: PasswordMode,
+    io: &Io,
+    account: &Account,
+    cache: &Cache,
+    attribute: Attribute,
+    username: &Username,
+) -> Result<Ruling, Fault> {
     let name = username.as_str();
-    let mode = account.password.mode;
     if mode == PasswordMode::Disabled {
         let why = "passwords are disabled for account";
         let detail = format!("a password login as {name:?}: {why} {:?}", account.code);
@@ -164,9 +186,11 @@ fn is_case_stable(name: &str) -> bool {
     lower(&upper) == lower(name)
 }
 
-/// True while a `password` session stands under the present mode, judged by the user's last known roles.
+/// True while a `password` session stands under the present mode, judged by the user's last known roles. While single
+/// sign-on is off it is an administrator's, who prepares it.
 pub fn session_stands(account: &Account, user: &User) -> bool {
-    match account.password.mode {
+    let mode = if account.enabled { account.password.mode } else { PasswordMode::Admins };
+    match mode {
         PasswordMode::Enabled => true,
         PasswordMode::Admins => match user.origin {
             UserSource::Directory => user.is_administrator(account),

@@ -61,3 +61,79 @@ fn text(field: &str, found: &str, wanted: &str) -> Result<bool, String> {
     }
     Ok(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::values::json::parse_object;
+
+    fn forms(wanted: &[(&str, &str)], body: &str) -> Option<bool> {
+        let wanted = wanted.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        is_form_login(&When::Form(wanted), &form::parse(body.as_bytes()).ok()?).ok()
+    }
+
+    fn documents(wanted: &[(&str, Value)], body: &str) -> Option<bool> {
+        let wanted = wanted.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        is_json_login(&When::Json(wanted), &parse_object(body.as_bytes(), 1 << 16).ok()?).ok()
+    }
+
+    #[test]
+    fn a_form_is_the_login_or_certainly_another_request() {
+        let grant = [("grant_type", "password")];
+        for (body, told) in [
+            ("grant_type=password&x=1", Some(true)),
+            ("x=1&%67rant_type=pass%77ord", Some(true)),
+            ("grant_type=refresh_token", Some(false)),
+            ("refresh_token=x", Some(false)),
+            ("grant_type=passwords", Some(false)),
+            ("grant_type=", Some(false)),
+            ("grant_type=password&grant_type=password", None),
+            ("grant_type=x&grant_type=password", None),
+            ("grant_type=Password", None),
+            ("grant_type=+password", None),
+            ("grant_type=password%00x", None),
+            ("grant_type=%2570assword", None),
+            ("grant_type", None),
+            ("grant_type[]=password", None),
+            ("x.grant_type=password", None),
+            ("GrantType=password", None),
+        ] {
+            assert_eq!(forms(&grant, body), told, "{body}");
+        }
+        let both = [("a", "1"), ("b", "2")];
+        for (body, told) in
+            [("a=1&b=2", Some(true)), ("a=1&b=3", Some(false)), ("a=1", Some(false)), ("b=2&a=%001", None)]
+        {
+            assert_eq!(forms(&both, body), told, "{body}");
+        }
+        // One field that certainly differs decides, however unclear another one is.
+        assert_eq!(forms(&[("a", "x"), ("b", "2")], "a=X&b=3"), Some(false));
+        assert_eq!(documents(&[("/a", json!("x"))], r#"{"a":"x"}"#), Some(true));
+    }
+
+    #[test]
+    fn a_document_is_the_login_or_certainly_another_request() {
+        let wanted = [("/op/name", json!("login")), ("/v", json!(2)), ("/sure", json!(true))];
+        for (body, told) in [
+            (r#"{"op":{"name":"login"},"v":2,"sure":true,"x":1}"#, Some(true)),
+            (r#"{"op":{"name":"login"},"v":2.0,"sure":true}"#, Some(true)),
+            (r#"{"op":{"name":"list"},"v":2,"sure":true}"#, Some(false)),
+            (r#"{"op":{"name":"login"},"v":3,"sure":true}"#, Some(false)),
+            (r#"{"op":{"name":"login"},"v":2,"sure":false}"#, Some(false)),
+            (r#"{"op":{"name":null},"v":2,"sure":true}"#, Some(false)),
+            (r#"{"op":null,"v":2}"#, Some(false)),
+            ("{}", Some(false)),
+            (r#"{"op":{"name":"Login"},"v":2,"sure":true}"#, None),
+            (r#"{"op":{"name":["login"]},"v":2,"sure":true}"#, None),
+            (r#"{"op":{"name":"login"},"v":"2","sure":true}"#, None),
+            (r#"{"op":{"name":"login"},"v":2,"sure":"true"}"#, None),
+            (r#"{"op":["login"],"v":2,"sure":true}"#, None),
+            (r#"{"op":{"name":"login"},"Op":1,"v":2,"sure":true}"#, None),
+            (r#"{"op":{"name":"login","name":"x"},"v":2,"sure":true}"#, None),
+        ] {
+            assert_eq!(documents(&wanted, body), told, "{body}");
+        }
+    }
+}

@@ -13,7 +13,7 @@ use super::host::EnvoyHost;
 use super::stage::Stage;
 use super::streams::Streams;
 use super::waiting::{News, Waiting};
-use crate::exchange::{Body, Exchange, OnBody, OnResponse, Outcome, Pass, Ruling, Verdict};
+use crate::exchange::{AnswerBody, Body, Exchange, OnBody, OnResponse, Outcome, Pass, Ruling, Verdict};
 use crate::fault::{Code, Fault};
 use crate::gate;
 use crate::host::events;
@@ -160,6 +160,13 @@ impl HttpContext for Filter {
     }
 }
 
+/// True where the stream ended because the connection to the application broke, and not the browser's: a guess whose
+/// answer no client waits for counts.
+fn upstream_broke() -> bool {
+    let details = hostcalls::get_property(vec!["response", "code_details"]).ok().flatten();
+    details.is_some_and(|details| details.starts_with(b"upstream_"))
+}
+
 /// How many bytes of a body are there, up to one more than the limit.
 fn buffered(body: BufferType, limit: usize) -> usize {
     hostcalls::get_buffer(body, 0, limit.saturating_add(1)).ok().flatten().map_or(0, |bytes| bytes.len())
@@ -203,15 +210,29 @@ impl Filter {
     fn judge(&mut self, size: usize) -> Action {
         let done = Stage::Passed { set_cookies: Vec::new(), on_response: None };
         if let Stage::Judging(limit, then) = std::mem::replace(&mut self.stage, done) {
-            let body = match size <= limit {
-                true => hostcalls::get_buffer(BufferType::HttpResponseBody, 0, size).ok().flatten(),
-                false => None,
+            let body = match size {
+                0 => Some(Vec::new()),
+                size if size > limit => None,
+                size => hostcalls::get_buffer(BufferType::HttpResponseBody, 0, size).ok().flatten(),
             };
-            let cookies = then(body.as_deref().filter(|bytes| bytes.len() == size));
+            let cookies = then(match &body {
+                Some(bytes) if bytes.len() == size => AnswerBody::Whole(bytes),
+                _ => AnswerBody::TooLarge,
+            });
             let headers = hostcalls::get_map_bytes(MapType::HttpResponseHeaders).unwrap_or_default();
             set_cookies(&headers, cookies);
         }
         Action::Continue
+    }
+
+    /// The stream ended before the answer did.
+    #[cold]
+    fn left_unjudged(&mut self) {
+        if let Stage::Judging(_, then) = std::mem::take(&mut self.stage) {
+            if upstream_broke() {
+                then(AnswerBody::Broken);
+            }
+        }
     }
 
     /// Takes out of the trailers what nobody may send: some applications make headers of them.
@@ -417,6 +438,7 @@ impl Drop for Filter {
             Stage::Body(..) => self.waiting.leave(self.id),
             Stage::Passed { .. } => self.streams.leave(self.id),
             Stage::Parked => self.waiting.forget(self.id),
+            Stage::Judging(..) => self.left_unjudged(),
             _ => {}
         }
     }

@@ -115,3 +115,95 @@ fn hash(account: &str, username: &str) -> [u8; 16] {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::{self, Placeholders};
+    use crate::http::Head;
+    use crate::testing::browser::KEY;
+    use crate::testing::TestHost;
+
+    fn config() -> Config {
+        let text = json!({
+            "session": { "keys": [{ "id": "k1", "value": KEY }] }, "clusters": { "*": "idp" },
+            "accounts": [{ "code": "acme", "origins": ["https://app.example"] }]
+        });
+        config::load(text.to_string().as_bytes(), &Placeholders).unwrap()
+    }
+
+    fn head(cookies: &str) -> Head {
+        Head::new(vec![("cookie".to_owned(), cookies.as_bytes().to_vec())], true)
+    }
+
+    /// The pair of the mark after a sign-in, for the next request.
+    fn signed_in(host: &TestHost, config: &Config, before: &str, account: &str, user: &str) -> String {
+        let head = head(before);
+        let line = renewed(host, config, &head.jar(&config.cookies.name), account, user).unwrap();
+        assert!(line.contains("Max-Age=2592000") && line.contains("HttpOnly") && line.contains("Secure"));
+        assert!(line.len() <= 1024, "{line}");
+        line.split(';').next().unwrap().to_owned()
+    }
+
+    fn is_of(host: &TestHost, config: &Config, cookies: &str, account: &str, user: &str) -> Option<[u8; 8]> {
+        of_user(config, &head(cookies).jar(&config.cookies.name), account, user, host.now())
+    }
+
+    #[test]
+    fn a_mark_is_of_one_user_of_one_account() {
+        let (host, config) = (TestHost::new(), config());
+        let mark = signed_in(&host, &config, "", "acme", "ada");
+        assert!(is_of(&host, &config, &mark, "acme", "ada").is_some());
+        for (account, user) in
+            [("acme", "bob"), ("acme", "ADA"), ("other", "ada"), ("acm", "eada"), ("", "acmeada")]
+        {
+            assert_eq!(is_of(&host, &config, &mark, account, user), None, "{account} {user}");
+        }
+        let other = signed_in(&host, &config, "", "acme", "ada");
+        let ids = [&mark, &other].map(|mark| is_of(&host, &config, mark, "acme", "ada").unwrap());
+        assert_ne!(ids[0], ids[1], "each browser has its own");
+        assert_eq!(
+            is_of(&host, &config, &format!("{mark}; {other}"), "acme", "ada"),
+            None,
+            "two different ones"
+        );
+        assert!(is_of(&host, &config, &format!("{mark}; {mark}"), "acme", "ada").is_some());
+        for bad in ["", "x", &mark[mark.find('=').unwrap() + 1..mark.len() - 2]] {
+            let cookie = format!("{}={bad}", mark.split('=').next().unwrap());
+            assert_eq!(is_of(&host, &config, &cookie, "acme", "ada"), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn it_ends_after_thirty_days_and_begins_anew_with_each_sign_in() {
+        let (host, config) = (TestHost::new(), config());
+        let first = signed_in(&host, &config, "", "acme", "ada");
+        host.advance(LIFETIME - 1);
+        assert!(is_of(&host, &config, &first, "acme", "ada").is_some());
+        let second = signed_in(&host, &config, &first, "acme", "ada");
+        host.advance(1);
+        assert_eq!(is_of(&host, &config, &first, "acme", "ada"), None);
+        assert!(is_of(&host, &config, &second, "acme", "ada").is_some());
+    }
+
+    #[test]
+    fn five_users_of_one_browser_are_remembered() {
+        let (host, config) = (TestHost::new(), config());
+        let mut mark = String::new();
+        let users: Vec<String> = (0..7).map(|n| format!("user{n}")).collect();
+        for user in &users {
+            host.advance(1_000);
+            mark = signed_in(&host, &config, &mark, "acme", user);
+        }
+        let known = |mark: &str| -> Vec<bool> {
+            users.iter().map(|user| is_of(&host, &config, mark, "acme", user).is_some()).collect()
+        };
+        assert_eq!(known(&mark), [false, false, true, true, true, true, true]);
+        // Who signs in again is remembered the longest, in other accounts too.
+        mark = signed_in(&host, &config, &mark, "acme", "user2");
+        mark = signed_in(&host, &config, &mark, "other", "user2");
+        assert_eq!(known(&mark), [false, false, true, false, true, true, true]);
+    }
+}

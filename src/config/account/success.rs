@@ -64,10 +64,10 @@ pub fn head_accepted(success: &Success, answer: Answered<'_>) -> bool {
         && (success.json.is_none() || is_plain_json(answer.headers))
 }
 
-/// Judges the JSON body of an answer whose head was accepted. `None`: it could not be read whole.
-pub fn body_accepted(success: &Success, body: Option<&[u8]>) -> bool {
+/// Judges the whole JSON body of an answer whose head was accepted.
+pub fn body_accepted(success: &Success, body: &[u8]) -> bool {
     let Some(wanted) = &success.json else { return true };
-    let document = body.and_then(|body| json::parse_object(body, MAX_ANSWER).ok());
+    let document = json::parse_object(body, MAX_ANSWER).ok();
     let found = document.as_ref().and_then(|document| json::pointer(document, &wanted.pointer));
     match (found, &wanted.equals) {
         (None, _) => false,
@@ -168,11 +168,17 @@ fn cookie_date(text: &str) -> Option<u64> {
     crate::values::time::parse_rfc3339(&text).map(|ms| ms / 1_000)
 }
 
-/// The one `Location`, resolved against what was asked; `None` for several and for what is not a URL.
+/// The one `Location`, resolved against what was asked; `None` for several and for what is not a URL. Envoy makes one
+/// header of several, with commas between them.
 fn location(answer: &Answered<'_>) -> Option<Url> {
     let mut all = answer.headers.iter().filter(|(name, _)| name == "location");
     let (Some((_, value)), None) = (all.next(), all.next()) else { return None };
-    answer.asked.join(std::str::from_utf8(value).ok()?).ok()
+    let value = std::str::from_utf8(value).ok()?;
+    let begins = |part: &str| part.trim_start().starts_with('/') || part.contains("://");
+    if value.split(',').skip(1).any(begins) {
+        return None;
+    }
+    answer.asked.join(value).ok()
 }
 
 /// `Location` leads to the path at the origin that was asked.
@@ -277,4 +283,122 @@ fn possible(pattern: &str) -> bool {
         && asked
             .join(location)
             .is_ok_and(|url| url.origin() == asked.origin() && matches(pattern, url.path(), &url))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn answered(success: &Success, status: u16, headers: &[(&str, &str)]) -> bool {
+        let headers: Vec<_> = headers.iter().map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec())).collect();
+        let asked = Url::parse("https://app.example.com/x/login").unwrap();
+        head_accepted(success, Answered { status, headers: &headers, asked: &asked, now: 1_800_000_000_000 })
+    }
+
+    #[test]
+    fn redirect_not_is_a_redirect_and_leads_elsewhere() {
+        let away = |from: &str| Success { redirect_not: Some(from.to_owned()), ..Success::default() };
+        for (from, location, good) in [
+            ("/login*", "/", true),
+            ("/login*", "/home?next=/login", true),
+            ("/login*", "https://other.example/login", true),
+            ("/login*", "/x/login", true),
+            ("/login*", "login", true), // resolved: /x/login
+            ("/login*", "/login", false),
+            ("/login*", "/login?error", false),
+            ("/login*", "../login", false),
+            ("/login*", "/a/../login", false),
+            ("/login*", "/%6Cogin", false),
+            ("/login*", "https://app.example.com/login", false),
+            ("/login*", "http://app.example.com:8080/login?x", false),
+            ("/login*", "//app.example.com/login", false),
+            ("/login*", "https://", false),
+            ("/login", "/login?error=1", false),
+            ("/login", "/login/done", true),
+            ("/login?error*", "/login?error=1", false),
+            ("/login?error*", "/login?ok", true),
+            ("/x/login", "", false),
+            ("/x/login", "?error", false),
+        ] {
+            assert_eq!(answered(&away(from), 302, &[("location", location)]), good, "{from} {location}");
+        }
+        for status in [200, 201, 204, 300, 304, 305, 400, 401] {
+            assert!(!answered(&away("/login*"), status, &[("location", "/")]), "{status}");
+        }
+        for status in [301, 302, 303, 307, 308] {
+            assert!(answered(&away("/login*"), status, &[("location", "/")]), "{status}");
+        }
+        assert!(!answered(&away("/login*"), 302, &[]));
+        assert!(!answered(&away("/login*"), 302, &[("location", "/"), ("location", "/home")]));
+        for several in ["/,/login", "/home, /login", "/home,https://app.example.com/login", "/,//x"] {
+            assert!(!answered(&away("/login*"), 302, &[("location", several)]), "{several}");
+        }
+        assert!(answered(&away("/login*"), 302, &[("location", "/a,b?c=d,e")]));
+        let narrow = Success { redirect: Some("/a*".to_owned()), ..away("/a/login*") };
+        assert!(answered(&narrow, 302, &[("location", "/a/b")]));
+        assert!(!answered(&narrow, 302, &[("location", "/a/login")]));
+        assert!(!answered(&narrow, 302, &[("location", "/b")]));
+    }
+
+    fn by_json(pointer: &str, equals: Option<Value>) -> Success {
+        Success { json: Some(JsonValue { pointer: pointer.to_owned(), equals }), ..Success::default() }
+    }
+
+    #[test]
+    fn the_head_of_a_json_answer_says_that_it_can_be_read() {
+        let success = by_json("/ok", None);
+        let json = ("content-type", "application/json");
+        for (status, headers, good) in [
+            (200, &[json][..], true),
+            (201, &[json], true),
+            (200, &[("content-type", "Application/JSON; Charset=\"UTF-8\"")], true),
+            (200, &[("content-type", "application/problem+json")], true),
+            (200, &[json, ("content-encoding", "identity")], true),
+            (200, &[json, ("content-encoding", "gzip")], false),
+            (200, &[json, ("content-encoding", "identity"), ("content-encoding", "br")], false),
+            (200, &[json, json], false),
+            (200, &[("content-type", "application/jsonp")], false),
+            (200, &[("content-type", "text/json")], false),
+            (200, &[("content-type", "application/json; charset=utf-16")], false),
+            (200, &[], false),
+            (302, &[json], false),
+            (401, &[json], false),
+        ] {
+            assert_eq!(answered(&success, status, headers), good, "{status} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn the_value_in_a_json_answer() {
+        for (body, there, zero) in [
+            (json!({ "ok": 0 }), true, true),
+            (json!({ "ok": 0.0 }), true, true),
+            (json!({ "ok": "0" }), true, false),
+            (json!({ "ok": true }), true, false),
+            (json!({ "ok": { "a": 1 } }), true, false),
+            (json!({ "ok": false }), false, false),
+            (json!({ "ok": null }), false, false),
+            (json!({ "ok": "" }), false, false),
+            (json!({ "ok": " " }), false, false),
+            (json!({ "ok": [] }), false, false),
+            (json!({ "ok": {} }), false, false),
+            (json!({ "x": { "ok": 0 } }), false, false),
+            (json!([{ "ok": 0 }]), false, false),
+        ] {
+            let body = body.to_string();
+            assert_eq!(body_accepted(&by_json("/ok", None), body.as_bytes()), there, "{body}");
+            assert_eq!(body_accepted(&by_json("/ok", Some(json!(0))), body.as_bytes()), zero, "{body}");
+        }
+        for body in
+            ["", "{", r#"{"ok":1,"ok":1}"#, "{\"ok\":1}x", "\u{feff}{\"ok\":1}", "{\"ok\":\"\\ud800\"}"]
+        {
+            assert!(!body_accepted(&by_json("/ok", None), body.as_bytes()), "{body:?}");
+        }
+        assert!(!body_accepted(&by_json("/ok", None), b"{\"ok\":\"\xff\"}"));
+        let padded = |n: usize| format!("{{\"ok\":1,\"x\":\"{}\"}}", "a".repeat(n));
+        assert!(body_accepted(&by_json("/ok", None), padded(MAX_ANSWER - 15).as_bytes()));
+        assert!(!body_accepted(&by_json("/ok", None), padded(MAX_ANSWER - 14).as_bytes()));
+    }
 }

@@ -12,6 +12,8 @@ pub mod password;
 pub mod saml;
 pub mod state;
 pub mod trial;
+pub mod unruled;
+mod watch;
 #[cfg(test)]
 mod ways_tests;
 

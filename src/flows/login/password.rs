@@ -3,20 +3,19 @@
 
 use std::rc::Rc;
 
-use url::Url;
-
 use super::attempt::Attempt;
-use crate::config::{body_accepted, head_accepted, Account, Answered, PasswordLogin, MAX_ANSWER};
+use super::watch::Watch;
+use crate::config::{Account, PasswordLogin};
 use crate::directory::User;
-use crate::exchange::{Body, Exchange, Outcome, Pass, Ruling, Verdict};
+use crate::exchange::{Body, Exchange, Outcome, Pass, Ruling};
 use crate::fault::{Code, Fault};
 use crate::host::events::{self, Place};
 use crate::host::task::Io;
 use crate::host::Level;
-use crate::http::{Head, Headers, Path};
+use crate::http::{Head, Path};
 use crate::password::attempts::CountedBy;
 use crate::password::{alias_of_login, login_request, ruling, HeadRuling, Reading, Username};
-use crate::session::{device, Authentication, Method, Session, Tokens};
+use crate::session::device;
 use crate::state::AccountState;
 
 /// What a request has to do with a password login.
@@ -106,7 +105,7 @@ fn ordinary(exchange: &Exchange) -> Ruling {
     Ruling::Again(exchange.head.clone())
 }
 
-fn reading(head: &Head) -> login_request::Head<'_> {
+pub(super) fn reading(head: &Head) -> login_request::Head<'_> {
     login_request::Head {
         method: head.method(),
         query: head.query(),
@@ -150,15 +149,7 @@ async fn password_login(
     match rule(io, exchange, &login, username).await {
         Ok((user, attempt)) => {
             events::password_ruling(io.host(), exchange.place(), "passed");
-            let wants_json = login.success.json.is_some();
-            let watch = Watch { exchange: exchange.clone(), login, user, attempt };
-            // Another session of this browser, SSO or password, is nothing to this request.
-            Outcome::Pass(Pass {
-                on_response: Some(Box::new(move |headers, ends| watch.answered(headers, ends))),
-                wants_plain_answer: wants_json,
-                live: None,
-                ..pass
-            })
+            Outcome::Pass(Watch::new(exchange.clone(), login, user, Some(attempt)).over(pass))
         }
         Err(fault) => {
             events::password_ruling(io.host(), exchange.place(), fault.code.as_str());
@@ -206,92 +197,4 @@ fn counted(exchange: &Exchange, account: &Account, user: &User) -> CountedBy {
 fn refuse(exchange: &Exchange, fault: &Fault) -> Ruling {
     events::password_ruling(&*exchange.filter_state.host, exchange.place(), fault.code.as_str());
     Ruling::LocalReply(exchange.refuse(fault))
-}
-
-/// A password login that the application is judging.
-pub struct Watch {
-    exchange: Rc<Exchange>,
-    login: Rc<PasswordLogin>,
-    user: User,
-    attempt: Attempt,
-}
-
-impl Watch {
-    /// The head of the application's answer: with an accepted password the `set-cookie` values of a session.
-    pub fn answered(self, headers: &Headers, ends: bool) -> Verdict {
-        let status = headers.iter().find(|(name, _)| name == ":status").map(|(_, value)| value.as_slice());
-        let status = status.and_then(|s| std::str::from_utf8(s).ok()?.parse().ok()).unwrap_or(0);
-        if status >= 500 {
-            // The application did not judge the password: an outage locks no user out.
-            return Verdict::Cookies(self.withdrawn());
-        }
-        let now = self.exchange.filter_state.host.now();
-        let accepted = self.asked().is_some_and(|asked| {
-            head_accepted(&self.login.success, Answered { status, headers, asked: &asked, now })
-        });
-        match (accepted, &self.login.success.json) {
-            (false, _) => Verdict::Cookies(self.refused()),
-            (true, None) => Verdict::Cookies(self.accepted()),
-            (true, Some(_)) if ends || announces_too_much(headers) => Verdict::Cookies(self.refused()),
-            (true, Some(_)) => Verdict::Body(
-                MAX_ANSWER,
-                Box::new(move |body| match body_accepted(&self.login.success, body) {
-                    true => self.accepted(),
-                    false => self.refused(),
-                }),
-            ),
-        }
-    }
-
-    /// The URL of the request, against which `Location` is resolved.
-    fn asked(&self) -> Option<Url> {
-        let origin = self.exchange.origin()?;
-        let target = std::str::from_utf8(self.exchange.head.target()).ok()?;
-        Url::parse(&format!("{origin}{target}")).ok()
-    }
-
-    fn place(&self) -> Place<'_> {
-        Place { user: Some(&self.user.username), ..self.exchange.place() }
-    }
-
-    fn withdrawn(self) -> Vec<String> {
-        let host = &*self.exchange.filter_state.host;
-        events::login_outcome(host, self.place(), "password_refused");
-        self.attempt.withdrawn(&self.exchange);
-        Vec::new()
-    }
-
-    fn refused(self) -> Vec<String> {
-        events::login_outcome(&*self.exchange.filter_state.host, self.place(), "password_refused");
-        Vec::new()
-    }
-
-    fn accepted(self) -> Vec<String> {
-        let host = &*self.exchange.filter_state.host;
-        let place = Place { user: Some(&self.user.username), ..self.exchange.place() };
-        self.attempt.succeeded(&self.exchange);
-        let session = Session::open(
-            host,
-            self.user.clone(),
-            Method::Password,
-            Authentication::default(),
-            Tokens::default(),
-        );
-        let cookies = self
-            .exchange
-            .site_and_origin()
-            .and_then(|(account_state, _)| super::open_session(&self.exchange, &account_state, session?));
-        cookies.unwrap_or_else(|fault| {
-            // The application let the person in; without a session of ours the next request asks again.
-            events::refusal(host, place, &fault);
-            Vec::new()
-        })
-    }
-}
-
-/// True where `content-length` says that the body is larger than what is read.
-fn announces_too_much(headers: &Headers) -> bool {
-    let length = headers.iter().find(|(name, _)| name == "content-length");
-    let length = length.and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse::<usize>().ok());
-    length.is_some_and(|length| length > MAX_ANSWER)
 }

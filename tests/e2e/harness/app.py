@@ -41,6 +41,7 @@ class Answer:
     status: int = 200
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
+    raw: bytes | None = None  # in the place of all that: these bytes, and the end of the connection
 
 
 class App:
@@ -148,6 +149,9 @@ class App:
                         return
                     route = self.routes.get(seen.path)
                     answer = route(seen) if route else self._echo(seen)
+                    if answer.raw is not None:
+                        connection.sendall(answer.raw)
+                        return
                     self._send(connection, answer, method)
         except OSError:
             return

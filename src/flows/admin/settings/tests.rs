@@ -579,3 +579,67 @@ fn without_the_engine_there_is_no_self_service() {
         "{problems:?}"
     );
 }
+
+/// What is prepared before anything is on has to be prepared by an administrator, who is there by password alone.
+#[test]
+fn while_single_sign_on_is_off_an_administrators_password_opens_a_session() {
+    use crate::testing::decided;
+    let world = World::with(|c| {
+        let account = &mut c["accounts"][0];
+        account["sso"] = json!("disabled");
+        account["password"] = json!({
+            "mode": "disabled", "admin_roles": ["account_admin"], "administrators": ["root"], "attempts": { "limit": 1 },
+            "logins": [{ "path": "/login", "username": { "form": "username" }, "success": { "status": [200] } }],
+        });
+    });
+    let login = |target: &str, body: &str, headers: &[(&str, &str)], status: u16| {
+        let mut browser = world.browser();
+        browser.headers.extend(headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let seen =
+            browser.send("POST", target, Some(body.as_bytes().to_vec()), &mut |call| world.respond(call));
+        let mut pass = seen.pass.unwrap_or_else(|| panic!("{target} {body}: nothing is refused"));
+        let cookies = pass.on_response.take().map(|judge| {
+            decided(judge(&vec![(":status".to_owned(), status.to_string().into_bytes())], true))
+        });
+        for pair in cookies.iter().flatten().filter_map(|line| line.split(';').next()?.split_once('=')) {
+            browser.cookies.push((pair.0.to_owned(), pair.1.to_owned()));
+        }
+        browser.headers.clear();
+        browser
+    };
+    for name in ["ada", "root"] {
+        for _ in 0..3 {
+            assert!(login("/login", &format!("username={name}&password=x"), &[], 401).cookies.is_empty());
+        }
+        let mut admin = login("/login", &format!("username={name}&password=x"), &[], 200);
+        assert_eq!(world.get(&mut admin, "/sso/session").json()["method"], "password", "{name}");
+        assert_eq!(world.call(&admin, "GET", "settings", Value::Null).status(), 200, "{name}");
+        let passed = world.get(&mut admin, "/x").pass.unwrap();
+        assert!(passed.live.is_none(), "the application is told nothing");
+    }
+    // Another user's opens nothing, nor what cannot be read or comes from elsewhere; all of it passes.
+    for (target, body) in [
+        ("/login", "username=bob&password=x"),
+        ("/login", "username=nobody&password=x"),
+        ("/login", "username=ada&username=bob"),
+        ("/login", "username=ada&email=bob"),
+        ("/login", "password=x"),
+        ("/login", ""),
+        ("/login?username=bob", "username=ada"),
+        ("/LOGIN", "username=ada"),
+        ("/login/", "username=ada"),
+        ("/other", "username=ada"),
+    ] {
+        assert!(login(target, body, &[], 200).cookies.is_empty(), "{target} {body}");
+    }
+    let large = format!("username=ada&x={}", "x".repeat(80_000));
+    assert!(login("/login", &large, &[], 200).cookies.is_empty());
+    for header in [
+        ("origin", "https://evil.example"),
+        ("sec-fetch-site", "cross-site"),
+        ("content-type", "text/plain"),
+        ("content-encoding", "gzip"),
+    ] {
+        assert!(login("/login", "username=ada", &[header], 200).cookies.is_empty(), "{header:?}");
+    }
+}
