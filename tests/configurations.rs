@@ -937,10 +937,12 @@ fn a_secret_that_two_providers_know_is_a_warning() {
     };
     let with = |one: Value, two: Value| {
         let providers = json!([provider("one", one), provider("two", two)]);
-        warnings(&with(&[
+        let mut found = warnings(&with(&[
             ("/accounts/0/identity_providers", providers),
             ("/clusters", json!({ "*": "idp" })),
-        ]))
+        ]));
+        found.retain(|warning| !warning.contains("].confined: "));
+        found
     };
     let secret = |text: &str| json!({ "client_secret": { "value": text } });
     let found = with(secret("the same"), secret("the same"));
