@@ -6,6 +6,7 @@ use serde_json::{json, Map, Value};
 
 use super::env::Environment;
 use super::raw::SettingsPart;
+use crate::values::json;
 
 /// The file of one account, and what of the rest of the configuration its check needs.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ pub(super) fn keep(document: &Value, env: &dyn Environment) -> Vec<Option<Rc<Acc
             let beside = accounts.iter().enumerate().filter(|(j, other)| *j != i && shares(account, other));
             let mut account = account.clone();
             if single && account.get("code").is_none_or(Value::is_null) {
-                account["code"] = json!("default");
+                json::set(&mut account, "code", "default".into());
             }
             Rc::new(AccountFile {
                 account,

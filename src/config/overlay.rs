@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
-use serde_json::{json, Value};
+use serde_json::{Map, Value};
 
 use super::account_file::AccountFile;
 use super::env::{Environment, Placeholders, ProcessEnvironment};
 use super::{check, Account, Problem};
+use crate::values::json;
 
 /// The account with these settings laid over the file's, or everything that is wrong with them. Paths are those of the
 /// settings.
@@ -14,18 +15,18 @@ pub fn with_settings(file: &Rc<AccountFile>, settings: &Value) -> Result<Rc<Acco
     let mut account = file.account.clone();
     for (name, value) in settings.as_object().into_iter().flatten() {
         if name == "password" {
-            let mut password = account.get("password").cloned().unwrap_or_else(|| json!({}));
-            if let (Some(password), Some(mode)) = (password.as_object_mut(), value.get("mode")) {
-                password.insert("mode".to_owned(), mode.clone());
+            let mut password = account.get("password").cloned().unwrap_or_else(|| Map::new().into());
+            if let Some(mode) = value.get("mode") {
+                json::set(&mut password, "mode", mode.clone());
             }
-            account["password"] = password;
+            json::set(&mut account, "password", password);
         } else {
-            account[name.as_str()] = value.clone();
+            json::set(&mut account, name, value.clone());
         }
     }
     let mut document = (*file.common).clone();
     let others = file.others.iter().map(|other| (**other).clone());
-    document["accounts"] = std::iter::once(account).chain(others).collect();
+    json::set(&mut document, "accounts", std::iter::once(account).chain(others).collect());
     let env: &dyn Environment = match file.lenient {
         true => &Placeholders,
         false => &ProcessEnvironment,

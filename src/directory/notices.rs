@@ -60,7 +60,8 @@ fn count(host: &dyn Host, account: &Account, notice: &Notice) {
         if before.is_none() && list.len() >= MAX_KINDS {
             return;
         }
-        let count = before.and_then(|known| known["count"].as_u64()).unwrap_or_default().saturating_add(1);
+        let count =
+            before.and_then(|known| known.get("count")?.as_u64()).unwrap_or_default().saturating_add(1);
         list.push(json!({ "claim": notice.claim, "reason": notice.reason, "count": count }));
         if host.shared_set(&key, Value::from(list).to_string().as_bytes(), cas) {
             return;

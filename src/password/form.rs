@@ -52,11 +52,10 @@ pub fn find<'f>(fields: &'f [Field], field: &str) -> Result<Option<&'f str>, Str
     let mut found = None;
     for own in fields {
         match &own.value {
-            Some(value) if own.name == field => {
-                if found.replace(value.as_str()).is_some() {
-                    return Err(format!("the field {field} twice"));
-                }
+            Some(_) if own.name == field && found.is_some() => {
+                return Err(format!("the field {field} twice"));
             }
+            Some(value) if own.name == field => found = Some(value.as_str()),
             _ if names::collide(&names::path(&own.name), &wanted) => {
                 return Err(format!("a field that could be taken for {field}"));
             }

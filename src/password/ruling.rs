@@ -21,7 +21,7 @@ pub struct Ruling {
 /// What the directory says about a name that was typed in.
 enum Found {
     /// This record, and no other.
-    One(Record),
+    One(Box<Record>),
     /// Nobody of that name, and nobody whom an application could take for it.
     Nobody,
     /// Several, or one of a name that is spelled otherwise: which one the application takes is not certain.
@@ -172,7 +172,7 @@ async fn by_username(io: &Io, account: &Account, cache: &Cache, name: &str) -> R
 fn only(mut found: Vec<Record>, is_it: impl Fn(&Record) -> bool) -> Found {
     match found.as_slice() {
         [] => Found::Nobody,
-        [one] if is_it(one) => found.pop().map_or(Found::Nobody, Found::One),
+        [one] if is_it(one) => found.pop().map_or(Found::Nobody, |record| Found::One(record.into())),
         several if several.iter().any(|record| is_it(record) && record.active) => Found::Unclear,
         several if several.iter().any(|record| !record.active) => Found::Inactive,
         _ => Found::Unclear,

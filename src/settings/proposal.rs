@@ -8,6 +8,7 @@ use url::Url;
 use super::secrets;
 use crate::config::{self, Account, AccountFile, Problem, SelfService, SettingsPart};
 use crate::host::clusters::Clusters;
+use crate::values::json;
 
 /// What a proposal is judged by.
 pub struct Terms<'a> {
@@ -47,7 +48,7 @@ pub fn read(body: &Value, terms: &Terms<'_>) -> Result<Proposal, Vec<Problem>> {
                 if part == SettingsPart::Password {
                     only_the_mode(value, &mut problems);
                 }
-                settings[name.as_str()] = value.clone();
+                json::set(&mut settings, name, value.clone());
             }
             _ => problems
                 .push(problem(name, "is not a setting that administrators of this account may change")),

@@ -23,7 +23,9 @@ impl Engine {
             return Reply::Failed(Failure::Grpc(14));
         }
         let Via::Grpc { method: "Txn", .. } = call.via else { return Reply::Failed(Failure::Grpc(12)) };
-        let txn = pb::TxnRequest::decode(call.body.as_deref().unwrap()).unwrap();
+        let Ok(txn) = pb::TxnRequest::decode(call.body.as_deref().unwrap_or_default()) else {
+            return Reply::Failed(Failure::Grpc(3));
+        };
         let revision_of =
             |key: &[u8]| self.values.iter().find(|kv| kv.key == key).map_or(0, |kv| kv.mod_revision);
         let succeeded = txn.compare.iter().all(|compare| {
@@ -35,8 +37,9 @@ impl Engine {
         if succeeded {
             self.revision += 1;
         }
-        for op in if succeeded { txn.success } else { txn.failure } {
-            match op.request.unwrap() {
+        let operations = if succeeded { txn.success } else { txn.failure };
+        for request in operations.into_iter().filter_map(|operation| operation.request) {
+            match request {
                 pb::Request::Put(put) => {
                     self.values.retain(|kv| kv.key != put.key);
                     let (key, value, mod_revision) = (put.key, put.value, self.revision);

@@ -352,6 +352,16 @@ pub fn form(call: &Call) -> Vec<(String, String)> {
     url::form_urlencoded::parse(call.body.as_deref().unwrap_or_default()).into_owned().collect()
 }
 
+/// The cookies that the head of an application's answer decides on. One whose body decides is a failed test.
+pub fn decided(verdict: crate::exchange::Verdict) -> Vec<String> {
+    let cookies = match verdict {
+        crate::exchange::Verdict::Cookies(cookies) => Some(cookies),
+        crate::exchange::Verdict::Body(..) => None,
+    };
+    assert!(cookies.is_some(), "the body decides");
+    cookies.unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -390,14 +400,4 @@ mod tests {
         two.count("m");
         assert_eq!((one.counted("m"), two.counted("m")), (0, 1));
     }
-}
-
-/// The cookies that the head of an application's answer decides on. One whose body decides is a failed test.
-pub fn decided(verdict: crate::exchange::Verdict) -> Vec<String> {
-    let cookies = match verdict {
-        crate::exchange::Verdict::Cookies(cookies) => Some(cookies),
-        crate::exchange::Verdict::Body(..) => None,
-    };
-    assert!(cookies.is_some(), "the body decides");
-    cookies.unwrap_or_default()
 }

@@ -55,6 +55,13 @@ pub fn pointer<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Value>
     Some(value)
 }
 
+/// Sets a member of an object. A value of another kind stays as it is, for the check that follows to refuse.
+pub fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value);
+    }
+}
+
 /// What a value is, for messages.
 pub fn kind(value: &Value) -> &'static str {
     match value {

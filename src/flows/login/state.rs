@@ -225,8 +225,9 @@ pub fn is_in_progress(config: &Config, head: &Head, state: &str) -> bool {
 pub fn of_request(config: &Config, head: &Head, account: &str, request: &str) -> Option<String> {
     let jar = head.jar(&config.cookies.name);
     let login_states = opened(config, &jar, account);
-    let state = login_states.filter(|own| own.nonce == request).map(|own| own.state).next();
-    state
+    // Bound first: the iterator borrows the jar.
+    let mut found = login_states.filter(|own| own.nonce == request).map(|own| own.state);
+    found.next()
 }
 
 /// The logins in progress of this account whose cookies this browser sent; a login and its twin are two here.

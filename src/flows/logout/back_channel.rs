@@ -82,9 +82,8 @@ async fn end(io: &Io, exchange: &Exchange, body: &[u8]) -> Result<(), Fault> {
         return Err(Fault::new(Code::NotReady, detail).with_status(503));
     }
     // Noted last, so that what could not be ended can be sent again.
-    match USED.insert(host, &used, token.expires, host.now()) {
-        Inserted::Known => return Err(invalid("its jti was used already")),
-        _ => {}
+    if USED.insert(host, &used, token.expires, host.now()) == Inserted::Known {
+        return Err(invalid("its jti was used already"));
     }
     let is_first = exchange.filter_state.use_once_if_known(io, exchange.place(), &used, token.expires).await;
     is_first.then_some(()).ok_or_else(|| invalid("its jti was used already, at another Envoy"))
