@@ -53,7 +53,7 @@ pub struct Metadata {
 
 impl Metadata {
     /// Reads the discovery document. Endpoints of the configuration win over the document's.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(test)]
     pub fn read(bytes: &[u8], oidc: &Oidc) -> Result<Self, String> {
         Self::read_apart_from(bytes, oidc, &[])
     }
