@@ -60,12 +60,12 @@ def test_accepting_creates_the_user_once_and_signs_in(world, acme):
     assert acme.directory.count("POST") == 0
     reply = answer(client, url, fields, "accept")
     assert reply.status == 302 and reply.location == acme.url("/reports"), reply
-    signed_in(client, acme)
+    signed_in(client, acme, acme.person)
     [made] = acme.directory.users
     assert made["userName"] == acme.person and [r["value"] for r in made["roles"]] == ["editor"], made
     assert made["externalId"] == f"{acme.idp.issuer}|248289761001"
     # The next login finds the user, without a question.
-    signed_in(acme.signed_in(), acme)
+    signed_in(acme.signed_in(), acme, acme.person)
     assert acme.directory.count("POST") == 1
 
 
@@ -125,7 +125,7 @@ def test_a_directory_that_is_down_makes_nobody_and_the_answer_can_be_given_again
     world.app.nothing_since(mark)
     acme.directory.faults.clear()
     assert answer(client, url, fields, "accept").status == 302
-    signed_in(client, acme)
+    signed_in(client, acme, acme.person)
 
 
 def test_over_a_static_list_it_lasts_as_long_as_the_session(world):

@@ -6,6 +6,8 @@ use crate::host::task::Io;
 
 /// What anybody sent causes a fetch at most so often in the whole process, in milliseconds.
 pub const STRANGERS: u64 = 60_000;
+/// After a fetch that brought a provider's own answer nothing, the next such one comes so much later.
+const VAIN: u64 = 5_000;
 /// A fetch that has not ended so long after its timeout died with its worker.
 const LEASE: u64 = 1_000;
 
@@ -74,14 +76,14 @@ impl Turn {
     }
 
     /// False while strangers have had their fetch, or while a provider signs with a key that it does not publish: two
-    /// fetches a minute have shown it.
+    /// fetches a minute show it.
     pub fn is_allowed(self, io: &Io, document: &str) -> bool {
         let (record, _) = look(io, document);
-        let last = match self.sender {
-            Sender::Provider => record.vain[1],
-            Sender::Anybody => record.strangers,
-        };
-        last == 0 || io.now().saturating_sub(last) >= STRANGERS
+        let is_over = |at: u64, pause: u64| at == 0 || io.now().saturating_sub(at) >= pause;
+        match self.sender {
+            Sender::Provider => is_over(record.vain[0], VAIN) && is_over(record.vain[1], STRANGERS),
+            Sender::Anybody => is_over(record.strangers, STRANGERS),
+        }
     }
 
     /// The fetch has not brought what the provider's own answer needs.

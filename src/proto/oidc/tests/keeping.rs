@@ -185,7 +185,7 @@ fn strangers_spend_nothing_of_what_logins_need() {
         host.advance(1_000);
         finish(&stranger(&host, &provider), &keys());
         // The provider has a new key now, and a login comes with it: at its first try.
-        host.advance(1_000);
+        host.advance(5_000);
         let found = run!(host, provider, keys_for_unknown_kid(Some("new"), Sender::Provider), [keys()]).0;
         assert!(found.unwrap().is_some(), "{second}");
     }
