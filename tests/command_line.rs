@@ -74,3 +74,18 @@ fn a_name_that_is_no_text_and_an_output_that_is_closed_are_no_panic() {
         assert!(output.status.code() == Some(2) && !panicked(&output), "{arguments:?} {output:?}");
     }
 }
+
+#[test]
+fn a_code_is_explained_and_a_misspelt_one_finds_it() {
+    let explain = |words: &[&str]| command().arg("explain").args(words).output().unwrap();
+    let known = explain(&["role_missing"]);
+    let text = String::from_utf8_lossy(&known.stdout).into_owned();
+    assert!(
+        known.status.success() && text.starts_with("role_missing (403)\n") && text.contains("What to do: "),
+        "{text}"
+    );
+    let unknown = explain(&["rol_missing"]);
+    let text = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(unknown.status.code() == Some(2) && text.contains("did you mean role_missing?"), "{text}");
+    assert!(text.contains("idp_timeout"), "and the list: {text}");
+}

@@ -42,10 +42,10 @@ fn problems(document: &Value) -> Vec<String> {
 fn the_two_products_configurations_pass() {
     for file in ["control-plane", "lakehouse"] {
         let path = format!("{}/tests/examples/{file}.yaml", env!("CARGO_MANIFEST_DIR"));
-        let (found, problems) = find_in_text(&std::fs::read_to_string(path).unwrap());
-        assert_eq!((found.len(), problems), (1, Vec::new()));
-        for configuration in found {
-            let loaded = load(configuration.to_string().as_bytes(), &Placeholders);
+        let contents = find_in_text(&std::fs::read_to_string(path).unwrap());
+        assert_eq!((contents.found.len(), contents.problems), (1, Vec::new()));
+        for found in contents.found {
+            let loaded = load(found.configuration.to_string().as_bytes(), &Placeholders);
             assert!(loaded.is_ok(), "{file}: {:?}", loaded.err());
         }
     }

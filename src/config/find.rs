@@ -4,13 +4,31 @@
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
 
+use super::carrier::{self, Carrier, Found, StaticClusters};
 use super::problems::{At, Problem, Problems};
 use super::unique::Unique;
 use super::{document, schema};
 
-/// Every configuration in the text: the document itself, or what it holds for this filter; and what is wrong with
-/// the text around them.
-pub fn find_in_text(text: &str) -> (Vec<Value>, Vec<Problem>) {
+/// What a text holds for this filter.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// Every configuration, in the order of the text.
+    pub found: Vec<Found>,
+    /// What is wrong with the text around them.
+    pub problems: Vec<Problem>,
+    /// The static clusters with their addresses, if the text is an Envoy configuration with static resources.
+    pub clusters: Option<StaticClusters>,
+}
+
+impl Contents {
+    /// The addresses of a static cluster.
+    pub fn addresses(&self, cluster: &str) -> Vec<(String, u16)> {
+        self.clusters.as_ref().and_then(|clusters| clusters.get(cluster)).cloned().unwrap_or_default()
+    }
+}
+
+/// Every configuration in the text: the document itself, or what it holds for this filter.
+pub fn find_in_text(text: &str) -> Contents {
     let problems = Problems::default();
     let at = problems.root();
     let mut documents = Vec::new();
@@ -24,44 +42,56 @@ pub fn find_in_text(text: &str) -> (Vec<Value>, Vec<Problem>) {
             }
         }
     }
-    let mut found = Vec::new();
+    let mut found: Vec<Found> = Vec::new();
     for document in &documents {
         match document {
-            Value::Object(map) if has_one(map) => found.push(document.clone()),
-            _ => search(document, &at, &mut found),
+            Value::Object(map) if has_one(map) => found.push(document.clone().into()),
+            _ => search(document, &at, None, &mut found),
         }
     }
     if found.is_empty() && problems.problems.borrow().is_empty() {
         match documents.len() {
             0 => at.problem("is empty"),
-            1 => found.append(&mut documents),
+            1 => found.extend(documents.pop().map(Found::from)),
             _ => at.problem("holds no configuration of this filter"),
         }
     }
-    (found, problems.problems.into_inner())
+    let clusters = carrier::static_clusters(&documents);
+    Contents { found, clusters, problems: problems.problems.into_inner() }
 }
 
 /// What stands in a Wasm filter's or plugin's configuration is one, whatever it holds; elsewhere what has the
 /// names of one.
-fn search(value: &Value, at: &At<'_>, found: &mut Vec<Value>) {
+fn search(value: &Value, at: &At<'_>, carrier: Option<&Carrier>, found: &mut Vec<Found>) {
     match value {
         Value::Object(map) => {
             if let Some((plugin, name, at)) = plugin(map, at) {
                 if let Some(configuration) = plugin.get(name).filter(|_| is_ours(plugin, name)) {
-                    take(configuration, &at.field(name), found);
+                    let carrier = carrier::of_plugin(plugin, name, &at);
+                    take(configuration, &at.field(name), carrier, found);
+                }
+            } else if let Some(list) = carrier::extension_policy(map) {
+                let at = at.field("spec").field("wasm");
+                for (i, plugin) in list.iter().enumerate().filter(|(_, plugin)| is_ours(plugin, "config")) {
+                    let at = at.index(i);
+                    let carrier = carrier::of_policy(plugin, &at);
+                    plugin
+                        .get("config")
+                        .into_iter()
+                        .for_each(|own| take(own, &at.field("config"), carrier.clone(), found));
                 }
             } else if resembles(map) {
-                found.push(value.clone());
+                found.push(Found { configuration: value.clone(), carrier: carrier.cloned() });
             } else if let Some(text) = string_value(map).filter(|text| text.trim_start().starts_with('{')) {
                 if let Some(inner) = json(text, &at.field("value")) {
-                    search(&inner, &at.field("value"), found);
+                    search(&inner, &at.field("value"), carrier, found);
                 }
             } else {
-                map.iter().for_each(|(name, value)| search(value, &at.field(name), found));
+                map.iter().for_each(|(name, value)| search(value, &at.field(name), carrier, found));
             }
         }
         Value::Array(list) => {
-            list.iter().enumerate().for_each(|(i, value)| search(value, &at.index(i), found));
+            list.iter().enumerate().for_each(|(i, value)| search(value, &at.index(i), carrier, found));
         }
         _ => {}
     }
@@ -94,13 +124,14 @@ fn is_ours(plugin: &Value, name: &str) -> bool {
         || text.contains("session")
 }
 
-fn take(configuration: &Value, at: &At<'_>, found: &mut Vec<Value>) {
+fn take(configuration: &Value, at: &At<'_>, carrier: Carrier, found: &mut Vec<Found>) {
+    let mut push = |configuration: Value| found.push(Found { configuration, carrier: Some(carrier.clone()) });
     let map = configuration.as_object();
     let kind = map.and_then(|map| map.get("@type")).and_then(Value::as_str);
     match (map.and_then(string_value), map.and_then(|map| map.get("value"))) {
-        (Some(text), _) => found.extend(json(text, &at.field("value"))),
-        (None, Some(inner)) if kind.is_some() => found.push(inner.clone()),
-        _ => found.push(configuration.clone()),
+        (Some(text), _) => json(text, &at.field("value")).into_iter().for_each(&mut push),
+        (None, Some(inner)) if kind.is_some() => push(inner.clone()),
+        _ => push(configuration.clone()),
     }
 }
 
@@ -126,6 +157,7 @@ fn resembles(map: &Map<String, Value>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::carrier::Kind;
     use super::*;
     use serde_json::json;
 
@@ -133,13 +165,13 @@ mod tests {
     const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
     fn found(text: &str) -> Vec<Value> {
-        let (found, problems) = find_in_text(text);
-        assert_eq!(problems, Vec::new(), "{text}");
-        found
+        let contents = find_in_text(text);
+        assert_eq!(contents.problems, Vec::new(), "{text}");
+        contents.found.into_iter().map(|found| found.configuration).collect()
     }
 
     fn problems(text: &str) -> Vec<String> {
-        find_in_text(text).1.iter().map(ToString::to_string).collect()
+        find_in_text(text).problems.iter().map(ToString::to_string).collect()
     }
 
     fn filter(file: &str, configuration: &Value) -> Value {
@@ -203,7 +235,8 @@ mod tests {
         {
             let problems = problems(&document.to_string());
             assert!(problems.len() == 1 && problems[0].contains("value: is not JSON: "), "{problems:?}");
-            assert_eq!(find_in_text(&document.to_string()).0, vec![own.clone()], "and the other is judged");
+            let others = find_in_text(&document.to_string()).found;
+            assert!(others.len() == 1 && others[0].configuration == own, "and the other is judged");
         }
         let other = json!([own, { "@type": STRING, "value": "no configuration" }]);
         assert_eq!(found(&other.to_string()), [own]);
@@ -217,5 +250,32 @@ mod tests {
         assert_eq!(problems(text), ["session: is there twice"]);
         let inside = filter("envoy_sso.wasm", &json!({ "@type": STRING, "value": text }));
         assert_eq!(problems(&inside.to_string()), ["config.configuration.value.session: is there twice"]);
+    }
+
+    #[test]
+    fn what_carries_a_configuration_is_known() {
+        let own = json!({ "session": {}, "accounts": [] });
+        let mut envoy = filter("envoy_sso.wasm", &json!({ "@type": STRING, "value": own.to_string() }));
+        envoy["config"]["allow_on_headers_stop_iteration"] = json!(true);
+        envoy["config"]["vm_config"]["environment_variables"] =
+            json!({ "host_env_keys": ["A"], "key_values": { "B": "x" } });
+        let wasm = json!({ "name": "sso", "config": own, "env": { "hostKeys": ["A"] } });
+        let policy = json!({ "kind": "EnvoyExtensionPolicy", "spec": { "wasm": [wasm] } });
+        let istio = json!({ "kind": "WasmPlugin", "spec": { "pluginConfig": own,
+            "vmConfig": { "env": [{ "name": "A", "valueFrom": "HOST" }] } } });
+        for (document, kind, variables, stops) in [
+            (envoy, Kind::Envoy, vec!["A", "B"], true),
+            (policy, Kind::EnvoyGateway, vec!["A"], false),
+            (istio, Kind::WasmPlugin, vec!["A"], false),
+        ] {
+            let contents = find_in_text(&document.to_string());
+            let carrier = contents.found[0].carrier.as_ref().unwrap();
+            assert_eq!((carrier.kind, carrier.stops_headers), (kind, stops), "{document}");
+            assert_eq!(carrier.variables, variables, "{document}");
+        }
+        let clusters = |text: &str| find_in_text(text).clusters;
+        assert_eq!(clusters(&own.to_string()), None);
+        let envoy = json!({ "static_resources": { "clusters": [{ "name": "idp" }] }, "a": own });
+        assert_eq!(clusters(&envoy.to_string()), Some([("idp".to_owned(), Vec::new())].into()));
     }
 }

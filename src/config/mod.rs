@@ -7,6 +7,8 @@
 mod account;
 mod account_file;
 mod calls;
+#[cfg(not(target_family = "wasm"))]
+mod carrier;
 mod check;
 mod clusters;
 mod document;
@@ -37,10 +39,12 @@ pub use account::{
     Provisioning, Scim, SelfService, StaticUser, Success, UsernameField, When, MAX_ANSWER,
 };
 pub use account_file::AccountFile;
+#[cfg(not(target_family = "wasm"))]
+pub use carrier::{Carrier, Found, Kind, StaticClusters};
 pub use check::load;
 pub use env::{Environment, Placeholders, ProcessEnvironment};
 #[cfg(not(target_family = "wasm"))]
-pub use find::find_in_text;
+pub use find::{find_in_text, Contents};
 pub use overlay::with_settings;
 pub use paths::{Endpoint, Paths};
 pub use problems::Problem;

@@ -43,6 +43,12 @@ pub struct At<'a> {
     path: String,
 }
 
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)
+    }
+}
+
 impl At<'_> {
     /// A field of it.
     pub fn field(&self, name: &str) -> Self {

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 ALLOWED = {"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "0BSD", "Unlicense", "CC0-1.0",
-           "MIT-0", "Unicode-3.0", "Unicode-DFS-2016", "BSL-1.0", "Apache-2.0 WITH LLVM-exception"}
+           "MIT-0", "CDLA-Permissive-2.0", "Unicode-3.0", "Unicode-DFS-2016", "BSL-1.0", "Apache-2.0 WITH LLVM-exception"}
 
 
 def allowed(expression: str) -> bool:

@@ -133,14 +133,14 @@ def test_providers_as_documented_are_accepted(tmp_path, block):
 
 
 def test_every_error_code_is_documented():
-    """The table of docs/operations.md has the codes of src/fault.rs, with their statuses."""
+    """The table of docs/errors.md has the codes of src/fault.rs, with their statuses."""
     source = (TOP / "src/fault.rs").read_text()
     names = dict(re.findall(r'(\w+) => "([a-z_]+)"', source))
     statuses = {}
     for variants, status in re.findall(r"^\s+([A-Z][\w\s|]*?) => (\d{3}),", source, re.M):
         statuses.update({variant.strip(): status for variant in variants.split("|")})
     expected = {code: statuses[name] for name, code in names.items()}
-    rows = dict(re.findall(r"^\| `([a-z_]+)` \| ([\d, ]+) \|", (TOP / "docs/operations.md").read_text(), re.M))
+    rows = dict(re.findall(r"^\| `([a-z_]+)` \| ([\d, ]+) \|", (TOP / "docs/errors.md").read_text(), re.M))
     assert set(rows) == set(expected)
     assert all(status in rows[code] for code, status in expected.items())
 

@@ -1,28 +1,39 @@
-//! The command line: `envoy-sso check FILE`, `uris FILE`, `schema`, `texts`, `keygen`.
+//! The command line: checks, explains and imports configurations.
+
+mod advice;
+mod check;
+mod codes;
+mod explain;
+mod online;
+mod surroundings;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Read, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use base64::Engine;
-use envoy_sso::config::{self, Placeholders};
+use check::Also;
+use envoy_sso::config;
 
 const HELP: &str = "\
 envoy-sso: single sign-on in front of any web application, inside Envoy
 
   envoy-sso check FILE   report every problem of a configuration (YAML or JSON; - for standard input).
-                         FILE may also be an Envoy configuration, an Istio WasmPlugin or EnvoyFilter
-                         that holds one. Exit 1 where there are problems
+                         FILE may also be an Envoy configuration, an Istio WasmPlugin or EnvoyFilter,
+                         or an EnvoyExtensionPolicy that holds one. Exit 1 if there are problems
+  envoy-sso check --online FILE
+                         also ask providers, directory and engine from this machine: discovery, keys,
+                         the client (with a made-up code), users, certificates' dates. Secrets come
+                         from the environment, authorities from SSL_CERT_FILE or the system
   envoy-sso uris FILE    print what has to be registered at each identity provider, for every account
+  envoy-sso explain CODE print what a code of x-sso-code means, and what to do (without CODE: all codes)
   envoy-sso schema       print the JSON Schema of the configuration
   envoy-sso texts        print every text of the pages by its key, in English, as YAML to translate
   envoy-sso keygen       print a new session key: 32 random bytes in base64
   envoy-sso version      print the version
 ";
 
-/// What the shell is told where all is well, where something is wrong with the configuration, and where it could
-/// not be judged.
+/// Exit codes: all is well, the configuration has problems, the command could not judge.
 const OK: u8 = 0;
 const PROBLEMS: u8 = 1;
 const FAILED: u8 = 2;
@@ -32,7 +43,7 @@ fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     let code = run(&arguments, &mut out).and_then(|code| out.flush().map(|()| code));
     ExitCode::from(code.unwrap_or_else(|error| {
-        // Whoever closed the pipe does not want to read about it.
+        // A reader that closed the pipe has read enough.
         if error.kind() != ErrorKind::BrokenPipe {
             complain(&error);
         }
@@ -47,8 +58,12 @@ fn complain(what: &dyn std::fmt::Display) {
 fn run(arguments: &[OsString], out: &mut impl Write) -> io::Result<u8> {
     let words: Vec<&str> = arguments.iter().map(|word| word.to_str().unwrap_or_default()).collect();
     match (words.as_slice(), arguments) {
-        (["check", _], [_, file]) => return check(file, false, out),
-        (["uris", _], [_, file]) => return check(file, true, out),
+        (["check", _], [_, file]) => return check::run(file, Also::Nothing, out),
+        (["check", "--online", _], [_, _, file]) => return check::run(file, Also::Online, out),
+        (["uris", _], [_, file]) => return check::run(file, Also::Uris, out),
+        (["explain"], _) => explain::list(out)?,
+        (["explain", "--markdown"], _) => explain::markdown(out)?,
+        (["explain", code], _) => return explain::one(code, out),
         (["schema"], _) => write!(out, "{}", config::schema::generate())?,
         (["texts"], _) => {
             for (key, text) in envoy_sso::pages::TEXTS {
@@ -77,6 +92,7 @@ fn keygen(out: &mut impl Write) -> io::Result<u8> {
     Ok(OK)
 }
 
+/// The text of a file; `-` is standard input.
 fn read(file: &OsStr) -> io::Result<String> {
     if file != "-" {
         return std::fs::read_to_string(file);
@@ -84,42 +100,4 @@ fn read(file: &OsStr) -> io::Result<String> {
     let mut text = String::new();
     io::stdin().read_to_string(&mut text)?;
     Ok(text)
-}
-
-/// Reports every problem; `uris`: and what has to be registered.
-fn check(file: &OsStr, uris: bool, out: &mut impl Write) -> io::Result<u8> {
-    let name = Path::new(file).display();
-    let text = match read(file) {
-        Ok(text) => text,
-        Err(error) => {
-            complain(&format_args!("{name}: {error}"));
-            return Ok(FAILED);
-        }
-    };
-    let (configurations, mut problems) = config::find_in_text(&text);
-    for configuration in configurations {
-        match config::load(configuration.to_string().as_bytes(), &Placeholders) {
-            Ok(config) => {
-                for account in config.accounts.iter().filter(|_| uris) {
-                    for (what, uri) in envoy_sso::flows::admin::redirect_uris(account) {
-                        writeln!(out, "{}: {what}: {uri}", account.code)?;
-                    }
-                }
-                for warning in config.warnings {
-                    writeln!(out, "{name}: warning: {warning}")?;
-                }
-            }
-            Err(list) => problems.extend(list),
-        }
-    }
-    for problem in &problems {
-        writeln!(out, "{name}: {problem}")?;
-    }
-    match problems.len() {
-        0 if uris => {}
-        0 => writeln!(out, "{name}: ok")?,
-        1 => writeln!(out, "1 problem")?,
-        n => writeln!(out, "{n} problems")?,
-    }
-    Ok(if problems.is_empty() { OK } else { PROBLEMS })
 }

@@ -1,0 +1,73 @@
+//! What works but surprises: warnings that need more than one field, or what the operator wrote.
+
+use envoy_sso::config::Environment;
+use envoy_sso::config::{Config, Placeholders, Problem, Protocol};
+use rsa::pkcs8::DecodePrivateKey;
+use rsa::traits::PublicKeyParts;
+use serde_json::Value;
+use url::Url;
+
+/// Every such warning of a configuration that loads.
+pub fn of(config: &Config, written: &Value) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    for (i, account) in config.accounts.iter().enumerate() {
+        for (j, provider) in account.providers.iter().enumerate() {
+            let path = format!("accounts[{i}].identity_providers[{j}]");
+            if written.pointer(&format!("/accounts/{i}/identity_providers/{j}/title")).is_none() {
+                let message = format!("is missing: the page's button says {:?}", provider.id);
+                warnings.push(Problem { path: format!("{path}.title"), message });
+            }
+            if let Protocol::Oidc(oidc) = &provider.protocol {
+                warnings.extend(discovery(format!("{path}.oidc.discovery"), oidc.discovery.as_ref()));
+            }
+        }
+        for (j, machine) in account.bearer.iter().flat_map(|bearer| &bearer.machines).enumerate() {
+            let path = format!("accounts[{i}].bearer.machines[{j}].discovery");
+            warnings.extend(discovery(path, machine.discovery.as_ref()));
+        }
+    }
+    keys(written, String::new(), &mut warnings);
+    warnings
+}
+
+fn discovery(path: String, url: Option<&Url>) -> Option<Problem> {
+    let url = url.filter(|url| !url.path().contains("/.well-known/"))?;
+    let base = url.as_str().trim_end_matches('/');
+    let message = format!("does not hold /.well-known/: {url} looks like an issuer; expected {base}/.well-known/openid-configuration");
+    Some(Problem { path, message })
+}
+
+/// Larger RSA keys cost each signature several times as much, in a filter that all requests wait for.
+const RSA_BITS: usize = 2048;
+
+/// Warns of our own RSA keys that are larger, as far as they can be read here.
+fn keys(value: &Value, path: String, warnings: &mut Vec<Problem>) {
+    match value {
+        Value::Object(map) => {
+            for (name, value) in map {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                if name == "private_key" {
+                    let bits = pem(value).and_then(|pem| {
+                        Some(rsa::RsaPrivateKey::from_pkcs8_pem(pem.trim()).ok()?.size() * 8)
+                    });
+                    if let Some(bits) = bits.filter(|bits| *bits > RSA_BITS) {
+                        let message = format!("is an RSA key of {bits} bits: each signature takes several times as long as with {RSA_BITS}");
+                        warnings.push(Problem { path, message });
+                    }
+                } else {
+                    keys(value, path, warnings);
+                }
+            }
+        }
+        Value::Array(list) => {
+            list.iter().enumerate().for_each(|(i, value)| keys(value, format!("{path}[{i}]"), warnings));
+        }
+        _ => {}
+    }
+}
+
+/// The key as written, or from this machine's environment.
+fn pem(secret: &Value) -> Option<String> {
+    let text = |name| secret.get(name).and_then(Value::as_str);
+    text("value").map(str::to_owned).or_else(|| Placeholders.get(text("env")?))
+}

@@ -1,0 +1,77 @@
+//! `envoy-sso check --online`: asks every address of a configuration from this machine, as the filter would.
+
+mod directory;
+mod engine;
+mod http;
+mod provider;
+mod saml;
+
+use std::io::{self, Write};
+
+use envoy_sso::config::{Config, Contents, Directory, Protocol};
+use serde_json::Value;
+
+/// What the tries have found, in the order they were made.
+#[derive(Default)]
+struct Report {
+    lines: Vec<(Verdict, String)>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Verdict {
+    Works,
+    Note,
+    Fails,
+}
+
+impl Report {
+    fn works(&mut self, what: impl std::fmt::Display) {
+        self.lines.push((Verdict::Works, what.to_string()));
+    }
+
+    /// Something that could not be tried, or that an operator should know.
+    fn note(&mut self, what: impl std::fmt::Display) {
+        self.lines.push((Verdict::Note, what.to_string()));
+    }
+
+    fn fails(&mut self, what: impl std::fmt::Display) {
+        self.lines.push((Verdict::Fails, what.to_string()));
+    }
+}
+
+/// Tries everything that a configuration names. False if something fails.
+pub fn run(config: &Config, written: &Value, contents: &Contents, out: &mut impl Write) -> io::Result<bool> {
+    let http = http::Client::new();
+    let mut report = Report::default();
+    for (i, account) in config.accounts.iter().enumerate() {
+        for (j, provider) in account.providers.iter().enumerate() {
+            let place = format!("{}/{}", account.code, provider.id);
+            let own = written.pointer(&format!("/accounts/{i}/identity_providers/{j}"));
+            match &provider.protocol {
+                Protocol::Oidc(oidc) => {
+                    provider::openid(&http, &place, account, provider, oidc, own, &mut report)
+                }
+                Protocol::OAuth2(oauth2) => {
+                    provider::oauth2(&http, &place, account, provider, oauth2, own, &mut report)
+                }
+                Protocol::Saml(saml) => saml::check(&http, &place, saml, &mut report),
+            }
+        }
+        if let Directory::Scim(scim) = &account.directory {
+            let has_token = written.pointer(&format!("/accounts/{i}/directory/scim/token")).is_some();
+            directory::check(&http, &account.code, scim, has_token, &mut report);
+        }
+    }
+    if let Some(shared) = &config.shared {
+        engine::check(&http, &shared.cluster, &contents.addresses(&shared.cluster), &mut report);
+    }
+    for (verdict, line) in &report.lines {
+        let word = match verdict {
+            Verdict::Works => "works",
+            Verdict::Note => "note",
+            Verdict::Fails => "FAILS",
+        };
+        writeln!(out, "{word}: {line}")?;
+    }
+    Ok(report.lines.iter().all(|(verdict, _)| *verdict != Verdict::Fails))
+}
