@@ -4,6 +4,7 @@ mod advice;
 mod check;
 mod codes;
 mod explain;
+mod import;
 mod online;
 mod surroundings;
 
@@ -26,6 +27,8 @@ envoy-sso: single sign-on in front of any web application, inside Envoy
                          the client (with a made-up code), users, certificates' dates. Secrets come
                          from the environment, authorities from SSL_CERT_FILE or the system
   envoy-sso uris FILE    print what has to be registered at each identity provider, for every account
+  envoy-sso import FILE  write a configuration from an oauth2-proxy (cfg or alpha), Envoy Gateway
+                         (SecurityPolicy) or mod_auth_openidc one; what it leaves out goes to stderr
   envoy-sso explain CODE print what a code of x-sso-code means, and what to do (without CODE: all codes)
   envoy-sso schema       print the JSON Schema of the configuration
   envoy-sso texts        print every text of the pages by its key, in English, as YAML to translate
@@ -61,6 +64,7 @@ fn run(arguments: &[OsString], out: &mut impl Write) -> io::Result<u8> {
         (["check", _], [_, file]) => return check::run(file, Also::Nothing, out),
         (["check", "--online", _], [_, _, file]) => return check::run(file, Also::Online, out),
         (["uris", _], [_, file]) => return check::run(file, Also::Uris, out),
+        (["import", _], [_, file]) => return import::run(file, out),
         (["explain"], _) => explain::list(out)?,
         (["explain", "--markdown"], _) => explain::markdown(out)?,
         (["explain", code], _) => return explain::one(code, out),
