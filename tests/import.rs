@@ -139,6 +139,30 @@ fn what_cannot_be_carried_over_is_told_with_its_reason() {
 }
 
 #[test]
+fn a_limit_that_is_lost_lets_no_user_in() {
+    for file in [
+        "oauth2-proxy/github.cfg",
+        "alpha/google.yaml",
+        "envoy-gateway/jwt.yaml",
+        "mod_auth_openidc/google.conf",
+    ] {
+        let (found, notes) = of(file);
+        let rules = found.pointer("/accounts/0/access").unwrap().as_array().unwrap();
+        let all = rules.last().unwrap();
+        assert_eq!((&all["prefix"], &all["roles"][0]), (&"/".into(), &"import-unfinished".into()), "{file}");
+        assert!(
+            notes.contains("until then each path that is not open needs the role import-unfinished"),
+            "{file}\n{notes}"
+        );
+        let open =
+            rules.iter().filter(|rule| rule["allow"] != "anyone" && rule["roles"][0] != "import-unfinished");
+        assert_eq!(open.count(), 0, "{file}\n{found:#}");
+    }
+    let (found, _) = of("oauth2-proxy/keycloak.cfg");
+    assert!(!found.to_string().contains("import-unfinished"), "the twin: its limit is carried over");
+}
+
+#[test]
 fn what_is_none_of_them_is_refused() {
     for text in [
         "",

@@ -71,7 +71,15 @@ pub fn convert(document: &Value) -> Result<Draft, String> {
             if !READ.contains(&name.as_str())
                 && !["loginURLParameters", "allowedGroups", "code_challenge_method"].contains(&name.as_str())
             {
-                draft.left_out(&format!("providers[{i}].{name}"), "it has no counterpart");
+                let what = format!("providers[{i}].{name}");
+                // githubConfig, googleConfig and others name the users who get in.
+                match name.ends_with("Config") && !name.starts_with("keycloak") && !name.starts_with("adfs") {
+                    true => draft.lost_limit(
+                        &what,
+                        "write it as mapping.roles_claim or groups, with roles under access",
+                    ),
+                    false => draft.left_out(&what, "it has no counterpart"),
+                }
             }
         }
         provider::add(&mut draft, given)?;
@@ -96,6 +104,6 @@ pub fn convert(document: &Value) -> Result<Draft, String> {
         }
     }
     draft.redirect_uri("/oauth2/callback");
-    draft.note("origins: set the URL at which browsers see the application; cookie settings and email domains stand in the other file");
+    draft.note("origins: set the URL at which browsers see the application; cookie settings and email domains stand in the other file: set email_domains with confined: true if it has some");
     Ok(draft)
 }

@@ -146,7 +146,7 @@ fn require(draft: &mut Draft, location: Option<&mut Location>, words: &[String])
                 }
             }
         }
-        _ => draft.left_out(&words.join(" "), "write it under access"),
+        _ => draft.lost_limit(&words.join(" "), "write it under access"),
     }
 }
 

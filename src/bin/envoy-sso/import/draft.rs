@@ -20,12 +20,23 @@ pub struct Draft {
     pub access: Vec<Value>,
     /// What an operator has to know or to do.
     pub notes: Vec<String>,
+    /// A limit was lost: nobody gets in until an operator has written it anew.
+    unfinished: bool,
 }
+
+/// A role that no user has.
+const UNFINISHED: &str = "import-unfinished";
 
 impl Draft {
     /// Something that was not carried over, and why.
     pub fn left_out(&mut self, what: &str, why: &str) {
         self.notes.push(format!("{what}: not carried over: {why}"));
+    }
+
+    /// A limit that was not carried over. Without it more users would get in than before, so that none does.
+    pub fn lost_limit(&mut self, what: &str, why: &str) {
+        self.unfinished = true;
+        self.notes.push(format!("{what}: not carried over: {why}; until then each path that is not open needs the role {UNFINISHED}, which no user has"));
     }
 
     /// Something to do or to know.
@@ -74,6 +85,9 @@ impl Draft {
         account.insert("sso".into(), json!("enabled"));
         account.insert("identity_providers".into(), Value::Array(self.providers));
         account.append(&mut self.account);
+        if self.unfinished {
+            close(&mut self.access);
+        }
         if !self.access.is_empty() {
             account.insert("access".into(), Value::Array(self.access));
         }
@@ -85,6 +99,21 @@ impl Draft {
         whole.insert("clusters".into(), Value::Object(clusters));
         whole.insert("accounts".into(), json!([account]));
         Value::Object(whole)
+    }
+}
+
+/// Puts the role into every rule that lets users in, and behind them for all other paths.
+fn close(access: &mut Vec<Value>) {
+    for rule in access
+        .iter_mut()
+        .filter_map(Value::as_object_mut)
+        .filter(|rule| rule.get("allow") != Some(&json!("anyone")))
+    {
+        rule.insert("allow".into(), json!("users"));
+        rule.insert("roles".into(), json!([UNFINISHED]));
+    }
+    if !access.iter().any(|rule| rule.get("prefix") == Some(&json!("/")) && rule.get("methods").is_none()) {
+        access.push(json!({ "prefix": "/", "allow": "users", "roles": [UNFINISHED] }));
     }
 }
 

@@ -94,8 +94,10 @@ pub fn convert(documents: &[Value]) -> Result<Draft, String> {
             "jwt" => {
                 draft.left_out(name, "write issuer and audiences under bearer; remove it from the policy")
             }
-            "authorization" => draft
-                .left_out(name, "write the rules under access (roles, when); this filter runs in its place"),
+            "authorization" => draft.lost_limit(
+                name,
+                "write the rules under access (roles, when); this filter runs in its place",
+            ),
             _ => draft.left_out(name, "leave it in the SecurityPolicy; it goes on beside this filter"),
         }
     }

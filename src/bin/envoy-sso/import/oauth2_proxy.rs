@@ -7,14 +7,13 @@ use super::provider::{self, Given};
 use super::{cfg, duration, paths};
 
 /// Settings that nothing has to take the place of: what they do Envoy does, or the filter always does.
-const NEEDLESS: [&str; 34] = [
+const NEEDLESS: [&str; 32] = [
     "provider",
     "code_challenge_method",
     "http_address",
     "https_address",
     "reverse_proxy",
     "real_client_ip_header",
-    "trusted_ips",
     "tls_cert_file",
     "tls_key_file",
     "metrics_address",
@@ -38,11 +37,14 @@ const NEEDLESS: [&str; 34] = [
     "pass_host_header",
     "flush_interval",
     "proxy_websockets",
-    "skip_auth_preflight",
     "skip_auth_strip_headers",
     "cookie_path",
     "ssl_insecure_skip_verify",
 ];
+
+/// Settings that say which users of a provider get in.
+const LIMITS: [&str; 6] =
+    ["github_", "google_group", "google_admin", "gitlab_", "bitbucket_", "allowed_email"];
 
 /// Reads the file.
 pub fn convert(text: &str) -> Result<Draft, String> {
@@ -125,7 +127,7 @@ pub fn convert(text: &str) -> Result<Draft, String> {
                 "the filter has no passwords of its own; the application's can stay: password",
             ),
             "authenticated_emails_file" => {
-                draft.left_out(name, "list the users under directory.static, or use SCIM")
+                draft.lost_limit(name, "list the users under directory.static, or use SCIM")
             }
             "extra_jwt_issuers" => draft.left_out(name, "list each under bearer.machines"),
             "whitelist_domains" => draft.left_out(name, "return addresses stay on the account's origins"),
@@ -135,6 +137,9 @@ pub fn convert(text: &str) -> Result<Draft, String> {
             _ if NEEDLESS.contains(&name.as_str()) || ["false", "", "-"].contains(&value.as_str()) => {}
             "skip_oidc_discovery" | "insecure_oidc_skip_issuer_verification" => {
                 draft.note(format!("{name}: the filter always compares the issuer; it reads discovery unless every endpoint is given"));
+            }
+            limit if LIMITS.iter().any(|one| limit.starts_with(one)) => {
+                draft.lost_limit(name, "write it as mapping.roles_claim or groups, with roles under access");
             }
             _ => draft.left_out(name, "it has no counterpart"),
         }
