@@ -954,3 +954,56 @@ fn a_secret_that_two_providers_know_is_a_warning() {
     assert!(with(secret("one"), secret("two")).is_empty());
     assert!(with(json!({}), json!({})).is_empty(), "public clients");
 }
+
+#[test]
+fn what_programs_need_is_checked() {
+    let provider = "/accounts/0/identity_providers/0/oidc";
+    let access = json!([{ "prefix": "/mcp/", "allow": "users", "resource": { "scopes": ["reports.read"] } }]);
+    let bearer = |more: Value| ("/accounts/0/bearer", more);
+    let machine = |more: Value| {
+        let mut machine = json!({ "id": "ci", "issuer": "https://ci.example.com", "audiences": ["a"], "users": { "x": "y" } });
+        machine.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        bearer(json!({ "audiences": ["api"], "machines": [machine] }))
+    };
+    let groups = json!({ "url": "https://idp.example.com/groups", "list": "/value", "name": "/id" });
+    let both = json!({ "url": "http://files.internal/s", "env": "SECRET" });
+    let file = json!({ "url": "http://files.internal/s" });
+    let at = |name: &str| format!("{provider}/{name}");
+    let own = "accounts[0].identity_providers[0].oidc";
+    for (pointer, value, path) in [
+        ("/accounts/0/access".to_owned(), access.clone(), "accounts[0].access[0].resource: needs bearer"),
+        (at("groups"), groups.clone(), "accounts[0].mapping.roles_claim"),
+        (
+            at("client_secret"),
+            both,
+            &format!("{own}.client_secret: expected exactly one of env, value and url"),
+        ),
+        (at("client_secret"), json!({ "url": "files.internal/s" }), &format!("{own}.client_secret.url")),
+        (
+            at("client_auth"),
+            json!("assertion"),
+            &format!("{own}.client_auth: assertion needs a client_assertion"),
+        ),
+        (at("client_assertion"), file.clone(), &format!("{own}.client_")),
+        ("/accounts/0/identity_providers/0/oidc/client_key".to_owned(), json!({ "private_key": file }), own),
+    ] {
+        judge(&with(&[(&pointer, value)]), Some(path));
+    }
+    for (more, path) in [
+        (json!({ "id": "corp" }), "accounts[0].bearer.machines[0].id"),
+        (json!({ "id": "a b" }), "accounts[0].bearer.machines[0].id"),
+        (json!({ "users": {} }), "accounts[0].bearer.machines[0].users"),
+        (json!({ "issuer": "ci" }), "accounts[0].bearer.machines[0].issuer"),
+    ] {
+        let (pointer, value) = machine(more);
+        judge(&with(&[(pointer, value)]), Some(path));
+    }
+    // Each with what it needs.
+    let (pointer, value) = machine(json!({}));
+    judge(&with(&[(pointer, value), ("/accounts/0/access", access)]), None);
+    judge(
+        &with(&[(&at("groups"), groups), ("/accounts/0/mapping", json!({ "roles_claim": "groups" }))]),
+        None,
+    );
+    judge(&with(&[(&at("client_secret"), json!({ "url": "http://files.internal/s" }))]), None);
+}

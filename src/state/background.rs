@@ -15,18 +15,7 @@ pub fn due(
     account_state: &Rc<AccountState>,
     now: u64,
 ) -> Vec<BackgroundTask> {
-    if !account_state.account.enabled {
-        return Vec::new();
-    }
     let lane = |what: &str| Lane::new(&account_state.account.code, what);
-    let clients = account_state.clients.iter().filter(|(_, client)| client.due(now)).map(|(id, client)| {
-        let client = client.clone();
-        background_task(filter_state, lane(id), id, |io| async move { client.refresh(&io).await })
-    });
-    let idps = account_state.idps.iter().filter(|(_, idp)| idp.due(now)).map(|(id, idp)| {
-        let idp = idp.clone();
-        background_task(filter_state, lane(id), id, |io| async move { idp.refresh(&io).await })
-    });
     let files = account_state.account.secret_files().enumerate().filter(|(_, file)| file.due(now));
     let files = files.map(|(number, file)| {
         let file = file.clone();
@@ -34,6 +23,22 @@ pub fn due(
         file.keep(None, now);
         let lane = lane(&format!("secret {number}"));
         background_task(filter_state, lane, "secret", |io| async move { secret_file::read(&io, &file).await })
+    });
+    let account = &account_state.account;
+    if !account.enabled {
+        // A test sign-in, and administrators whom a directory knows, need them before anything is enabled.
+        return match account.self_service {
+            Some(_) => files.collect(),
+            None => Vec::new(),
+        };
+    }
+    let clients = account_state.clients.iter().filter(|(_, client)| client.due(now)).map(|(id, client)| {
+        let client = client.clone();
+        background_task(filter_state, lane(id), id, |io| async move { client.refresh(&io).await })
+    });
+    let idps = account_state.idps.iter().filter(|(_, idp)| idp.due(now)).map(|(id, idp)| {
+        let idp = idp.clone();
+        background_task(filter_state, lane(id), id, |io| async move { idp.refresh(&io).await })
     });
     let machines = account_state.machines.iter().filter(|issuer| issuer.due(now)).map(|issuer| {
         let (id, issuer) = (&issuer.machine.id, issuer.clone());

@@ -121,6 +121,8 @@ impl Proofs {
     }
 
     /// Keeps the nonce that a server sent. True if it refused the proof for the lack of it (RFC 9449 sections 8 and 9).
+    ///
+    /// A login beside this one may have kept the nonce already: the refused proof did not have it all the same.
     pub fn wants_nonce(&self, url: &Url, reply: &Reply) -> bool {
         let Reply::Answer(answer) = reply else { return false };
         let Some(nonce) = answer.header("dpop-nonce").filter(|nonce| is_nonce(nonce)) else { return false };
@@ -128,11 +130,11 @@ impl Proofs {
         if nonces.len() >= MAX_NONCES {
             nonces.clear();
         }
-        let old = nonces.insert(server(url), nonce.to_owned());
+        nonces.insert(server(url), nonce.to_owned());
         let challenged =
             answer.header("www-authenticate").is_some_and(|text| text.contains("use_dpop_nonce"));
         let refused = challenged || answer::oauth_error_of(reply).as_deref() == Some("use_dpop_nonce");
-        refused && matches!(answer.status, 400 | 401) && old.as_deref() != Some(nonce)
+        refused && matches!(answer.status, 400 | 401)
     }
 
     /// A GET with an access token that is bound to the key, once more if the server wants a nonce.

@@ -2,10 +2,12 @@
 
 mod access_token;
 mod discovery;
+mod dpop;
 mod endpoints;
 mod groups;
 mod id_token;
 mod keeping;
+mod secrets;
 
 use std::rc::Rc;
 
