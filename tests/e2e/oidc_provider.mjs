@@ -5,6 +5,8 @@
 //   require_par: true | false
 // GET /frame?src=URL shows that URL in a frame, as the sign-out page of a provider with front-channel logout does.
 //   ttl: seconds of an access token, resource: where given, access tokens are JWTs for this audience
+//   opaque: true: they are opaque; audiences: {resource: audience}; scope: scopes of a resource
+//   dpop: true: tokens are bound to keys (RFC 9449), and proofs need a nonce
 // GET /test/seen says what became of refreshes; GET /test/hold keeps the token endpoint from answering until /test/release.
 import Provider from 'oidc-provider';
 
@@ -36,11 +38,18 @@ const provider = new Provider(issuer, {
     deviceFlow: { enabled: true },
     pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: settings.require_par ?? false },
     clientCredentials: { enabled: true },
+    ...(settings.dpop ? { dPoP: { enabled: true, nonceSecret: Buffer.alloc(32, 7), requireNonce: () => true } } : {}),
     ...(settings.resource ? { resourceIndicators: {
       enabled: true,
       defaultResource: () => settings.resource,
       useGrantedResource: () => true,
-      getResourceServerInfo: () => ({ scope: 'openid', audience: settings.audience ?? settings.resource, accessTokenFormat: 'jwt', accessTokenTTL: settings.ttl ?? 3600, jwt: { sign: { alg: 'RS256' } } }),
+      getResourceServerInfo: (_, resource) => ({
+        scope: settings.scope ?? 'openid',
+        audience: settings.audiences?.[resource] ?? settings.audience ?? resource,
+        accessTokenFormat: settings.opaque ? 'opaque' : 'jwt',
+        accessTokenTTL: settings.ttl ?? 3600,
+        ...(settings.opaque ? {} : { jwt: { sign: { alg: 'RS256' } } }),
+      }),
     } } : {}),
   },
   ...(settings.resource ? { extraTokenClaims: async (_, token) => ({ email: `${token.accountId}@acme.com`, ...accounts[token.accountId] }) } : {}),
@@ -66,7 +75,7 @@ provider.use(async (ctx, next) => {
   ctx.type = 'html';
   ctx.body = `<!doctype html><title>Signing out</title><p>Signing out</p><iframe src="${escaped}"></iframe>`;
 });
-const seen = { refreshed: 0, refused: 0, pending: 0 };
+const seen = { refreshed: 0, refused: 0, pending: 0, introspected: 0, proofs: {} };
 let held = null;
 const isRefresh = (ctx) => ctx?.oidc?.params?.grant_type === 'refresh_token';
 provider.on('grant.success', (ctx) => { if (isRefresh(ctx)) seen.refreshed += 1; });
@@ -75,6 +84,8 @@ provider.use(async (ctx, next) => {
   if (ctx.path === '/test/hold') { let open; held = new Promise((resolve) => { open = resolve; }); held.open = open; }
   if (ctx.path === '/test/release') { held?.open(); held = null; }
   if (ctx.path.startsWith('/test/')) { ctx.body = seen; return; }
+  if (ctx.path === '/token/introspection') seen.introspected += 1;
+  if (ctx.get('dpop')) seen.proofs[ctx.path] = (seen.proofs[ctx.path] ?? 0) + 1;
   if (ctx.path === '/token' && held) { seen.pending += 1; await held; seen.pending -= 1; }
   await next();
 });

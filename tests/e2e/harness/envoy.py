@@ -70,7 +70,8 @@ class Envoy:
                  concurrency: int = 2, normalize: bool = True, route: dict | None = None, log_level: str = "warning",
                  app_requests_per_connection: int | None = None, ecds: bool = False, tls: tuple[str, str] | None = None,
                  trailers: bool = False, engines: dict[str, list[int]] | None = None, routes: list[dict] | None = None,
-                 per_filter: dict | None = None, stats_tags: list[dict] | None = None):
+                 per_filter: dict | None = None, stats_tags: list[dict] | None = None,
+                 listeners: list[dict] | None = None):
         self.directory = WORK / f"{name}-{os.getpid()}-{time.monotonic_ns()}"
         self.directory.mkdir(parents=True)
         self.port = port or free_port()
@@ -96,7 +97,7 @@ class Envoy:
             "stats_config": {"stats_tags": stats_tags or []},
             "dynamic_resources": {"lds_config": {"resource_api_version": "V3",
                                                  "path_config_source": {"path": str(self.lds)}}},
-            "static_resources": {"clusters": [
+            "static_resources": {"listeners": listeners or [], "clusters": [
                 cluster(name, port, app_requests_per_connection if name == "app" else None, trailers)
                 for name, port in clusters.items()] + [engine(name, ports) for name, ports in (engines or {}).items()]},
             "layered_runtime": {"layers": [{"name": "static", "static_layer": {

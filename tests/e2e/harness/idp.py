@@ -32,6 +32,9 @@ PATHS = {
     "/logout": "end_session",
     "/v2/logout": "logout_url",
     "/saml/metadata": "metadata",
+    "/introspect": "introspection",
+    "/groups": "groups",
+    "/mtls/token": "mtls_token",
 }
 
 
@@ -91,6 +94,8 @@ class Issuer:
         self.header_kid = True
         self.tamper = None  # ID token -> ID token
         self.userinfo_jwt = None  # claims -> bytes, for signed UserInfo
+        self.opaque: dict[str, dict] = {}  # token -> what introspection says of it beside `active`
+        self.pages: list[dict] = []  # of the list of groups; each may name the next by `next`
         self.deny = None  # an authorization error in the place of a code
         self.raw_callback = None  # query of the callback as it is
 
@@ -188,6 +193,8 @@ class Issuer:
             claims = jose.claims_of(form["client_assertion"])
             return claims.get("sub")
         name = form.get("client_id")
+        if asked.endpoint == "mtls_token":
+            return name if name in self.clients and "client_secret" not in form else None
         if name in self.clients and self.clients[name] == form.get("client_secret"):
             return name
         return None
@@ -227,6 +234,23 @@ class Issuer:
         if self.userinfo_jwt:
             return 200, {"content-type": "application/jwt"}, self.userinfo_jwt(claims)
         return self.json(claims)
+
+    def introspection(self, asked: Asked):
+        if self.client_of(asked) is None:
+            return self.json({"error": "invalid_client"}, 401)
+        known = self.opaque.get(asked.form.get("token", ""))
+        if known is None:
+            return self.json({"active": False})
+        answer = {"active": True, "iss": self.issuer, "client_id": "cli", "token_type": "Bearer", "scope": "reports.read"}
+        return self.json({name: value for name, value in (answer | self.person | known).items() if value is not DROP})
+
+    def groups(self, asked: Asked):
+        if asked.headers.get("authorization", "").removeprefix("Bearer ") not in self.access_tokens:
+            return self.json({"error": "unauthorized"}, 401)
+        return self.json(self.pages[int(asked.query.get("page", "0"))])
+
+    def mtls_token(self, asked: Asked):
+        return self.token(asked)
 
     def jwks(self, asked: Asked):
         return self.json({"keys": self.published})
