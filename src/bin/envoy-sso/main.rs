@@ -5,8 +5,10 @@ mod check;
 mod codes;
 mod explain;
 mod import;
+mod login;
 mod online;
 mod surroundings;
+mod trust;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Read, Write};
@@ -30,6 +32,8 @@ envoy-sso: single sign-on in front of any web application, inside Envoy
   envoy-sso import FILE  write a configuration from an oauth2-proxy (cfg or alpha), Envoy Gateway
                          (SecurityPolicy) or mod_auth_openidc one; what it leaves out goes to stderr
   envoy-sso explain CODE print what a code of x-sso-code means, and what to do (without CODE: all codes)
+  envoy-sso login URL    sign in and print a bearer token for programs that use URL
+                         (--exec-credential: for kubectl; more options: envoy-sso login)
   envoy-sso schema       print the JSON Schema of the configuration
   envoy-sso texts        print every text of the pages by its key, in English, as YAML to translate
   envoy-sso keygen       print a new session key: 32 random bytes in base64
@@ -68,6 +72,7 @@ fn run(arguments: &[OsString], out: &mut impl Write) -> io::Result<u8> {
         (["explain"], _) => explain::list(out)?,
         (["explain", "--markdown"], _) => explain::markdown(out)?,
         (["explain", code], _) => return explain::one(code, out),
+        (["login", rest @ ..], _) => return log_in(rest, out),
         (["schema"], _) => write!(out, "{}", config::schema::generate())?,
         (["texts"], _) => {
             for (key, text) in envoy_sso::pages::TEXTS {
@@ -83,6 +88,20 @@ fn run(arguments: &[OsString], out: &mut impl Write) -> io::Result<u8> {
         }
     }
     Ok(OK)
+}
+
+fn log_in(words: &[&str], out: &mut impl Write) -> io::Result<u8> {
+    let Some(options) = login::Options::read(words) else {
+        complain(&login::USAGE);
+        return Ok(FAILED);
+    };
+    Ok(match login::run(&options, out) {
+        Ok(()) => OK,
+        Err(why) => {
+            complain(&why);
+            FAILED
+        }
+    })
 }
 
 #[allow(clippy::disallowed_methods)] // the command line has no Host

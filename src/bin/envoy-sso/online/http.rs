@@ -1,9 +1,8 @@
 //! A small HTTP client: no redirects, bounded answers, this machine's certificate authorities.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use ureq::tls::{parse_pem, PemItem, RootCerts, TlsConfig};
+use ureq::tls::TlsConfig;
 use url::Url;
 
 /// As much as the filter reads of a document.
@@ -23,7 +22,7 @@ pub struct Answer {
 impl Client {
     /// Trusts the authorities of `SSL_CERT_FILE`, else of the system, else of Mozilla.
     pub fn new() -> Self {
-        let tls = TlsConfig::builder().root_certs(authorities().unwrap_or(RootCerts::WebPki)).build();
+        let tls = TlsConfig::builder().root_certs(crate::trust::authorities()).build();
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -81,19 +80,4 @@ fn words(error: &ureq::Error) -> String {
         () => return text,
     };
     format!("{hint} ({text})")
-}
-
-fn authorities() -> Option<RootCerts> {
-    const SYSTEM: [&str; 3] =
-        ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-    let named = std::env::var("SSL_CERT_FILE").ok();
-    let read = |file: &str| std::fs::read(file).ok();
-    let pem = named.as_deref().and_then(read).or_else(|| SYSTEM.into_iter().find_map(read))?;
-    let certificates: Vec<_> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    (!certificates.is_empty()).then(|| RootCerts::Specific(Arc::new(certificates)))
 }
