@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.net import free_port
+from harness.net import eventually, free_port
 
 TOP = Path(__file__).resolve().parents[2]
 ENVOY_DIR = TOP / "envoy"
@@ -379,3 +379,32 @@ def test_compose_without_containers(envoy, tmp_path):
         for service in services:
             service.terminate()
             service.wait()
+
+
+def test_the_secret_files_listener_serves_what_is_moved_into_its_folder(envoy, tmp_path):
+    text = (ENVOY_DIR / "secret-files.yaml").read_text()
+    for folder in ("/etc/envoy/secrets", "/var/run/secrets/tokens"):
+        text = text.replace(folder, str(tmp_path))
+    for name in ("oidc-secret", "idp"):
+        (tmp_path / name).write_text("first")
+    port = free_port()
+    file = tmp_path / "secret-files.yaml"
+    file.write_text(text.replace("9002", str(port)))
+    process = subprocess.Popen([envoy, "-c", file, "--use-dynamic-base-id", "--log-level", "error"], cwd=tmp_path)
+
+    def read(path, host="files.internal"):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", path, headers={"host": host})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+    try:
+        eventually(lambda: read("/oidc-secret") == (200, "first"), 60, what="the listener")
+        assert read("/platform-token") == (200, "first")
+        assert read("/other")[0] == 404 and read("/oidc-secret", "evil.test")[0] == 404
+        (tmp_path / "new").write_text("second")
+        os.replace(tmp_path / "new", tmp_path / "oidc-secret")
+        eventually(lambda: read("/oidc-secret") == (200, "second"), 30, what="the changed file")
+    finally:
+        process.terminate()
+        process.wait(20)
