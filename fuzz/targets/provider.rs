@@ -45,6 +45,7 @@ pub fn discovered(url: &str) -> Oidc {
         id_token_alg: None,
         tenants: None,
         logout: None,
+        bounds: None,
         timeout: 1000,
     }
 }

@@ -35,8 +35,8 @@ use crate::host::clusters::Clusters;
 
 pub use account::{
     body_accepted, head_accepted, AccessRule, Account, Admission, Answered, Assertion, AttemptLimit, Bearer,
-    Directory, Forward, Invitation, JsonValue, Machine, Mapping, Match, Origin, Password, PasswordLogin,
-    Provisioning, Scim, SelfService, StaticUser, Success, UsernameField, When, MAX_ANSWER,
+    Bounds, Directory, Forward, Invitation, JsonValue, Machine, Mapping, Match, Origin, Password,
+    PasswordLogin, Provisioning, Scim, SelfService, StaticUser, Success, UsernameField, When, MAX_ANSWER,
 };
 pub use account_file::AccountFile;
 #[cfg(not(target_family = "wasm"))]

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use super::account_file::AccountFile;
 use super::env::{Environment, Placeholders, ProcessEnvironment};
-use super::{check, Account, Problem};
+use super::{check, Account, Bounds, Problem, Protocol};
+use crate::host::clusters::Clusters;
 use crate::values::json;
 
 /// The account with these settings laid over the file's, or everything that is wrong with them. Paths are those of the
@@ -35,9 +36,33 @@ pub fn with_settings(file: &Rc<AccountFile>, settings: &Value) -> Result<Rc<Acco
     let gone = || vec![Problem { path: String::new(), message: "the account is gone".into() }];
     let mut account =
         (!config.accounts.is_empty()).then(|| config.accounts.swap_remove(0)).ok_or_else(gone)?;
+    let own = Rc::get_mut(&mut account).ok_or_else(gone)?;
+    hold(own, file, settings, &config.clusters).ok_or_else(gone)?;
     // The next change starts from the file again.
-    Rc::get_mut(&mut account).ok_or_else(gone)?.file = Some(file.clone());
+    own.file = Some(file.clone());
     Ok(account)
+}
+
+/// Holds the providers that administrators named to the fence, with every document that they publish. What the file has
+/// just like that is the operator's.
+fn hold(account: &mut Account, file: &AccountFile, settings: &Value, clusters: &Rc<Clusters>) -> Option<()> {
+    let Some(hosts) = account.self_service.as_ref().map(|own| own.hosts.clone()) else { return Some(()) };
+    let list = |account: &Value| account.get("identity_providers").and_then(Value::as_array).cloned();
+    let (named, of_the_file) = (list(settings).unwrap_or_default(), list(&file.account).unwrap_or_default());
+    for (provider, named) in account.providers.iter_mut().zip(&named) {
+        if of_the_file.contains(named) {
+            continue;
+        }
+        let bounds = Some(Bounds { hosts: hosts.clone(), clusters: clusters.clone() });
+        let provider = Rc::get_mut(provider)?;
+        match &mut provider.protocol {
+            Protocol::Oidc(oidc) => oidc.bounds = bounds,
+            Protocol::Saml(saml) => saml.bounds = bounds,
+            // It has no document.
+            Protocol::OAuth2(_) => {}
+        }
+    }
+    Some(())
 }
 
 /// Paths of the account's own settings, without the account.

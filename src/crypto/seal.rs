@@ -180,6 +180,18 @@ impl KeyRing {
         Ok(bytes)
     }
 
+    /// True if a newer filter may have sealed these bytes: in a later format, or with a key that is not known here yet.
+    pub fn could_be_newer(&self, bytes: &[u8]) -> bool {
+        match bytes {
+            [1, length, rest @ ..] => rest.get(..usize::from(*length)).is_some_and(|id| {
+                let is_name = !id.is_empty() && id.iter().all(u8::is_ascii_graphic);
+                is_name && self.keys.iter().all(|key| key.id.as_bytes() != id)
+            }),
+            [2..=9, ..] => true,
+            _ => false,
+        }
+    }
+
     /// What [`Self::seal_bytes`] sealed for this purpose under this name; `None` for all else.
     pub fn open_bytes(&self, purpose: Purpose, name: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
         let (&[1, length], rest) = bytes.split_first_chunk::<2>()? else { return None };

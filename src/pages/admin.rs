@@ -19,6 +19,8 @@ pub struct Admin {
     pub checks: Option<Vec<Check>>,
     /// What for, and the exact URI.
     pub redirect_uris: Vec<(String, String)>,
+    /// Name and URL of each further page.
+    pub pages: Vec<(String, String)>,
     /// Title and URL of each report as JSON.
     pub links: Vec<(String, String)>,
     /// What is still being computed, in words.
@@ -93,6 +95,13 @@ pub fn admin(context: &Context<'_>, admin: &Admin) -> Response {
     let mut body = Html::new();
     let account = texts.fill("admin.account", &[("account", &admin.account)]);
     body.element("<p class=\"soft\">", &account, "</p>");
+    if !admin.pages.is_empty() {
+        body.raw("<ul>");
+        for (name, url) in &admin.pages {
+            body.raw("<li>").link("page", url, &texts.word("admin.page", name)).raw("</li>");
+        }
+        body.raw("</ul>");
+    }
     if let Some(progress) = &admin.progress {
         body.element("<p role=\"status\">", progress, "</p>");
     }

@@ -49,7 +49,7 @@ impl Html {
     }
 
     /// Text that comes back as it is: what nobody reads is not made readable.
-    fn exactly(&mut self, text: &str) -> &mut Self {
+    pub fn exactly(&mut self, text: &str) -> &mut Self {
         for c in text.chars() {
             match c {
                 '&' => self.0.push_str("&amp;"),

@@ -5,6 +5,7 @@
 //! runs under a Content-Security-Policy that allows its own style and nothing else. Text from outside is
 //! escaped by the type that builds the page (`escape::Html`).
 
+mod account_center;
 mod admin;
 mod arrival;
 mod escape;
@@ -22,6 +23,9 @@ mod tests;
 mod texts;
 mod trial;
 
+pub use account_center::{
+    account_center, AccountCenter, Field, Invited, Kind, Version as CenterVersion, FIELDS, PROTOCOLS,
+};
 pub use admin::{admin, Admin, Check, Completeness, Incomplete, Readiness};
 pub use arrival::confirm_arrival;
 pub use escape::safe_url;

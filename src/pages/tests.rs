@@ -138,6 +138,7 @@ fn every_page(pages: &Settings, x: &str, url: &str) -> Vec<(&'static str, Respon
         roles: vec![s(), s()],
     };
     let overview = Admin {
+        pages: vec![(x.to_owned(), url.to_owned())],
         account: s(),
         readiness: Some(Readiness {
             ready: false,

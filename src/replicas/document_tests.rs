@@ -155,6 +155,33 @@ fn what_was_not_sealed_under_its_name_does_not_count() {
 }
 
 #[test]
+fn what_was_written_over_without_a_key_is_put_back() {
+    let engine: Rc<RefCell<Engine>> = Rc::default();
+    let a = Replica::of(&engine);
+    done(a.write(None, "one"));
+    let value = document(&engine.borrow()).unwrap();
+    // A newer filter's, or one with a key that is not here yet: it may be right.
+    for newer in [&b"\x02\x01k..."[..], b"\x01\x02k2........................"] {
+        a.replicas.apply(&*a.host, vec![Value { value: newer.to_vec(), ..value.clone() }]);
+        assert!(!outbox::is_restore_asked(&*a.host));
+    }
+    for forged in [&b"{}"[..], b"", b"\x01\x01k........................"] {
+        engine.borrow_mut().revision += 1;
+        let revision = engine.borrow().revision;
+        for own in engine.borrow_mut().values.iter_mut().filter(|own| own.key == value.key) {
+            (own.value, own.mod_revision) = (forged.to_vec(), revision);
+        }
+        a.follow();
+        assert_eq!(a.body().as_deref(), Some("one"));
+        assert!(outbox::is_restore_asked(&*a.host));
+        a.run(async |replicas, io| replicas.restore_documents(io).await).unwrap();
+        let late = Replica::of(&engine);
+        late.follow();
+        assert_eq!(late.body().as_deref(), Some("one"));
+    }
+}
+
+#[test]
 fn a_document_that_is_not_known_is_not_there_after_the_first_read_and_settle() {
     let a = Replica::of(&Rc::default());
     let host = &*a.host;

@@ -182,8 +182,14 @@ impl Replicas {
     pub(super) fn keep_documents(&self, host: &dyn Host, values: Vec<Value>) {
         let mut changed = false;
         for value in values {
-            let Some(record) = self.open_document(&value) else { continue };
             let Some(name) = self.keys.document(&value.key) else { continue };
+            let Some(record) = self.open_document(&value) else {
+                // Written over without a key: what is known here is put back, for the replicas that start later.
+                if self.record(host, name).is_some() && !self.ring.could_be_newer(&value.value) {
+                    super::outbox::ask_to_restore(host);
+                }
+                continue;
+            };
             match self.record(host, name) {
                 Some(known) if known.document.version > record.document.version => {
                     // The engine was set back: what is known here is put back.

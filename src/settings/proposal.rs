@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::secrets;
-use crate::config::{self, Account, AccountFile, Problem, SelfService, SettingsPart};
+use crate::config::{self, Account, AccountFile, Bounds, Problem, SelfService, SettingsPart};
 use crate::host::clusters::Clusters;
 use crate::values::json;
 
@@ -17,7 +17,7 @@ pub struct Terms<'a> {
     /// What administrators may set.
     pub allowed: &'a SelfService,
     /// How URLs are reached.
-    pub clusters: &'a Clusters,
+    pub clusters: &'a Rc<Clusters>,
     /// The settings that hold.
     pub active: &'a Value,
     /// The draft, if there is one: its secrets may stay too.
@@ -135,12 +135,8 @@ fn fenced(value: &Value, path: &str, terms: &Terms<'_>, problems: &mut Vec<Probl
         }
         Value::String(text) => {
             let Ok(url) = Url::parse(text) else { return };
-            let reached = || terms.clusters.resolve(&url).is_some();
-            let refused = match terms.allowed.hosts.refuses(&url) {
-                None if !reached() => Some("no cluster reaches this host: ask the operator".into()),
-                refused => refused,
-            };
-            problems.extend(refused.map(|why| problem(path, why)));
+            let bounds = Bounds { hosts: terms.allowed.hosts.clone(), clusters: terms.clusters.clone() };
+            problems.extend(bounds.refuses(&url).map(|why| problem(path, why)));
         }
         _ => {}
     }

@@ -27,7 +27,7 @@ pub use mapping::Mapping;
 pub use password::{AttemptLimit, Password};
 pub use password_login::{PasswordLogin, UsernameField, When};
 pub use provisioning::{Invitation, Provisioning};
-pub use self_service::SelfService;
+pub use self_service::{Bounds, SelfService};
 pub use success::{body_accepted, head_accepted, Answered, JsonValue, Success, MAX_ANSWER};
 
 use super::account_file::AccountFile;

@@ -1,10 +1,13 @@
 //! `self_service`: what an account's administrators may set themselves, and where the providers they name may be.
 
+use std::rc::Rc;
+
 use url::{Host, Url};
 
 use crate::config::names;
 use crate::config::problems::At;
 use crate::config::raw::{self, SettingsPart};
+use crate::host::clusters::Clusters;
 
 /// What administrators may set.
 #[derive(Clone, Debug)]
@@ -29,6 +32,28 @@ impl SelfService {
 #[derive(Clone, Debug, Default)]
 pub struct Fence {
     patterns: Vec<Pattern>,
+}
+
+/// The fence with the clusters that reach what is inside: what a provider of an administrator's is held to, and every
+/// document that it publishes.
+#[derive(Clone, Debug, Default)]
+pub struct Bounds {
+    /// Where the provider may be.
+    pub hosts: Fence,
+    /// How URLs are reached.
+    pub clusters: Rc<Clusters>,
+}
+
+impl Bounds {
+    /// Why a URL is outside, if it is.
+    pub fn refuses(&self, url: &Url) -> Option<String> {
+        match self.hosts.refuses(url) {
+            None if self.clusters.resolve(url).is_none() => {
+                Some("no cluster reaches this host: ask the operator".into())
+            }
+            refused => refused,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ use super::client::{credentials, ClientCredentials, Given};
 use super::groups::{self, Groups};
 use super::parameters::{self, scope_tokens, Parameters};
 use super::timeout;
+use crate::config::account::Bounds;
 use crate::config::env::Environment;
 use crate::config::problems::At;
 use crate::config::raw::{self, ResponseMode};
@@ -61,6 +62,8 @@ pub struct Oidc {
     pub logout: Option<LogoutUrl>,
     /// Milliseconds.
     pub timeout: u64,
+    /// What a provider of an administrator's is held to; `None`: it is the operator's.
+    pub bounds: Option<Bounds>,
 }
 
 /// Where opaque tokens are asked about.
@@ -178,5 +181,6 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Oidc, env: &dyn Environment) -> Opti
         introspection: introspection(at, raw.introspection.as_ref()),
         logout: logout(at, &raw.logout_url, &raw.logout_params),
         timeout: timeout(at, &raw.timeout),
+        bounds: None,
     })
 }

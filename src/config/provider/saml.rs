@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::timeout;
+use crate::config::account::Bounds;
 use crate::config::duration;
 use crate::config::env::{self, Environment};
 use crate::config::names::is_local;
@@ -52,6 +53,8 @@ pub struct Saml {
     pub clock_skew: u64,
     /// Milliseconds.
     pub timeout: u64,
+    /// What a provider of an administrator's is held to; `None`: it is the operator's.
+    pub bounds: Option<Bounds>,
 }
 
 /// Checks it.
@@ -123,6 +126,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Saml, env: &dyn Environment) -> Saml
         idp_initiated: raw.idp_initiated.unwrap_or_default(),
         clock_skew: duration::field(at, "clock_skew", &raw.clock_skew, 60_000, (0, 60_000)),
         timeout: timeout(at, &raw.timeout),
+        bounds: None,
     }
 }
 

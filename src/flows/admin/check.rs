@@ -308,7 +308,7 @@ impl Checks<'_> {
             let now = self.io.now();
             let read = fetched.and_then(|bytes| {
                 let text = metadata::text(&bytes)?;
-                Theirs::read(&text, saml.issuer.as_deref(), now)
+                Theirs::read(&text, saml.issuer.as_deref(), now)?.within(saml.bounds.as_ref())
             });
             self.add(
                 "metadata",

@@ -10,6 +10,7 @@ mod tests;
 pub use check::redirect_uris;
 
 use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use serde_json::{json, Value};
@@ -40,7 +41,7 @@ pub fn show(exchange: Rc<Exchange>) -> Ruling {
             return Ruling::LocalReply(answer);
         }
     }
-    known(exchange, judged)
+    known(exchange, Box::new(|io, exchange, live| Box::pin(judged(io, exchange, live))))
 }
 
 /// A request that changes something: settings or invitations.
@@ -53,7 +54,7 @@ pub fn change(exchange: Rc<Exchange>) -> Ruling {
     if let (SessionState::None | SessionState::Stale, bearer::Sent::Nothing) =
         (exchange.session_state(), bearer::sent(&exchange.head))
     {
-        return known(exchange, judged);
+        return known(exchange, Box::new(|io, exchange, live| Box::pin(judged(io, exchange, live))));
     }
     let method = String::from_utf8_lossy(exchange.head.method()).into_owned();
     if !address.methods().split(", ").any(|own| own == method) {
@@ -61,9 +62,12 @@ pub fn change(exchange: Rc<Exchange>) -> Ruling {
         return Ruling::LocalReply(exchange.refuse(&fault).set_header("allow", address.methods()));
     }
     let then = move |exchange: Rc<Exchange>, body: Vec<u8>| {
-        known(exchange, move |io, exchange, live| async move {
-            changed(&io, &exchange, &live, &address, &body).await
-        })
+        known(
+            exchange,
+            Box::new(move |io, exchange, live| {
+                Box::pin(async move { changed(&io, &exchange, &live, &address, &body).await })
+            }),
+        )
     };
     if exchange.head.ends {
         return then(exchange, Vec::new());
@@ -86,14 +90,12 @@ fn address(exchange: &Exchange) -> Option<Address> {
     Address::read(exchange.path.strip_prefix(root)?)
 }
 
-/// Goes on with whoever is there: by session, or by a bearer token.
-fn known<F>(
-    exchange: Rc<Exchange>,
-    then: impl FnOnce(Io, Rc<Exchange>, Rc<LiveSession>) -> F + 'static,
-) -> Ruling
-where
-    F: Future<Output = Result<Response, Fault>> + 'static,
-{
+/// What is done for an administrator. Boxed: the code around it is there once.
+type Then = Box<dyn FnOnce(Io, Rc<Exchange>, Rc<LiveSession>) -> Answering>;
+type Answering = Pin<Box<dyn Future<Output = Result<Response, Fault>>>>;
+
+/// Goes on with the user of a session or of a bearer token.
+fn known(exchange: Rc<Exchange>, then: Then) -> Ruling {
     // Tokens count where scripts set accounts up; the reports of other accounts are for people.
     let found = exchange
         .account_state
@@ -133,7 +135,7 @@ async fn changed(
         events::refusal(io.host(), place, &fault);
         pages::refusal(&fault, &exchange.page_context())
     };
-    if let Err(fault) = may_change(&account_state.account, exchange, live) {
+    if let Err(fault) = may_change(&account_state.account, exchange, live, address) {
         return Ok(refused(fault));
     }
     Ok(match settings::answer(io, exchange, live, address, body).await {
@@ -150,7 +152,12 @@ async fn changed(
 
 /// Only administrators of this very account, and nothing that another site's page sent (a browser's session goes along
 /// with what any page sends).
-fn may_change(account: &Account, exchange: &Exchange, live: &LiveSession) -> Result<(), Fault> {
+fn may_change(
+    account: &Account,
+    exchange: &Exchange,
+    live: &LiveSession,
+    address: &Address,
+) -> Result<(), Fault> {
     admits(live)?;
     let by_browser = live.session.method != Method::Bearer;
     if by_browser && exchange.head.is_cross_site(&account.origin_texts()) {
@@ -158,6 +165,9 @@ fn may_change(account: &Account, exchange: &Exchange, live: &LiveSession) -> Res
     }
     let kind = exchange.head.one("content-type").and_then(|kind| kind.split(';').next()).map(str::trim);
     let is_json = kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    if settings::is_form(exchange, address) {
+        return Ok(());
+    }
     if !is_json && exchange.head.method() != b"DELETE" {
         return Err(Fault::new(Code::ContentTypeUnsupported, "expected application/json"));
     }
@@ -265,6 +275,10 @@ async fn report(io: &Io, exchange: &Exchange, account_state: &AccountState) -> R
     };
     let report = match exchange.path.strip_prefix(root).unwrap_or_default() {
         "" | "/" => return overview(io, exchange, account_state, &mut progress).await,
+        "/completeness" if exchange.head.param("draft").as_deref() == Some("1") => {
+            let draft = settings::draft_account(exchange)?;
+            reports::completeness(io, &draft, &mut progress).await?
+        }
         "/completeness" => reports::completeness(io, account, &mut progress).await?,
         "/readiness" => reports::readiness(io, account, &mut progress).await?,
         "/check" => {
@@ -301,9 +315,12 @@ async fn overview(
     page.checks = Some(checks);
     page.redirect_uris = redirect_uris(account);
     let root = account.paths.path(Endpoint::Admin);
-    page.links = ["readiness", "completeness", "check", "sessions"]
-        .map(|name| (name.to_owned(), format!("{root}/{name}")))
-        .into();
+    let link = |name: &str| (name.to_owned(), format!("{root}/{name}"));
+    page.links = ["readiness", "completeness", "check"].map(link).into();
+    page.pages = ["sessions"].map(link).into();
+    if account.self_service.is_some() {
+        page.pages.insert(0, link("settings"));
+    }
     Ok(pages::admin(&exchange.page_context(), &page))
 }
 

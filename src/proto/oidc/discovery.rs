@@ -249,9 +249,13 @@ pub(super) fn endpoint(document: &Map<String, Value>, name: &str) -> Result<Opti
 }
 
 /// The endpoint, if the document may lead there: not to a directory, from https to nothing less (RFC 8414 section 2), and
-/// from another machine neither to this one nor to its link.
+/// from another machine neither to this one nor to its link. The document of an administrator's provider leads nowhere
+/// that its administrator could not name.
 fn led_to(url: Option<Url>, name: &str, oidc: &Oidc, forbidden: &[String]) -> Result<Option<Url>, String> {
     let (Some(url), Some(document)) = (&url, &oidc.discovery) else { return Ok(url) };
+    if let Some(why) = oidc.bounds.as_ref().and_then(|bounds| bounds.refuses(url)) {
+        return Err(format!("{name}: {why}"));
+    }
     if document.scheme() == "https" && url.scheme() != "https" {
         return Err(format!("{name} is plain http, and the document is https"));
     }

@@ -251,8 +251,10 @@ impl Idp {
     }
 
     fn source(&self, url: &Url, now: u64) -> Source<Theirs> {
-        let issuer = self.saml.issuer.clone();
-        let read = Rc::new(move |bytes: &[u8]| Theirs::read(&metadata::text(bytes)?, issuer.as_deref(), now));
+        let (issuer, bounds) = (self.saml.issuer.clone(), self.saml.bounds.clone());
+        let read = Rc::new(move |bytes: &[u8]| {
+            Theirs::read(&metadata::text(bytes)?, issuer.as_deref(), now)?.within(bounds.as_ref())
+        });
         Source { url: url.clone(), timeout: self.saml.timeout, read }
     }
 }

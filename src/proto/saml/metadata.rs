@@ -12,7 +12,7 @@ pub use super::limits::MAX_METADATA;
 use super::name_id::format_uri;
 use super::names::{DSIG, MD, POST, REDIRECT, SAMLP, XENC, XENC11};
 use super::{time, xml};
-use crate::config::NameIdFormat;
+use crate::config::{Bounds, NameIdFormat};
 
 /// What we publish.
 #[derive(Clone, Copy)]
@@ -180,6 +180,22 @@ impl Theirs {
             return Err("the metadata has no SingleSignOnService by HTTP-Redirect or HTTP-POST".into());
         }
         Ok(theirs)
+    }
+
+    /// The metadata, if it names nothing that its administrator could not name.
+    pub fn within(self, bounds: Option<&Bounds>) -> Result<Self, String> {
+        let outside = self.urls().into_iter().find_map(|url| bounds?.refuses(url));
+        match outside {
+            Some(why) => Err(format!("the metadata leads elsewhere: {why}")),
+            None => Ok(self),
+        }
+    }
+
+    /// Everything that a browser is sent to.
+    fn urls(&self) -> Vec<&Url> {
+        let logout = [&self.slo_redirect, &self.slo_post].into_iter().flatten();
+        let logout = logout.flat_map(|logout| [&logout.requests, &logout.responses]);
+        self.sso_redirect.iter().chain(&self.sso_post).chain(logout).collect()
     }
 
     fn keys(&mut self, role: Node<'_, '_>) -> Result<(), String> {

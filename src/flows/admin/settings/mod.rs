@@ -11,16 +11,19 @@
 //! Every change reads the account's book, changes it, and writes it if nobody else has written meanwhile.
 
 mod change;
+mod form;
 mod invitations;
 mod shown;
 #[cfg(test)]
 mod tests;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use crate::config::{AccountFile, Problem, SelfService};
+use crate::config::{self, Account, AccountFile, Problem, SelfService};
 use crate::exchange::Exchange;
 use crate::fault::{Code, Fault};
 use crate::flows::login::trial;
@@ -94,6 +97,8 @@ pub struct Desk {
     pub(super) replicas: Rc<Replicas>,
     pub(super) file: Rc<AccountFile>,
     pub(super) allowed: SelfService,
+    /// The revision that a change was made from, if it says so.
+    pub(super) expected: Option<String>,
 }
 
 impl Desk {
@@ -106,6 +111,7 @@ impl Desk {
             replicas: exchange.filter_state.replicas.clone().ok_or_else(none)?,
             file: account.file.clone().ok_or_else(none)?,
             allowed: account.self_service.clone().ok_or_else(none)?,
+            expected: exchange.head.one("if-match").map(str::to_owned),
             exchange: exchange.clone(),
             live: live.clone(),
             account_state,
@@ -151,9 +157,8 @@ impl Desk {
         io: &Io,
         mut edit: impl FnMut(&mut Book) -> Result<T, Fault>,
     ) -> Result<(T, Book), Fault> {
-        let expected = self.exchange.head.one("if-match");
         store::change(&self.replicas, io, self.code(), |book| {
-            if let Some(expected) = &expected {
+            if let Some(expected) = &self.expected {
                 let etag = store::etag(book);
                 let is_this = |one: &str| one == "*" || one.trim().trim_start_matches("W/") == etag;
                 if !expected.split(',').any(|one| is_this(one.trim())) {
@@ -175,16 +180,77 @@ pub async fn answer(
     body: &[u8],
 ) -> Result<Response, Refusal> {
     let desk = Desk::open(exchange, live)?;
-    match (address, exchange.head.method()) {
-        (Address::Settings, _) => Ok(desk.whole(200, &desk.book()?)),
-        (Address::Draft, b"DELETE") => desk.discard_draft(io).await,
-        (Address::Draft, _) => desk.save_draft(io, &object(body)?).await,
-        (Address::Enable, _) => desk.enable(io, &object(body)?).await,
-        (Address::Rollback, _) => desk.roll_back(io, &object(body)?).await,
-        (Address::Invitations, _) => desk.invite(io, &object(body)?).await,
-        (Address::Invitation(id), _) => desk.withdraw(io, id).await,
-        (Address::Test, _) => Err(Fault::new(Code::MethodNotAllowed, "only GET").into()),
+    let order = match (address, exchange.head.method()) {
+        (Address::Settings, b"POST") => return Ok(desk.posted(io, body).await?),
+        (Address::Settings, _) => {
+            let book = desk.book()?;
+            return match exchange.head.is_person() && !exchange.head.accepts_json() {
+                true => Ok(desk.page(&book)?),
+                false => Ok(desk.whole(200, &book)),
+            };
+        }
+        (Address::Draft, b"DELETE") => Order::Discard,
+        (Address::Draft, _) => Order::Save(object(body)?),
+        (Address::Enable, _) => Order::Enable(object(body)?),
+        (Address::Rollback, _) => Order::RollBack(object(body)?),
+        (Address::Invitations, _) => Order::Invite(object(body)?),
+        (Address::Invitation(id), _) => Order::Withdraw(id.clone()),
+        (Address::Test, _) => return Err(Fault::new(Code::MethodNotAllowed, "only GET").into()),
+    };
+    desk.carry_out(io, &order).await
+}
+
+/// True for a form of the page.
+pub fn is_form(exchange: &Exchange, address: &Address) -> bool {
+    *address == Address::Settings && form::is_form(exchange)
+}
+
+/// A change that an administrator orders, by JSON or by a form of the page.
+pub(super) enum Order {
+    /// Prepares settings.
+    Save(Map<String, Value>),
+    /// Throws the draft away.
+    Discard,
+    /// Makes the draft hold.
+    Enable(Map<String, Value>),
+    /// Makes an older version hold again.
+    RollBack(Map<String, Value>),
+    /// Invites an address.
+    Invite(Map<String, Value>),
+    /// Takes an invitation back, by its id.
+    Withdraw(String),
+}
+
+impl Desk {
+    /// Does it. Boxed, so that forms and programs share the code.
+    pub(super) fn carry_out<'a>(
+        &'a self,
+        io: &'a Io,
+        order: &'a Order,
+    ) -> Pin<Box<dyn Future<Output = Result<Response, Refusal>> + 'a>> {
+        Box::pin(async move {
+            match order {
+                Order::Save(body) => self.save_draft(io, body).await,
+                Order::Discard => self.discard_draft(io).await,
+                Order::Enable(body) => self.enable(io, body).await,
+                Order::RollBack(body) => self.roll_back(io, body).await,
+                Order::Invite(body) => self.invite(io, body).await,
+                Order::Withdraw(id) => self.withdraw(io, id).await,
+            }
+        })
     }
+}
+
+/// The account as the draft would have it.
+pub fn draft_account(exchange: &Exchange) -> Result<Rc<Account>, Fault> {
+    let own = exchange.account_state.as_ref().map(|own| own.account.clone());
+    let replicas = exchange.filter_state.replicas.as_ref();
+    let none = || Fault::new(Code::SettingsUntested, "there is no draft");
+    let (Some(own), Some(replicas)) = (own, replicas) else { return Err(none()) };
+    let draft = store::known(replicas, &*exchange.filter_state.host, &own.code)?.book.draft;
+    let (draft, file) = (draft.ok_or_else(none)?, own.file.as_ref().ok_or_else(none)?);
+    config::with_settings(file, &draft.settings)
+        .map_err(|_| Fault::new(Code::SettingsInvalid, "the draft does not go with the file any more"))
 }
 
 /// Begins a test sign-in with the draft.
@@ -207,8 +273,20 @@ pub enum Refusal {
 impl Refusal {
     /// It as a refusal as any other.
     pub fn into_fault(self) -> Fault {
+        self.fault()
+    }
+
+    /// Every problem; none of a refusal as any other.
+    pub(super) fn list(&self) -> &[Problem] {
         match self {
-            Refusal::Fault(fault) => fault,
+            Refusal::Fault(_) => &[],
+            Refusal::Problems(problems) => problems,
+        }
+    }
+
+    pub(super) fn fault(&self) -> Fault {
+        match self {
+            Refusal::Fault(fault) => fault.clone(),
             Refusal::Problems(_) => Fault::new(Code::SettingsInvalid, "what was sent has problems"),
         }
     }

@@ -164,3 +164,18 @@ fn guids_are_guids() {
         assert!(!is_guid(bad), "{bad}");
     }
 }
+
+#[test]
+fn a_document_leads_nowhere_that_its_administrator_could_not_name() {
+    let document = json!({
+        "issuer": "https://idp.example.com", "authorization_endpoint": "https://idp.example.com/a",
+        "token_endpoint": "https://idp.example.com/t", "jwks_uri": "https://idp.example.com/k",
+    });
+    let mut oidc = oidc();
+    oidc.discovery = Url::parse("https://idp.example.com/.well-known/openid-configuration").ok();
+    (oidc.issuer, oidc.endpoints) = (None, Default::default());
+    Metadata::read(document.to_string().as_bytes(), &oidc).unwrap();
+    oidc.bounds = Some(crate::config::Bounds::default());
+    let refused = Metadata::read(document.to_string().as_bytes(), &oidc).unwrap_err();
+    assert!(refused.starts_with("authorization_endpoint: "), "{refused}");
+}

@@ -56,6 +56,7 @@ pub fn oidc() -> Oidc {
         id_token_alg: None,
         tenants: None,
         logout: None,
+        bounds: None,
         timeout: 1000,
     }
 }

@@ -251,3 +251,12 @@ fn metadata_may_be_latin_1() {
     assert!(metadata::text(&text(b"", b"caf\xe9")).is_err());
     assert!(xml::parse("<?xml\tversion='1.0'\r\nencoding='utf8'?><a/>", &mut xml::Work::response()).is_ok());
 }
+
+#[test]
+fn metadata_leads_nowhere_that_its_administrator_could_not_name() {
+    let text = entity(IDP, &role(&usual()));
+    let nowhere = crate::config::Bounds::default();
+    let refused = read(&text).unwrap().within(Some(&nowhere)).unwrap_err();
+    assert!(refused.contains("leads elsewhere"), "{refused}");
+    read(&text).unwrap().within(None).unwrap();
+}
