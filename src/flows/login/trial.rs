@@ -39,8 +39,14 @@ pub async fn start(
         }
     };
     let trial = Trial { draft: draft.id.clone(), by: by.to_owned() };
-    let parameters = AuthnParameters { trial: Some(trial), ..AuthnParameters::default() };
-    super::start_login(io, &exchange, &provider, "/".into(), parameters).await
+    let parameters = AuthnParameters { trial: Some(trial.clone()), ..AuthnParameters::default() };
+    match super::start_login(io, &exchange, &provider, "/".into(), parameters).await {
+        // A provider that cannot be asked is what the test was to find out.
+        Err(fault) if !matches!(fault.code, Code::RequestInvalid | Code::NotReady) => {
+            Ok(fell(io, &exchange, &trial, &fault))
+        }
+        begun => begun,
+    }
 }
 
 /// The request with the draft's account, if it answers a test sign-in of this browser.

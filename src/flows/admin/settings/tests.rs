@@ -746,7 +746,11 @@ fn what_was_typed_stays_and_a_secret_is_never_shown() {
     let kept = refused.field("kept.oauth2.client_secret");
     assert!(!kept.is_empty());
     fields = BY_HAND.to_vec();
-    fields.extend([("kept.oauth2.client_secret", kept.as_str()), ("do", "save")]);
+    fields.extend([
+        ("oauth2.client_secret", ""),
+        ("kept.oauth2.client_secret", kept.as_str()),
+        ("do", "save"),
+    ]);
     world.engine.borrow_mut().is_away = true;
     let away = world.post(&ada, &refused, &fields);
     assert_eq!((away.status(), away.code()), (503, "not_ready"));
@@ -754,7 +758,11 @@ fn what_was_typed_stays_and_a_secret_is_never_shown() {
     world.engine.borrow_mut().is_away = false;
     let kept = away.field("kept.oauth2.client_secret");
     fields = BY_HAND.to_vec();
-    fields.extend([("kept.oauth2.client_secret", kept.as_str()), ("do", "save")]);
+    fields.extend([
+        ("oauth2.client_secret", ""),
+        ("kept.oauth2.client_secret", kept.as_str()),
+        ("do", "save"),
+    ]);
     assert_eq!(world.post(&ada, &away, &fields).status(), 302);
     let kept = crate::settings::store::known(world.replicas(), &*world.host, "default").unwrap().book;
     let settings = &kept.draft.unwrap().settings;
