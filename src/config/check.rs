@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::account_file::{self, AccountFile};
 use super::env::{self, Environment};
 use super::problems::{At, Problem, Problems};
+use super::read::Read;
 use super::{
     account, calls, clusters, document as reading, duration, names, raw, schema, shared, shared_origins,
     Account, Config, Cookies, Origin, SameSite, SessionSettings,
@@ -37,7 +38,11 @@ fn checked(
     let problem = |message: String| vec![Problem { path: String::new(), message }];
     schema::check(&mut document, &problems.root());
     let shape = problems.problems.take();
-    let raw: raw::Configuration = serde_json::from_value(document).map_err(|e| problem(e.to_string()))?;
+    let mut wrong = Vec::new();
+    let raw = raw::Configuration::read(document, &mut wrong);
+    if let Some(message) = wrong.into_iter().next() {
+        return Err(problem(message));
+    }
     let mut config = configuration(&problems.root(), &raw, files, env);
     config.warnings = problems.warnings.into_inner();
     let mut all = shape;

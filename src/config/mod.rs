@@ -23,6 +23,7 @@ mod problems;
 mod provider;
 pub mod raw;
 mod raw_values;
+mod read;
 pub mod schema;
 mod shared;
 mod shared_origins;

@@ -1,22 +1,32 @@
 //! The configuration as operators write it. The doc comments here are the descriptions in
-//! `envoy-sso schema`; `config::schema` checks a document against these types before serde reads it, so
+//! `envoy-sso schema`; `config::schema` checks a document against these types before `read` reads it, so
 //! that every mistake is reported at once.
 
 use std::collections::BTreeMap;
 
 #[cfg(not(target_family = "wasm"))]
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde_json::Value;
+
+use super::read::{self, Read};
 
 macro_rules! raw {
     ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident : $ty:ty,)* })*) => {
         $(
             $(#[$meta])*
-            #[derive(Clone, Debug, Default, Deserialize)]
-            // Unknown fields are found by `config::schema`, which is made from these types; a second
-            // check by serde would be 50 KB of wasm.
-            #[cfg_attr(not(target_family = "wasm"), derive(JsonSchema), serde(deny_unknown_fields))]
-            pub struct $name { $($(#[$field_meta])* #[serde(default)] pub $field: $ty,)* }
+            #[derive(Clone, Debug, Default)]
+            // Unknown fields are found by `config::schema`, which is made from these types.
+            #[cfg_attr(not(target_family = "wasm"), derive(JsonSchema), schemars(deny_unknown_fields))]
+            pub struct $name {
+                $($(#[$field_meta])* #[cfg_attr(not(target_family = "wasm"), schemars(default))] pub $field: $ty,)*
+            }
+
+            impl Read for $name {
+                fn read(value: Value, wrong: &mut Vec<String>) -> Self {
+                    let mut object = read::object(value, wrong);
+                    Self { $($field: read::member(&mut object, stringify!($field), wrong),)* }
+                }
+            }
         )*
     };
 }
@@ -25,10 +35,21 @@ macro_rules! choice {
     ($($(#[$meta:meta])* pub enum $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)* })*) => {
         $(
             $(#[$meta])*
-            #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+            #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
             #[cfg_attr(not(target_family = "wasm"), derive(JsonSchema))]
             #[allow(missing_docs)]
-            pub enum $name { $($(#[$variant_meta])* #[serde(rename = $text)] $variant,)* }
+            pub enum $name {
+                $($(#[$variant_meta])* #[cfg_attr(not(target_family = "wasm"), schemars(rename = $text))] $variant,)*
+            }
+
+            impl Read for $name {
+                fn read(value: Value, wrong: &mut Vec<String>) -> Self {
+                    match value.as_str() {
+                        $(Some($text) => Self::$variant,)*
+                        _ => read::unexpected(&value, "a word that stands there", wrong),
+                    }
+                }
+            }
 
             impl $name {
                 /// The word as it stands in the configuration.
@@ -284,7 +305,7 @@ raw! {
         /// Where the keys are.
         pub jwks_uri: Option<String>,
         /// The keys themselves, as a JSON Web Key Set.
-        pub jwks: Option<BTreeMap<String, serde_json::Value>>,
+        pub jwks: Option<BTreeMap<String, Value>>,
         /// Where a person signs out at the IdP (RP-Initiated Logout).
         pub end_session_endpoint: Option<String>,
         /// Pushed authorization requests (RFC 9126): used where it is set or the provider requires it.
@@ -583,7 +604,7 @@ raw! {
         /// Fields of a form body with their values, such as grant_type: password.
         pub form: Params,
         /// JSON Pointers into a JSON body with their values: text, numbers, true or false.
-        pub json: BTreeMap<String, serde_json::Value>,
+        pub json: BTreeMap<String, Value>,
     }
 
     /// Where the username is (one of json and form), and what it is.
@@ -615,7 +636,7 @@ raw! {
         /// Where it is: a JSON Pointer.
         pub pointer: String,
         /// What it is. Absent: anything but false, null and empty text, lists and objects.
-        pub equals: Option<serde_json::Value>,
+        pub equals: Option<Value>,
     }
 
     /// How many failed passwords a username has.

@@ -1,24 +1,18 @@
 //! Values that operators may write in two ways.
 
-use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::Value;
+
+use super::read::Read;
 
 /// A text, or a list of texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OneOrMany(pub Vec<String>);
 
-impl<'de> Deserialize<'de> for OneOrMany {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::String(text) => Ok(Self(vec![text])),
-            Value::Array(list) => {
-                let texts = list.into_iter().map(|item| match item {
-                    Value::String(text) => Ok(text),
-                    _ => Err(D::Error::custom("expected a list of strings")),
-                });
-                Ok(Self(texts.collect::<Result<_, _>>()?))
-            }
-            _ => Err(D::Error::custom("expected a string or a list of strings")),
+impl Read for OneOrMany {
+    fn read(value: Value, wrong: &mut Vec<String>) -> Self {
+        match value {
+            Value::String(text) => Self(vec![text]),
+            list => Self(Read::read(list, wrong)),
         }
     }
 }
@@ -32,12 +26,11 @@ pub enum Introspection {
     Url(String),
 }
 
-impl<'de> Deserialize<'de> for Introspection {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Bool(on) => Ok(Self::Discovered(on)),
-            Value::String(url) => Ok(Self::Url(url)),
-            _ => Err(D::Error::custom("expected true, false or a URL")),
+impl Read for Introspection {
+    fn read(value: Value, wrong: &mut Vec<String>) -> Self {
+        match value {
+            Value::String(url) => Self::Url(url),
+            other => Self::Discovered(Read::read(other, wrong)),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! with it.
 
 use crate::host::Host;
+use crate::values::order;
 
 /// What becomes of a new id in a full bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl SharedSet {
                 if self.when_full == WhenFull::Refuse {
                     return Inserted::Full;
                 }
-                kept.sort_by_key(|(_, time)| *time);
+                order::sort_by_key(&mut kept, |(_, time)| *time);
                 kept.remove(0);
             }
             kept.push((id, time));

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{claim, Claims};
 use crate::config::Mapping;
+use crate::values::order;
 
 /// The most roles a user carries, and the longest: they travel in a cookie and a header. What is beyond
 /// is left out, which can only take something away.
@@ -32,7 +33,8 @@ pub fn from_claims(mapping: &Mapping, claims: &Claims) -> Granted {
     for name in &mapping.roles_claim {
         let found = claim(claims, name).map(named).unwrap_or_default();
         let granting = found.into_iter().filter(|group| mapping.role_map.contains_key(*group));
-        let granting: BTreeSet<&str> = granting.filter(|group| group.len() <= MAX_ROLE).take(left).collect();
+        let granting: BTreeSet<&str> =
+            order::gathered(granting.filter(|group| group.len() <= MAX_ROLE).take(left));
         left -= granting.len();
         if !granting.is_empty() {
             groups.insert(name.clone(), granting.into_iter().map(str::to_owned).collect());
@@ -159,8 +161,8 @@ pub fn mapped<'a>(
 
 /// Both, each role once, in alphabetical order.
 pub fn union(a: impl IntoIterator<Item = String>, b: impl IntoIterator<Item = String>) -> Vec<String> {
-    let all: BTreeSet<String> =
-        a.into_iter().chain(b).filter(|role| !role.is_empty() && role.len() <= MAX_ROLE).collect();
+    let all = a.into_iter().chain(b).filter(|role| !role.is_empty() && role.len() <= MAX_ROLE);
+    let all: BTreeSet<String> = order::gathered(all);
     all.into_iter().take(MAX_ROLES).collect()
 }
 

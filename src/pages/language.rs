@@ -2,6 +2,8 @@
 
 use super::settings::Settings;
 
+use crate::values::order;
+
 /// The most language ranges of a request that are looked at: browsers send a handful.
 const MAX_RANGES: usize = 32;
 
@@ -30,7 +32,7 @@ pub(super) fn choose<'a>(pages: &'a Settings, accept: impl IntoIterator<Item = &
         .take(MAX_RANGES)
         .collect();
     // Stable: equally good ones stay in the order they were written in.
-    ranges.sort_by_key(|(_, quality)| std::cmp::Reverse(*quality));
+    order::sort_by_key(&mut ranges, |(_, quality)| std::cmp::Reverse(*quality));
     let tags = || pages.translations.keys().map(String::as_str);
     for (range, _) in ranges {
         if range == "*" {

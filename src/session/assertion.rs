@@ -12,6 +12,7 @@ use crate::config::{Assertion, Origin};
 use crate::crypto::AssertionKey;
 use crate::host::shared_set::id_of;
 use crate::host::{events, Host};
+use crate::values::order;
 
 /// Places in the data that all workers share, of at most `LARGEST` bytes: 16 MB.
 const PLACES: u32 = 8192;
@@ -118,7 +119,8 @@ fn claims(live: &LiveSession, settings: &Assertion, origin: &Origin) -> Map<Stri
         ("auth_time", json!(auth_time)),
         ("sid", json!(sid)),
     ];
-    all.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.into(), value)).collect()
+    let present = all.into_iter().filter(|(_, value)| !value.is_null());
+    order::gathered(present.map(|(name, value)| (name.into(), value)))
 }
 
 /// Where the workers share one.

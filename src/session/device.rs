@@ -11,6 +11,7 @@ use crate::config::{Config, SameSite};
 use crate::fault::Fault;
 use crate::host::{random, Host};
 use crate::http::Jar;
+use crate::values::order;
 
 /// How long a mark counts, milliseconds.
 const LIFETIME: u64 = 30 * 86_400_000;
@@ -52,7 +53,7 @@ pub fn renewed(
     let own = Mark { user: hash(account, username), id: random::<8>(host)?, signed_in: now };
     let mut all = marks(config, jar, now);
     all.retain(|mark| mark.user != own.user);
-    all.sort_by_key(|mark| std::cmp::Reverse(mark.signed_in));
+    order::sort_by_key(&mut all, |mark| std::cmp::Reverse(mark.signed_in));
     all.truncate(MAX_USERS - 1);
     all.insert(0, own);
     let mut plain = Vec::with_capacity(all.len() * MARK_BYTES);

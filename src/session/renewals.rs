@@ -11,6 +11,7 @@ use super::Session;
 use crate::fault::Code;
 use crate::host::shared_set::{id_of, SharedSet, WhenFull};
 use crate::host::Host;
+use crate::values::order;
 use crate::values::secret::Secret;
 
 /// Refresh tokens that were replaced or refused, until their session would have ended.
@@ -146,7 +147,7 @@ fn write(host: &dyn Host, id: Id, state: &State, now: u64, until: u64, only_new:
         }
         kept.retain(|entry| entry.id != id.0);
         // What keeps a token from being used twice is small and stays; of the rest what ends first goes.
-        kept.sort_by_key(|entry| (entry.content.len() > SMALL, std::cmp::Reverse(entry.until)));
+        order::sort_by_key(&mut kept, |entry| (entry.content.len() > SMALL, std::cmp::Reverse(entry.until)));
         let mut written = Vec::new();
         let own = Entry { id: &id.0, until, kind: state.kind(), content: state.content() };
         for entry in std::iter::once(&own).chain(&kept) {

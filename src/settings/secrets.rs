@@ -4,6 +4,7 @@
 use serde_json::{json, Value};
 
 use crate::config::Problem;
+use crate::values::order;
 
 /// The fields that hold a secret.
 pub const FIELDS: [&str; 3] = ["client_secret", "private_key", "client_assertion"];
@@ -11,13 +12,15 @@ pub const FIELDS: [&str; 3] = ["client_secret", "private_key", "client_assertion
 /// The settings as they are shown: `{"set": true}` in the place of every secret.
 pub fn hidden(settings: &Value) -> Value {
     match settings {
-        Value::Object(map) => map
-            .iter()
-            .map(|(name, value)| match FIELDS.contains(&name.as_str()) && value.is_object() {
+        Value::Object(map) => {
+            let shown = |(name, value): (&String, &Value)| match FIELDS.contains(&name.as_str())
+                && value.is_object()
+            {
                 true => (name.clone(), json!({ "set": true })),
                 false => (name.clone(), hidden(value)),
-            })
-            .collect(),
+            };
+            Value::Object(order::gathered(map.iter().map(shown)))
+        }
         Value::Array(list) => list.iter().map(hidden).collect(),
         other => other.clone(),
     }

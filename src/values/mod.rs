@@ -3,6 +3,7 @@
 pub mod email;
 pub mod json;
 pub mod names;
+pub mod order;
 pub mod phone;
 pub mod secret;
 pub mod secret_source;

@@ -38,6 +38,7 @@ use super::provider::{self, ClientCredentials, Protocol, Provider};
 use super::raw::{self, MappingFrom, PasswordMode, ProvisioningMode, Switch};
 use super::urls;
 use crate::http::{bare_authority, Path};
+use crate::values::order;
 use crate::values::secret_source::{SecretFile, SecretSource};
 
 /// One customer or deployment.
@@ -359,10 +360,8 @@ fn not_before(at: &At<'_>, raw: &raw::Account) -> (u64, BTreeMap<String, u64>) {
         })
     };
     let all = raw.not_before.as_deref().map_or(0, |text| read(&at.field("not_before"), text));
-    let users = raw
-        .not_before_users
-        .iter()
-        .map(|(user, text)| (user.clone(), read(&at.field("not_before_users").field(user), text)))
-        .collect();
-    (all, users)
+    let of = |(user, text): (&String, &String)| {
+        (user.clone(), read(&at.field("not_before_users").field(user), text))
+    };
+    (all, order::gathered(raw.not_before_users.iter().map(of)))
 }

@@ -10,6 +10,7 @@ use crate::fault::Fault;
 use crate::host::Host;
 use crate::http::Head;
 use crate::session::cookie;
+use crate::values::order;
 
 /// Bytes of all their cookies, with names. Many servers take heads of 8 KB.
 const MAX_BYTES: usize = 6 * 1024;
@@ -114,7 +115,7 @@ fn room(host: &dyn Host, config: &Config, head: &Head, more: usize) -> Vec<Strin
         }
     }
     let mut live: Vec<Sent<'_>> = live.into_values().collect();
-    live.sort_by_key(|sent| std::cmp::Reverse(sent.login_state.started));
+    order::sort_by_key(&mut live, |sent| std::cmp::Reverse(sent.login_state.started));
     gone.extend(live.drain(live.len().min(MAX_LOGINS - 1)..).flat_map(Sent::names));
     let mut bytes = more + live.iter().map(Sent::bytes).sum::<usize>();
     for sent in live.iter_mut().rev() {

@@ -7,6 +7,7 @@ use crate::values::json;
 
 use crate::host::task::Reply;
 use crate::proto::fetch::answer::Refusal;
+use crate::values::order;
 
 /// A list of `{email, primary, verified}` as claims: the one address that is primary and verified counts.
 pub(super) fn read(what: &str, reply: Reply, max: usize) -> Result<Map<String, Value>, Refusal> {
@@ -24,7 +25,7 @@ pub(super) fn claims(list: &[u8], max: usize) -> Result<Map<String, Value>, Stri
     match (counting.next().and_then(|own| own.get("email")), counting.next()) {
         (Some(Value::String(email)), None) => {
             let claims = [("email", Value::from(email.as_str())), ("email_verified", Value::Bool(true))];
-            Ok(claims.map(|(name, value)| (name.to_owned(), value)).into_iter().collect())
+            Ok(order::gathered(claims.map(|(name, value)| (name.to_owned(), value))))
         }
         _ => Err("no address of the list, or several, is primary and verified".into()),
     }

@@ -16,6 +16,7 @@ use crate::host::task::Io;
 use crate::host::Host;
 use crate::proto::fetch::document::{Document, Source};
 use crate::proto::fetch::turn::Sender;
+use crate::values::order;
 
 /// Metadata is fetched again after a day; a new key does not wait for it, see [`Idp::newer`].
 const LIFETIME: u64 = 24 * 60 * 60 * 1000;
@@ -241,7 +242,7 @@ impl Idp {
         let mut slo: Vec<(SamlBinding, Logout)> = Vec::new();
         slo.extend(by_redirect.map(|logout| (redirect, logout)));
         slo.extend(by_post.map(|logout| (post, logout)));
-        slo.sort_by_key(|(binding, _)| *binding != saml.binding);
+        order::sort_by_key(&mut slo, |(binding, _)| *binding != saml.binding);
         Ok(Facts {
             issuer: issuer.ok_or_else(|| missing("the issuer"))?,
             sso: sso.ok_or_else(|| missing("the sign-in URL"))?,
