@@ -278,7 +278,8 @@ raw! {
         pub id: String,
         /// Its name on the sign-in page.
         pub title: Option<String>,
-        /// Email domains whose users come from here: the sign-in page chooses the provider by them.
+        /// Email domains whose users come from here: the sign-in page chooses the provider by them. To limit who gets in, set
+        /// `confined`.
         pub email_domains: Vec<String>,
         /// True: no user of another email domain comes in by this provider (default false). Needs email_domains.
         pub confined: Option<bool>,

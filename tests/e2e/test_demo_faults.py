@@ -88,6 +88,17 @@ def test_a_mistake_at_the_start_is_said_and_nothing_starts(demo, what):
     assert "nothing was started" in running.said and "Open   " not in running.said
 
 
+def test_a_filter_that_refuses_its_configuration_is_said(demo, tmp_path):
+    """What this command line accepts and that filter refuses: another release, or a file that is no wasm."""
+    other = tmp_path / "other.wasm"
+    other.write_bytes(b"no wasm")
+    running, _ = demo(CONFIG, "--wasm", str(other))
+    assert running.process.wait(timeout=240) == 1
+    time.sleep(0.5)
+    kept = Path(re.search(r"the logs are in (\S+):", running.said)[1])
+    subprocess.run(["rm", "-r", kept], check=True)
+
+
 def test_while_it_runs(demo):
     # The port is taken: the demo finds another.
     with socket.socket() as taken:
