@@ -1,5 +1,6 @@
 //! Sessions with a refresh token, against a provider that rotates them and takes a second use for theft.
 
+mod bound;
 mod endpoint;
 mod hang_up;
 mod replicas;
