@@ -984,7 +984,6 @@ fn what_programs_need_is_checked() {
             json!("assertion"),
             &format!("{own}.client_auth: assertion needs a client_assertion"),
         ),
-        (at("client_assertion"), file.clone(), &format!("{own}.client_")),
         ("/accounts/0/identity_providers/0/oidc/client_key".to_owned(), json!({ "private_key": file }), own),
     ] {
         judge(&with(&[(&pointer, value)]), Some(path));

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -67,7 +67,7 @@ impl Cache {
 }
 
 /// Writes beside the old file and replaces it, so that two runs at a time do not mix.
-fn put(path: &PathBuf, tokens: &Tokens) -> std::io::Result<()> {
+fn put(path: &Path, tokens: &Tokens) -> std::io::Result<()> {
     if let Some(directory) = path.parent() {
         let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
