@@ -1006,3 +1006,131 @@ fn what_programs_need_is_checked() {
     );
     judge(&with(&[(&at("client_secret"), json!({ "url": "http://files.internal/s" }))]), None);
 }
+
+#[test]
+fn origins_with_a_wildcard_and_a_login_origin() {
+    let with = |account: Value, rest: Value| {
+        let mut document = good();
+        document["accounts"][0].as_object_mut().unwrap().extend(account.as_object().unwrap().clone());
+        document.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        problems(&document)
+    };
+    let login = "https://login.example.com";
+    for (origins, login) in [
+        (json!(["https://*.preview.example.com"]), json!(login)),
+        (json!(["https://*.example.com", "https://app.example.com"]), json!(login)),
+        (json!(["https://*.preview.example.com:8443"]), json!("https://login.example.com:8443")),
+        (json!(["https://app.example.com"]), json!("https://app.example.com")),
+        (json!(["https://*.preview.example.com"]), Value::Null),
+        (json!(["http://*.localhost:8080"]), json!("http://login.localhost:8080")),
+    ] {
+        assert_eq!(
+            with(json!({ "origins": origins, "login_origin": login }), json!({})),
+            [""; 0],
+            "{origins}"
+        );
+    }
+    for pattern in [
+        "https://*",
+        "https://*.",
+        "https://*.com",
+        "https://*.com.",
+        "https://a*.example.com",
+        "https://*a.example.com",
+        "https://*.*.example.com",
+        "https://a.*.example.com",
+        "https://**.example.com",
+        "https://*.10.0.0.1",
+        "https://*.[::1]",
+        "https://*.example.com/x",
+        "https://*.example.com?x",
+        "https://*.example.com#x",
+        "https://u@*.example.com",
+        "https://*.u@example.com",
+        "https://*.example..com",
+        "ftp://*.example.com",
+        "*.example.com",
+        "//*.example.com",
+    ] {
+        let found = with(json!({ "origins": [pattern] }), json!({}));
+        assert!(
+            found.iter().any(|text| text.starts_with("accounts[0].origins[0]: ")),
+            "{pattern}: {found:?}"
+        );
+    }
+    for (account, rest, place) in [
+        (json!({ "login_origin": "https://*.example.com" }), json!({}), "login_origin: expected one origin"),
+        (json!({ "login_origin": "https://login.example.com/x" }), json!({}), "login_origin: "),
+        (json!({ "login_origin": "login.example.com" }), json!({}), "login_origin: "),
+        (
+            json!({ "login_origin": "http://login.example.com" }),
+            json!({}),
+            "login_origin: must have the scheme",
+        ),
+        (
+            json!({ "login_origin": login, "origins": ["http://app.example.com"] }),
+            json!({}),
+            "login_origin: must have the scheme",
+        ),
+        (
+            json!({ "login_origin": login, "origins": ["http://*.example.com"] }),
+            json!({}),
+            "login_origin: must have the scheme",
+        ),
+        (
+            json!({ "login_origin": login, "origins": ["https://app.example.org"] }),
+            json!({ "cookies": { "domain": "example.org" } }),
+            "login_origin: is not under cookies.domain",
+        ),
+        (
+            json!({ "origins": ["https://*.example.com"] }),
+            json!({ "cookies": { "domain": "example.org" } }),
+            "origins[0]: is not under cookies.domain",
+        ),
+        (
+            json!({ "origins": ["https://*.a.example.com", "https://*.A.example.com"] }),
+            json!({}),
+            "origins: *.a.example.com is listed twice",
+        ),
+    ] {
+        let found = with(account, rest);
+        assert!(
+            found.iter().any(|text| text.starts_with(&format!("accounts[0].{place}"))),
+            "{place}: {found:?}"
+        );
+    }
+    // Two accounts.
+    let two = |first: Value, second: Value| {
+        let mut document = good();
+        let account = document["accounts"][0].clone();
+        let accounts = [("a", first), ("b", second)].map(|(code, more)| {
+            let mut account = account.clone();
+            account["code"] = json!(code);
+            account.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            account
+        });
+        document["accounts"] = json!(accounts);
+        problems(&document)
+    };
+    let (a, b) =
+        (json!({ "origins": ["https://*.example.com"] }), json!({ "origins": ["https://x.example.com"] }));
+    assert_eq!(two(a.clone(), b), [""; 0], "an exact origin goes before a pattern");
+    let found = two(a.clone(), json!({ "origins": ["http://*.example.com"] }));
+    assert!(
+        found
+            .iter()
+            .any(|text| text.starts_with("accounts[1].origins: *.example.com is a pattern of account")),
+        "{found:?}"
+    );
+    let shared = |host: &str| json!({ "origins": [format!("https://{host}")], "login_origin": login });
+    assert_eq!(
+        two(shared("a.example.com"), shared("b.example.com")),
+        [""; 0],
+        "accounts may share a login origin"
+    );
+    let found = two(shared("a.example.com"), json!({ "origins": [login] }));
+    assert!(
+        found.iter().any(|text| text.starts_with("accounts[0].login_origin: is an origin of account")),
+        "{found:?}"
+    );
+}

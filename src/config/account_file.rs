@@ -58,8 +58,10 @@ pub(super) fn keep(document: &Value, env: &dyn Environment) -> Vec<Option<Rc<Acc
     let common = Rc::new(common);
     let single = accounts.len() == 1;
     let shares = |one: &Value, other: &Value| {
-        let origins =
-            |account: &Value| account.get("origins").and_then(Value::as_array).cloned().unwrap_or_default();
+        let origins = |account: &Value| -> Vec<Value> {
+            let list = account.get("origins").and_then(Value::as_array).cloned().unwrap_or_default();
+            list.into_iter().chain(account.get("login_origin").cloned()).collect()
+        };
         let theirs = origins(other);
         origins(one).iter().any(|origin| theirs.contains(origin))
     };

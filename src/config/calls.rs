@@ -22,7 +22,7 @@ pub(super) fn check<'a>(
             at.warning(format!("no entry of clusters is for {host}: it cannot be reached"));
         }
     };
-    let https = account.origins.iter().any(|origin| origin.scheme == "https");
+    let https = account.origins_as_written().any(|origin| origin.starts_with("https:"));
     for (i, provider) in account.providers.iter().enumerate() {
         let at = at.field("identity_providers").index(i);
         let (protocol, urls) = exchange(provider);

@@ -1,17 +1,18 @@
 //! From bytes to a [`Config`], or to everything that is wrong with them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use serde_json::Value;
 
 use super::account_file::{self, AccountFile};
 use super::env::{self, Environment};
+use super::origins::Served;
 use super::problems::{At, Problem, Problems};
 use super::read::Read;
 use super::{
-    account, calls, clusters, document as reading, duration, names, raw, schema, shared, shared_origins,
-    Account, Config, Cookies, Origin, SameSite, SessionSettings,
+    account, calls, clusters, document as reading, duration, names, origins, raw, schema, shared, Config,
+    Cookies, SameSite, SessionSettings,
 };
 use crate::crypto::seal::KeyRing;
 
@@ -69,7 +70,7 @@ fn configuration(
     }
     let mut codes = HashSet::new();
     let mut accounts = Vec::with_capacity(raw.accounts.len());
-    let mut by_authority: HashMap<String, Vec<Rc<Account>>> = HashMap::new();
+    let mut served = Served::default();
     for (i, account) in raw.accounts.iter().enumerate() {
         let at = at.field("accounts").index(i);
         let code = match &account.code {
@@ -84,21 +85,7 @@ fn configuration(
             at.field("code").problem(format!("{code:?} is another account's already"));
         }
         let account = Rc::new(account::check(&at, account, code, files.get(i).cloned().flatten(), env));
-        for origin in &account.origins {
-            let served = by_authority.entry(origin.authority.clone()).or_default();
-            if served.iter().any(|other| Rc::ptr_eq(other, &account)) {
-                at.field("origins").problem(format!("{} is listed twice", origin.authority));
-            } else if let Some(other) =
-                served.first().filter(|other| other.forward.prefix != account.forward.prefix)
-            {
-                at.field("forward").field("prefix").problem(format!(
-                    "must be the prefix of account {:?}, which is served at the same origin",
-                    other.code
-                ));
-            } else {
-                served.push(account.clone());
-            }
-        }
+        served.add(&at, &account);
         accounts.push(account);
     }
     let cookies = cookies(&at.field("cookies"), &raw.cookies);
@@ -110,15 +97,9 @@ fn configuration(
         if account.self_service.is_some() && !is_shared {
             at.field("self_service").problem("needs shared: settings and invitations are kept in the engine");
         }
-        for (j, origin) in account.origins.iter().enumerate() {
-            keeps_cookies(&at.field("origins").index(j), origin, &cookies, account.enabled);
-        }
-        for served in account.origins.iter().filter_map(|origin| by_authority.get(&origin.authority)) {
-            match account.enabled {
-                true => shared_origins::check(&at, account, served),
-                false => shared_origins::left_out(&at, served),
-            }
-        }
+        let written = raw.accounts.get(i).map(|raw| raw.origins.as_slice()).unwrap_or_default();
+        origins::keep_cookies(&at, account, written, &cookies);
+        served.check(&at, account);
         calls::check(&at, account, &clusters, &mut unreached);
     }
     Config {
@@ -192,24 +173,6 @@ fn cookies(at: &At<'_>, raw: &raw::Cookies) -> Cookies {
     };
     let persistent = raw.persistent.unwrap_or_default();
     Cookies { name: format!("{prefix}{name}"), secure, same_site, domain: raw.domain.clone(), persistent }
-}
-
-/// Browsers drop a cookie without a word where it is not for the origin that sets it.
-fn keeps_cookies(at: &At<'_>, origin: &Origin, cookies: &Cookies, enabled: bool) {
-    let host = names::host_of(&origin.authority);
-    if cookies.secure && origin.scheme == "http" && !names::is_local(host) {
-        at.warning(
-            "is plain http, where browsers drop Secure cookies: use https, or cookies.secure: false to try things out",
-        );
-    }
-    let Some(domain) = cookies.domain.as_ref().filter(|_| enabled) else { return };
-    let domain = domain.strip_prefix('.').unwrap_or(domain).to_ascii_lowercase();
-    // Browsers take no cookie for a whole top-level domain, but for a host that has no other name.
-    let whole = !domain.contains('.');
-    let above = host.strip_suffix(domain.as_str());
-    if !above.is_some_and(|above| above.is_empty() || above.ends_with('.') && !whole) {
-        at.problem(format!("is not under cookies.domain {domain}: browsers would drop every cookie"));
-    }
 }
 
 fn pages(at: &At<'_>, raw: &raw::Pages) -> crate::pages::Settings {

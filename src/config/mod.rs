@@ -17,6 +17,7 @@ mod env;
 #[cfg(not(target_family = "wasm"))]
 mod find;
 mod names;
+mod origins;
 mod overlay;
 mod paths;
 mod problems;
@@ -35,9 +36,10 @@ use std::rc::Rc;
 use crate::host::clusters::Clusters;
 
 pub use account::{
-    body_accepted, head_accepted, AccessRule, Account, Admission, Answered, Assertion, AttemptLimit, Bearer,
-    Bounds, Directory, Forward, Invitation, JsonValue, Machine, Mapping, Match, Origin, Password,
-    PasswordLogin, Provisioning, Scim, SelfService, StaticUser, Success, UsernameField, When, MAX_ANSWER,
+    body_accepted, head_accepted, suffix, AccessRule, Account, Admission, Answered, Assertion, AttemptLimit,
+    Bearer, Bounds, Directory, Forward, Invitation, JsonValue, LoginOrigin, Machine, Mapping, Match, Origin,
+    OriginPattern, Password, PasswordLogin, Provisioning, Scim, SelfService, StaticUser, Success,
+    UsernameField, When, MAX_ANSWER,
 };
 pub use account_file::AccountFile;
 #[cfg(not(target_family = "wasm"))]

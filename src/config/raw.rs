@@ -194,8 +194,13 @@ raw! {
         /// The `u` of the callback URLs. With one account it may be left out and is `default`.
         pub code: Option<String>,
         /// Where it is served: scheme and host, with a port where it is not the default, such as
-        /// `https://app.example.com`.
+        /// `https://app.example.com`. `https://*.preview.example.com` stands for every host with exactly one label in
+        /// place of `*`; an exact origin goes before a pattern.
         pub origins: Vec<String>,
+        /// The one origin at which all logins of the account run, such as `https://login.example.com`: only its
+        /// redirect URIs are registered at the providers. The application is served there only if it is one of
+        /// `origins`. Default: each origin has its own callbacks.
+        pub login_origin: Option<String>,
         /// enabled or disabled (the default: everything passes).
         pub sso: Option<Switch>,
         /// Other paths for the filter's endpoints.

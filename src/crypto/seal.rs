@@ -42,10 +42,16 @@ pub enum Purpose {
     Shared,
     /// The users who signed in with a browser before.
     Device,
+    /// A login on its way to the login origin.
+    TicketOut,
+    /// A session on its way back from there.
+    TicketBack,
+    /// A sign-out on its way to the login origin.
+    TicketLogout,
 }
 
 impl Purpose {
-    const ALL: [Purpose; 7] = [
+    const ALL: [Purpose; 10] = [
         Purpose::Session,
         Purpose::LoginState,
         Purpose::Logout,
@@ -53,6 +59,9 @@ impl Purpose {
         Purpose::Invitation,
         Purpose::Shared,
         Purpose::Device,
+        Purpose::TicketOut,
+        Purpose::TicketBack,
+        Purpose::TicketLogout,
     ];
 
     fn label(self) -> &'static str {
@@ -64,13 +73,16 @@ impl Purpose {
             Purpose::Invitation => "invitation",
             Purpose::Shared => "shared",
             Purpose::Device => "device",
+            Purpose::TicketOut => "ticket out",
+            Purpose::TicketBack => "ticket back",
+            Purpose::TicketLogout => "ticket logout",
         }
     }
 }
 
 struct Key {
     id: String,
-    ciphers: [(Purpose, XChaCha20Poly1305); 7],
+    ciphers: [(Purpose, XChaCha20Poly1305); 10],
     /// Makes names out of what could be guessed.
     naming: [u8; 32],
 }

@@ -18,6 +18,8 @@ pub(crate) fn account(directory: Directory) -> Account {
     Account {
         code: "acme".into(),
         origins: Vec::new(),
+        patterns: Vec::new(),
+        login_origin: None,
         enabled: true,
         paths: Paths::of("acme"),
         providers: Vec::new(),

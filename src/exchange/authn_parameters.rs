@@ -23,6 +23,23 @@ pub struct AuthnParameters {
     /// It tries a draft of the account's settings.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<Trial>,
+    /// It runs for another origin.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+    /// It runs at another origin, and comes back by a ticket.
+    #[serde(rename = "w", default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_away: bool,
+}
+
+/// The origin that a login at the login origin is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// It.
+    #[serde(rename = "o")]
+    pub origin: String,
+    /// The handle of the cookie that waits there.
+    #[serde(rename = "h")]
+    pub handle: String,
 }
 
 /// A test sign-in with a draft.

@@ -44,9 +44,20 @@ impl Exchange {
         }
     }
 
-    /// The origin of the account that was asked; only configured ones are ever used in URLs.
-    pub fn origin(&self) -> Option<&Origin> {
+    /// The origin of the account that was asked; only configured ones, and ones of a pattern, are ever used in URLs.
+    pub fn origin(&self) -> Option<Origin> {
         self.account_state.as_ref()?.account.origin_at(self.head.authority())
+    }
+
+    /// The origins whose pages are the account's own, as browsers send them in `Origin`.
+    pub fn own_origins(&self) -> Vec<String> {
+        let own = self.account_state.as_ref().map(|own| own.account.origin_texts(self.head.authority()));
+        own.unwrap_or_default()
+    }
+
+    /// True if the application of the account is not served at the origin that was asked.
+    pub fn is_login_only(&self) -> bool {
+        self.account_state.as_ref().is_some_and(|own| own.account.is_login_only(self.head.authority()))
     }
 
     /// Which of the filter's own endpoints this is.
@@ -69,7 +80,7 @@ impl Exchange {
     /// Account and origin, which every flow needs.
     pub fn site_and_origin(&self) -> Result<(Rc<AccountState>, Origin), Fault> {
         match (&self.account_state, self.origin()) {
-            (Some(account_state), Some(origin)) => Ok((account_state.clone(), origin.clone())),
+            (Some(account_state), Some(origin)) => Ok((account_state.clone(), origin)),
             _ => Err(Fault::new(Code::AccountUnknown, "no account is served here")),
         }
     }
@@ -245,9 +256,14 @@ impl Exchange {
     fn password_way(&self) -> Option<String> {
         let account = &self.account_state.as_ref()?.account;
         let page = account.password.page.as_ref()?;
+        // The application has the page, and is not at every origin.
+        let home = match self.is_login_only() {
+            true => account.origins.first()?.to_string(),
+            false => String::new(),
+        };
         match account.password.mode {
-            PasswordMode::Enabled => Some(page.clone()),
-            PasswordMode::Admins => Some(format!("{}?show=all", account.paths.path(Endpoint::Login))),
+            PasswordMode::Enabled => Some(format!("{home}{page}")),
+            PasswordMode::Admins => Some(format!("{home}{}?show=all", account.paths.path(Endpoint::Login))),
             PasswordMode::Disabled => None,
         }
     }

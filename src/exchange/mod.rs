@@ -9,7 +9,7 @@ pub mod return_to;
 mod ruling;
 mod unmet;
 
-pub use authn_parameters::{AuthnParameters, Trial};
+pub use authn_parameters::{Asked, AuthnParameters, Trial};
 pub use context::Exchange;
 pub use demands::{refuse, step_up_target, unmet};
 pub use pass::{AnswerBody, OnBody, OnResponse, Pass, Verdict};

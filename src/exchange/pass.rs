@@ -73,7 +73,7 @@ impl Pass {
             let authority = head.authority();
             self.assertion = assertions.get(authority, now).or_else(|| {
                 let origin = live.account.origin_at(authority)?;
-                assertion::make(host, &live, authority, origin, now)
+                assertion::make(host, &live, authority, &origin, now)
             });
         }
         self.live = Some(live);

@@ -157,9 +157,14 @@ fn shared_by_all(account_states: &[Rc<AccountState>], path: &Path<'_>, head: &He
 /// The refusal where nobody is served.
 pub fn account_unknown(filter_state: &Rc<FilterState>, head: &Rc<Head>, now: u64) -> Ruling {
     let host: String = String::from_utf8_lossy(head.authority()).chars().take(100).collect();
-    let known = filter_state.config.accounts.iter().flat_map(|account| &account.origins).take(10);
-    let known: Vec<String> = known.map(ToString::to_string).collect();
+    let accounts = filter_state.config.accounts.iter();
+    let known: Vec<String> = accounts.flat_map(|account| account.origins_as_written()).take(10).collect();
     let detail = format!("no account is served at {host:?}; origins are {}", known.join(", "));
+    unknown(filter_state, head, now, detail)
+}
+
+/// The refusal where what was asked for is not served.
+pub fn unknown(filter_state: &Rc<FilterState>, head: &Rc<Head>, now: u64, detail: String) -> Ruling {
     let fault = Fault::new(Code::AccountUnknown, detail);
     let (filter_state, head) = (filter_state.clone(), head.clone());
     let exchange =

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use serde_json::json;
 
+use super::origins::expects_callback;
 use super::published;
 use crate::config::Endpoint;
 use crate::exchange::{Body, Exchange, Ruling};
@@ -22,7 +23,7 @@ pub fn answer(exchange: Rc<Exchange>, endpoint: Endpoint) -> Ruling {
     if is_ignored(&exchange.head, endpoint) {
         return Ruling::LocalReply(Response::ignored());
     }
-    if let Err(fault) = query_fits(&exchange, endpoint) {
+    if let Err(fault) = query_fits(&exchange, endpoint).and_then(|()| expects_callback(&exchange, endpoint)) {
         return Ruling::LocalReply(exchange.refuse(&fault));
     }
     match (endpoint, method.as_slice()) {
@@ -116,12 +117,16 @@ const MAX_QUERY: usize = 8 << 10;
 /// The longest query with a SAML message: deflated, in base64 and escaped, beside its signature.
 const MAX_SAML_QUERY: usize = 48 << 10;
 
+/// The longest query with a ticket: a session, as long as in its cookies.
+const MAX_TICKET_QUERY: usize = 17 << 10;
+
 /// Refuses a query that is longer than the endpoint's parameters can be, before it is read.
 fn query_fits(exchange: &Exchange, endpoint: Endpoint) -> Result<(), Fault> {
     let max = match endpoint {
         // It says itself how long an authorization response may be.
         Endpoint::OidcCallback => return Ok(()),
         Endpoint::SamlLogout => MAX_SAML_QUERY,
+        Endpoint::Login | Endpoint::Logout => MAX_TICKET_QUERY,
         _ => MAX_QUERY,
     };
     let length = exchange.head.query().unwrap_or_default().len();

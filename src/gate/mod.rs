@@ -6,6 +6,7 @@
 mod account;
 mod endpoints;
 mod in_step;
+mod origins;
 mod published;
 #[cfg(test)]
 mod shared_origin_tests;
@@ -53,6 +54,9 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
             return published::ready(filter_state, &head)
         }
         AccountChoice::None => return account::account_unknown(filter_state, &head, now),
+        AccountChoice::AskUser if origins::serve_logins_alone(account_states, &head, &path) => {
+            return account::account_unknown(filter_state, &head, now)
+        }
         AccountChoice::AskUser => return account::ask_for_account(filter_state, &head, now),
     };
     if account_states.len() > 1
@@ -62,6 +66,11 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         return login::password::refuse_of_another(&exchange(filter_state, &account_state, &head, path, now));
     }
     let account = &account_state.account;
+    if account.login_origin.is_some() {
+        if let Some(ruling) = origins::not_at_login_origin(filter_state, account, &head, &path, now) {
+            return ruling;
+        }
+    }
     let mut pass = Pass {
         remove: filter_state.reserved.among(head.headers()),
         upgrade: head.names_hops(),

@@ -20,6 +20,8 @@ pub struct Invitation {
     pub organization: Option<String>,
     /// With which roles.
     pub roles: Vec<String>,
+    /// Where the answer leads besides this origin, redirects included.
+    pub form_targets: Vec<String>,
 }
 
 /// Who is invited to what, with which roles: accept or decline.
@@ -65,7 +67,10 @@ pub fn invitation(context: &Context<'_>, invitation: &Invitation) -> Response {
         title: texts.get("invitation.title"),
         body,
         wide: false,
-        forms: Forms::Own,
+        forms: match invitation.form_targets.is_empty() {
+            true => Forms::Own,
+            false => Forms::Idp(&invitation.form_targets),
+        },
         submits: None,
     }
     .answer(context)

@@ -130,6 +130,7 @@ fn every_page(pages: &Settings, x: &str, url: &str) -> Vec<(&'static str, Respon
         form_targets: vec![url.into()],
     };
     let invited = Invitation {
+        form_targets: vec![url.into()],
         action: url.into(),
         csrf: s(),
         fields: fields(),

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use introspected::Introspected;
 pub use settings::Settled;
 
-use crate::config::{Account, Config, Directory, Endpoint, Protocol, Provider};
+use crate::config::{suffix, Account, Config, Directory, Endpoint, Origin, Protocol, Provider};
 use crate::crypto::rate::PrivateKeyRate;
 use crate::directory;
 use crate::fault::{Code, Fault};
@@ -24,6 +24,9 @@ use crate::proto::oidc;
 use crate::proto::saml;
 use crate::replicas::Replicas;
 use crate::session::{ended, LiveSession, LiveSessions, Method, Purpose, Session};
+
+/// Accounts under sorted names.
+type ByName = Vec<(String, Vec<Rc<AccountState>>)>;
 
 /// One worker's filter.
 pub struct FilterState {
@@ -48,7 +51,9 @@ pub struct FilterState {
     /// What all flows share: the surroundings, and the work that they leave to the background.
     pub outside: Rc<Outside>,
     /// Sorted by authority.
-    by_authority: Vec<(String, Vec<Rc<AccountState>>)>,
+    by_authority: ByName,
+    /// The accounts of patterns, sorted by what follows the one label.
+    by_suffix: ByName,
     /// Operations with a private key that strangers may cause.
     rate: Rc<PrivateKeyRate>,
     /// The hosts of all directories, which no provider's document may lead to.
@@ -158,12 +163,20 @@ impl FilterState {
         directories: Rc<[String]>,
     ) -> Self {
         let mut by_authority: BTreeMap<String, Vec<Rc<AccountState>>> = BTreeMap::new();
+        let mut by_suffix: BTreeMap<String, Vec<Rc<AccountState>>> = BTreeMap::new();
         for account_state in &account_states {
-            for origin in &account_state.account.origins {
+            let account = &account_state.account;
+            let login = account.login_origin.iter().map(|login| &login.origin);
+            let login = login.filter(|login| !account.origins.contains(login));
+            for origin in account.origins.iter().chain(login) {
                 by_authority.entry(origin.authority.clone()).or_default().push(account_state.clone());
+            }
+            for pattern in &account.patterns {
+                by_suffix.entry(pattern.suffix.clone()).or_default().push(account_state.clone());
             }
         }
         let by_authority = by_authority.into_iter().collect();
+        let by_suffix = by_suffix.into_iter().collect();
         let mut ready_paths: Vec<String> = account_states
             .iter()
             .map(|account_state| account_state.account.paths.path(Endpoint::Ready).to_owned())
@@ -186,6 +199,7 @@ impl FilterState {
             ready_paths,
             outside,
             by_authority,
+            by_suffix,
             rate,
             directories,
             settings_seen: RefCell::default(),
@@ -209,18 +223,38 @@ impl FilterState {
     /// The accounts served at an authority, as a `Host` header or `:authority` has it.
     #[inline]
     pub fn accounts_at(&self, authority: &[u8]) -> &[Rc<AccountState>] {
-        // Sorted, not hashed: a few comparisons, and nothing has to be UTF-8.
-        let find = |authority: &[u8]| {
-            let at = self.by_authority.binary_search_by(|(own, _)| own.as_bytes().cmp(authority)).ok()?;
-            self.by_authority.get(at).map(|(_, account_states)| account_states.as_slice())
-        };
-        if let Some(found) = find(authority) {
+        let find = |authority: &[u8]| named(&self.by_authority, authority);
+        // A name that is one of a pattern's as it stands is in lower case and without a default port.
+        if let Some(found) = find(authority).or_else(|| self.accounts_of_pattern(authority)) {
             return found;
         }
         let Ok(text) = std::str::from_utf8(authority) else { return &[] };
         let lower = text.to_ascii_lowercase();
-        let bare = || find(bare_authority(&lower).as_bytes());
-        find(lower.as_bytes()).or_else(bare).unwrap_or_default()
+        let bare = bare_authority(&lower).as_bytes();
+        let exact = find(lower.as_bytes()).or_else(|| find(bare));
+        let of_pattern =
+            || self.accounts_of_pattern(lower.as_bytes()).or_else(|| self.accounts_of_pattern(bare));
+        exact.or_else(of_pattern).unwrap_or_default()
+    }
+
+    /// The accounts with a pattern that a lower-case authority is one of. An exact origin goes before it.
+    #[inline]
+    fn accounts_of_pattern(&self, authority: &[u8]) -> Option<&[Rc<AccountState>]> {
+        if self.by_suffix.is_empty() {
+            return None;
+        }
+        named(&self.by_suffix, suffix(authority)?)
+    }
+
+    /// The origin that a text names, if the application of this account is served there. What is not written exactly as
+    /// an origin is written names none.
+    pub fn application_origin(&self, account: &Account, text: &str) -> Option<Origin> {
+        let (_, authority) = text.split_once("://")?;
+        let authority = authority.as_bytes();
+        let is_here = |own: &Rc<AccountState>| own.account.code == account.code;
+        let origin = account.origin_at(authority).filter(|origin| origin.to_string() == text)?;
+        let serves = self.accounts_at(authority).iter().any(is_here) && !account.is_login_only(authority);
+        serves.then_some(origin)
     }
 
     /// What a flow holds; `trace` goes on its calls.
@@ -380,6 +414,13 @@ impl FilterState {
             }
         }
     }
+}
+
+/// Sorted, not hashed: a few comparisons, and nothing has to be UTF-8.
+#[inline]
+fn named<'a>(list: &'a ByName, name: &[u8]) -> Option<&'a [Rc<AccountState>]> {
+    let at = list.binary_search_by(|(own, _)| own.as_bytes().cmp(name)).ok()?;
+    list.get(at).map(|(_, account_states)| account_states.as_slice())
 }
 
 /// Who the cookies say is there.

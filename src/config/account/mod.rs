@@ -6,6 +6,7 @@ mod directory;
 mod forward;
 mod logout;
 mod mapping;
+mod origins;
 mod password;
 mod password_login;
 mod providers;
@@ -16,14 +17,13 @@ mod success;
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
-use url::Url;
-
 pub use crate::access::{AccessRule, Admission, Match};
 pub use bearer::{Bearer, Machine};
 pub use directory::{Directory, Scim, StaticUser};
 pub use forward::{Assertion, Forward};
 pub use logout::Logout;
 pub use mapping::Mapping;
+pub use origins::{suffix, LoginOrigin, Origin, OriginPattern};
 pub use password::{AttemptLimit, Password};
 pub use password_login::{PasswordLogin, UsernameField, When};
 pub use provisioning::{Invitation, Provisioning};
@@ -36,8 +36,7 @@ use super::paths::Paths;
 use super::problems::At;
 use super::provider::{self, ClientCredentials, Protocol, Provider};
 use super::raw::{self, MappingFrom, PasswordMode, ProvisioningMode, Switch};
-use super::urls;
-use crate::http::{bare_authority, Path};
+use crate::http::Path;
 use crate::values::order;
 use crate::values::secret_source::{SecretFile, SecretSource};
 
@@ -48,6 +47,10 @@ pub struct Account {
     pub code: String,
     /// Where it is served.
     pub origins: Vec<Origin>,
+    /// Where it is served too: origins with one label that may be any.
+    pub patterns: Vec<OriginPattern>,
+    /// Where its logins run, where that is one origin for all.
+    pub login_origin: Option<LoginOrigin>,
     /// Single sign-on is on.
     pub enabled: bool,
     /// The filter's own endpoints.
@@ -82,34 +85,7 @@ pub struct Account {
     pub is_draft: bool,
 }
 
-/// Scheme and authority, as browsers write them: no default port, lower case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// `http` or `https`.
-    pub scheme: String,
-    /// `host` or `host:port`.
-    pub authority: String,
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}://{}", self.scheme, self.authority)
-    }
-}
-
 impl Account {
-    /// Its origins as browsers send them in `Origin`.
-    pub fn origin_texts(&self) -> Vec<String> {
-        self.origins.iter().map(ToString::to_string).collect()
-    }
-
-    /// The origin of this account that an authority names; only configured ones are ever used in URLs and tokens.
-    pub fn origin_at(&self, authority: &[u8]) -> Option<&Origin> {
-        let authority = String::from_utf8_lossy(authority).to_ascii_lowercase();
-        let find = |authority: &str| self.origins.iter().find(|origin| origin.authority == authority);
-        find(&authority).or_else(|| find(bare_authority(&authority)))
-    }
-
     /// True where one of these roles makes an administrator.
     pub fn is_admin(&self, roles: &[String]) -> bool {
         roles.iter().any(|role| self.password.admin_roles.contains(role))
@@ -165,16 +141,10 @@ pub(super) fn check(
     {
         at.field("code").problem("expected 1 to 64 letters, digits, '-', '_' and '.'");
     }
-    if raw.origins.is_empty() {
-        at.field("origins")
-            .problem("is missing: where the account is served, such as https://app.example.com");
-    }
-    let origins = raw
-        .origins
-        .iter()
-        .enumerate()
-        .filter_map(|(i, text)| origin(&at.field("origins").index(i), text))
-        .collect();
+    let (origins, patterns) = origins::check(&at.field("origins"), &raw.origins);
+    let login_origin = raw.login_origin.as_deref();
+    let login_origin =
+        login_origin.and_then(|text| origins::login(&at.field("login_origin"), text, &origins, &patterns));
     let enabled = raw.sso == Some(Switch::Enabled);
     let providers = providers(&at.field("identity_providers"), &raw.identity_providers, env);
     if enabled && raw.identity_providers.is_empty() {
@@ -246,6 +216,8 @@ pub(super) fn check(
         paths,
         code,
         origins,
+        patterns,
+        login_origin,
         enabled,
         mapping,
         provisioning,
@@ -327,23 +299,6 @@ fn apart(at: &At<'_>, providers: &[Rc<Provider>]) {
             }
         }
     }
-}
-
-fn origin(at: &At<'_>, text: &str) -> Option<Origin> {
-    let url = Url::parse(text).ok().filter(|url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.host_str().is_some_and(|host| !host.contains('*'))
-            && url.path() == "/"
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none()
-    });
-    let Some(url) = url else {
-        at.problem(urls::not_a("an origin such as https://app.example.com", text));
-        return None;
-    };
-    Some(Origin { scheme: url.scheme().to_owned(), authority: crate::http::authority(&url) })
 }
 
 fn plain_path(at: &At<'_>, path: &str) {

@@ -79,6 +79,11 @@ pub fn redirect_uris(account: &Account) -> Vec<(String, String)> {
         ("metadata, entity ID", SamlMetadata),
         ("SingleLogoutService", SamlLogout),
     ];
+    // With a login origin providers know no other.
+    let origins: Vec<String> = match &account.login_origin {
+        Some(login) => vec![login.origin.to_string()],
+        None => account.origins_as_written().collect(),
+    };
     let mut list = Vec::new();
     for provider in &account.providers {
         let endpoints = match &provider.protocol {
@@ -87,7 +92,7 @@ pub fn redirect_uris(account: &Account) -> Vec<(String, String)> {
             Protocol::Saml(own) if single_logout(own) => saml,
             Protocol::Saml(_) => saml.get(..2).unwrap_or_default(),
         };
-        for origin in &account.origins {
+        for origin in &origins {
             for (name, endpoint) in endpoints {
                 list.push((
                     format!("{name} at {}", provider.id),

@@ -129,13 +129,13 @@ async fn changed(
     address: &Address,
     body: &[u8],
 ) -> Result<Response, Fault> {
-    let (account_state, _) = exchange.site_and_origin()?;
+    exchange.site_and_origin()?;
     let refused = |fault: Fault| {
         let place = Place { user: Some(&live.session.user.username), ..exchange.place() };
         events::refusal(io.host(), place, &fault);
         pages::refusal(&fault, &exchange.page_context())
     };
-    if let Err(fault) = may_change(&account_state.account, exchange, live, address) {
+    if let Err(fault) = may_change(exchange, live, address) {
         return Ok(refused(fault));
     }
     Ok(match settings::answer(io, exchange, live, address, body).await {
@@ -153,14 +153,13 @@ async fn changed(
 /// Only administrators of this very account, and nothing that another site's page sent (a browser's session goes along
 /// with what any page sends).
 fn may_change(
-    account: &Account,
     exchange: &Exchange,
     live: &LiveSession,
     address: &Address,
 ) -> Result<(), Fault> {
     admits(live)?;
     let by_browser = live.session.method != Method::Bearer;
-    if by_browser && exchange.head.is_cross_site(&account.origin_texts()) {
+    if by_browser && exchange.head.is_cross_site(&exchange.own_origins()) {
         return Err(Fault::new(Code::RequestInvalid, "another site sent it").with_status(403));
     }
     let kind = exchange.head.one("content-type").and_then(|kind| kind.split(';').next()).map(str::trim);
@@ -180,7 +179,7 @@ const JUST_IN: u64 = 60_000;
 /// A report may read a whole directory and calls every provider: a page of another site must not cause that in an
 /// administrator's browser (CWE-352). A user is asked, a script is refused.
 fn sent_from_elsewhere(exchange: &Exchange, live: &LiveSession) -> Option<Response> {
-    let origins = exchange.account_state.as_ref()?.account.origin_texts();
+    let origins = exchange.own_origins();
     let just_in = exchange.now.saturating_sub(live.session.started_at) < JUST_IN;
     if just_in || !exchange.head.is_sent_from_elsewhere(&origins) {
         return None;

@@ -27,7 +27,11 @@ pub fn answer(
         return None;
     }
     let asked = path.plain()?;
-    let enabled = account_states.iter().filter(|account_state| account_state.account.enabled);
+    let serves = |account_state: &&Rc<AccountState>| {
+        let account = &account_state.account;
+        account.enabled && !account.is_login_only(head.authority())
+    };
+    let enabled = account_states.iter().filter(serves);
     let mut found = enabled
         .filter_map(|account_state| Some((account_state, published(&account_state.account.access, asked)?)));
     let (account_state, resource) = found.next()?;
@@ -49,7 +53,7 @@ pub fn answer(
                 );
                 all
             });
-            Response::json(200, &document(resource, origin, servers))
+            Response::json(200, &document(resource, &origin, servers))
         }
         b"OPTIONS" => Response::new(204, "ok")
             .with_header("access-control-allow-methods", "GET, HEAD")

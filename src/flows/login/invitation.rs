@@ -140,7 +140,7 @@ pub fn decide(exchange: Rc<Exchange>, body: Vec<u8>) -> Ruling {
 /// What is accepted; `None`: it is declined.
 fn read(exchange: &Exchange, body: &[u8]) -> Result<Option<(Rc<AccountState>, Waiting)>, Fault> {
     let (account_state, waiting) = take(exchange)?;
-    if exchange.head.is_cross_site(&account_state.account.origin_texts()) {
+    if exchange.head.is_cross_site(&exchange.own_origins()) {
         return Err(Fault::new(Code::RequestInvalid, "an invitation is answered on its own page only")
             .with_status(403));
     }
@@ -330,6 +330,7 @@ fn page(exchange: &Exchange, account_state: &AccountState, waiting: &Waiting) ->
         user: waiting.email.clone(),
         organization: several.then(|| account_state.account.code.clone()),
         roles: waiting.roles.clone(),
+        form_targets: waiting.login_state.parameters.asked.iter().map(|own| own.origin.clone()).collect(),
     };
     pages::invitation(&exchange.page_context(), &page)
 }

@@ -11,6 +11,9 @@ pub mod page;
 pub mod password;
 pub mod saml;
 pub mod state;
+pub mod ticket;
+#[cfg(test)]
+mod ticket_tests;
 pub mod trial;
 pub mod unruled;
 mod watch;
@@ -87,10 +90,17 @@ pub async fn start_login(
     if exchange.head.is_speculative() {
         return Ok(Response::ignored());
     }
-    let (account_state, _) = exchange.site_and_origin()?;
+    let (account_state, origin) = exchange.site_and_origin()?;
     let provider = account_state
         .provider(provider)
         .ok_or_else(|| Fault::new(Code::RequestInvalid, "no such provider"))?;
+    if account_state.account.login_elsewhere(&origin).is_some() {
+        return ticket::leave(io, exchange, provider, target, parameters);
+    }
+    if exchange.is_login_only() && parameters.asked.is_none() {
+        let why = "a login begins at an origin of the application";
+        return Err(Fault::new(Code::RequestInvalid, why));
+    }
     match &provider.protocol {
         Protocol::Saml(_) => saml::start_login(io, exchange, provider, target, parameters).await,
         _ => oidc::start_login(io, exchange, provider, target, parameters).await,
@@ -230,6 +240,9 @@ pub fn issue_session(
     session: Session,
     login_state: &LoginState,
 ) -> Result<Response, Fault> {
+    if let Some(asked) = &login_state.parameters.asked {
+        return ticket::back(exchange, account_state, session, asked);
+    }
     let cookies = open_session(exchange, account_state, session)?;
     if let Some(id) = &login_state.replaces {
         ended::by_id(&*exchange.filter_state.host, &exchange.filter_state.config.session, id);

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{begin, state};
+use super::{begin, state, ticket};
 use crate::config::{Account, Endpoint, PasswordMode, Protocol, Provider};
 use crate::exchange::return_to;
 use crate::exchange::{Exchange, Ruling};
@@ -61,6 +61,9 @@ pub fn initiated(exchange: Rc<Exchange>, body: Vec<u8>) -> Ruling {
 /// GET of the sign-in page: `idp`, `return_to`, `login_hint`, `prompt`, `email`, `show=all`; or a login that
 /// a third party initiates (OpenID Connect Core section 4): `iss`, `target_link_uri`, `login_hint`.
 pub fn show(exchange: Rc<Exchange>) -> Ruling {
+    if let Some(ruling) = ticket::show(&exchange) {
+        return ruling;
+    }
     match requested(&exchange) {
         Ok(Way::Page(message)) => Ruling::LocalReply(page(&exchange, message)),
         Ok(Way::Provider(id, target, parameters)) => begin(exchange, &id, &target, parameters),
@@ -91,7 +94,7 @@ fn requested(exchange: &Exchange) -> Result<Way, Fault> {
         return Err(Fault::new(Code::RequestInvalid, why).about(name));
     }
     let target = match head.param("return_to").or_else(|| head.param("target_link_uri")) {
-        Some(text) => own_endpoints_lead_home(account, return_to::check(&text, origin)?),
+        Some(text) => own_endpoints_lead_home(account, return_to::check(&text, &origin)?),
         None => "/".into(),
     };
     let hint = head.param("login_hint").filter(|hint| hint.len() <= 320);
@@ -270,7 +273,11 @@ pub fn ask_for_account(exchange: &Exchange) -> Response {
 fn form_targets(exchange: &Exchange) -> Vec<String> {
     let Some(account_state) = &exchange.account_state else { return Vec::new() };
     let known = account_state.clients.values().filter_map(|client| client.known_metadata());
-    known.map(|metadata| metadata.authorization_endpoint.origin().ascii_serialization()).collect()
+    let login = account_state.account.login_origin.iter().map(|login| login.origin.to_string());
+    known
+        .map(|metadata| metadata.authorization_endpoint.origin().ascii_serialization())
+        .chain(login)
+        .collect()
 }
 
 fn nobody_here() -> Fault {

@@ -47,7 +47,7 @@ pub fn login_at(account: &Account, head: &Head, path: &Path<'_>) -> Option<Match
 /// True where a request to these logins would be refused or read.
 fn carries_password(account: &Account, logins: &[Rc<PasswordLogin>], head: &Head) -> bool {
     let bare = head.query().is_none() && head.ends;
-    let ruled = || login_request::head(logins, &account.origins, &reading(head));
+    let ruled = || login_request::head(logins, &account.own_origins(head.authority()), &reading(head));
     !bare && !matches!(ruled(), Ok(HeadRuling::PassUnread | HeadRuling::Ordinary))
 }
 
@@ -91,7 +91,8 @@ pub fn gate(exchange: Rc<Exchange>, found: Match, pass: Pass) -> Ruling {
     let Ok((account_state, _)) = exchange.site_and_origin() else {
         return refuse(&exchange, &Fault::new(Code::AccountUnknown, "no account is served here"));
     };
-    match login_request::head(&logins, &account_state.account.origins, &reading(&exchange.head)) {
+    let origins = account_state.account.own_origins(exchange.head.authority());
+    match login_request::head(&logins, &origins, &reading(&exchange.head)) {
         Err(fault) => refuse(&exchange, &fault),
         Ok(HeadRuling::PassUnread) => Ruling::Pass(pass),
         Ok(HeadRuling::Ordinary) => ordinary(&exchange),
@@ -127,8 +128,8 @@ fn read_body(
                 Body::Whole(bytes) => bytes,
                 Body::TooLarge => return refuse(&exchange, &login_request::too_large()),
             };
-            let origins = &account_state.account.origins;
-            match login_request::read(&logins, origins, &reading(&exchange.head), &bytes) {
+            let origins = account_state.account.own_origins(exchange.head.authority());
+            match login_request::read(&logins, &origins, &reading(&exchange.head), &bytes) {
                 Err(fault) => refuse(&exchange, &fault),
                 Ok(Reading::Ordinary) => ordinary(&exchange),
                 Ok(Reading::Login(login, username)) => Ruling::flow(exchange, |io, exchange| async move {

@@ -153,6 +153,28 @@ impl LoginState {
         head: &Head,
         state: &str,
     ) -> Result<(Self, Vec<String>), Fault> {
+        Self::take_one(host, config, account, head, state, false)
+    }
+
+    /// Likewise for a login that runs at another origin: only a ticket ends it.
+    pub(super) fn take_away(
+        host: &dyn Host,
+        config: &Config,
+        account: &str,
+        head: &Head,
+        handle: &str,
+    ) -> Result<(Self, Vec<String>), Fault> {
+        Self::take_one(host, config, account, head, handle, true)
+    }
+
+    fn take_one(
+        host: &dyn Host,
+        config: &Config,
+        account: &str,
+        head: &Head,
+        state: &str,
+        is_away: bool,
+    ) -> Result<(Self, Vec<String>), Fault> {
         let unknown = |why: &str| Fault::new(Code::StateUnknown, format!("state: {why}"));
         let own = name(&config.cookies, state);
         let twin = twin(&own);
@@ -182,6 +204,9 @@ impl LoginState {
         }
         if login_state.state != state {
             return Err(unknown("it is not that of the flow cookie"));
+        }
+        if login_state.parameters.is_away != is_away {
+            return Err(unknown("its login runs at another origin"));
         }
         let now = host.now();
         if now.saturating_sub(login_state.started) >= LIFETIME
@@ -257,7 +282,9 @@ pub fn trial_of(config: &Config, head: &Head, account: &str, state: &str) -> Opt
 pub fn restarts(config: &Config, head: &Head, account: &str, provider: &str, since: u64) -> usize {
     let jar = head.jar(&config.cookies.name);
     let restarted = opened(config, &jar, account).filter(|login_state| {
-        login_state.parameters.restarted && login_state.provider == provider && login_state.started > since
+        // One that came from another origin may be the next round of an unsolicited response.
+        let counts = login_state.parameters.restarted || login_state.parameters.asked.is_some();
+        counts && login_state.provider == provider && login_state.started > since
     });
     // A login and its twin are one.
     restarted.map(|login_state| login_state.state).collect::<BTreeSet<_>>().len()

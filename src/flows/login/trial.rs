@@ -55,9 +55,13 @@ pub fn exchange_for(exchange: &Rc<Exchange>, handle: &str) -> Rc<Exchange> {
         let config = &exchange.filter_state.config;
         state::trial_of(config, &exchange.head, &own.account.code, handle)
     });
-    let Some(trial) = trial else { return exchange.clone() };
-    let draft = draft(exchange, &trial);
-    draft.and_then(|draft| with_draft(exchange, &draft).ok()).map_or_else(|| exchange.clone(), Rc::new)
+    trial.and_then(|trial| with_trial(exchange, &trial)).unwrap_or_else(|| exchange.clone())
+}
+
+/// The request with the draft's account, if the draft is still there.
+pub fn with_trial(exchange: &Exchange, trial: &Trial) -> Option<Rc<Exchange>> {
+    let draft = draft(exchange, trial)?;
+    with_draft(exchange, &draft).ok().map(Rc::new)
 }
 
 /// What came of it: the identity that was verified, and the user that it leads to.

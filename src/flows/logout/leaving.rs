@@ -19,6 +19,17 @@ struct Leaving {
     state: String,
     #[serde(rename = "t")]
     started: u64,
+    /// The origin that the sign-out began at, if it is another.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    back: Option<String>,
+}
+
+/// A sign-out that came back from the provider.
+pub(super) struct Returned {
+    /// The `set-cookie` value that forgets it.
+    pub forget: String,
+    /// The origin that it began at, if it is another.
+    pub back: Option<String>,
 }
 
 fn name(cookies: &Cookies) -> String {
@@ -26,8 +37,14 @@ fn name(cookies: &Cookies) -> String {
 }
 
 /// The `set-cookie` value that remembers this state. One browser leaves once at a time: the last counts.
-pub(super) fn begin(host: &dyn Host, config: &Config, account: &str, state: &str) -> Result<String, Fault> {
-    let leaving = Leaving { state: state.to_owned(), started: host.now() };
+pub(super) fn begin(
+    host: &dyn Host,
+    config: &Config,
+    account: &str,
+    state: &str,
+    back: Option<&str>,
+) -> Result<String, Fault> {
+    let leaving = Leaving { state: state.to_owned(), started: host.now(), back: back.map(str::to_owned) };
     let plain =
         serde_json::to_vec(&leaving).map_err(|_| Fault::new(Code::NotReady, "a logout is no JSON"))?;
     let sealed = config.session.keys.seal(host, Purpose::Logout, account, &plain)?;
@@ -39,14 +56,25 @@ pub(super) fn begin(host: &dyn Host, config: &Config, account: &str, state: &str
     Ok(cookie::set(&name(&config.cookies), &sealed, attributes))
 }
 
-/// The `set-cookie` value that forgets it, if this browser left with this state for this account.
-pub(super) fn take(host: &dyn Host, config: &Config, code: &str, head: &Head, state: &str) -> Option<String> {
-    let left = account(host, config, head, state)?;
-    (left == code).then(|| cookie::delete(&name(&config.cookies), &config.cookies))
+/// The sign-out that this browser left with, if it is this state's and account's.
+pub(super) fn take(
+    host: &dyn Host,
+    config: &Config,
+    code: &str,
+    head: &Head,
+    state: &str,
+) -> Option<Returned> {
+    let (left, leaving) = opened(host, config, head, state)?;
+    let forget = cookie::delete(&name(&config.cookies), &config.cookies);
+    (left == code).then_some(Returned { forget, back: leaving.back })
 }
 
 /// The account that this browser left with this state.
 pub(super) fn account(host: &dyn Host, config: &Config, head: &Head, state: &str) -> Option<String> {
+    opened(host, config, head, state).map(|(code, _)| code)
+}
+
+fn opened(host: &dyn Host, config: &Config, head: &Head, state: &str) -> Option<(String, Leaving)> {
     let own = name(&config.cookies);
     let jar = head.jar(&config.cookies.name);
     let mut sealed = jar.named(own.as_bytes());
@@ -57,5 +85,5 @@ pub(super) fn account(host: &dyn Host, config: &Config, head: &Head, state: &str
     let (code, plain) = config.session.keys.open(Purpose::Logout, text)?;
     let leaving: Leaving = serde_json::from_slice(&plain).ok()?;
     let fresh = host.now().saturating_sub(leaving.started) < LIFETIME;
-    (leaving.state == state && fresh).then_some(code)
+    (leaving.state == state && fresh).then_some((code, leaving))
 }

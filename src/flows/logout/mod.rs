@@ -12,9 +12,12 @@ mod saml_tests;
 
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{Endpoint, Protocol};
 use crate::exchange::{Exchange, Outcome, Ruling};
 use crate::fault::Fault;
+use crate::flows::login::ticket;
 use crate::host::events;
 use crate::host::random_token;
 use crate::host::task::Io;
@@ -22,29 +25,44 @@ use crate::http::response::Response;
 use crate::http::Head;
 use crate::pages;
 use crate::proto::oidc;
-use crate::session::{LiveSession, Purpose};
-use crate::state::{FilterState, SessionState};
+use crate::proto::saml::idp::single_logout;
+use crate::session::{Authentication, LiveSession, Purpose, Tokens};
+use crate::state::{AccountState, FilterState, SessionState};
 
 /// Sign out, here and at the IdP. Another site must not do that to people: a request that comes from
 /// one gets a page that asks (`body`: that page's form).
 pub fn asked_for(exchange: Rc<Exchange>, body: Option<Vec<u8>>) -> Ruling {
+    // What the ticket is for has been asked for and confirmed where it comes from.
+    let has_login_origin =
+        exchange.account_state.as_ref().is_some_and(|own| own.account.login_origin.is_some());
+    if let Some(text) = ticket::in_query(&exchange).filter(|_| has_login_origin) {
+        return Ruling::flow(exchange, move |io, exchange| async move {
+            go_on(&io, &exchange, &text).await.map(Outcome::LocalReply)
+        });
+    }
     let live = match exchange.session_state() {
         SessionState::Valid(live) => live,
         // Nothing to end; whatever cookies there are go.
         _ => return Ruling::LocalReply(exchange.signed_out(Response::redirect(&landing(&exchange)))),
     };
     let confirmed = body.as_deref().is_some_and(|body| is_confirmed(&exchange, &live, body));
-    let origins = exchange
-        .account_state
-        .as_ref()
-        .map(|account_state| account_state.account.origin_texts())
-        .unwrap_or_default();
+    let origins = exchange.own_origins();
     if !confirmed && exchange.head.is_sent_from_elsewhere(&origins) {
         return Ruling::LocalReply(confirm(&exchange, &live).unwrap_or_else(|fault| exchange.refuse(&fault)));
     }
     Ruling::flow(exchange, move |io, exchange| async move {
         log_out(&io, &exchange, &live).await.map(Outcome::LocalReply)
     })
+}
+
+/// What the provider has to hear of a session that has ended here.
+#[derive(Serialize, Deserialize)]
+struct Left {
+    #[serde(rename = "a")]
+    from: Authentication,
+    /// The ID token alone.
+    #[serde(rename = "i")]
+    tokens: Tokens,
 }
 
 async fn log_out(io: &Io, exchange: &Exchange, live: &LiveSession) -> Result<Response, Fault> {
@@ -54,19 +72,58 @@ async fn log_out(io: &Io, exchange: &Exchange, live: &LiveSession) -> Result<Res
     live.mark.end(io.host(), until);
     events::session_ended(io.host(), session.place(exchange.place()), "logout");
     exchange.filter_state.tell(io, exchange.place()).await;
+    let tokens = Tokens { id_token: session.tokens.id_token.clone(), ..Tokens::default() };
+    let left = Left { from: session.origin.clone(), tokens };
+    let is_elsewhere = account_state.account.login_elsewhere(&origin).is_some();
+    let answer = match is_elsewhere && has_logout(&account_state, &left.from.provider) {
+        // The provider knows the login origin alone.
+        true => Some(Response::redirect(&ticket::logout_url(exchange, left)?)),
+        false if is_elsewhere => None,
+        false => at_provider(io, exchange, &account_state, &left, None).await?,
+    };
+    Ok(exchange.signed_out(answer.unwrap_or_else(|| Response::redirect(&landing(exchange)))))
+}
+
+/// True if a provider may have a sign-out of its own.
+fn has_logout(account_state: &AccountState, provider: &str) -> bool {
+    match account_state.provider(provider).map(|provider| &provider.protocol) {
+        Some(Protocol::Oidc(_)) => true,
+        Some(Protocol::OAuth2(oauth2)) => oauth2.logout.is_some(),
+        Some(Protocol::Saml(own)) => single_logout(own),
+        None => false,
+    }
+}
+
+/// A sign-out that began at another origin of the account, and goes on at its provider.
+async fn go_on(io: &Io, exchange: &Exchange, text: &str) -> Result<Response, Fault> {
+    let (account_state, _) = exchange.site_and_origin()?;
+    let ticket = ticket::logout::<Left>(io, exchange, text).await?;
+    let answer = at_provider(io, exchange, &account_state, &ticket.what, Some(&ticket.origin)).await?;
+    Ok(answer.unwrap_or_else(|| Response::redirect(&format!("{}{}", ticket.origin, landing(exchange)))))
+}
+
+/// Sends the browser to sign out at the provider, if it has a way. `back`: the origin that it comes back to in the end.
+async fn at_provider(
+    io: &Io,
+    exchange: &Exchange,
+    account_state: &AccountState,
+    left: &Left,
+    back: Option<&str>,
+) -> Result<Option<Response>, Fault> {
+    let (_, origin) = exchange.site_and_origin()?;
     let complete = format!("{origin}{}", account_state.account.paths.registered(Endpoint::LogoutComplete));
-    if let Some(answer) = saml::request(io, exchange, &account_state, &origin, session).await? {
-        return Ok(exchange.signed_out(answer));
+    if let Some(answer) = saml::request(io, exchange, account_state, &origin, &left.from, back).await? {
+        return Ok(Some(answer));
     }
     let state = random_token::<16>(io.host())?;
-    let at_idp = match account_state.provider(&session.origin.provider).map(|provider| &provider.protocol) {
+    let at_idp = match account_state.provider(&left.from.provider).map(|provider| &provider.protocol) {
         Some(Protocol::Oidc(oidc)) => {
             // An IdP that is down does not keep anybody from signing out here.
-            let metadata = account_state.client(&session.origin.provider)?.metadata(io).await.ok();
+            let metadata = account_state.client(&left.from.provider)?.metadata(io).await.ok();
             let logout = oidc::logout::Logout {
                 client_id: &oidc.client.client_id,
                 post_logout_redirect_uri: Some(&complete),
-                id_token_hint: session.tokens.id_token.as_ref(),
+                id_token_hint: left.tokens.id_token.as_ref(),
                 state: Some(&state),
             };
             oidc::logout::url(oidc.logout.as_ref(), metadata.as_deref(), &logout)
@@ -82,19 +139,10 @@ async fn log_out(io: &Io, exchange: &Exchange, live: &LiveSession) -> Result<Res
         }
         _ => None,
     };
-    let answer = match at_idp {
-        Some(url) => {
-            let leaving = leaving::begin(
-                io.host(),
-                &exchange.filter_state.config,
-                &account_state.account.code,
-                &state,
-            )?;
-            Response::redirect(url.as_str()).with_cookie(&leaving)
-        }
-        None => Response::redirect(&landing(exchange)),
-    };
-    Ok(exchange.signed_out(answer))
+    let Some(url) = at_idp else { return Ok(None) };
+    let (config, code) = (&exchange.filter_state.config, &account_state.account.code);
+    let leaving = leaving::begin(io.host(), config, code, &state, back)?;
+    Ok(Some(Response::redirect(url.as_str()).with_cookie(&leaving)))
 }
 
 /// Where the IdP sends the browser afterwards. Whoever else sends one here, or with another `state`, learns
@@ -117,10 +165,16 @@ pub fn complete(exchange: &Exchange) -> Response {
         }
         _ => pages::signed_out(&exchange.page_context()),
     };
-    match known.flatten() {
-        Some(forget) => answer.with_cookie(&forget),
+    let Some(left) = known.flatten() else { return answer };
+    // Where the sign-out began there may be a page of the operator's, and the way back in.
+    let back = left.back.and_then(|text| exchange.filter_state.application_origin(account, &text));
+    let answer = match back {
+        Some(origin) => {
+            Response::redirect(&format!("{origin}{}", account.paths.registered(Endpoint::LogoutComplete)))
+        }
         None => answer,
-    }
+    };
+    answer.with_cookie(&left.forget)
 }
 
 /// The account that this browser has left from, with the state it comes back with.

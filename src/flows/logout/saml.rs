@@ -21,7 +21,7 @@ use crate::proto::saml::refused::Refused;
 use crate::proto::saml::signature::Trust;
 use crate::proto::saml::xml::clip;
 use crate::proto::saml::Idp;
-use crate::session::{cookie, ended, Purpose, Session};
+use crate::session::{cookie, ended, Authentication, Purpose};
 use crate::state::{AccountState, SessionState};
 
 /// The longest RelayState that is sent back: it should have 80 bytes (SAML bindings section 3.4.3).
@@ -37,6 +37,9 @@ struct Waiting {
     id: String,
     #[serde(rename = "t")]
     sent: u64,
+    /// The origin that the sign-out began at, if it is another.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    back: Option<String>,
 }
 
 /// Sends the browser to the IdP with a LogoutRequest for the session's NameID. `None` where there is no single
@@ -46,20 +49,19 @@ pub(super) async fn request(
     exchange: &Exchange,
     account_state: &AccountState,
     origin: &Origin,
-    session: &Session,
+    from: &Authentication,
+    back: Option<&str>,
 ) -> Result<Option<Response>, Fault> {
-    let (Some(idp), Some(name_id)) =
-        (account_state.idps.get(&session.origin.provider), &session.origin.name_id)
-    else {
+    let (Some(idp), Some(name_id)) = (account_state.idps.get(&from.provider), &from.name_id) else {
         return Ok(None);
     };
     let Ok(facts) = idp.facts(io).await else { return Ok(None) };
     let Some((binding, endpoint)) = facts.slo(None) else { return Ok(None) };
     let own = Own::at(origin, &account_state.account, idp);
-    let index = session.origin.sid.as_deref();
+    let index = from.sid.as_deref();
     let message = Outgoing::request(io.host(), &endpoint.requests, &own.entity_id, name_id, index)?;
     let answer = leave(io, exchange, idp, *binding, &endpoint.requests, &message, None)?;
-    let waiting = Waiting { id: message.id, sent: io.now() };
+    let waiting = Waiting { id: message.id, sent: io.now(), back: back.map(str::to_owned) };
     Ok(Some(answer.with_cookie(&remember(io, exchange, account_state, &waiting)?)))
 }
 
@@ -184,7 +186,11 @@ async fn answer(io: &Io, exchange: &Exchange, message: &Message) -> Result<Respo
                 let reason = format!("the provider did not end everything: {}", response.status);
                 events::notice(io.host(), place, Level::Warn, &reason);
             }
-            let complete = account_state.account.paths.registered(Endpoint::LogoutComplete);
+            let account = &account_state.account;
+            let back = waiting.and_then(|waiting| waiting.back);
+            let back = back.and_then(|text| exchange.filter_state.application_origin(account, &text));
+            let back = back.map(|origin| origin.to_string()).unwrap_or_default();
+            let complete = format!("{back}{}", account.paths.registered(Endpoint::LogoutComplete));
             let cookies = &exchange.filter_state.config.cookies;
             Ok(Response::redirect(&complete).with_cookie(&cookie::delete(&name(exchange), cookies)))
         }

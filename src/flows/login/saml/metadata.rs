@@ -13,7 +13,8 @@ pub fn show(exchange: &Exchange) -> Response {
 }
 
 fn document(exchange: &Exchange) -> Result<Response, Fault> {
-    let (account_state, origin) = exchange.site_and_origin()?;
+    let (account_state, asked) = exchange.site_and_origin()?;
+    let origin = account_state.account.callback_origin(&asked);
     let wanted = exchange.head.param("idp");
     // In the order of the configuration.
     let idp = account_state

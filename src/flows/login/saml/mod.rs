@@ -207,7 +207,8 @@ impl Form {
     fn bounce(&self, exchange: &Exchange) -> Result<Response, Fault> {
         // Chromium holds a page's `form-action` against redirects too: to an IdP where a login starts over.
         let idps = exchange.account_state.iter().flat_map(|account_state| account_state.idps.values());
-        let onward = idps.filter_map(|idp| idp.known_sso_url()).map(String::from).collect();
+        let own = exchange.account_state.iter().flat_map(|own| own.account.origins_as_written());
+        let onward = idps.filter_map(|idp| idp.known_sso_url()).map(String::from).chain(own).collect();
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let (account_state, _) = exchange.site_and_origin()?;
         let form = pages::AutoSubmit {

@@ -10,7 +10,7 @@ use crate::exchange::return_to;
 use crate::exchange::Exchange;
 use crate::fault::{Code, Fault};
 use crate::flows::login::state::{self, AuthnParameters, LoginState};
-use crate::flows::login::{arrived, page, start_login};
+use crate::flows::login::{arrived, page, start_login, ticket};
 use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
 use crate::host::task::Io;
 use crate::http::response::Response;
@@ -45,6 +45,14 @@ pub(super) async fn answer(io: &Io, exchange: &Exchange, form: &Form) -> Result<
     if let Err(no) = response::claimed_refusal(&form.message) {
         return Ok(refused(io, exchange, &account_state, id, &no.into(), &target));
     }
+    // A login origin has no session to compare with, and what is for another origin begins there.
+    let is_off = idp.config().idp_initiated == IdpInitiated::Off;
+    if let Some(answer) = onward(exchange, form, id, &target).filter(|_| !is_off) {
+        return match in_circles(io, exchange, &account_state, id) {
+            Some(fault) => Ok(refused(io, exchange, &account_state, id, &fault, &target)),
+            None => Ok(answer),
+        };
+    }
     match idp.config().idp_initiated {
         IdpInitiated::Off => {
             let detail = "an unsolicited response, and saml.idp_initiated is off";
@@ -53,14 +61,7 @@ pub(super) async fn answer(io: &Io, exchange: &Exchange, form: &Form) -> Result<
         }
         // The assertion is dropped; the person's session at the IdP makes a login of our own silent.
         IdpInitiated::Restart => {
-            let since = io.now().saturating_sub(60_000);
-            let config = &exchange.filter_state.config;
-            if state::restarts(config, &exchange.head, &account_state.account.code, id, since) >= MAX_RESTARTS
-            {
-                let detail =
-                    "the IdP answers requests of ours with unsolicited responses, without InResponseTo and \
-                              RelayState: let it answer requests, or set saml.idp_initiated to accept";
-                let fault = Fault::new(Code::AssertionInvalid, detail);
+            if let Some(fault) = in_circles(io, exchange, &account_state, id) {
                 return Ok(refused(io, exchange, &account_state, id, &fault, &target));
             }
             start_login(
@@ -81,6 +82,33 @@ pub(super) async fn answer(io: &Io, exchange: &Exchange, form: &Form) -> Result<
     }
 }
 
+/// Leads to the origin of the application that RelayState names, or the first; from there a login of our own begins.
+fn onward(exchange: &Exchange, form: &Form, provider: &str, target: &str) -> Option<Response> {
+    let named = Some(form.relay_state()).filter(|text| text.starts_with("http"));
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("idp", provider).append_pair("return_to", target);
+    let here = ticket::onward(exchange, None, query.finish().as_bytes());
+    let Some(named) = named else { return here };
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("idp", provider).append_pair("return_to", named);
+    let is_known = ticket::origin_of(exchange, named).is_some();
+    if is_known {
+        ticket::onward(exchange, Some(named), query.finish().as_bytes())
+    } else {
+        here
+    }
+}
+
+/// The refusal if this provider's unsolicited responses have begun several logins in this browser just now.
+fn in_circles(io: &Io, exchange: &Exchange, account_state: &AccountState, id: &str) -> Option<Fault> {
+    let since = io.now().saturating_sub(60_000);
+    let (config, code) = (&exchange.filter_state.config, &account_state.account.code);
+    let detail = "the IdP answers requests of ours with unsolicited responses, without InResponseTo and RelayState: let \
+                  it answer requests, or set saml.idp_initiated to accept";
+    (state::restarts(config, &exchange.head, code, id, since) >= MAX_RESTARTS)
+        .then(|| Fault::new(Code::AssertionInvalid, detail))
+}
+
 /// `idp_initiated: accept`: fresh, once, and never in the place of somebody else's session.
 async fn accept(
     io: &Io,
@@ -92,7 +120,7 @@ async fn accept(
     form: &Form,
 ) -> Result<Response, Fault> {
     // A cross-site POST does not say who is signed in here: the bounce must have made it a same-site one.
-    if exchange.head.is_cross_site(&account_state.account.origin_texts()) {
+    if exchange.head.is_cross_site(&exchange.own_origins()) {
         return Err(Fault::new(Code::RequestInvalid, "an unsolicited response from another site"));
     }
     let idp = idp(account_state, id)?;

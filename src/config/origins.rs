@@ -1,0 +1,131 @@
+//! The origins of all accounts: which of them accounts share, and what of them contradicts the cookies or each other.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::names;
+use super::problems::At;
+use super::shared_origins;
+use super::{Account, Cookies, Origin};
+
+/// What is served where, by authority.
+#[derive(Default)]
+pub(super) struct Served {
+    exact: HashMap<String, Vec<Rc<Account>>>,
+    patterns: HashMap<String, Rc<Account>>,
+}
+
+impl Served {
+    /// Adds an account, whose origins must go together with those before.
+    pub(super) fn add(&mut self, at: &At<'_>, account: &Rc<Account>) {
+        for origin in &account.origins {
+            let served = self.exact.entry(origin.authority.clone()).or_default();
+            if served.iter().any(|other| Rc::ptr_eq(other, account)) {
+                at.field("origins").problem(format!("{} is listed twice", origin.authority));
+            } else if let Some(other) =
+                served.first().filter(|other| other.forward.prefix != account.forward.prefix)
+            {
+                at.field("forward").field("prefix").problem(format!(
+                    "must be the prefix of account {:?}, which is served at the same origin",
+                    other.code
+                ));
+            } else {
+                served.push(account.clone());
+            }
+        }
+        for pattern in &account.patterns {
+            match self.patterns.insert(pattern.suffix.clone(), account.clone()) {
+                Some(other) if Rc::ptr_eq(&other, account) => {
+                    at.field("origins").problem(format!("*{} is listed twice", pattern.suffix));
+                }
+                Some(other) => at.field("origins").problem(format!(
+                    "*{} is a pattern of account {:?} too: each of its origins must be one account's",
+                    pattern.suffix, other.code
+                )),
+                None => {}
+            }
+        }
+        let login = account.login_origin.iter().map(|login| &login.origin);
+        for origin in login.filter(|origin| !account.origins.contains(origin)) {
+            self.exact.entry(origin.authority.clone()).or_default().push(account.clone());
+        }
+    }
+
+    /// Checks what an account shares with others, once all were added.
+    pub(super) fn check(&self, at: &At<'_>, account: &Rc<Account>) {
+        let login = account.login_origin.iter().map(|login| &login.origin);
+        let beside = login.clone().filter(|origin| !account.origins.contains(origin));
+        for origin in account.origins.iter().chain(beside) {
+            let Some(served) = self.exact.get(&origin.authority) else { continue };
+            match account.enabled {
+                true => shared_origins::check(at, account, served),
+                false => shared_origins::left_out(at, served),
+            }
+        }
+        let authority = |origin: &Origin| origin.authority.clone();
+        for origin in login.filter(|origin| account.is_login_only(origin.authority.as_bytes())) {
+            let served = self.exact.get(&authority(origin)).map(Vec::as_slice).unwrap_or_default();
+            let is_application = |other: &&Rc<Account>| !other.is_login_only(origin.authority.as_bytes());
+            if let Some(other) = served.iter().find(is_application) {
+                at.field("login_origin").problem(format!(
+                    "is an origin of account {:?}: name it in origins too, or use a host of its own",
+                    other.code
+                ));
+            }
+        }
+    }
+}
+
+/// Checks that browsers keep the cookies at every origin of an account, and that its logins find their way back.
+pub(super) fn keep_cookies(at: &At<'_>, account: &Account, written: &[String], cookies: &Cookies) {
+    let examples = account.patterns.iter().map(super::OriginPattern::example);
+    let all: Vec<Origin> = account.origins.iter().cloned().chain(examples).collect();
+    for origin in &all {
+        let position = written.iter().position(|text| is_written(text, origin));
+        keeps_cookies(
+            &at.field("origins").index(position.unwrap_or_default()),
+            origin,
+            cookies,
+            account.enabled,
+        );
+    }
+    let Some(login) = &account.login_origin else {
+        if !account.patterns.is_empty() && account.enabled {
+            at.field("login_origin").warning(
+                "is not set: each origin of a pattern has its own redirect URI, and every one must be registered at \
+                 the providers",
+            );
+        }
+        return;
+    };
+    let at = at.field("login_origin");
+    keeps_cookies(&at, &login.origin, cookies, account.enabled);
+    if let Some(other) = all.iter().find(|other| cookies.secure && other.scheme != login.origin.scheme) {
+        at.problem(format!(
+            "must have the scheme of {other}: browsers drop Secure cookies over http, so a login could not come back"
+        ));
+    }
+}
+
+fn is_written(text: &str, origin: &Origin) -> bool {
+    let text = text.trim_end_matches('/').to_ascii_lowercase();
+    text == origin.to_string() || text.replace('*', "label") == origin.to_string()
+}
+
+/// Browsers drop a cookie without a word where it is not for the origin that sets it.
+fn keeps_cookies(at: &At<'_>, origin: &Origin, cookies: &Cookies, enabled: bool) {
+    let host = names::host_of(&origin.authority);
+    if cookies.secure && origin.scheme == "http" && !names::is_local(host) {
+        at.warning(
+            "is plain http, where browsers drop Secure cookies: use https, or cookies.secure: false to try things out",
+        );
+    }
+    let Some(domain) = cookies.domain.as_ref().filter(|_| enabled) else { return };
+    let domain = domain.strip_prefix('.').unwrap_or(domain).to_ascii_lowercase();
+    // Browsers take no cookie for a whole top-level domain, but for a host that has no other name.
+    let whole = !domain.contains('.');
+    let above = host.strip_suffix(domain.as_str());
+    if !above.is_some_and(|above| above.is_empty() || above.ends_with('.') && !whole) {
+        at.problem(format!("is not under cookies.domain {domain}: browsers would drop every cookie"));
+    }
+}
