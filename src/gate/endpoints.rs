@@ -120,13 +120,17 @@ const MAX_SAML_QUERY: usize = 48 << 10;
 /// The longest query with a ticket: a session, as long as in its cookies.
 const MAX_TICKET_QUERY: usize = 17 << 10;
 
+fn takes_tickets(exchange: &Exchange) -> bool {
+    exchange.account_state.as_ref().is_some_and(|own| own.account.login_origin.is_some())
+}
+
 /// Refuses a query that is longer than the endpoint's parameters can be, before it is read.
 fn query_fits(exchange: &Exchange, endpoint: Endpoint) -> Result<(), Fault> {
     let max = match endpoint {
         // It says itself how long an authorization response may be.
         Endpoint::OidcCallback => return Ok(()),
         Endpoint::SamlLogout => MAX_SAML_QUERY,
-        Endpoint::Login | Endpoint::Logout => MAX_TICKET_QUERY,
+        Endpoint::Login | Endpoint::Logout if takes_tickets(exchange) => MAX_TICKET_QUERY,
         _ => MAX_QUERY,
     };
     let length = exchange.head.query().unwrap_or_default().len();

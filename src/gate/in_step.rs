@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::config::Endpoint;
 use crate::exchange::{Exchange, Ruling};
 use crate::fault::{Code, Fault};
+use crate::flows::login::ticket;
 use crate::state::{FilterState, SessionState};
 
 /// True where such a request has to be held: [`hold`]. Without `shared` it costs nothing, with it a comparison.
@@ -22,6 +23,7 @@ pub fn is_unsure(filter_state: &FilterState, now: u64) -> bool {
 pub fn concerns(exchange: &Exchange, endpoint: Endpoint) -> bool {
     match endpoint {
         Endpoint::OidcCallback | Endpoint::SamlCallback => true,
+        Endpoint::Login => ticket::in_query(exchange).is_some(),
         Endpoint::Session | Endpoint::Admin | Endpoint::Invitation => {
             matches!(exchange.session_state(), SessionState::Valid(_))
         }
