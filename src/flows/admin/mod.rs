@@ -152,11 +152,7 @@ async fn changed(
 
 /// Only administrators of this very account, and nothing that another site's page sent (a browser's session goes along
 /// with what any page sends).
-fn may_change(
-    exchange: &Exchange,
-    live: &LiveSession,
-    address: &Address,
-) -> Result<(), Fault> {
+fn may_change(exchange: &Exchange, live: &LiveSession, address: &Address) -> Result<(), Fault> {
     admits(live)?;
     let by_browser = live.session.method != Method::Bearer;
     if by_browser && exchange.head.is_cross_site(&exchange.own_origins()) {

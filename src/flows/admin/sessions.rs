@@ -99,7 +99,7 @@ async fn carried_out(
     is_json: bool,
 ) -> Result<Response, Fault> {
     let by_browser = live.session.method != Method::Bearer;
-    if by_browser && exchange.head.is_sent_from_elsewhere(&live.account.origin_texts()) {
+    if by_browser && exchange.head.is_sent_from_elsewhere(&exchange.own_origins()) {
         return Err(Fault::new(Code::RequestInvalid, "an order from another site").with_status(403));
     }
     admits(live)?;
