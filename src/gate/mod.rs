@@ -7,6 +7,8 @@ mod account;
 mod endpoints;
 mod in_step;
 mod origins;
+#[cfg(test)]
+mod provider_tests;
 mod published;
 #[cfg(test)]
 mod shared_origin_tests;

@@ -179,3 +179,30 @@ fn a_document_leads_nowhere_that_its_administrator_could_not_name() {
     let refused = Metadata::read(document.to_string().as_bytes(), &oidc).unwrap_err();
     assert!(refused.starts_with("authorization_endpoint: "), "{refused}");
 }
+
+#[test]
+fn a_document_leads_neither_to_a_directory_nor_off_tls_nor_back_here() {
+    let forbidden = ["directory.internal".to_owned()];
+    let mut oidc = oidc();
+    oidc.discovery = Some(url("https://idp.example.com/.well-known/openid-configuration"));
+    oidc.issuer = Some(ISSUER.into());
+    for name in ["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri"] {
+        for (to, good) in [
+            ("https://api.example.net/x", true),
+            ("https://directory.internal/scim/v2/Users", false),
+            ("https://DIRECTORY.internal.:8443/x", false),
+            ("http://api.example.net/x", false),
+            ("http://idp.example.com/x", false),
+            ("https://127.0.0.1/x", false),
+            ("https://localhost/x", false),
+            ("https://169.254.169.254/latest", false),
+            ("https://[::1]/x", false),
+            ("https://[fe80::1]/x", false),
+        ] {
+            let mut document = metadata();
+            document[name] = json!(to);
+            let read = Metadata::read_apart_from(document.to_string().as_bytes(), &oidc, &forbidden);
+            assert_eq!(read.is_ok(), good, "{name}: {to}: {read:?}");
+        }
+    }
+}
