@@ -338,6 +338,10 @@ fn with_saml(more: Value) -> Value {
     document
 }
 
+fn large_key() -> Value {
+    json!({ "private_key": { "value": include_str!("fixtures/saml/large.key") } })
+}
+
 fn saml_key(certificate: Option<&str>) -> Value {
     let mut key = json!({ "private_key": { "value": include_str!("fixtures/saml/sp.key") } });
     if let Some(certificate) = certificate {
@@ -396,6 +400,30 @@ fn a_password_page_that_nobody_reaches_is_a_warning_at_load() {
 }
 
 #[test]
+fn secrets_for_headers_and_forms_are_printable_ascii() {
+    for (secret, is_good) in [
+        ("hunter2 ~!", true),
+        ("one\ntwo", false),
+        ("a\u{7f}", false),
+        ("a\u{0}b", false),
+        ("p\u{e4}ss", false),
+    ] {
+        let mut document = good();
+        document["accounts"][0]["directory"] =
+            json!({ "scim": { "url": "http://directory.internal/scim", "token": { "value": secret } } });
+        document["accounts"][0]["identity_providers"][0]["oidc"]["client_secret"] =
+            json!({ "value": secret });
+        let found = problems(&document);
+        for path in ["directory.scim.token", "oidc.client_secret"] {
+            let is_refused =
+                found.iter().any(|problem| problem.contains(path) && problem.contains("printable ASCII"));
+            assert_eq!(is_refused, !is_good, "{secret:?}: {found:?}");
+        }
+        assert!(found.iter().all(|problem| !problem.contains(secret)), "{found:?}");
+    }
+}
+
+#[test]
 fn what_should_not_stay_so_with_a_saml_provider_is_a_warning_at_load() {
     let by_url = |url: &str| json!({ "metadata_url": url, "certificates": null });
     let certificate = Some(include_str!("fixtures/saml/sp.pem"));
@@ -409,6 +437,9 @@ fn what_should_not_stay_so_with_a_saml_provider_is_a_warning_at_load() {
         (json!({ "slo_url": slo }), Some("saml.slo_url: ")),
         (json!({ "slo_url": slo, "signing": saml_key(certificate) }), None),
         (json!({ "signing": saml_key(None) }), Some("saml.signing.certificate: ")),
+        (json!({ "decryption": saml_key(certificate) }), None),
+        (json!({ "decryption": large_key() }), Some("saml.decryption.private_key: RSA of 3072 bits")),
+        (json!({ "signing": large_key() }), Some("saml.signing.private_key: RSA of 3072 bits")),
     ] {
         let config = load(with_saml(more.clone()).to_string().as_bytes(), &Secrets).unwrap();
         let found: Vec<String> = config.warnings.iter().map(Problem::to_string).collect();

@@ -15,8 +15,10 @@ pub fn run(data: &[u8]) {
         assert!(theirs.valid_until.is_none_or(|until| until > NOW * 1000));
         let logouts = [&theirs.slo_redirect, &theirs.slo_post].into_iter().flatten();
         let logouts = logouts.flat_map(|logout| [&logout.requests, &logout.responses]);
-        for url in [&theirs.sso_redirect, &theirs.sso_post].into_iter().flatten().chain(logouts) {
+        for address in [&theirs.sso_redirect, &theirs.sso_post].into_iter().flatten().chain(logouts) {
+            let url = &address.url;
             assert!(matches!(url.scheme(), "http" | "https") && url.has_host(), "{url}");
+            assert_eq!(address.text, address.text.trim());
         }
         if !text.contains("<!--") && !text.contains("<![CDATA[") {
             assert!(!text.contains("<!"), "a document type");

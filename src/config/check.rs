@@ -12,7 +12,7 @@ use super::problems::{At, Problem, Problems};
 use super::read::Read;
 use super::{
     account, calls, clusters, document as reading, duration, names, origins, raw, schema, shared, Config,
-    Cookies, SameSite, SessionSettings,
+    Cookies, Directory, SameSite, SessionSettings,
 };
 use crate::crypto::seal::KeyRing;
 
@@ -89,7 +89,12 @@ fn configuration(
         accounts.push(account);
     }
     let cookies = cookies(&at.field("cookies"), &raw.cookies);
-    let clusters = clusters::check(&at.field("clusters"), &raw.clusters);
+    let mut clusters = clusters::check(&at.field("clusters"), &raw.clusters);
+    for account in &accounts {
+        if let Directory::Scim(scim) = &account.directory {
+            clusters.keep_apart(&scim.url);
+        }
+    }
     let is_shared = raw.shared.is_some();
     let mut unreached = HashSet::new();
     for (i, account) in accounts.iter().enumerate() {

@@ -52,7 +52,15 @@ pub fn secret(at: &At<'_>, raw: &raw::Secret, env: &dyn Environment) -> Option<S
 
 /// The secret that a field names, which may be a file behind a URL.
 pub fn source(at: &At<'_>, raw: &raw::Secret, env: &dyn Environment) -> Option<SecretSource> {
-    let Some(text) = &raw.url else { return secret(at, raw, env).map(SecretSource::Fixed) };
+    let Some(text) = &raw.url else {
+        let secret = secret(at, raw, env)?;
+        // RFC 6749 section A.2, RFC 6750 section 2.1. A line break in a header fails every call that carries it.
+        if !secret.expose().bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            at.problem("expected printable ASCII in one line (RFC 6749 section A.2)");
+            return None;
+        }
+        return Some(SecretSource::Fixed(secret));
+    };
     if raw.env.is_some() || raw.value.is_some() {
         at.problem("expected exactly one of env, value and url");
         return None;

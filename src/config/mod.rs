@@ -61,7 +61,7 @@ pub use raw::{
     SettingsPart,
 };
 pub use shared::Shared;
-pub use urls::LogoutUrl;
+pub use urls::{Address, LogoutUrl};
 
 use crate::crypto::seal::KeyRing;
 

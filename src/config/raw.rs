@@ -446,7 +446,8 @@ raw! {
         pub issuer: Option<String>,
         /// Their signing certificates, PEM.
         pub certificates: Vec<String>,
-        /// Where these three come from instead, refreshed.
+        /// Where these three come from instead, refreshed. At most three redirects are followed, on its host or to a host that
+        /// clusters names.
         pub metadata_url: Option<String>,
         /// Our entity ID (default: the URL of our metadata).
         pub entity_id: Option<String>,

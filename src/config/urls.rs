@@ -36,6 +36,34 @@ pub(super) fn logout(
     Some(LogoutUrl { url: url(at, "logout_url", url_text)?, params: params.clone() })
 }
 
+/// An address of a provider, as it wrote it.
+///
+/// Reading a URL changes its text: default ports, an empty path, upper case. SAML compares addresses as text
+/// (bindings sections 3.4.5.2 and 3.5.5.2), so that a `Destination` must be the text that the provider knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Where the browser is sent.
+    pub url: Url,
+    /// The text, without white space around it.
+    pub text: String,
+}
+
+impl Address {
+    /// Reads an absolute http or https URL.
+    pub fn read(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let url = Url::parse(text).ok()?;
+        let is_web = matches!(url.scheme(), "https" | "http");
+        is_web.then(|| Self { url, text: text.to_owned() })
+    }
+}
+
+/// [`url`] that keeps its text.
+pub fn address(at: &At<'_>, name: &str, text: &Option<String>) -> Option<Address> {
+    let url = url(at, name, text)?;
+    Some(Address { url, text: text.as_deref()?.trim().to_owned() })
+}
+
 /// A URL that must be there.
 pub fn required_url(at: &At<'_>, name: &str, text: &str) -> Option<Url> {
     if text.is_empty() {

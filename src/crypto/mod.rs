@@ -35,9 +35,20 @@ pub fn check_certificate(pem: &str) -> Result<(), String> {
     certificate::Certificate::parse(pem).map(|_| ())
 }
 
-/// Whether an operator's private key can be used, and if not, why.
-pub fn check_private_key(pem: &Secret) -> Result<(), String> {
-    private_key::PrivateKey::parse(pem).map(|_| ())
+/// How many bits an operator's private key has if it can be used, and if not, why.
+pub fn check_private_key(pem: &Secret) -> Result<usize, String> {
+    private_key::PrivateKey::parse(pem).map(|key| key.bits())
+}
+
+/// The RSA keys that the budgets of SECURITY.md are measured with.
+pub const USUAL_KEY_BITS: usize = 2048;
+
+/// What an operator should know of a private key with more bits than [`USUAL_KEY_BITS`].
+pub fn large_key(bits: usize) -> String {
+    format!(
+        "RSA of {bits} bits: each use costs a worker several times what 2048 bits cost, and a browser that begins a login \
+         causes one use"
+    )
 }
 
 /// Whether a private key and a certificate that can be used are of one pair, and if not, why.

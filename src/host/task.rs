@@ -94,6 +94,11 @@ impl Outside {
         &self.background
     }
 
+    /// How hosts are reached.
+    pub fn clusters(&self) -> &Clusters {
+        &self.clusters
+    }
+
     fn is_given_up(&self, authority: &str) -> bool {
         self.failing.borrow().get(authority).is_some_and(|failed| *failed >= GIVEN_UP)
     }

@@ -37,7 +37,14 @@ pub fn mapped_value(mapping: &Mapping, identity: &Identity) -> Result<Mapped, Fa
         // What is there instead is what an operator needs to mend the mapping; names alone, no values.
         let names: Vec<String> =
             identity.mapped.keys().take(30).map(|name| name.chars().take(80).collect()).collect();
-        missing(&format!("is absent, what is there: {}", names.join(", ")))
+        let hidden = match identity.encrypted_attributes {
+            0 => String::new(),
+            count => format!(
+                "; {count} attributes came encrypted (EncryptedAttribute), which are not read: let the IdP encrypt the \
+                 whole assertion instead"
+            ),
+        };
+        missing(&format!("is absent, what is there: {}{hidden}", names.join(", ")))
     })?;
     let text = match (found, identity.source) {
         (Value::String(text), _) => text,

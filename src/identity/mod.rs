@@ -59,6 +59,8 @@ pub struct Identity {
     pub not_after: Option<u64>,
     /// The SAML NameID as it came, for single logout.
     pub name_id: Option<NameId>,
+    /// How many attributes came encrypted one by one, which are not read: for the log.
+    pub encrypted_attributes: usize,
     /// What `issuer` and `subject` have to do with the directory's link.
     pub linking: Linking,
     #[allow(dead_code)] // its type is what matters
@@ -92,6 +94,7 @@ impl Identity {
             sid: None,
             not_after: None,
             name_id: None,
+            encrypted_attributes: 0,
             linking: Linking::Written,
             proof: Proof,
         }

@@ -10,7 +10,7 @@ from saml2.mdstore import InMemoryMetaData
 from harness.expect import refused, signed_in, signed_out
 from harness.idp import Fault
 from harness.net import eventually
-from harness.saml import SamlAccount, key
+from harness.saml import SamlAccount, key, message
 from harness.saml_forge import DSIG, MD, POST, REDIRECT, SAMLP, Key, Spec
 
 NAMES = {"md": MD, "ds": DSIG}
@@ -38,6 +38,17 @@ def world(make_world):
     world.accounts["slow"].settings["timeout"] = "500ms"
     world.accounts["slow"].saml.faults["metadata"] = Fault(delay=20)
     world.accounts["bad"].saml.document = "<html>not found</html>"
+    # Addresses that reading changes, by hand and from metadata (SAML compares them as text).
+    written = SamlAccount(world, "written", sso_url="https://Written.saml.idp.test:443/saml/sso", signing=ours)
+    written.settings["slo_url"] = "https://written.saml.idp.test:443"
+    told = SamlAccount(world, "told", signing=ours, sso_url=None, issuer=None, certificates=None)
+    told.settings["metadata_url"] = told.saml.entity
+    told.saml.sso, told.saml.slo = "https://TOLD.saml.idp.test:443/saml/%7esso", "https://told.saml.idp.test:443"
+    for code, location in (("moved", "?download"), ("other", "https://elsewhere.test/metadata"),
+                           ("plain", "http://plain.saml.idp.test/saml/metadata"), ("loop", "/saml/metadata")):
+        account = SamlAccount(world, code, sso_url=None, issuer=None, certificates=None)
+        account.settings["metadata_url"] = account.saml.entity
+        account.saml.faults["metadata"] = Fault(status=302, body=b"", headers={"location": location}, times=1 if code == "moved" else -1)
     world.start()
     return world
 
@@ -146,6 +157,37 @@ def test_theirs_says_where_to_go_and_by_which_key(world):
     client, reply = unknown_key(account, "stranger")
     refused(reply, "assertion_invalid")
     signed_out(client, account)
+
+
+@pytest.mark.parametrize("code", ["written", "told"])
+def test_destination_is_the_address_as_the_idp_wrote_it(world, code):
+    account = world.accounts[code]
+    client = account.client()
+    request = account.begin(client)
+    sso = account.settings.get("sso_url") or account.saml.sso
+    assert request.root.get("Destination") == sso
+    account.post(client, account.answer(request), request.relay_state)
+    signed_in(client, account)
+    logout = message(client.browse(account.url("/sso/logout")))
+    assert logout.root.get("Destination") == account.settings.get("slo_url", account.saml.slo)
+
+
+def test_metadata_behind_a_redirect_is_found(world):
+    account = world.accounts["moved"]
+    signed_in(account.signed_in(), account)
+    assert "download" in account.saml.asked[1].query
+
+
+@pytest.mark.parametrize(("code", "target", "why"), [
+    ("other", "https://elsewhere.test/metadata", "another host"),
+    ("plain", "http://plain.saml.idp.test/saml/metadata", "https to http"),
+    ("loop", "https://loop.saml.idp.test/saml/metadata", "loop"),
+])
+def test_metadata_is_not_followed_astray(world, code, target, why):
+    account, mark = world.accounts[code], world.app.mark()
+    refused(account.client().browse(account.url("/reports")), "idp_unavailable", "idp_invalid_answer")
+    world.app.nothing_since(mark)
+    eventually(lambda: any(target in line and why in line for line in map(str, world.envoy.events())))
 
 
 def test_a_rolled_over_certificate_is_picked_up_and_asked_for_once_a_minute(world):

@@ -9,8 +9,8 @@ use crate::config::env::{self, Environment};
 use crate::config::names::is_local;
 use crate::config::problems::At;
 use crate::config::raw::{self, IdpInitiated, NameIdFormat, SamlBinding};
-use crate::config::urls::url;
-use crate::crypto::{check_certificate, check_pair, check_private_key};
+use crate::config::urls::{address, url, Address};
+use crate::crypto::{check_certificate, check_pair, check_private_key, large_key, USUAL_KEY_BITS};
 use crate::values::secret::Secret;
 
 /// A key of ours for SAML, with the certificate in our metadata.
@@ -26,7 +26,7 @@ pub struct SamlKey {
 #[derive(Clone, Debug)]
 pub struct Saml {
     /// Where the AuthnRequest goes; from metadata where absent.
-    pub sso_url: Option<Url>,
+    pub sso_url: Option<Address>,
     /// Their entity ID; from metadata where absent.
     pub issuer: Option<String>,
     /// Their certificates, PEM; from metadata where empty.
@@ -36,7 +36,7 @@ pub struct Saml {
     /// Our entity ID; `None`: the URL of our metadata.
     pub entity_id: Option<String>,
     /// Single logout.
-    pub slo_url: Option<Url>,
+    pub slo_url: Option<Address>,
     /// Binding of the AuthnRequest.
     pub binding: SamlBinding,
     /// NameID format asked for.
@@ -112,12 +112,12 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Saml, env: &dyn Environment) -> Saml
         saml_key(&at, &key.private_key, &key.certificate, env)
     });
     Saml {
-        sso_url: url(at, "sso_url", &raw.sso_url),
+        sso_url: address(at, "sso_url", &raw.sso_url),
         issuer: raw.issuer.clone(),
         certificates: raw.certificates.clone(),
         metadata_url,
         entity_id: raw.entity_id.clone(),
-        slo_url: url(at, "slo_url", &raw.slo_url),
+        slo_url: address(at, "slo_url", &raw.slo_url),
         binding: raw.binding.unwrap_or_default(),
         name_id_format: raw.name_id_format.unwrap_or_default(),
         force_authn: raw.force_authn.unwrap_or(false),
@@ -142,8 +142,10 @@ fn saml_key(
         }
     }
     let private_key = env::secret(&at.field("private_key"), key, env)?;
-    if let Err(why) = check_private_key(&private_key) {
-        at.field("private_key").problem(why);
+    match check_private_key(&private_key) {
+        Err(why) => at.field("private_key").problem(why),
+        Ok(bits) if bits > USUAL_KEY_BITS => at.field("private_key").warning(large_key(bits)),
+        Ok(_) => {}
     }
     if let Some(Err(why)) = certificate.as_ref().map(|pem| check_pair(&private_key, pem)) {
         at.field("certificate").problem(why);

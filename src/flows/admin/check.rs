@@ -4,22 +4,19 @@
 use url::Url;
 
 use crate::config::{Account, Attribute, Directory, Endpoint, MappingFrom, OAuth2, Oidc, Protocol, Saml};
-use crate::crypto::MAX_KEY_SET;
+use crate::crypto::{large_key, MAX_KEY_SET, USUAL_KEY_BITS};
 use crate::directory::reports;
 use crate::exchange::Exchange;
 use crate::flows::login;
 use crate::host::task::{Io, Request};
 use crate::pages::Check;
-use crate::proto::fetch::answer;
-use crate::proto::oidc::discovery::{MAX_METADATA, TENANT};
+use crate::proto::fetch::{answer, redirects};
+use crate::proto::oidc::discovery::{self, MAX_METADATA, TENANT};
 use crate::proto::oidc::{KeySet, Metadata};
 use crate::proto::saml::idp::single_logout;
 use crate::proto::saml::metadata::{self, Theirs, MAX_METADATA as MAX_SAML_METADATA};
 use crate::replicas::outbox;
 use crate::state::AccountState;
-
-/// The RSA keys that the budgets of SECURITY.md are measured with.
-const USUAL_KEY_BITS: usize = 2048;
 
 /// The most calls of one check; each ends with its provider's timeout.
 const MAX_CALLS: usize = 30;
@@ -122,7 +119,8 @@ impl Checks<'_> {
             return Err(format!("not asked: one check makes at most {MAX_CALLS} calls"));
         }
         let request = Request { max_answer: max, ..Request::get("check", url.clone(), timeout) };
-        let reply = self.io.call(request).await;
+        let reply =
+            redirects::followed(self.io, url.as_str(), request).await.map_err(|fault| fault.detail)?;
         answer::body(url.as_str(), reply).map_err(|refusal| refusal.fault.detail)
     }
 
@@ -172,7 +170,8 @@ impl Checks<'_> {
             None => Metadata::by_hand(oidc),
             Some(url) => {
                 let fetched = self.fetch(url, oidc.timeout, MAX_METADATA).await;
-                let said = fetched.as_ref().map(|_| format!("{url} answers")).map_err(String::clone);
+                let with_hint = |why: &String| format!("{why}{}", discovery::hint(url));
+                let said = fetched.as_ref().map(|_| format!("{url} answers")).map_err(with_hint);
                 self.add("discovery", said);
                 match fetched {
                     Ok(bytes) => client.read_metadata(&bytes),
@@ -330,8 +329,8 @@ impl Checks<'_> {
             Ok(facts) => facts,
             Err(fault) => return self.add("issuer and endpoints", Err(fault.detail)),
         };
-        self.add("issuer and endpoints", Ok(format!("{:?}, sign-in at {}", facts.issuer, facts.sso.1)));
-        self.reach("sign-in URL", &facts.sso.1, saml.timeout).await;
+        self.add("issuer and endpoints", Ok(format!("{:?}, sign-in at {}", facts.issuer, facts.sso.1.text)));
+        self.reach("sign-in URL", &facts.sso.1.url, saml.timeout).await;
         let now = self.io.now();
         for certificate in &facts.certificates {
             let name = certificate.name();
@@ -351,11 +350,7 @@ impl Checks<'_> {
             }
         }
         for (what, bits) in idp.key_sizes().into_iter().filter(|(_, bits)| *bits > USUAL_KEY_BITS) {
-            let detail = format!(
-                "warning: RSA of {bits} bits: each use costs a worker four times that of 2048 bits or more, and anybody who \
-                 begins a login asks for one"
-            );
-            self.add(what, Ok(detail));
+            self.add(what, Ok(format!("warning: {}", large_key(bits))));
         }
         if saml.decryption.is_some() && idp.encryption_certificate().is_none() {
             let detail = "warning: our metadata shows no certificate to encrypt for: decryption.certificate";

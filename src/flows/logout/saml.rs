@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Endpoint, Origin, SameSite, SamlBinding};
+use crate::config::{Address, Endpoint, Origin, SameSite, SamlBinding};
 use crate::exchange::{Exchange, Outcome, Ruling};
 use crate::fault::{Code, Fault};
 use crate::flows::login::saml::{by_issuer, Own};
@@ -258,7 +258,7 @@ fn leave(
     exchange: &Exchange,
     idp: &Idp,
     binding: SamlBinding,
-    to: &url::Url,
+    to: &Address,
     message: &Outgoing,
     relay_state: Option<&str>,
 ) -> Result<Response, Fault> {
@@ -267,7 +267,7 @@ fn leave(
         SamlBinding::Redirect => Ok(Response::redirect(&message.redirect(to, relay_state, signer)?)),
         SamlBinding::Post => {
             let fields = message.post(relay_state, signer)?;
-            let action = to.as_str().to_owned();
+            let action = to.url.to_string();
             // A provider may sign people out of all applications in frames of one page of its own. By then
             // they are signed out here: there is nothing to click on that a page around it could abuse.
             let framed_by = if message.is_response() { vec![action.clone()] } else { Vec::new() };

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use serde_json::{json, Value};
-use url::Url;
 
+use crate::config::Address;
 use crate::flows::login::saml::tests::{answer, begin, begun, filter, metadata, nobody, post, user, HOST};
 use crate::proto::saml::bindings::{decode_post, Redirected};
 use crate::proto::saml::logout::Outgoing;
@@ -42,7 +42,7 @@ fn name(value: &str) -> NameId {
 }
 
 fn from_idp(host: &TestHost, name_id: &NameId, index: Option<&str>) -> Outgoing {
-    Outgoing::request(host, &Url::parse(SLO).unwrap(), IDP, name_id, index).unwrap()
+    Outgoing::request(host, &Address::read(SLO).unwrap(), IDP, name_id, index).unwrap()
 }
 
 /// Sends it by one of the bindings, signed with this key.
@@ -60,7 +60,7 @@ fn send(
             fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         return browser.post(OURS, &form, &mut nobody);
     }
-    let url = message.redirect(&Url::parse(SLO).unwrap(), Some("theirs"), signer).unwrap();
+    let url = message.redirect(&Address::read(SLO).unwrap(), Some("theirs"), signer).unwrap();
     let target = url.strip_prefix("https://app.example.com").unwrap();
     browser.get(target, &mut nobody)
 }
@@ -127,7 +127,7 @@ fn what_is_not_signed_fresh_and_for_us_ends_nothing() {
         let request = from_idp(&host, &name("ada@acme.com"), None);
         let foreign = Outgoing::request(
             &*host,
-            &Url::parse(SLO).unwrap(),
+            &Address::read(SLO).unwrap(),
             "https://other.example",
             &name("ada@acme.com"),
             None,
@@ -211,7 +211,7 @@ fn signing_out_here_asks_the_idp_and_takes_its_answer() {
         assert_eq!(user(&mut copied), None, "ended here before the IdP answers");
 
         let sent = request.split(" ID=\"").nth(1).unwrap().split('"').next().unwrap();
-        let to = Url::parse(SLO).unwrap();
+        let to = Address::read(SLO).unwrap();
         let other = Outgoing::response(&*host, &to, IDP, "id-other", true).unwrap();
         assert_eq!(
             send(&mut browser, &host, binding == "post", Some(&key), &other).code(),

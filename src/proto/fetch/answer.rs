@@ -1,7 +1,9 @@
 //! How a reply becomes bytes, JSON or a [`Fault`]: once, for every endpoint of an IdP.
 
 use serde_json::{Map, Value};
+use url::Url;
 
+use super::redirects;
 use crate::fault::{Code, Fault};
 use crate::host::task::{Answer, Broken, Failure, Reply};
 use crate::values::json;
@@ -52,9 +54,15 @@ pub fn success(what: &str, reply: Reply) -> Result<Answer, Refusal> {
         200..=299 => return Ok(answer),
         504 => Code::IdpTimeout,
         500 | 502 | 503 => Code::IdpUnavailable,
-        // Redirects are not followed: they would carry secrets to another host.
         _ => Code::IdpInvalidAnswer,
     };
+    // Not followed: it would carry secrets to another host. Documents have been followed before.
+    if let Some(location) = redirects::location_of(&answer) {
+        let to = Url::parse(location).map_or_else(|_| clean(location, 200), |url| redirects::shown(&url));
+        let detail =
+            format!("{what}: status {} to {to}, which is not followed: is the address right?", answer.status);
+        return Err(Refusal { fault: Fault::new(code, detail), error: None, status: answer.status });
+    }
     let map = json::parse_object(&answer.body, 64 << 10).unwrap_or_default();
     Err(refusal(what, code, answer.status, &map))
 }

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use url::Url;
 
 use super::answer;
+use super::redirects;
 use super::turn::{Sender, Turn};
 use crate::fault::{Code, Fault};
 use crate::host::task::{Io, Lane, Request};
@@ -54,11 +55,22 @@ pub struct Source<T> {
     pub timeout: u64,
     /// Reads it.
     pub read: Read<T>,
+    /// What to look at if the answer is not the document; empty: nothing.
+    pub hint: &'static str,
+}
+
+impl<T> Source<T> {
+    fn with_hint(&self, mut fault: Fault) -> Fault {
+        if fault.code == Code::IdpInvalidAnswer {
+            fault.detail.push_str(self.hint);
+        }
+        fault
+    }
 }
 
 impl<T> Clone for Source<T> {
     fn clone(&self) -> Self {
-        Self { url: self.url.clone(), timeout: self.timeout, read: self.read.clone() }
+        Self { url: self.url.clone(), timeout: self.timeout, read: self.read.clone(), hint: self.hint }
     }
 }
 
@@ -227,10 +239,14 @@ impl<T: 'static> Document<T> {
         let began = io.now();
         let mut request = Request::get(self.0.what, source.url.clone(), source.timeout);
         request.max_answer = self.0.max;
-        let reply = io.call(request).await;
-        let bytes = answer::body(&format!("{} {}", self.0.what, source.url), reply)?;
-        let document =
-            (source.read)(&bytes).map_err(|why| self.fault(source, Code::IdpInvalidAnswer, &why))?;
+        let what = format!("{} {}", self.0.what, source.url);
+        let reply = redirects::followed(io, &what, request).await?;
+        let read = answer::body(&what, reply).map_err(Fault::from).and_then(|bytes| {
+            let document =
+                (source.read)(&bytes).map_err(|why| self.fault(source, Code::IdpInvalidAnswer, &why))?;
+            Ok((bytes, document))
+        });
+        let (bytes, document) = read.map_err(|fault| source.with_hint(fault))?;
         self.keep(Rc::new(document), began);
         if bytes.len() <= MAX_SHARED {
             let value = [&began.to_le_bytes()[..], &bytes].concat();

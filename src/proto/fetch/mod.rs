@@ -3,5 +3,6 @@
 
 pub mod answer;
 pub mod document;
+pub mod redirects;
 pub mod secret_file;
 pub mod turn;

@@ -28,6 +28,7 @@ fn secret(body: Result<Vec<u8>, Fault>) -> Result<Secret, Fault> {
     match text.trim() {
         "" => Err(refused("the file is empty")),
         text if text.chars().any(char::is_control) => Err(refused("the file has several lines")),
+        text if !text.is_ascii() => Err(refused("the file is not printable ASCII")),
         text => Ok(Secret::new(text.to_owned())),
     }
 }

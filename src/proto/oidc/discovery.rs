@@ -176,6 +176,14 @@ impl Metadata {
     }
 }
 
+/// What to look at if this address brings no discovery document.
+pub fn hint(url: &Url) -> &'static str {
+    match url.path().ends_with(WELL_KNOWN) {
+        true => "",
+        false => "; does the address end in /.well-known/openid-configuration?",
+    }
+}
+
 /// `mtls_endpoint_aliases` (RFC 8705 section 5): where a client goes that authenticates with a certificate.
 fn mtls_aliases<'a>(document: &'a Map<String, Value>, oidc: &Oidc) -> Option<&'a Map<String, Value>> {
     let wanted = oidc.client.auth == Some(ClientAuth::Tls);

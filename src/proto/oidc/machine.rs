@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::discovery::{endpoint, MAX_METADATA};
+use super::discovery::{self, endpoint, MAX_METADATA};
 use super::{id_token, signed, KeySet};
 use crate::config::Machine;
 use crate::crypto::{Jws, Unverified, MAX_KEY_SET};
@@ -162,11 +162,11 @@ impl MachineIssuer {
     fn document(&self, url: &Url) -> Source<Url> {
         let issuer = self.machine.issuer.clone();
         let read = Rc::new(move |bytes: &[u8]| read(&issuer, bytes));
-        Source { url: url.clone(), timeout: self.machine.timeout, read }
+        Source { url: url.clone(), timeout: self.machine.timeout, read, hint: discovery::hint(url) }
     }
 
     fn key_set(&self, url: &Url) -> Source<KeySet> {
-        Source { url: url.clone(), timeout: self.machine.timeout, read: Rc::new(KeySet::parse) }
+        Source { url: url.clone(), timeout: self.machine.timeout, read: Rc::new(KeySet::parse), hint: "" }
     }
 }
 

@@ -1,13 +1,11 @@
 //! The AuthnRequest (SAML core section 3.4, SAML profiles section 4.1.4.1).
 
-use url::Url;
-
 use super::bindings::{self, Kind};
 use super::name_id::format_uri;
 use super::names::{POST, SAML, SAMLP};
 use super::sign::Signer;
 use super::{fresh_id, time, xml};
-use crate::config::NameIdFormat;
+use crate::config::{Address, NameIdFormat};
 use crate::fault::Fault;
 use crate::host::Host;
 
@@ -15,7 +13,7 @@ use crate::host::Host;
 #[derive(Clone, Copy)]
 pub struct Settings<'a> {
     /// Where it goes.
-    pub sso_url: &'a Url,
+    pub sso_url: &'a Address,
     /// Our callback in full, with its `?u=`.
     pub acs_url: &'a str,
     /// Our entity ID.
@@ -66,7 +64,7 @@ impl AuthnRequest {
             "<samlp:AuthnRequest xmlns:samlp=\"{SAMLP}\" xmlns:saml=\"{SAML}\" ID=\"{id}\" Version=\"2.0\" \
              IssueInstant=\"{issued}\" Destination=\"{}\"{force} AssertionConsumerServiceURL=\"{}\" \
              ProtocolBinding=\"{POST}\"><saml:Issuer>{}</saml:Issuer>{policy}{contexts}</samlp:AuthnRequest>",
-            xml::escape(settings.sso_url.as_str()),
+            xml::escape(&settings.sso_url.text),
             xml::escape(settings.acs_url),
             xml::escape(settings.entity_id),
         );
@@ -75,7 +73,8 @@ impl AuthnRequest {
 
     /// The URL to send the browser to (HTTP-Redirect).
     pub fn redirect(&self, settings: &Settings<'_>, relay_state: &str) -> Result<String, Fault> {
-        bindings::redirect(settings.sso_url, Kind::Request, &self.message, Some(relay_state), settings.signer)
+        let to = &settings.sso_url.url;
+        bindings::redirect(to, Kind::Request, &self.message, Some(relay_state), settings.signer)
     }
 
     /// The fields of the form to post to `sso_url` (HTTP-POST).

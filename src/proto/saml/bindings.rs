@@ -11,7 +11,7 @@ use super::certificate::Certificate;
 use super::names::RSA_SHA256;
 use super::sign::Signer;
 use super::signature::{Problem, Trust};
-use super::xml::{MAX_LOGOUT, MAX_MESSAGE};
+use super::xml::{self, MAX_LOGOUT, MAX_MESSAGE};
 use crate::fault::Fault;
 
 /// The largest form with a response: a message of 256 KB in base64, whose `+`, `/`, `=` and line ends are escaped.
@@ -72,7 +72,8 @@ pub fn encode_post(message: &str) -> String {
 }
 
 fn text(bytes: Vec<u8>) -> Result<String, String> {
-    String::from_utf8(bytes).map_err(|_| "the SAML message is not UTF-8".into())
+    let text = String::from_utf8(bytes).map_err(|_| "the SAML message is not UTF-8")?;
+    Ok(xml::with_line_ends(text))
 }
 
 fn decode(value: &str, max: usize) -> Result<Vec<u8>, String> {

@@ -128,7 +128,7 @@ pub fn open(opener: Opener<'_>, encrypted: Node<'_, '_>) -> Result<Zeroizing<Str
     // Some IdPs encrypt a document, declaration and all.
     let inside = limits::without_declaration(inside.trim_start_matches('\u{feff}'))
         .map_err(|why| format!("the decrypted content: {why}"))?;
-    Ok(Zeroizing::new(format!("{around}>{inside}</decrypted>")))
+    Ok(Zeroizing::new(xml::with_line_ends(format!("{around}>{inside}</decrypted>"))))
 }
 
 fn method<'a>(node: Node<'a, '_>) -> Result<&'a str, String> {

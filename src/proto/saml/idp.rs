@@ -9,7 +9,7 @@ use super::metadata::{self, Logout, Theirs, MAX_METADATA};
 use super::private_key::PrivateKey;
 use super::refused::Refused;
 use super::sign::Signer;
-use crate::config::{Saml, SamlBinding, SamlKey};
+use crate::config::{Address, Saml, SamlBinding, SamlKey};
 use crate::crypto::rate::PrivateKeyRate;
 use crate::fault::{Code, Fault};
 use crate::host::task::Io;
@@ -54,7 +54,7 @@ pub struct Facts {
     /// Their entity ID.
     pub issuer: String,
     /// Where an AuthnRequest goes, and how.
-    pub sso: (SamlBinding, Url),
+    pub sso: (SamlBinding, Address),
     /// Where logout messages go, and how, the preferred way first; empty: no single logout.
     pub slo: Vec<(SamlBinding, Logout)>,
     /// Their certificates.
@@ -98,7 +98,7 @@ impl Idp {
     }
 
     /// Where an AuthnRequest goes, if it is known without asking anybody.
-    pub fn known_sso_url(&self) -> Option<Url> {
+    pub fn known_sso_url(&self) -> Option<Address> {
         let theirs = self.metadata.current();
         let by_metadata =
             || theirs.and_then(|theirs| theirs.sso_redirect.clone().or(theirs.sso_post.clone()));
@@ -256,7 +256,7 @@ impl Idp {
         let read = Rc::new(move |bytes: &[u8]| {
             Theirs::read(&metadata::text(bytes)?, issuer.as_deref(), now)?.within(bounds.as_ref())
         });
-        Source { url: url.clone(), timeout: self.saml.timeout, read }
+        Source { url: url.clone(), timeout: self.saml.timeout, read, hint: "" }
     }
 }
 

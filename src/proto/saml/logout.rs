@@ -4,7 +4,6 @@
 //! say they are out when they are not.
 
 use roxmltree::{Document, Node};
-use url::Url;
 
 use super::bindings::{self, Kind, Redirected};
 use super::name_id::NameId;
@@ -15,6 +14,7 @@ use super::sign::Signer;
 use super::signature::Trust;
 use super::xml::{self, attribute, clip, Work};
 use super::{fresh_id, time};
+use crate::config::Address;
 use crate::fault::{Code, Fault};
 use crate::host::Host;
 
@@ -247,7 +247,7 @@ impl Outgoing {
     /// A LogoutRequest for one person's session at the IdP.
     pub fn request(
         host: &dyn Host,
-        to: &Url,
+        to: &Address,
         entity_id: &str,
         name_id: &NameId,
         session_index: Option<&str>,
@@ -269,7 +269,7 @@ impl Outgoing {
     /// The answer to the IdP's LogoutRequest.
     pub fn response(
         host: &dyn Host,
-        to: &Url,
+        to: &Address,
         entity_id: &str,
         in_response_to: &str,
         success: bool,
@@ -289,11 +289,11 @@ impl Outgoing {
     /// The URL to send the browser to (HTTP-Redirect).
     pub fn redirect(
         &self,
-        to: &Url,
+        to: &Address,
         relay_state: Option<&str>,
         signer: Option<Signer<'_>>,
     ) -> Result<String, Fault> {
-        bindings::redirect(to, self.kind, &self.message, relay_state, signer)
+        bindings::redirect(&to.url, self.kind, &self.message, relay_state, signer)
     }
 
     /// The fields of the form to post (HTTP-POST).
@@ -306,11 +306,11 @@ impl Outgoing {
     }
 }
 
-fn head(host: &dyn Host, id: &str, to: &Url) -> String {
+fn head(host: &dyn Host, id: &str, to: &Address) -> String {
     format!(
         "xmlns:samlp=\"{SAMLP}\" xmlns:saml=\"{SAML}\" ID=\"{id}\" Version=\"2.0\" IssueInstant=\"{}\" Destination=\"{}\"",
         time::instant(host.now()),
-        xml::escape(to.as_str()),
+        xml::escape(&to.text),
     )
 }
 

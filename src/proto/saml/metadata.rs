@@ -2,17 +2,16 @@
 
 use std::borrow::Cow;
 
-use base64::engine::general_purpose::STANDARD;
-use base64::Engine;
-use roxmltree::Node;
-use url::Url;
-
 use super::certificate::Certificate;
 pub use super::limits::MAX_METADATA;
 use super::name_id::format_uri;
 use super::names::{DSIG, MD, POST, REDIRECT, SAMLP, XENC, XENC11};
 use super::{time, xml};
-use crate::config::{Bounds, NameIdFormat};
+use crate::config::{Address, Bounds, NameIdFormat};
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
+use roxmltree::Node;
+use url::Url;
 
 /// What we publish.
 #[derive(Clone, Copy)]
@@ -98,9 +97,9 @@ pub struct Theirs {
     /// Their entity ID.
     pub entity_id: String,
     /// Where an AuthnRequest goes by HTTP-Redirect.
-    pub sso_redirect: Option<Url>,
+    pub sso_redirect: Option<Address>,
     /// Where an AuthnRequest goes by HTTP-POST.
-    pub sso_post: Option<Url>,
+    pub sso_post: Option<Address>,
     /// Single logout by HTTP-Redirect.
     pub slo_redirect: Option<Logout>,
     /// Single logout by HTTP-POST.
@@ -119,9 +118,9 @@ pub struct Theirs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logout {
     /// Where requests go.
-    pub requests: Url,
+    pub requests: Address,
     /// Where responses go.
-    pub responses: Url,
+    pub responses: Address,
 }
 
 impl Theirs {
@@ -195,7 +194,7 @@ impl Theirs {
     fn urls(&self) -> Vec<&Url> {
         let logout = [&self.slo_redirect, &self.slo_post].into_iter().flatten();
         let logout = logout.flat_map(|logout| [&logout.requests, &logout.responses]);
-        self.sso_redirect.iter().chain(&self.sso_post).chain(logout).collect()
+        self.sso_redirect.iter().chain(&self.sso_post).chain(logout).map(|address| &address.url).collect()
     }
 
     fn keys(&mut self, role: Node<'_, '_>) -> Result<(), String> {
@@ -235,11 +234,8 @@ impl Theirs {
 
     fn endpoints(&mut self, role: Node<'_, '_>) {
         for node in role.children().filter(Node::is_element) {
-            let url = |name: &str| {
-                let url = Url::parse(node.attribute(name)?.trim()).ok()?;
-                matches!(url.scheme(), "https" | "http").then_some(url)
-            };
-            let Some(requests) = url("Location") else { continue };
+            let address = |name: &str| Address::read(node.attribute(name)?);
+            let Some(requests) = address("Location") else { continue };
             let binding = node.attribute("Binding");
             if xml::is(node, MD, "SingleSignOnService") {
                 match binding {
@@ -248,7 +244,7 @@ impl Theirs {
                     _ => {}
                 }
             } else if xml::is(node, MD, "SingleLogoutService") {
-                let responses = url("ResponseLocation").unwrap_or_else(|| requests.clone());
+                let responses = address("ResponseLocation").unwrap_or_else(|| requests.clone());
                 match binding {
                     Some(REDIRECT) => drop(self.slo_redirect.get_or_insert(Logout { requests, responses })),
                     Some(POST) => drop(self.slo_post.get_or_insert(Logout { requests, responses })),

@@ -170,6 +170,7 @@ pub fn verify(expected: &Expected<'_>, message: &Message<'_>) -> Result<Verified
         name_id,
         session_index: session.index,
         attributes: attributes(assertion)?,
+        encrypted_attributes: encrypted_attributes(assertion),
         authn_instant: session.instant,
         session_not_on_or_after: session.not_on_or_after,
         authn_context: session.context,
@@ -268,6 +269,12 @@ fn said(response: Node<'_, '_>) -> Result<(), Refused> {
     let why = format!("the IdP answers {}: {:?}", codes.join(" / "), clip(message));
     let denied = is("AuthnFailed") || is("RequestDenied");
     Err(Refused::with(if denied { Code::IdpDenied } else { Code::AssertionInvalid }, why))
+}
+
+/// SAML core section 2.7.3.2: attributes whose name and values are hidden.
+fn encrypted_attributes(assertion: Node<'_, '_>) -> usize {
+    let statements = xml::children(assertion, SAML, "AttributeStatement");
+    statements.map(|statement| xml::children(statement, SAML, "EncryptedAttribute").count()).sum()
 }
 
 /// SAML core section 2.7.3: the attributes of all statements, whatever their order and place (Google puts them before

@@ -29,6 +29,8 @@ pub struct Verified {
     pub assertion_id: String,
     /// When a replay would be refused anyway, in milliseconds: how long the record must last.
     pub valid_until: u64,
+    /// How many attributes came encrypted, which are not read.
+    pub encrypted_attributes: usize,
     /// What works but should not stay so, for the log.
     pub warnings: Vec<String>,
 }

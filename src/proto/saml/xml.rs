@@ -27,6 +27,15 @@ pub fn parse<'t>(text: &'t str, work: &mut Work) -> Result<Document<'t>, String>
     Ok(document)
 }
 
+/// The text with its line ends as a parser has to read them (XML 1.0 section 2.11): CR LF and a lone CR are LF. The
+/// parser forgets a CR before a reference, and a canonical form with it has another digest.
+pub fn with_line_ends(text: String) -> String {
+    match memchr::memchr(b'\r', text.as_bytes()) {
+        Some(_) => text.replace("\r\n", "\n").replace('\r', "\n"),
+        None => text,
+    }
+}
+
 /// Refuses two elements with one identifier: a reference must have one target (XML Signature section
 /// 4.4.3.2; the wrapping attacks with a copied `ID`). `seen` carries identifiers over from a document that this
 /// one was part of.

@@ -344,7 +344,7 @@ fn no_provider_ends_the_sessions_of_another() {
     assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).code(), "redirect");
     let name = NameId { value: "ada@acme.com".into(), ..NameId::default() };
     let send = |issuer: &str, key: &str| {
-        let to = url::Url::parse(SLO).unwrap();
+        let to = crate::config::Address::read(SLO).unwrap();
         let request = Outgoing::request(&*host, &to, issuer, &name, None).unwrap();
         let key = private(key);
         let signer = Signer { host: &*host, key: &key, certificate: None };
@@ -441,4 +441,37 @@ fn an_empty_in_response_to_names_no_request() {
         assert_eq!(post(&mut browser, &written(""), &login.relay_state).code(), "assertion_invalid");
         assert_eq!(user(&mut browser), None);
     }
+}
+
+#[test]
+fn the_log_says_that_an_attribute_came_encrypted() {
+    for (more, says_so) in [("", false), ("<saml:EncryptedAttribute/><saml:EncryptedAttribute/>", true)] {
+        let host = TestHost::new();
+        let mut configuration = configuration(json!({}));
+        configuration["accounts"][0]["mapping"] = json!({ "claim": "upn", "attribute": "email" });
+        let mut browser = Browser::new(&filter_state(&host, &configuration), HOST);
+        let login = begin(&mut browser);
+        let mut answer = answer(&login.id);
+        answer.attributes =
+            answer.attributes.replace("</saml:AttributeStatement>", more) + "</saml:AttributeStatement>";
+        assert_eq!(post(&mut browser, &answer.write(), &login.relay_state).code(), "identity_missing");
+        let said = host.logs().iter().any(|(_, line)| line.contains("2 attributes came encrypted"));
+        assert_eq!(said, says_so, "{:?}", host.logs());
+    }
+}
+
+#[test]
+fn a_worker_out_of_private_keys_says_when_to_try_again() {
+    let host = TestHost::new();
+    let key = json!({ "private_key": { "value": keys::SP_KEY }, "certificate": keys::SP });
+    let filter_state = filter_state(&host, &super::tests::configuration(json!({ "signing": key })));
+    let ask = || Browser::new(&filter_state, HOST).get("/sso/login?idp=partners", &mut nobody);
+    for _ in 0..20 {
+        assert_eq!(ask().status(), 302);
+    }
+    let seen = ask();
+    assert_eq!((seen.status(), seen.code()), (503, "not_ready"));
+    assert!(seen.answer.as_ref().and_then(|answer| answer.header("retry-after")).is_some());
+    host.advance(1_000);
+    assert_eq!(ask().status(), 302);
 }

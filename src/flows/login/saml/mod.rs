@@ -114,8 +114,7 @@ pub(super) async fn start_login(
         SamlBinding::Redirect => Response::redirect(&request.redirect(&settings, &login_state.state)?),
         SamlBinding::Post => {
             let fields = request.post(&settings, &login_state.state)?;
-            let form =
-                pages::AutoSubmit { action: sso_url.as_str().to_owned(), fields, ..Default::default() };
+            let form = pages::AutoSubmit { action: sso_url.url.to_string(), fields, ..Default::default() };
             pages::auto_submit(&exchange.page_context(), &form)?
         }
     };
@@ -208,7 +207,7 @@ impl Form {
         // Chromium holds a page's `form-action` against redirects too: to an IdP where a login starts over.
         let idps = exchange.account_state.iter().flat_map(|account_state| account_state.idps.values());
         let own = exchange.account_state.iter().flat_map(|own| own.account.origins_as_written());
-        let onward = idps.filter_map(|idp| idp.known_sso_url()).map(String::from).chain(own).collect();
+        let onward = idps.filter_map(|idp| idp.known_sso_url()).map(|to| to.url.into()).chain(own).collect();
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let (account_state, _) = exchange.site_and_origin()?;
         let form = pages::AutoSubmit {
@@ -397,6 +396,7 @@ fn identity(account_state: &AccountState, provider: &str, verified: &Verified) -
     let issuer = verified.issuer.as_str();
     let mut identity =
         Identity::verified(MappingFrom::Saml, provider, issuer, subject, claims.clone(), claims);
+    identity.encrypted_attributes = verified.encrypted_attributes;
     if lasting.is_none() {
         // As it is compared: a link must not break on an IdP that writes an address in other letters.
         let mapped = mapped_value(mapping, &identity);

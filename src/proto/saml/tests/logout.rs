@@ -1,10 +1,9 @@
 //! Single logout, both ways, by both bindings.
 
-use url::Url;
-
 use super::encrypted::{lock_id, Lock};
 use super::idp::*;
 use super::keys;
+use crate::config::Address;
 use crate::fault::Code;
 use crate::proto::saml::bindings::{decode_post, Redirected};
 use crate::proto::saml::certificate::Certificate;
@@ -49,7 +48,7 @@ fn query(url: &str) -> &str {
 fn both_ways(outgoing: &Outgoing, key: Option<&PrivateKey>, check: &dyn Fn(&Message<'_>)) {
     let host = TestHost::new();
     let signer = key.map(|key| Signer { host: &*host, key, certificate: None });
-    let to = Url::parse(SLO).unwrap();
+    let to = Address::read(SLO).unwrap();
     let redirected = Redirected::parse(query(&outgoing.redirect(&to, Some("rs"), signer).unwrap())).unwrap();
     check(&Message::read(Received::Redirect(&redirected)).unwrap());
     let form = outgoing.post(Some("rs"), signer).unwrap();
@@ -62,7 +61,7 @@ fn a_request_of_the_idp() {
     let host = TestHost::new();
     let (idp, stranger) = (private(keys::IDP_KEY), private(keys::STRANGER_KEY));
     let certificates = [certificate(keys::IDP)];
-    let to = Url::parse(SLO).unwrap();
+    let to = Address::read(SLO).unwrap();
     for index in [Some("_session"), None] {
         let request = Outgoing::request(&*host, &to, IDP, &name(), index).unwrap();
         both_ways(&request, Some(&idp), &|received| {
@@ -100,7 +99,7 @@ fn a_request_of_the_idp() {
         });
         both_ways(&request, Some(&idp), &|received| refused(received, START - 61_000, "future", false));
     }
-    let other = Url::parse("https://app.example.com/sso/saml/logout?u=beta").unwrap();
+    let other = Address::read("https://app.example.com/sso/saml/logout?u=beta").unwrap();
     for (to, issuer, why) in [(&other, IDP, "Destination"), (&to, "https://evil.com", "Issuer")] {
         let request = Outgoing::request(&*host, to, issuer, &name(), None).unwrap();
         both_ways(&request, Some(&idp), &|received| {
@@ -185,7 +184,7 @@ fn the_answer_to_ours() {
     let host = TestHost::new();
     let idp = private(keys::IDP_KEY);
     let certificates = [certificate(keys::IDP)];
-    let to = Url::parse(SLO).unwrap();
+    let to = Address::read(SLO).unwrap();
     for (success, status) in [(true, "Success"), (false, "Responder")] {
         let response = Outgoing::response(&*host, &to, IDP, "id-ours", success).unwrap();
         both_ways(&response, Some(&idp), &|received| {

@@ -2,13 +2,15 @@
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
-use url::Url;
+use url::{form_urlencoded, Url};
 
 use super::idp::*;
 use super::keys;
-use crate::config::NameIdFormat;
+use crate::config::{Address, NameIdFormat};
 use crate::proto::saml::authn_request::{AuthnRequest, Settings};
 use crate::proto::saml::bindings::{decode_logout, decode_post, redirect, Kind, Redirected};
+use crate::proto::saml::logout::Outgoing;
+use crate::proto::saml::name_id::NameId;
 use crate::proto::saml::names::{DSIG, SAML, SAMLP};
 use crate::proto::saml::sign::Signer;
 use crate::proto::saml::signature::{Problem, Trust};
@@ -22,11 +24,83 @@ fn trust<'a>(
     Trust { host, certificates }
 }
 
+/// Addresses that reading changes, all of them one that a provider may have written.
+pub const AS_WRITTEN: [&str; 9] = [
+    "https://idp.example:443/sso",
+    "http://idp.example:80/sso",
+    "https://idp.example",
+    "https://idp.example?tenant=1&a=%20",
+    "https://IDP.Example/SSO",
+    "HTTPS://idp.example/sso",
+    "https://idp.example/a/%7euser",
+    "https://idp.example/a/../sso/./x",
+    "https://idp.example/sso/",
+];
+
+fn destination(message: &str) -> String {
+    let document = xml::parse(message, &mut xml::Work::response()).unwrap();
+    document.root_element().attribute("Destination").unwrap().to_owned()
+}
+
+#[test]
+fn destination_is_the_address_as_the_provider_wrote_it() {
+    let host = TestHost::new();
+    let name = NameId { value: "ada".into(), ..NameId::default() };
+    for text in AS_WRITTEN {
+        let to = Address::read(&format!("\n {text} ")).unwrap();
+        let settings = Settings {
+            sso_url: &to,
+            acs_url: ACS,
+            entity_id: "urn:us",
+            name_id_format: NameIdFormat::Email,
+            force_authn: false,
+            authn_contexts: &[],
+            signer: None,
+        };
+        let request = AuthnRequest::new(&*host, &settings).unwrap();
+        let logout = [
+            Outgoing::request(&*host, &to, "urn:us", &name, None).unwrap(),
+            Outgoing::response(&*host, &to, "urn:us", "id-1", true).unwrap(),
+        ];
+        let mut sent = vec![request.redirect(&settings, "s").unwrap()];
+        sent.extend(logout.iter().map(|message| message.redirect(&to, None, None).unwrap()));
+        for url in sent {
+            let url = Url::parse(&url).unwrap();
+            assert_eq!(url.host(), to.url.host(), "the browser goes where the text leads");
+            let kind = url.query_pairs().find(|(name, _)| name.starts_with("SAML")).unwrap();
+            let query = format!(
+                "{}={}",
+                kind.0,
+                form_urlencoded::byte_serialize(kind.1.as_bytes()).collect::<String>()
+            );
+            assert_eq!(destination(&Redirected::parse(&query).unwrap().message), text);
+        }
+        let mut posted = vec![request.post(&settings, "s").unwrap()];
+        posted.extend(logout.iter().map(|message| message.post(None, None).unwrap()));
+        for form in posted {
+            assert_eq!(destination(&decode_post(&form[0].1).unwrap()), text);
+        }
+    }
+}
+
+#[test]
+fn line_ends_are_read_as_xml_has_them() {
+    for (raw, read) in [
+        ("x\r&lt;y", "x\n&lt;y"),
+        ("x\r\n&lt;y", "x\n&lt;y"),
+        ("\r\r\n\r", "\n\n\n"),
+        ("x&#13;y\n", "x&#13;y\n"),
+        ("x y", "x y"),
+    ] {
+        assert_eq!(decode_post(&STANDARD.encode(raw)).unwrap(), read, "{raw:?}");
+    }
+}
+
 #[test]
 fn the_authn_request() {
     let host = TestHost::new();
     let (key, ours) = (private(keys::SP_KEY), certificate(keys::SP));
-    let sso = Url::parse("https://idp.partner.com/sso?idpid=1&x=<").unwrap();
+    let sso = Address::read("https://idp.partner.com/sso?idpid=1&x=<").unwrap();
     let signer = Signer { host: &*host, key: &key, certificate: Some(&ours) };
     let settings = Settings {
         sso_url: &sso,
@@ -54,7 +128,7 @@ fn the_authn_request() {
         ("ID", request.id.as_str()),
         ("Version", "2.0"),
         ("IssueInstant", &at(0)),
-        ("Destination", sso.as_str()),
+        ("Destination", sso.text.as_str()),
         ("AssertionConsumerServiceURL", ACS),
         ("ProtocolBinding", "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"),
         ("ForceAuthn", "true"),

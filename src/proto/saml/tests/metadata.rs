@@ -18,6 +18,20 @@ fn key(purpose: &str, pem: &str) -> String {
     format!("<KeyDescriptor{purpose}><KeyInfo xmlns=\"{DSIG}\"><X509Data><X509Certificate>\n{der}\n</X509Certificate></X509Data></KeyInfo></KeyDescriptor>")
 }
 
+#[test]
+fn addresses_stay_as_the_provider_wrote_them() {
+    for text in super::messages::AS_WRITTEN {
+        let escaped = xml::escape(text);
+        let service = format!("<SingleLogoutService Binding=\"{POST}\" Location=\"https://idp/slo\" ResponseLocation=\" {escaped}\"/>");
+        let inside =
+            [key("signing", keys::IDP), endpoint("SingleSignOnService", POST, &escaped), service].concat();
+        let theirs = read(&entity(IDP, &role(&inside))).unwrap();
+        assert_eq!(theirs.sso_post.unwrap().text, text);
+        let slo = theirs.slo_post.unwrap();
+        assert_eq!((slo.requests.text.as_str(), slo.responses.text.as_str()), ("https://idp/slo", text));
+    }
+}
+
 fn endpoint(name: &str, binding: &str, location: &str) -> String {
     format!("<{name} Binding=\"{binding}\" Location=\"{location}\"/>")
 }
@@ -61,10 +75,13 @@ fn okta_keycloak_and_others() {
     );
     let theirs = read(&format!("<?xml version=\"1.0\"?><!-- Keycloak -->{text}")).unwrap();
     assert_eq!(theirs.entity_id, IDP);
-    assert_eq!(theirs.sso_redirect.unwrap().as_str(), "https://idp/redirect");
-    assert_eq!(theirs.sso_post.unwrap().as_str(), "https://idp/post?a=1&b=2");
+    assert_eq!(theirs.sso_redirect.unwrap().text, "https://idp/redirect");
+    assert_eq!(theirs.sso_post.unwrap().text, "https://idp/post?a=1&b=2");
     let slo = theirs.slo_redirect.unwrap();
-    assert_eq!((slo.requests.as_str(), slo.responses.as_str()), ("https://idp/slo", "https://idp/slo-done"));
+    assert_eq!(
+        (slo.requests.text.as_str(), slo.responses.text.as_str()),
+        ("https://idp/slo", "https://idp/slo-done")
+    );
     let slo = theirs.slo_post.unwrap();
     assert_eq!(slo.requests, slo.responses);
     let subjects: Vec<&str> = theirs.certificates.iter().map(|c| c.subject.as_str()).collect();
@@ -95,7 +112,7 @@ fn adfs_and_entra_speak_ws_federation_too() {
         read(&entity("http://fs/adfs/services/trust", &format!("{signature}{fed}{sp}{idp}"))).unwrap();
     assert_eq!(theirs.entity_id, "http://fs/adfs/services/trust");
     assert_eq!(theirs.certificates.len(), 2);
-    assert_eq!(theirs.sso_post.unwrap().as_str(), "https://fs/adfs/ls/");
+    assert_eq!(theirs.sso_post.unwrap().text, "https://fs/adfs/ls/");
 }
 
 #[test]

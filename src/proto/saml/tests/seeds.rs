@@ -3,12 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use url::Url;
-
 use super::encrypted::{lock, Lock};
 use super::forge::{certificate_info, signature, unsigned};
 use super::idp::*;
 use super::keys;
+use crate::config::Address;
 use crate::proto::saml::logout::Outgoing;
 use crate::proto::saml::name_id::NameId;
 use crate::proto::saml::names::{DSIG, MD, POST, REDIRECT, SAMLP};
@@ -64,7 +63,7 @@ fn logouts() -> Seeds {
     let host = TestHost::new();
     let (idp, stranger) = (private(keys::IDP_KEY), private(keys::STRANGER_KEY));
     let signer = |key| Some(Signer { host: &*host, key, certificate: None });
-    let to = Url::parse(SLO).expect("a URL");
+    let to = Address::read(SLO).expect("a URL");
     let name = NameId {
         value: "ada@acme.com".into(),
         format: None,
