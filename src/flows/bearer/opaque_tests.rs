@@ -103,6 +103,7 @@ fn what_the_provider_says_of_another_token_does_not_count() {
         (json!({ "exp": "never" }), false),
         (json!({ "nbf": NOW + 100 }), false),
         (json!({ "iat": NOW + 100 }), false),
+        (json!({ "auth_time": NOW + 100 }), false),
         (json!({ "cnf": { "jkt": "x" } }), false),
         (json!({ "cnf": {} }), false),
         (json!({ "token_type": "DPoP" }), false),

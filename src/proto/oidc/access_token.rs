@@ -124,6 +124,7 @@ fn check(
         Some(Value::String(text)) => parse_rfc3339(text).map(|milliseconds| milliseconds / 1000),
         _ => signed::date(claims, "auth_time")?.map(|seconds| seconds as u64),
     };
+    id_token::not_in_the_future(auth_time.map(|seconds| seconds as f64), now)?;
     let acr = claims.get("acr").and_then(Value::as_str).map(str::to_owned);
     let milliseconds = |seconds: f64| (seconds * 1000.0) as u64;
     Ok(AccessToken {

@@ -59,6 +59,10 @@ impl Callback {
             return Err(invalid(format!("state is missing{with}")));
         };
         let outcome = match (code, error) {
+            // RFC 6749 section A.11: printable ASCII.
+            (Some(code), None) if !code.bytes().all(|byte| matches!(byte, b' '..=b'~')) => {
+                return Err(invalid("code holds bytes that are not printable ASCII".into()));
+            }
             (Some(code), None) => Outcome::Code(Secret::new(code)),
             (None, Some(error)) => Outcome::Error { error, description },
             (Some(_), Some(_)) => return Err(invalid("code and error are both there".into())),

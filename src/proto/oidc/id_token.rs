@@ -118,6 +118,7 @@ fn check(
                 Some(nonce) if nonce != sent => return Err("nonce is not the one that was sent".into()),
                 Some(_) => {}
             }
+            not_in_the_future(auth_time, now)?;
             // Item 13: asked for, so it must be there and recent.
             if let Some(max_age) = max_age {
                 let at = auth_time.ok_or("auth_time is missing, although max_age was asked for")?;
@@ -188,6 +189,14 @@ pub(super) fn times(claims: &Map<String, Value>, now: f64) -> Result<f64, String
     match signed::date(claims, "nbf")? {
         Some(nbf) if nbf > now + SKEW => Err(format!("nbf is {:.0} s in the future", nbf - now)),
         _ => Ok(iat),
+    }
+}
+
+/// A sign-in in the future would be fresh for ever.
+pub(super) fn not_in_the_future(auth_time: Option<f64>, now: f64) -> Result<(), String> {
+    match auth_time {
+        Some(at) if at > now + SKEW => Err(format!("auth_time is {:.0} s in the future", at - now)),
+        _ => Ok(()),
     }
 }
 

@@ -107,7 +107,7 @@ fn check(
     if expires.is_some_and(|exp| seconds >= exp + SKEW) {
         return Err("exp is over".into());
     }
-    for name in ["nbf", "iat"] {
+    for name in ["nbf", "iat", "auth_time"] {
         if signed::date(&claims, name)?.is_some_and(|at| at > seconds + SKEW) {
             return Err(format!("{name} is in the future"));
         }

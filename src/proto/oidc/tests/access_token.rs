@@ -79,6 +79,7 @@ fn what_providers_issue_passes() {
         json!({"iat": NOW + 60, "nbf": NOW + 60}),
         json!({"iat": NOW as f64 - 0.5}),
         json!({"auth_time": NOW - 10, "acr": "mfa", "jti": "1"}),
+        json!({"auth_time": NOW + 60}),
         json!({"iss": ADFS}),
         // ADFS as it is: no `sub`, and a date.
         json!({"iss": ADFS, "sub": null, "auth_time": "2020-03-24T07:30:55.566Z", "appid": "script"}),
@@ -155,6 +156,8 @@ fn each_claim_is_checked() {
         (json!({"iat": null}), "iat is missing"),
         (json!({"iat": NOW + 61}), "in the future"),
         (json!({"nbf": NOW + 61}), "nbf is"),
+        (json!({"auth_time": NOW + 61}), "auth_time is 61 s in the future"),
+        (json!({"iss": ADFS, "auth_time": "2100-01-01T00:00:00Z"}), "in the future"),
         (json!({"cnf": {"jkt": "x"}}), "bound to a key"),
         (json!({"cnf": null, "nonce": "n"}), "it has nonce"),
         (json!({"at_hash": "x"}), "it has at_hash"),

@@ -67,6 +67,7 @@ fn good_tokens_pass() {
         json!({"iat": NOW + 60}),
         json!({"nbf": NOW + 60}),
         json!({"auth_time": 0}),
+        json!({"auth_time": NOW + 60}),
         json!({"auth_time": 1795300012.096181}),
         json!({"at_hash": at_hash("access")}),
         json!({"sub": "a".repeat(255)}),
@@ -116,6 +117,8 @@ fn everything_else_is_refused() {
         (json!({"sub": "a\nb"}), "ASCII"),
         (json!({"sid": 7}), "sid is a number"),
         (json!({"auth_time": "x"}), "auth_time is a string"),
+        (json!({"auth_time": NOW + 61}), "auth_time is 61 s in the future"),
+        (json!({"auth_time": NOW + 315_360_000}), "in the future"),
         (json!({"events": {}}), "events"),
     ] {
         let fault = at_login(change.clone()).unwrap_err();
