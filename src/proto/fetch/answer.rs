@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::redirects;
 use crate::fault::{Code, Fault};
 use crate::host::task::{Answer, Broken, Failure, Reply};
 use crate::values::json;
@@ -57,8 +56,8 @@ pub fn success(what: &str, reply: Reply) -> Result<Answer, Refusal> {
         _ => Code::IdpInvalidAnswer,
     };
     // Not followed: it would carry secrets to another host. Documents have been followed before.
-    if let Some(location) = redirects::location_of(&answer) {
-        let to = Url::parse(location).map_or_else(|_| clean(location, 200), |url| redirects::shown(&url));
+    if let Some(location) = location_of(&answer) {
+        let to = Url::parse(location).map_or_else(|_| clean(location, 200), |url| shown(&url));
         let detail =
             format!("{what}: status {} to {to}, which is not followed: is the address right?", answer.status);
         return Err(Refusal { fault: Fault::new(code, detail), error: None, status: answer.status });
@@ -154,4 +153,16 @@ pub fn clean(text: &str, max: usize) -> String {
         .map(|c| if matches!(c, ' '..='~') && c != '"' && c != '\\' { c } else { '?' })
         .take(max)
         .collect()
+}
+
+/// `Location` of an answer that redirects a GET (RFC 9110 section 15.4).
+pub(super) fn location_of(answer: &Answer) -> Option<&str> {
+    answer.header("location").filter(|_| matches!(answer.status, 301 | 302 | 303 | 307 | 308))
+}
+
+/// A URL for the log: without user, password and query, which may hold what is secret.
+pub(super) fn shown(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    clean(&format!("{}://{host}{port}{}", url.scheme(), url.path()), 200)
 }

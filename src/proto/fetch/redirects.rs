@@ -8,7 +8,7 @@ use url::Url;
 
 use super::answer;
 use crate::fault::{Code, Fault};
-use crate::host::task::{Answer, Io, Reply, Request};
+use crate::host::task::{Io, Reply, Request};
 
 /// So many redirects are followed for one document.
 const MAX: usize = 3;
@@ -25,7 +25,7 @@ pub async fn followed(io: &Io, what: &str, request: Request) -> Result<Reply, Fa
         let refused = |target: &str, why: &str| {
             let from = match seen.len() {
                 1 => String::new(),
-                _ => format!(" from {}", shown(&url)),
+                _ => format!(" from {}", answer::shown(&url)),
             };
             let detail = format!("{what}: a redirect{from} to {target} is not followed: {why}");
             Fault::new(Code::IdpInvalidAnswer, detail)
@@ -34,20 +34,15 @@ pub async fn followed(io: &Io, what: &str, request: Request) -> Result<Reply, Fa
             return Err(refused(&answer::clean(location, 200), "it is not an http or https URL"));
         };
         if let Some(why) = why_not(io, &url, &target, &seen) {
-            return Err(refused(&shown(&target), why));
+            return Err(refused(&answer::shown(&target), why));
         }
         seen.push(target);
     }
 }
 
-/// `Location` of an answer that redirects a GET (RFC 9110 section 15.4).
-pub(super) fn location_of(answer: &Answer) -> Option<&str> {
-    answer.header("location").filter(|_| matches!(answer.status, 301 | 302 | 303 | 307 | 308))
-}
-
 fn location(reply: &Reply) -> Option<&str> {
     match reply {
-        Reply::Answer(answer) => location_of(answer),
+        Reply::Answer(answer) => answer::location_of(answer),
         Reply::Failed(_) => None,
     }
 }
@@ -83,19 +78,13 @@ fn why_not(io: &Io, from: &Url, target: &Url, seen: &[Url]) -> Option<&'static s
     )
 }
 
-/// A URL for the log: without user, password and query, which may hold what is secret.
-pub(super) fn shown(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    answer::clean(&format!("{}://{host}{port}{}", url.scheme(), url.path()), 200)
-}
-
 #[cfg(test)]
 mod tests {
     use std::rc::Rc;
 
     use super::*;
     use crate::host::clusters::Clusters;
+    use crate::host::task::Answer;
     use crate::testing::{answer as good, drive, header, TestHost};
 
     const HTTPS: &str = "https://idp.example.com/a/b";
