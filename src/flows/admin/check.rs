@@ -120,7 +120,7 @@ impl Checks<'_> {
         }
         let request = Request { max_answer: max, ..Request::get("check", url.clone(), timeout) };
         let reply =
-            redirects::followed(self.io, url.as_str(), request).await.map_err(|fault| fault.detail)?;
+            redirects::followed(self.io, url.as_str(), request, None).await.map_err(|fault| fault.detail)?;
         answer::body(url.as_str(), reply).map_err(|refusal| refusal.fault.detail)
     }
 

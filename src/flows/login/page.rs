@@ -66,7 +66,7 @@ pub fn show(exchange: Rc<Exchange>) -> Ruling {
     }
     match requested(&exchange) {
         Ok(Way::Page(message)) => Ruling::LocalReply(page(&exchange, message)),
-        Ok(Way::Provider(id, target, parameters)) => begin(exchange, &id, &target, parameters),
+        Ok(Way::Provider(id, target, parameters)) => begin(exchange, &id, &target, *parameters),
         Err(fault) => Ruling::LocalReply(exchange.refuse(&fault)),
     }
 }
@@ -79,7 +79,7 @@ fn doubled(query: &[u8]) -> Option<&'static str> {
 
 enum Way {
     Page(Option<String>),
-    Provider(String, String, state::AuthnParameters),
+    Provider(String, String, Box<state::AuthnParameters>),
 }
 
 fn requested(exchange: &Exchange) -> Result<Way, Fault> {
@@ -133,24 +133,24 @@ fn requested(exchange: &Exchange) -> Result<Way, Fault> {
         let provider = account.provider(&id).ok_or_else(|| {
             Fault::new(Code::RequestInvalid, "no identity provider has that id").about("idp")
         })?;
-        return Ok(Way::Provider(provider.id.clone(), target, parameters));
+        return Ok(Way::Provider(provider.id.clone(), target, Box::new(parameters)));
     }
     if let Some(issuer) = head.param("iss") {
         let named = account.providers.iter().find(|provider| is_issuer(exchange, provider, &issuer));
         let provider = named.ok_or_else(|| {
             Fault::new(Code::RequestInvalid, "iss is no identity provider's of this account").about("iss")
         })?;
-        return Ok(Way::Provider(provider.id.clone(), target, parameters));
+        return Ok(Way::Provider(provider.id.clone(), target, Box::new(parameters)));
     }
     if let Some(email) = email {
         return Ok(match by_domain(account, &email) {
-            Some(provider) => Way::Provider(provider.id.clone(), target, parameters),
+            Some(provider) => Way::Provider(provider.id.clone(), target, Box::new(parameters)),
             None => Way::Page(Some("sign_in.unknown_domain".into())),
         });
     }
     match only_way(account) {
         Some(only) if head.param("show").as_deref() != Some("all") => {
-            Ok(Way::Provider(only.id.clone(), target, parameters))
+            Ok(Way::Provider(only.id.clone(), target, Box::new(parameters)))
         }
         _ => Ok(Way::Page(None)),
     }

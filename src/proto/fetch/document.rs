@@ -12,6 +12,7 @@ use url::Url;
 use super::answer;
 use super::redirects;
 use super::turn::{Sender, Turn};
+use crate::config::Bounds;
 use crate::fault::{Code, Fault};
 use crate::host::task::{Io, Lane, Request};
 use crate::host::Host;
@@ -57,6 +58,8 @@ pub struct Source<T> {
     pub read: Read<T>,
     /// What to look at if the answer is not the document; empty: nothing.
     pub hint: &'static str,
+    /// Where a redirect may lead, if an administrator named the document.
+    pub bounds: Option<Bounds>,
 }
 
 impl<T> Source<T> {
@@ -70,7 +73,13 @@ impl<T> Source<T> {
 
 impl<T> Clone for Source<T> {
     fn clone(&self) -> Self {
-        Self { url: self.url.clone(), timeout: self.timeout, read: self.read.clone(), hint: self.hint }
+        Self {
+            url: self.url.clone(),
+            timeout: self.timeout,
+            read: self.read.clone(),
+            hint: self.hint,
+            bounds: self.bounds.clone(),
+        }
     }
 }
 
@@ -240,7 +249,7 @@ impl<T: 'static> Document<T> {
         let mut request = Request::get(self.0.what, source.url.clone(), source.timeout);
         request.max_answer = self.0.max;
         let what = format!("{} {}", self.0.what, source.url);
-        let reply = redirects::followed(io, &what, request).await?;
+        let reply = redirects::followed(io, &what, request, source.bounds.as_ref()).await?;
         let read = answer::body(&what, reply).map_err(Fault::from).and_then(|bytes| {
             let document =
                 (source.read)(&bytes).map_err(|why| self.fault(source, Code::IdpInvalidAnswer, &why))?;

@@ -7,6 +7,7 @@
 use url::Url;
 
 use super::answer;
+use crate::config::Bounds;
 use crate::fault::{Code, Fault};
 use crate::host::task::{Io, Reply, Request};
 
@@ -14,7 +15,12 @@ use crate::host::task::{Io, Reply, Request};
 const MAX: usize = 3;
 
 /// The reply to a GET without credentials, after its redirects; all of them share its timeout.
-pub async fn followed(io: &Io, what: &str, request: Request) -> Result<Reply, Fault> {
+pub async fn followed(
+    io: &Io,
+    what: &str,
+    request: Request,
+    bounds: Option<&Bounds>,
+) -> Result<Reply, Fault> {
     let until = io.now().saturating_add(request.timeout);
     let mut seen = vec![request.url.clone()];
     loop {
@@ -35,6 +41,10 @@ pub async fn followed(io: &Io, what: &str, request: Request) -> Result<Reply, Fa
         };
         if let Some(why) = why_not(io, &url, &target, &seen) {
             return Err(refused(&answer::shown(&target), why));
+        }
+        // An administrator's document leads nowhere that he could not name.
+        if let Some(why) = bounds.and_then(|bounds| bounds.refuses(&target)) {
+            return Err(refused(&answer::shown(&target), &why));
         }
         seen.push(target);
     }
@@ -108,7 +118,8 @@ mod tests {
         let io = io(&TestHost::new());
         let request = Request::get("metadata", Url::parse(from).unwrap(), 5_000);
         let inner = io.clone();
-        let (result, calls) = drive(&io, async move { followed(&inner, "metadata", request).await }, replies);
+        let (result, calls) =
+            drive(&io, async move { followed(&inner, "metadata", request, None).await }, replies);
         let part =
             |call: &crate::host::task::Call, name: &str| header(call, name).unwrap_or_default().to_owned();
         let url =

@@ -256,7 +256,13 @@ impl Idp {
         let read = Rc::new(move |bytes: &[u8]| {
             Theirs::read(&metadata::text(bytes)?, issuer.as_deref(), now)?.within(bounds.as_ref())
         });
-        Source { url: url.clone(), timeout: self.saml.timeout, read, hint: "" }
+        Source {
+            url: url.clone(),
+            timeout: self.saml.timeout,
+            read,
+            hint: "",
+            bounds: self.saml.bounds.clone(),
+        }
     }
 }
 
