@@ -597,10 +597,13 @@ fn what_is_no_domain_address_or_placeholder_is_refused() {
             problem,
         );
     }
-    judge(
-        &with(&[("/accounts/0/origins", json!(["https://*.example.com"]))]),
-        Some("accounts[0].origins[0]: "),
-    );
+    // One wildcard label, in front.
+    judge(&with(&[("/accounts/0/origins", json!(["https://*.example.com"]))]), None);
+    for origin in
+        ["https://a.*.example.com", "https://*.*.example.com", "https://x*.example.com", "https://*"]
+    {
+        judge(&with(&[("/accounts/0/origins", json!([origin]))]), Some("accounts[0].origins[0]: "));
+    }
 }
 
 fn by_hand(more: Value) -> Value {
