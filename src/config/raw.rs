@@ -367,7 +367,7 @@ raw! {
         pub token_endpoint: String,
         /// Where the identity is read.
         pub userinfo_endpoint: String,
-        /// Where the provider lists the user's addresses, such as https://api.github.com/user/emails. It is asked if
+        /// Where the provider lists the user's addresses, such as `https://api.github.com/user/emails`. It is asked if
         /// UserInfo has no `email`; the address that is primary and verified counts.
         pub emails_endpoint: Option<String>,
         /// A name for the provider, the `issuer` of its identities (default: the token endpoint's origin).

@@ -58,7 +58,7 @@ impl Address {
     }
 }
 
-/// [`url`] that keeps its text.
+/// [`url()`] that keeps its text.
 pub fn address(at: &At<'_>, name: &str, text: &Option<String>) -> Option<Address> {
     let url = url(at, name, text)?;
     Some(Address { url, text: text.as_deref()?.trim().to_owned() })

@@ -43,7 +43,7 @@ pub struct Party<'a> {
     pub account: &'a str,
     /// The provider's id.
     pub provider: &'a str,
-    /// The issuer as it stands in [`super::Origin`]: a provider may have several (Entra's tenants).
+    /// The issuer as it stands in `Authentication`: a provider may have several (Entra's tenants).
     pub issuer: &'a str,
 }
 

@@ -143,7 +143,7 @@ pub fn attribute<'a>(node: Node<'a, '_>, name: &str) -> Result<&'a str, String> 
 
 /// Refuses any signature, assertion or response that is not one of `allowed`: what nothing reads must not
 /// be there either, since wrapping (XSW 1 to 9) hides the signed original in exactly such a place. More than
-/// [`MAX_SENSITIVE`] of them are refused before they are compared.
+/// `MAX_SENSITIVE` of them are refused before they are compared.
 pub fn nothing_hidden(document: &Document<'_>, allowed: &[Node<'_, '_>]) -> Result<(), String> {
     if allowed.len() > MAX_SENSITIVE {
         return Err(format!("the message holds {} assertions and signatures", allowed.len()));
