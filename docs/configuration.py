@@ -73,7 +73,7 @@ def kind(rust, choices):
         return "list of " + kind(rust[4:-1], choices)
     if rust in choices:
         return ", ".join(f"`{word}`" for word in choices[rust])
-    plain = {"String": "text", "OneOrMany": "text or list of text", "bool": "`true`, `false`", "u32": "number", "u16": "number", "Params": "text by name", "RequestParams": "text or list of texts by name", "Introspection": "`true`, `false`, URL", "u64": "number"}
+    plain = {"String": "text", "OneOrMany": "text or list of text", "bool": "`true`, `false`", "u32": "number", "u16": "number", "Value": "any value", "Params": "text by name", "RequestParams": "text or list of texts by name", "Introspection": "`true`, `false`, URL", "u64": "number"}
     if rust in plain:
         return plain[rust]
     if rust.startswith("BTreeMap"):

@@ -31,7 +31,7 @@ KINDS = {
     "which-account": ["u", "Continue", "it@acme.com"],
     "refused": ["Try again", "Sign in with a password", "it@acme.com"],
     "refused-with-a-session": ["Continue", "Try again", "Sign in with a password", "it@acme.com"],
-    "role-missing": ["Try again", "it@acme.com"],
+    "role-missing": ["Use another account", "Go to the start page", "Sign out", "it@acme.com"],
     "not-ready": None,
     "sign-out": ["Sign out", "Stay signed in", "it@acme.com"],
     "signed-out": ["Sign in again", "it@acme.com"],
