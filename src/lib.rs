@@ -20,6 +20,7 @@
 //! - [`exchange`]: one request and what becomes of it: ruling, changes, refusals, the way back.
 //! - [`state`]: one worker's filter: configuration, accounts with their caches, background work.
 //! - [`password`], [`session`]: who may still use a password; the sealed cookie, and what ends it.
+//! - [`settings`], [`replicas`]: what administrators set themselves; what several Envoys share through etcd.
 //! - [`directory`], [`identity`]: the one user behind an identity; claims to email, phone, roles.
 //! - [`proto`]: OpenID Connect, OAuth 2.0 and SAML 2.0, and how their documents are fetched.
 //! - [`config`]: what operators write, checked as a whole.

@@ -1,4 +1,11 @@
 //! Which surface a path belongs to: what the rules on paths demand of a request.
+//!
+//! The first rule that matches counts; without one a path is for `users`. Only a path in its plain form opens `anyone`,
+//! `optional` or `programs`. A path that an application could read in another way is judged by every rule with demands that
+//! some reading falls under.
+//!
+//! Reading a path: `http::path`. What a session has to show, and the refusal: `exchange::demands`. Conditions (`when`) are
+//! judged when a session is opened or renewed, and kept as verdicts: requests look verdicts up and read no claim.
 
 pub mod condition;
 pub mod resource;

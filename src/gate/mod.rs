@@ -1,7 +1,15 @@
 //! One request in, one ruling out: pass it on, answer it, read its body first, or start a flow.
 //!
-//! The common case, a request with a valid session, is decided here synchronously. The order of the
-//! lines in [`rule`] is the order of the rules.
+//! The order of the lines in [`rule`] is the order of the rules:
+//!
+//! 1. the account, by origin (`account`); none: 404;
+//! 2. headers that no client may send are removed, on every path and in every state;
+//! 3. the filter's own endpoints (`endpoints`), then the application's password logins;
+//! 4. what `access` demands of the path;
+//! 5. a bearer token, else the session; a recheck where it is due; then the demands.
+//!
+//! Invariants: a request with a valid session is decided here, synchronously and without a call. What cannot be decided
+//! is refused. A new endpoint goes to `endpoints` and `config::paths`, a new rule on paths to `access`.
 
 mod account;
 mod endpoints;

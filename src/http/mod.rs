@@ -1,4 +1,11 @@
 //! A request as it comes in, read once: headers, cookies, path. Nothing is decided here.
+//!
+//! - `head`: method, path, headers; navigation, script or program; looked at ahead; sent by another site.
+//! - `cookies`: which cookies are the filter's own, and what is left for the application.
+//! - [`path`]: one canonical path, and the readings of an ambiguous one. `reserved`: headers that no client may send.
+//! - [`response`]: what the filter answers.
+//!
+//! Invariants: bytes, not text, until something is known to be text. Everything a client sends has a limit.
 
 mod bytes;
 mod cookies;

@@ -1,4 +1,11 @@
 //! What an identity provider said about a person, and the one value that leads to a user.
+//!
+//! - [`Identity`]: issuer, subject, claims. Only a verifier in `proto` makes one.
+//! - [`mapping`]: from claims to the value that the directory is asked for (`claim`, `email_verified`, `confined`).
+//! - [`roles`]: from `roles_claim` to roles, by `role_map` alone.
+//!
+//! Invariants: a group that `role_map` does not name grants nothing. A text is one group and is never split. How values
+//! compare: `values::email`, `values::phone`.
 
 pub mod issuers;
 pub mod mapping;

@@ -1,4 +1,12 @@
 //! The session: a sealed cookie, and nothing on any server but which ones have ended early.
+//!
+//! - `cookie`, `cache`: from cookies to a [`LiveSession`] and back; what a worker remembers is bounded in bytes.
+//! - `headers`: what the application is told. To change which header carries what: there.
+//! - `ended`: marks of what has ended, by session, user, provider's session or account. To change what ends a session: there.
+//! - `renewals`: one renewal of a session over all workers. `device`: browsers that have signed in before.
+//!
+//! Invariants: a session is made only from a `User` of the directory or from a cookie that opened. Its format may grow:
+//! cookies of the version before still open (RELEASING.md).
 
 pub mod assertion;
 #[cfg(test)]

@@ -1,4 +1,13 @@
 //! What one worker's filter runs on: the checked configuration and all that is kept between requests.
+//!
+//! - [`FilterState`]: one worker's filter. A change of configuration or settings makes a new one; requests under way keep
+//!   theirs.
+//! - [`AccountState`]: an account with its providers' documents and its directory's answers.
+//! - [`background`]: documents, keys and secrets are fetched before they are needed.
+//! - `settings`: what administrators have set, laid over the file. [`sharing`]: what other Envoys are told.
+//!
+//! Invariant: a session counts only if its account, provider and way in are those of the configuration that holds now
+//! (`admit`).
 
 pub mod background;
 pub mod introspected;

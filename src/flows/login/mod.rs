@@ -1,4 +1,17 @@
 //! Ways in: one readable async function each.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `page` | `/sso/login`: the sign-in page, or straight to the provider |
+//! | `oidc` | OpenID Connect and OAuth 2.0: to the provider, and back at the callback |
+//! | `saml` | SAML 2.0: AuthnRequest, assertion consumer service, unsolicited responses |
+//! | `password` | the application's own login, ruled on; `watch` waits for its answer |
+//! | `invitation` | an invited person accepts or declines |
+//! | `ticket` | a login for another origin of the account (`login_origin`) |
+//! | `trial` | a test sign-in with an administrator's draft |
+//!
+//! Invariants: a login in progress lives in one sealed cookie (`state`, `flow_cookies`), which is used up once. A session is
+//! issued in one place, `issue_session`, and ends the one before.
 
 mod attempt;
 mod flow_cookies;

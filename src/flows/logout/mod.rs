@@ -1,4 +1,11 @@
 //! Ways out: by the person here, and by the provider.
+//!
+//! Here: `/sso/logout` and the way back (`leaving`). By the provider: `back_channel` and `front_channel` (OpenID Connect),
+//! `saml` (single logout, both directions).
+//!
+//! Invariants: only a navigation or a form's POST ends a session; what is looked at ahead ends nothing. The session is over
+//! before the browser leaves, whatever the provider does. What has ended is noted in `session::ended`, for all workers, and
+//! told to the other Envoys.
 
 pub mod back_channel;
 pub mod front_channel;

@@ -1,5 +1,10 @@
-//! A session under way: sealed anew so that `idle` slides, and asked about again once it is older than `recheck`:
-//! at the directory here, at the IdP by `renewal` where there is a refresh token.
+//! A session under way: sealed anew so that `idle` slides, and asked about again once it is older than `recheck`.
+//!
+//! - `asking`: the directory, asked by the background once for all requests of a session that wait.
+//! - `renewal`: the use of a refresh token (RFC 6749 section 6), once over all workers and Envoys; `refresh` asks the provider.
+//!
+//! Invariants: hanging up changes nothing, what was begun is finished. While nobody can be asked a session goes on unchanged
+//! for `recheck_grace`, and gains nothing. A recheck comes before the demands of the path.
 
 pub mod asking;
 mod claim;
