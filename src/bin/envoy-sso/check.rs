@@ -6,7 +6,7 @@ use std::path::Path;
 
 use envoy_sso::config::{self, Placeholders, Problem};
 
-use super::{advice, complain, online, read, surroundings, FAILED, OK, PROBLEMS};
+use super::{advice, complain, online, surroundings, text_of, FAILED, OK, PROBLEMS};
 
 /// What is wanted beside the problems.
 #[derive(Clone, Copy, PartialEq)]
@@ -22,13 +22,7 @@ pub enum Also {
 /// Reports every problem of a file.
 pub fn run(file: &OsStr, also: Also, out: &mut impl Write) -> io::Result<u8> {
     let name = Path::new(file).display();
-    let text = match read(file) {
-        Ok(text) => text,
-        Err(error) => {
-            complain(&format_args!("{name}: {error}"));
-            return Ok(FAILED);
-        }
-    };
+    let Some(text) = text_of(file) else { return Ok(FAILED) };
     let contents = config::find_in_text(&text);
     let mut problems = contents.problems.clone();
     let mut works = true;

@@ -12,6 +12,7 @@ mod trust;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use base64::Engine;
@@ -113,6 +114,11 @@ fn keygen(out: &mut impl Write) -> io::Result<u8> {
     }
     writeln!(out, "{}", base64::engine::general_purpose::STANDARD.encode(key))?;
     Ok(OK)
+}
+
+/// The text of a file; says why it cannot be read.
+fn text_of(file: &OsStr) -> Option<String> {
+    read(file).map_err(|error| complain(&format_args!("{}: {error}", Path::new(file).display()))).ok()
 }
 
 /// The text of a file; `-` is standard input.

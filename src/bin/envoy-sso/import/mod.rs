@@ -17,19 +17,13 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{complain, read, FAILED, OK, PROBLEMS};
+use super::{complain, text_of, FAILED, OK, PROBLEMS};
 use draft::Draft;
 
 /// Writes the configuration; what is left out goes to standard error.
 pub fn run(file: &OsStr, out: &mut impl Write) -> io::Result<u8> {
     let name = Path::new(file).display();
-    let text = match read(file) {
-        Ok(text) => text,
-        Err(error) => {
-            complain(&format_args!("{name}: {error}"));
-            return Ok(FAILED);
-        }
-    };
+    let Some(text) = text_of(file) else { return Ok(FAILED) };
     let draft = match convert(&text) {
         Ok(draft) => draft,
         Err(why) => {
