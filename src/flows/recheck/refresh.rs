@@ -321,8 +321,7 @@ async fn openid(
     {
         let (subject, token) = (claims.subject(), tokens.access_token.as_ref());
         // Whoever has roles or headers from there keeps them while it cannot be asked; others have nothing to lose.
-        let needed = account_state.account.mapping.from == MappingFrom::Userinfo
-            || has_from_userinfo(account_state, old, &known);
+        let needed = needs_userinfo(account_state, old, &known);
         let userinfo =
             userinfo::more(io, client, subject, token, client.proofs(dpop)?.as_ref(), needed).await?;
         userinfo::add(&mut known, userinfo.unwrap_or_default());
@@ -349,8 +348,7 @@ async fn without_id_token(
     if tokens.access_token.is_none() || !wants_userinfo(account, &known, has_endpoint) {
         return Ok(None);
     }
-    let needed =
-        account.mapping.from == MappingFrom::Userinfo || has_from_userinfo(account_state, old, &known);
+    let needed = needs_userinfo(account_state, old, &known);
     let (subject, token) = (&old.origin.subject, tokens.access_token.as_ref());
     let Ok(userinfo) =
         userinfo::more(io, client, subject, token, client.proofs(dpop)?.as_ref(), needed).await?
@@ -388,14 +386,16 @@ fn still_allowed(account: &Account, claims: &Claims, session: &mut Session) -> R
     Ok(())
 }
 
-/// True where the session holds what only UserInfo can have said: it is not in the ID token.
-fn has_from_userinfo(account_state: &AccountState, old: &Session, id_token: &Claims) -> bool {
+/// True where the claims are taken from UserInfo, or the session holds what only UserInfo can have said: it is not in
+/// the ID token.
+fn needs_userinfo(account_state: &AccountState, old: &Session, id_token: &Claims) -> bool {
     let account = &account_state.account;
     let missing = |claim: &String| crate::values::json::pointer(id_token, claim).is_none();
     let roles = account.mapping.roles_claim.iter().any(missing) && !old.user.claim_roles.is_empty();
     let held = |name: &String| old.headers.iter().any(|own| own.header == *name);
     let met = |own: &ClaimCondition| missing(&own.claim) && own.is_noted_as_met(&old.conditions);
-    roles
+    account.mapping.from == MappingFrom::Userinfo
+        || roles
         || condition::on_claims(&account.access).any(met)
         || account.forward.headers.iter().any(|(name, claim)| missing(claim) && held(name))
 }
