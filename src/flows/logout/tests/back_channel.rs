@@ -5,12 +5,7 @@ use super::*;
 #[test]
 fn the_session_ends_on_every_worker_and_the_answer_is_as_the_specification_has_it() {
     let host = TestHost::new();
-    let (here, there) =
-        (filter_state(&host, &configuration()), filter_state(&host.worker(), &configuration()));
-    let mut ada = signed_in(&here, "acme", "corp", ADA);
-    let mut bob = signed_in(&here, "acme", "corp", Who { subject: "bob", sid: Some("sid-2"), ..ADA });
-    let mut elsewhere = Browser::new(&there, "acme.example");
-    elsewhere.cookies = ada.cookies.clone();
+    let TwoWorkers { here, mut ada, mut bob, mut elsewhere, .. } = TwoWorkers::of(&host);
     assert!(is_in(&mut elsewhere));
     let seen = post(&here, "acme", &logout_token(json!({})));
     assert_eq!((seen.status(), seen.text().as_str()), (200, ""));

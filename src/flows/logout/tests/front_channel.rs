@@ -21,12 +21,7 @@ const GOOD: &str = "&iss=https%3A%2F%2Fidp.example&sid=sid-1";
 #[test]
 fn the_frame_ends_the_session_on_every_worker_though_no_cookie_comes() {
     let host = TestHost::new();
-    let (here, there) =
-        (filter_state(&host, &configuration()), filter_state(&host.worker(), &configuration()));
-    let mut ada = signed_in(&here, "acme", "corp", ADA);
-    let mut bob = signed_in(&here, "acme", "corp", Who { subject: "bob", sid: Some("sid-2"), ..ADA });
-    let mut elsewhere = Browser::new(&there, "acme.example");
-    elsewhere.cookies = ada.cookies.clone();
+    let TwoWorkers { there, mut ada, mut bob, mut elsewhere, .. } = TwoWorkers::of(&host);
     let seen = frame(&mut Browser::new(&there, "acme.example"), GOOD);
     assert_eq!((seen.status(), seen.code()), (200, "front_channel_logout"));
     let answer = seen.answer.unwrap();

@@ -120,6 +120,27 @@ fn parameter(url: &str, name: &str) -> Option<String> {
     found
 }
 
+/// Ada and Bob signed in on one worker, and Ada's cookies on another.
+struct TwoWorkers {
+    here: Rc<FilterState>,
+    there: Rc<FilterState>,
+    ada: Browser,
+    bob: Browser,
+    elsewhere: Browser,
+}
+
+impl TwoWorkers {
+    fn of(host: &Rc<TestHost>) -> Self {
+        let (here, there) =
+            (filter_state(host, &configuration()), filter_state(&host.worker(), &configuration()));
+        let ada = signed_in(&here, "acme", "corp", ADA);
+        let bob = signed_in(&here, "acme", "corp", Who { subject: "bob", sid: Some("sid-2"), ..ADA });
+        let mut elsewhere = Browser::new(&there, "acme.example");
+        elsewhere.cookies = ada.cookies.clone();
+        Self { here, there, ada, bob, elsewhere }
+    }
+}
+
 /// A browser in which this person signed in, through that provider of the account.
 fn signed_in(filter_state: &Rc<FilterState>, code: &str, provider: &str, who: Who<'_>) -> Browser {
     let mut browser = Browser::new(filter_state, &format!("{code}.example"));
