@@ -6,7 +6,7 @@ use std::path::Path;
 
 use envoy_sso::config::{self, Placeholders, Problem};
 
-use super::{advice, complain, online, surroundings, text_of, FAILED, OK, PROBLEMS};
+use super::{advice, online, surroundings, text_of, FAILED, OK, PROBLEMS};
 
 /// What is wanted beside the problems.
 #[derive(Clone, Copy, PartialEq)]
