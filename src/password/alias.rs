@@ -118,7 +118,7 @@ fn segments(path: &str) -> Vec<String> {
     out
 }
 
-/// `%XX` and `%uXXXX`; what is no escape stays.
+/// Decodes `%XX` and `%uXXXX`; everything else stays as it is.
 fn unescape(bytes: &[u8]) -> Vec<u8> {
     let hex = |digits: &[u8]| -> Option<u32> {
         digits.iter().try_fold(0, |n, d| Some(n * 16 + char::from(*d).to_digit(16)?))
