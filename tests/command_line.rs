@@ -2,20 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests
 
-use std::ffi::OsStr;
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+mod command;
 
-fn command() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_envoy-sso"))
-}
+use std::ffi::OsStr;
+use std::process::{Output, Stdio};
+
+use command::{command, given};
 
 /// What `check -` says of the text.
 fn check(text: &str) -> (Option<i32>, String) {
-    let mut child =
-        command().args(["check", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = given(command().args(["check", "-"]), text);
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 

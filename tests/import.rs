@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests
 
+mod command;
+
 use std::fs;
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use serde_json::Value;
 
@@ -14,26 +15,14 @@ fn samples() -> PathBuf {
 }
 
 fn import(file: &str) -> (String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_envoy-sso"))
-        .arg("import")
-        .arg(samples().join(file))
-        .output()
-        .unwrap();
+    let output = command::command().arg("import").arg(samples().join(file)).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     assert!(output.status.success(), "{file}: {}", text(output.stderr));
     (text(output.stdout), text(output.stderr))
 }
 
-fn with_input(command: &str, text: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_envoy-sso"))
-        .args([command, "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+fn with_input(verb: &str, text: &str) -> Output {
+    command::given(command::command().args([verb, "-"]), text)
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+mod command;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
 
 use serde_json::{json, Value};
 
@@ -109,16 +110,9 @@ fn configuration(port: u16, secret: Value) -> String {
 }
 
 fn online(document: &str) -> (Option<i32>, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_envoy-sso"))
-        .args(["check", "--online", "-"])
-        .env_remove("http_proxy")
-        .env("NO_PROXY", "127.0.0.1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(document.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let mut check = command::command();
+    check.args(["check", "--online", "-"]).env_remove("http_proxy").env("NO_PROXY", "127.0.0.1");
+    let output = command::given(&mut check, document);
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 

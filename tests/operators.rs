@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+mod command;
 
 use serde_json::{json, Value};
 
@@ -12,14 +11,7 @@ const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wa
 
 /// What `check -` says of a document.
 fn said(document: &str) -> (bool, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_envoy-sso"))
-        .args(["check", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(document.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = command::given(command::command().args(["check", "-"]), document);
     (output.status.success(), String::from_utf8(output.stdout).unwrap())
 }
 
