@@ -251,6 +251,21 @@ pub fn status(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Repl
     })
 }
 
+/// An object with changed members; null takes one away.
+pub fn changed(mut object: serde_json::Value, change: &serde_json::Value) -> serde_json::Value {
+    assert!(object.is_object() && change.is_object(), "both are objects");
+    if let (Some(members), Some(change)) = (object.as_object_mut(), change.as_object()) {
+        for (name, value) in change {
+            if value.is_null() {
+                members.remove(name);
+            } else {
+                members.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    object
+}
+
 /// A 200 answer of JSON.
 pub fn json(body: &serde_json::Value) -> Reply {
     answer("application/json", body.to_string())

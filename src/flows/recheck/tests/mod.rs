@@ -125,13 +125,7 @@ impl Idp {
             self.good = Some(format!("rt-{}", self.issued));
             said["refresh_token"] = json!(self.good);
         }
-        for (name, value) in self.change.as_object().unwrap() {
-            match value {
-                Value::Null => drop(said.as_object_mut().unwrap().remove(name)),
-                value => said[name] = value.clone(),
-            }
-        }
-        answer(&said)
+        answer(&crate::testing::changed(said, &self.change))
     }
 }
 

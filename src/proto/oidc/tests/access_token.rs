@@ -18,14 +18,7 @@ fn good() -> Value {
 }
 
 fn with(change: &Value) -> Value {
-    let mut claims = good();
-    for (name, value) in change.as_object().unwrap() {
-        match value {
-            Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
-            value => claims[name] = value.clone(),
-        }
-    }
-    claims
+    testing::changed(good(), change)
 }
 
 fn with_metadata(change: Value) -> Value {

@@ -634,13 +634,7 @@ fn logout_tokens_follow_every_rule() {
         "iat": now, "exp": now + 120, "events": event,
     });
     let run = |typ: &str, change: Value| {
-        let mut claims = good.clone();
-        for (name, value) in change.as_object().unwrap() {
-            match value {
-                Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
-                value => claims[name] = value.clone(),
-            }
-        }
+        let claims = testing::changed(good.clone(), &change);
         let token = token_of(&json!({"alg": "ES256", "kid": "p256", "typ": typ}), &claims.to_string());
         let (provider, io) = (provider(|_| ()), TestHost::new().io());
         let inner = io.clone();
