@@ -69,11 +69,11 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         }
         AccountChoice::AskUser => return account::ask_for_account(filter_state, &head, now),
     };
+    let exchange = || exchange(filter_state, &account_state, &head, &path, now);
     if account_states.len() > 1
         && login::password::is_of_another(account_states, &account_state, &head, &path)
     {
-        let path = path.canonical().to_owned();
-        return login::password::refuse_of_another(&exchange(filter_state, &account_state, &head, path, now));
+        return login::password::refuse_of_another(&exchange());
     }
     let account = &account_state.account;
     if account.login_origin.is_some() {
@@ -96,15 +96,13 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         // Administrators prepare single sign-on before it is on.
         let own = path.plain().and_then(|path| account.paths.endpoint(path));
         if let Some(endpoint) = own.filter(|_| account.self_service.is_some()) {
-            let path = path.canonical().to_owned();
-            return endpoints::answer(exchange(filter_state, &account_state, &head, path, now), endpoint);
+            return endpoints::answer(exchange(), endpoint);
         }
         // They open sessions again once single sign-on is back on: an application that logs headers must not have them.
         pass.cookie = jar.edit(&head);
         if account.self_service.is_some() {
             if let Some(Match::Exact(logins)) = login::password::login_at(account, &head, &path) {
-                let path = path.canonical().to_owned();
-                let exchange = exchange(filter_state, &account_state, &head, path, now);
+                let exchange = exchange();
                 return login::unruled::pass(exchange, logins, pass);
             }
         }
@@ -117,8 +115,7 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
     }
     // From here on the rare cases need the request as a whole.
     if let Some(endpoint) = own {
-        let path = path.canonical().to_owned();
-        let exchange = exchange(filter_state, &account_state, &head, path, now);
+        let exchange = exchange();
         if in_step::is_unsure(filter_state, now) && in_step::concerns(&exchange, endpoint) {
             return in_step::hold(exchange);
         }
@@ -129,8 +126,7 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
             // Beside a login that is ruled on, Basic credentials would be one that is not.
             strip_credentials(account_states, &head, &mut pass);
             pass.cookie = jar.edit(&head);
-            let path = path.canonical().to_owned();
-            let exchange = exchange(filter_state, &account_state, &head, path, now);
+            let exchange = exchange();
             if head.method() == b"POST" && in_step::is_unsure(filter_state, now) {
                 return in_step::hold(exchange);
             }
@@ -148,7 +144,7 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         Demand::Optional => Vec::new(),
         Demand::Users(wanted) => wanted,
         Demand::OtherMethod(allowed) => {
-            let exchange = exchange(filter_state, &account_state, &head, path.canonical().to_owned(), now);
+            let exchange = exchange();
             return endpoints::not_allowed(&exchange, &allowed.join(", "));
         }
     };
@@ -156,23 +152,17 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
     if in_step::is_unsure(filter_state, now)
         && (!matches!(bearer, BearerLookup::Absent) || matches!(session_state, SessionState::Valid(_)))
     {
-        return in_step::hold(exchange(
-            filter_state,
-            &account_state,
-            &head,
-            path.canonical().to_owned(),
-            now,
-        ));
+        return in_step::hold(exchange());
     }
     let (session_state, behind) = match bearer {
         BearerLookup::Absent => (session_state, behind),
         BearerLookup::Valid(live) => (SessionState::Valid(live), false),
         BearerLookup::Unknown(token, known) => {
-            let exchange = exchange(filter_state, &account_state, &head, path.canonical().to_owned(), now);
+            let exchange = exchange();
             return bearer::verify(exchange, token, known, pass);
         }
         BearerLookup::Refused(fault) => {
-            let exchange = exchange(filter_state, &account_state, &head, path.canonical().to_owned(), now);
+            let exchange = exchange();
             return Ruling::LocalReply(bearer::refuse(&exchange, &fault));
         }
     };
@@ -180,14 +170,13 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         SessionState::Valid(live) => live,
         _ if is_optional => return Ruling::Pass(pass),
         nobody => {
-            let path = path.canonical().to_owned();
             let stale = matches!(nobody, SessionState::Stale);
-            return login::sign_in_first(exchange(filter_state, &account_state, &head, path, now), stale);
+            return login::sign_in_first(exchange(), stale);
         }
     };
     if now >= live.checks.next() && recheck::is_needed(&account_state, &live) {
         // Before the demands: a role may have been granted or taken.
-        let exchange = exchange(filter_state, &account_state, &head, path.canonical().to_owned(), now);
+        let exchange = exchange();
         if now >= live.checks.directory() {
             return recheck::start(exchange, live, pass);
         }
@@ -196,7 +185,7 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         }
     }
     if let Some(unmet) = unmet(&wanted, &live, now) {
-        let exchange = exchange(filter_state, &account_state, &head, path.canonical().to_owned(), now);
+        let exchange = exchange();
         return login::step_up(exchange, &live, unmet);
     }
     // A request that looks ahead gets no cookie: the user's own does.
@@ -229,7 +218,7 @@ fn unsettled(
     let is_login = login::password::login_at(account, head, path).is_some();
     let demand = demand(&account.access, path, head.path(), head.method());
     if is_own || is_login || !matches!(demand, Demand::Anyone | Demand::Programs) {
-        let exchange = exchange(filter_state, account_state, head, path.canonical().to_owned(), now);
+        let exchange = exchange(filter_state, account_state, head, path, now);
         let fault = Fault::new(Code::NotReady, "the account's settings have not been read yet");
         return Ruling::LocalReply(exchange.refuse(&fault));
     }
@@ -244,9 +233,10 @@ fn exchange(
     filter_state: &Rc<FilterState>,
     account_state: &Rc<AccountState>,
     head: &Rc<Head>,
-    path: String,
+    path: &Path<'_>,
     now: u64,
 ) -> Rc<Exchange> {
+    let path = path.canonical().to_owned();
     let (filter_state, account_state, head) =
         (filter_state.clone(), Some(account_state.clone()), head.clone());
     Rc::new(Exchange { filter_state, account_state, is_unsure: false, head, path, now })
