@@ -12,9 +12,7 @@ from harness.client import Client
 from harness.expect import refused, session_cookies
 from harness.net import eventually
 from harness.provider import OidcProvider
-
-AUDIENCE = "lakehouse-api"
-BEARER = {"bearer": {"audiences": [AUDIENCE], "providers": ["corp"]}}
+from harness.tokens import AUDIENCE, BEARER, access_token
 
 
 @pytest.fixture(scope="module")
@@ -26,16 +24,6 @@ def world(make_world):
     world.account("down", BEARER)
     world.start()
     return world
-
-
-def access_token(account, header=None, key=None, alg="RS256", **changes) -> str:
-    """A good one with these claims changed; None removes one."""
-    now = int(time.time())
-    claims = {"iss": account.idp.issuer, "aud": AUDIENCE, "iat": now, "exp": now + 600, "client_id": "cli", "scope": "read",
-              } | account.idp.person | changes
-    key = key or account.idp.signing
-    return jose.encode({"alg": alg, "kid": key.kid, "typ": "at+jwt"} | (header or {}),
-                       {name: value for name, value in claims.items() if value is not None}, alg, key)
 
 
 def ask(account, token: str, path: str = "/who", **headers):

@@ -42,12 +42,18 @@ class Http2:
         self.plain.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, b""))
         self.stream = -1
 
-    def _headers(self, headers: dict[str, str]) -> bytes:
+    def _headers(self, headers: dict[str, str], ends: bool = True) -> bytes:
         self.stream += 2
-        return _frame(1, 0x5, self.stream, b"".join(_literal(name, value) for name, value in headers.items()))
+        flags = 0x5 if ends else 0x4
+        return _frame(1, flags, self.stream, b"".join(_literal(name, value) for name, value in headers.items()))
 
     def reset(self, headers: dict[str, str]) -> None:
         sent = self._headers(headers)
+        self.plain.sendall(sent + _frame(3, 0, self.stream, struct.pack(">I", 8)))
+
+    def half(self, headers: dict[str, str], body: bytes) -> None:
+        """A request whose body ends in a reset, half sent."""
+        sent = self._headers(headers, ends=False) + _frame(0, 0, self.stream, body)
         self.plain.sendall(sent + _frame(3, 0, self.stream, struct.pack(">I", 8)))
 
     def reaches(self, headers: dict[str, str]) -> bytes:
