@@ -203,6 +203,59 @@ def test_a_machine_is_the_user_that_the_map_names(world):
     assert "ci.idp.test" not in account.client().browse(account.url("/reports")).location
 
 
+def proof(key: jose.Key, url: str, nonce: str | None) -> str:
+    """A proof of possession for a POST to the URL (RFC 9449 section 4.2)."""
+    claims = {"jti": secrets.token_hex(8), "htm": "POST", "htu": url, "iat": int(time.time())} | ({"nonce": nonce} if nonce else {})
+    public = {name: value for name, value in key.jwk().items() if name in ("kty", "crv", "x", "y")}
+    return jose.encode({"typ": "dpop+jwt", "alg": "ES256", "jwk": public}, claims, "ES256", key)
+
+
+def bound_token(provider, key: jose.Key) -> dict:
+    """What the token endpoint gives a program that proves to have the key: by the device flow, as ada."""
+    client, url = Client({"127.0.0.1": provider.port}), f"{provider.issuer}/token"
+    device = client.post(f"{provider.issuer}/device/auth", body={"client_id": "script", "scope": "openid reports.read"}).json()
+    provider.login(client, device["verification_uri_complete"], "ada")
+    form = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "client_id": "script", "device_code": device["device_code"]}
+    reply = client.post(url, body=form, headers={"dpop": proof(key, url, None)})
+    assert reply.json()["error"] == "use_dpop_nonce", reply
+    reply = client.post(url, body=form, headers={"dpop": proof(key, url, reply.get("dpop-nonce"))})
+    assert reply.status == 200, reply
+    return reply.json()
+
+
+@pytest.mark.parametrize("opaque", [False, True], ids=["JWT", "opaque"])
+def test_a_stolen_token_that_is_bound_to_a_key_is_refused(make_world, opaque):
+    """The provider binds it to the key of the program that asked (RFC 9449 section 6): nobody else may use it, in no scheme."""
+    world = make_world(f"bound-{opaque}", concurrency=1)
+    provider = OidcProvider([
+        {"client_id": "lakehouse", "client_secret": "the secret of the client",
+         "redirect_uris": ["https://acme.app.test/sso/oidc/consume?u=acme"]},
+        {"client_id": "script", "token_endpoint_auth_method": "none", "application_type": "native", "redirect_uris": [],
+         "response_types": [], "grant_types": ["urn:ietf:params:oauth:grant-type:device_code"]}],
+        PEOPLE, resource=AUDIENCE, opaque=opaque, dpop=True, scope="openid reports.read")
+    try:
+        account = world.account("acme", {"bearer": {"audiences": [AUDIENCE], "providers": ["corp"]}},
+                                discovery=f"{provider.issuer}/.well-known/openid-configuration", introspection=True)
+        world.clusters["provider"] = provider.port
+        world.cluster_table = {f"127.0.0.1:{provider.port}": "provider"}
+        world.start()
+        answer = bound_token(provider, jose.new_key("P-256", "program"))
+        stolen = answer["access_token"]
+        assert answer["token_type"] == "DPoP" and (stolen.count(".") == 0) == opaque
+        mark = world.app.mark()
+        theirs = {"dpop": proof(jose.new_key("P-256", "thief"), account.url("/who"), None)}
+        refused(ask(account, stolen), "token_invalid")
+        refused(ask(account, stolen, **theirs), "token_invalid")
+        reply = account.client().get(account.url("/who"), headers={"authorization": f"DPoP {stolen}"} | theirs)
+        refused(reply, "login_required", "token_invalid")
+        world.app.nothing_since(mark)
+        # The twin: the same program without a key.
+        reply = ask(account, device_token(provider))
+        assert reply.status == 200 and reply.seen()["x-sso-user"] == ["ada@acme.com"], reply
+    finally:
+        provider.stop()
+
+
 def test_an_mcp_client_finds_its_way_by_the_metadata(make_world):
     """The client library of the protocol's authors: challenge, metadata, discovery, PKCE, resource, token, tool."""
     port = free_port()
