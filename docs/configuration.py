@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the tables of docs/configuration.md from src/config/raw.rs, whose comments are the reference.
+"""Writes the tables of docs/configuration.md from src/config/raw, whose comments are the reference.
 
     docs/configuration.py           rewrite them
     docs/configuration.py --check   fail if they are not up to date
@@ -11,7 +11,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 PAGE = TOP / "docs/configuration.md"
-MARK = "<!-- From here on: written by docs/configuration.py from src/config/raw.rs -->\n"
+MARK = "<!-- From here on: written by docs/configuration.py from src/config/raw -->\n"
 
 # In the order of reading, with the path each type stands at.
 PLACES = [
@@ -82,12 +82,12 @@ def kind(rust, choices):
 
 
 def tables():
-    source = (TOP / "src/config/raw.rs").read_text()
+    source = "\n".join(file.read_text() for file in sorted((TOP / "src/config/raw").glob("*.rs")))
     choices = {name: re.findall(r'= "(\w+)"', body) for name, body in CHOICE.findall(source) if '= "' in body}
     structs = {name: (words(comment), FIELD.findall(body + "\n")) for comment, name, body in STRUCT.findall(source)}
     missing = set(structs) ^ {name for name, _ in PLACES}
     if missing:
-        sys.exit(f"docs/configuration.py knows other types than src/config/raw.rs: {sorted(missing)}")
+        sys.exit(f"docs/configuration.py knows other types than src/config/raw: {sorted(missing)}")
     out = []
     for name, place in PLACES:
         about, fields = structs[name]

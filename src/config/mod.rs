@@ -23,7 +23,6 @@ mod paths;
 mod problems;
 mod provider;
 pub mod raw;
-mod raw_values;
 mod read;
 pub mod schema;
 mod shared;

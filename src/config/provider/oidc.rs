@@ -9,8 +9,8 @@ use super::timeout;
 use crate::config::account::Bounds;
 use crate::config::env::Environment;
 use crate::config::problems::At;
+use crate::config::raw::Introspection as RawIntrospection;
 use crate::config::raw::{self, ResponseMode};
-use crate::config::raw_values::Introspection as RawIntrospection;
 use crate::config::urls::{logout, required_url, url, LogoutUrl};
 
 /// Endpoints by hand. With `discovery` those given here win over the document's.

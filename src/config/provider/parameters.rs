@@ -2,8 +2,8 @@
 
 use crate::config::names::is_token;
 use crate::config::problems::At;
+use crate::config::raw::OneOrMany;
 use crate::config::raw::RequestParams;
-use crate::config::raw_values::OneOrMany;
 
 /// Parameters of the authorization request that the filter sets itself (RFC 6749 section 4.1.1,
 /// RFC 7636, OpenID Connect Core 3.1.2.1, RFC 9101, RFC 9126).

@@ -8,7 +8,7 @@ use crate::config::names;
 use crate::config::problems::At;
 use crate::config::provider::Provider;
 use crate::config::raw;
-use crate::config::raw_values::OneOrMany;
+use crate::config::raw::OneOrMany;
 
 /// How a session is opened.
 const METHODS: [&str; 3] = ["sso", "password", "bearer"];

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::read::Read;
+use crate::config::read::Read;
 
 /// A text, or a list of texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
