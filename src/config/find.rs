@@ -1,5 +1,5 @@
-//! For the command line: the configurations in a YAML or JSON file, which may also be an Envoy
-//! configuration, an Istio `WasmPlugin` or `EnvoyFilter` that holds them.
+//! For the command line: the configurations in a YAML or JSON file, which may also be an Envoy configuration, a
+//! Kubernetes `ConfigMap` of one, an Istio `WasmPlugin` or `EnvoyFilter` that holds them.
 
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
@@ -32,15 +32,9 @@ pub fn find_in_text(text: &str) -> Contents {
     let problems = Problems::default();
     let at = problems.root();
     let mut documents = Vec::new();
-    for document in serde_norway::Deserializer::from_str(text.trim_start_matches('\u{feff}')) {
-        match Unique(&at).deserialize(document) {
-            Ok(Value::Null) => {}
-            Ok(value) => documents.push(value),
-            Err(error) => {
-                at.problem(format!("is neither YAML nor JSON: {error}"));
-                break;
-            }
-        }
+    read(text, &at, &mut documents);
+    for (name, text) in documents.iter().flat_map(files).collect::<Vec<_>>() {
+        read(&text, &at.field("data").field(&name), &mut documents);
     }
     let mut found: Vec<Found> = Vec::new();
     for document in &documents {
@@ -58,6 +52,29 @@ pub fn find_in_text(text: &str) -> Contents {
     }
     let clusters = carrier::static_clusters(&documents);
     Contents { found, clusters, problems: problems.problems.into_inner() }
+}
+
+/// Adds the documents of a text.
+fn read(text: &str, at: &At<'_>, documents: &mut Vec<Value>) {
+    for document in serde_norway::Deserializer::from_str(text.trim_start_matches('\u{feff}')) {
+        match Unique(at).deserialize(document) {
+            Ok(Value::Null) => {}
+            Ok(value) => documents.push(value),
+            Err(error) => {
+                at.problem(format!("is neither YAML nor JSON: {error}"));
+                break;
+            }
+        }
+    }
+}
+
+/// The YAML and JSON files of a Kubernetes `ConfigMap`, by name.
+fn files(document: &Value) -> Vec<(String, String)> {
+    let data = document.get("data").and_then(Value::as_object);
+    let is_map = document.get("kind").and_then(Value::as_str) == Some("ConfigMap");
+    let is_read = |name: &str| [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end));
+    let files = data.filter(|_| is_map).into_iter().flatten().filter(|(name, _)| is_read(name));
+    files.filter_map(|(name, text)| Some((name.clone(), text.as_str()?.to_owned()))).collect()
 }
 
 /// What stands in a Wasm filter's or plugin's configuration is one, whatever it holds; elsewhere what has the
@@ -177,6 +194,29 @@ mod tests {
     fn filter(file: &str, configuration: &Value) -> Value {
         let code = json!({ "local": { "filename": file } });
         json!({ "@type": WASM, "config": { "vm_config": { "code": code }, "configuration": configuration } })
+    }
+
+    #[test]
+    fn a_config_map_of_kubernetes_holds_files() {
+        let envoy = json!({ "static_resources": {
+            "clusters": [{ "name": "idp" }],
+            "listeners": [{ "typed_config": { "@type": WASM, "config": { "configuration": { "accounts": [] } } } }],
+        } });
+        let map = |name: &str, text: &str| {
+            let map =
+                json!({ "kind": "ConfigMap", "apiVersion": "v1", "data": { name: text, "notes.txt": "[" } });
+            format!("{map}\n---\nkind: Deployment\n")
+        };
+        let text = map("envoy.yaml", &envoy.to_string());
+        assert_eq!(found(&text), [json!({ "accounts": [] })]);
+        assert!(find_in_text(&text).clusters.is_some_and(|clusters| clusters.contains_key("idp")));
+        assert_eq!(found(&map("sso.json", r#"{"session":{},"accounts":[]}"#)).len(), 1);
+        let problem = problems(&map("envoy.yaml", "a: ["));
+        assert!(problem[0].starts_with("data.envoy.yaml: is neither YAML nor JSON"), "{problem:?}");
+        assert_eq!(
+            problems(&map("envoy.txt", &envoy.to_string())),
+            ["holds no configuration of this filter"]
+        );
     }
 
     #[test]
