@@ -166,3 +166,39 @@ fn what_programs_need_is_checked() {
     );
     judge(&with(&[(&at("client_secret"), json!({ "url": "http://files.internal/s" }))]), None);
 }
+
+#[test]
+fn groups_by_url_may_hold_claims_of_the_user_in_path_and_query() {
+    let groups = |more: Value| {
+        let mut groups =
+            json!({ "url": "https://api.example.com/groups", "list": "/groups", "name": "/email" });
+        groups.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let mapping = json!({ "roles_claim": "groups" });
+        with(&[("/accounts/0/identity_providers/0/oidc/groups", groups), ("/accounts/0/mapping", mapping)])
+    };
+    let own = |field: &str| format!("accounts[0].identity_providers[0].oidc.groups.{field}: ");
+    for url in [
+        "https://admin.googleapis.com/admin/directory/v1/groups?userKey={email}",
+        "https://cloudidentity.googleapis.com/v1/groups/-/memberships:searchDirectGroups?query=member_key_id=='{email}'",
+        "https://api.example.com/users/{sub}/groups?as={preferred_username}",
+    ] {
+        judge(&groups(json!({ "url": url, "next": "/nextPageToken", "next_param": "pageToken" })), None);
+    }
+    for url in [
+        "https://{email}/groups",
+        "https://{email}.example.com/groups",
+        "https://api.example.com/{/groups",
+        "https://api.example.com/{}/groups",
+        "https://api.example.com/{a b}/groups",
+        "https://api.example.com/{a{b}}/groups",
+    ] {
+        judge(&groups(json!({ "url": url })), Some(&own("url")));
+    }
+    for more in [
+        json!({ "next_param": "pageToken" }),
+        json!({ "next": "link", "next_param": "pageToken" }),
+        json!({ "next": "/nextPageToken", "next_param": "" }),
+    ] {
+        judge(&groups(more), Some(&own("next_param")));
+    }
+}

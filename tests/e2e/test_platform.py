@@ -60,6 +60,9 @@ def world(make_world, files):
         changes = {} if decide else {"access": [], "mapping": {"role_map": {"lakehouse-admins": "reader"}}}
         world.account(code, changes, groups={
             "url": f"https://{code}.idp.test/groups", "list": "/value", "name": "/id", "next": "/next", "when": "overage"})
+    world.account("google", groups={
+        "url": "https://google.idp.test/groups?userKey={email}", "list": "/memberships", "name": "/groupKey/id", "next": "/nextPageToken",
+        "next_param": "pageToken", "when": "always"})
     world.start()
     return world
 
@@ -153,6 +156,38 @@ def test_groups_that_cannot_be_read_let_nobody_in_where_roles_decide(world, what
     finally:
         deciding.idp.reset()
         telling.idp.reset()
+
+
+def test_groups_of_the_user_whom_the_url_names(world):
+    """As Google's APIs have it: the user's address in the query, a token for the next page, nothing for an empty list."""
+    account = world.accounts["google"]
+    account.idp.change("claims", groups=DROP, email="ada+x@acme.com").change("userinfo", groups=DROP)
+    group = lambda name: {"groupKey": {"id": name}}  # noqa: E731
+    account.idp.pages = [{"memberships": [group("everyone")], "nextPageToken": "1"}, {"memberships": [group("lakehouse-admins")]}]
+    before = account.idp.count("groups")
+    client = account.signed_in()
+    assert client.get(account.url("/admin/x")).seen()["x-sso-roles"] == ["account_admin"]
+    asked = [one.query for one in account.idp.asked if one.endpoint == "groups"][before:]
+    assert asked == [{"userKey": "ada+x@acme.com"}, {"userKey": "ada+x@acme.com", "pageToken": "1"}]
+    account.idp.pages = [{"kind": "empty"}]
+    refused(account.signed_in().get(account.url("/admin/x")), "role_missing")
+    account.idp.reset()
+
+
+@pytest.mark.parametrize("claims", [
+    {"email": "root@acme.com", "email_verified": False}, {"email": "x' || member_key_id == 'root@acme.com"}, {"email": "x&userKey=root@acme.com"}])
+def test_a_claim_asks_for_no_other_users_groups(world, claims):
+    account = world.accounts["google"]
+    before = account.idp.count("groups")
+    account.idp.change("claims", groups=DROP, **claims)
+    account.idp.pages = [{"memberships": [{"groupKey": {"id": "lakehouse-admins"}}]}]
+    try:
+        mark = world.app.mark()
+        refused(account.client().login(account.url("/reports"))[-1], "idp_unavailable")
+        world.app.nothing_since(mark)
+        assert account.idp.count("groups") == before
+    finally:
+        account.idp.reset()
 
 
 def test_dpop_at_every_endpoint_of_a_real_provider(make_world):

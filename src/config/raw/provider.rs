@@ -146,7 +146,9 @@ raw! {
     /// A list of groups at a URL, read with the person's access token. Its names are added to the values of
     /// `mapping.roles_claim`.
     pub struct Groups {
-        /// The URL of the list, such as `https://graph.microsoft.com/v1.0/me/memberOf`.
+        /// The URL of the list, such as `https://graph.microsoft.com/v1.0/me/memberOf`. Its path and query may hold
+        /// {email}, {sub} or another claim in braces, for the user's value, percent-encoded. A value counts if it is 1 to 256
+        /// bytes of letters, digits and `@._-+|:~=`, an `email` only unless `email_verified` is there and not true.
         pub url: String,
         /// JSON Pointer to the list in the answer; empty for an answer that is the list (default: empty).
         pub list: Option<String>,
@@ -155,6 +157,9 @@ raw! {
         /// Where the URL of the next page is: a JSON Pointer into the answer, or link for the Link header (RFC 8288). It must
         /// have scheme, host and port of `url`. Absent: there is one page. The filter reads at most 10 pages.
         pub next: Option<String>,
+        /// The parameter of `url` for the next page, if the answer has a token at `next` instead of a URL. Google's APIs have
+        /// `nextPageToken` in the answer and take `pageToken`.
+        pub next_param: Option<String>,
         /// overage (default): only if the provider says that it left groups out (`_claim_names`, `hasgroups`). always: at
         /// every login and renewal.
         pub when: Option<GroupsWhen>,

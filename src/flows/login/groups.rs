@@ -27,7 +27,7 @@ pub(crate) async fn add(
     if !own.always && !left_out {
         return Ok(());
     }
-    match groups::read(io, own, access_token, proofs, provider.timeout()).await {
+    match groups::read(io, own, claims, access_token, proofs, provider.timeout()).await {
         Ok(names) => groups::add(claims, claim, names),
         Err(fault) if account.roles_decide() => return Err(fault),
         Err(fault) => {

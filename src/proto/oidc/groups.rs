@@ -1,10 +1,11 @@
 //! Groups that are too many for a token, or that the provider has at an API alone: a list at a URL, read with the
-//! person's access token (Entra's overage, GitHub, GitLab).
+//! user's access token (Entra's overage, GitHub, GitLab, Google).
 
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::dpop::{self, Proofs};
+use super::form;
 use crate::config::{Groups, Next};
 use crate::fault::{Code, Fault};
 use crate::host::task::{Answer, Io, Request};
@@ -24,13 +25,15 @@ const MAX_NAME: usize = 256;
 pub async fn read(
     io: &Io,
     groups: &Groups,
+    claims: &Map<String, Value>,
     access_token: Option<&Secret>,
     proofs: Option<&Proofs>,
     timeout: u64,
 ) -> Result<Vec<String>, Fault> {
     let token = access_token.ok_or_else(|| unreadable("the token endpoint gave no access token"))?;
     let until = io.now().saturating_add(timeout);
-    let (mut url, mut names) = (groups.url.clone(), Vec::new());
+    let first = first(groups, claims)?;
+    let (mut url, mut names) = (first.clone(), Vec::new());
     for _ in 0..MAX_PAGES {
         let left = until.saturating_sub(io.now());
         if left == 0 {
@@ -42,7 +45,7 @@ pub async fn read(
         let page = answer::success("groups", reply).map_err(|refusal| unreadable(&refusal.fault.detail))?;
         let body = parse(&page.body)?;
         names.extend(names_of(groups, &body)?);
-        match next(groups, &url, &page, &body)? {
+        match next(groups, &first, &url, &page, &body)? {
             Some(next) => url = next,
             None => return Ok(names),
         }
@@ -76,8 +79,45 @@ fn parse(body: &[u8]) -> Result<Value, Fault> {
     }
 }
 
+/// The first page: the configured URL with the user's claims in place of their names.
+///
+/// The access token goes there, and the answer grants roles, so that a claim must not write more than a value. Only
+/// characters count that end no text of a query language (Google takes `member_key_id == '{email}'`) and name no other
+/// path. An address that the provider has not verified may be another user's.
+fn first(groups: &Groups, claims: &Map<String, Value>) -> Result<Url, Fault> {
+    if groups.claims.is_empty() {
+        return Ok(groups.url.clone());
+    }
+    let mut text = groups.text.clone();
+    for name in &groups.claims {
+        let value = match claims.get(name) {
+            Some(Value::String(value)) => value.clone(),
+            Some(Value::Number(number)) if number.is_u64() => number.to_string(),
+            _ => return Err(unreadable(&format!("the URL needs the claim {name}"))),
+        };
+        let is_plain = |c: char| c.is_alphanumeric() || "@._-+|:~=".contains(c);
+        if value.len() > MAX_NAME || !value.chars().all(is_plain) || value.trim_matches('.').is_empty() {
+            return Err(unreadable(&format!("the claim {name} holds what the URL does not take")));
+        }
+        let unverified = |known: &Value| *known != Value::Bool(true) && known.as_str() != Some("true");
+        if name == "email" && claims.get("email_verified").is_some_and(unverified) {
+            return Err(unreadable("the URL needs email, which is not verified"));
+        }
+        text = text.replace(&format!("{{{name}}}"), &form::encode(&value));
+    }
+    let url = Url::parse(&text).ok().filter(|url| url.origin() == groups.url.origin());
+    url.ok_or_else(|| unreadable("the URL cannot be read with the claims of the user"))
+}
+
+/// Google leaves an empty list out: an answer without any list has none.
 fn names_of(groups: &Groups, page: &Value) -> Result<Vec<String>, Fault> {
-    let list = page.pointer(&groups.list).and_then(Value::as_array);
+    let list = page.pointer(&groups.list);
+    let is_empty =
+        |page: &Map<String, Value>| !page.contains_key("error") && !page.values().any(Value::is_array);
+    if list.is_none() && page.as_object().is_some_and(is_empty) {
+        return Ok(Vec::new());
+    }
+    let list = list.and_then(Value::as_array);
     let list = list.ok_or_else(|| unreadable(&format!("there is no list at {:?}", groups.list)))?;
     let name = |entry: &Value| match entry.pointer(&groups.name) {
         Some(Value::String(name)) => Some(name.clone()),
@@ -90,17 +130,28 @@ fn names_of(groups: &Groups, page: &Value) -> Result<Vec<String>, Fault> {
 }
 
 /// The URL of the next page. The access token goes there, so that it must be the same server.
-fn next(groups: &Groups, url: &Url, answer: &Answer, page: &Value) -> Result<Option<Url>, Fault> {
+fn next(
+    groups: &Groups,
+    first: &Url,
+    url: &Url,
+    answer: &Answer,
+    page: &Value,
+) -> Result<Option<Url>, Fault> {
     let text = match &groups.next {
         Next::None => None,
         Next::Link => answer.header("link").and_then(next_link),
-        Next::Pointer(pointer) => match page.pointer(pointer) {
+        Next::Pointer(pointer) | Next::Token(pointer, _) => match page.pointer(pointer) {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) => Some(text.as_str()).filter(|text| !text.is_empty()),
             Some(other) => return Err(unreadable(&format!("{pointer} is {}", json::kind(other)))),
         },
     };
     let Some(text) = text else { return Ok(None) };
+    if let Next::Token(_, parameter) = &groups.next {
+        let mut next = first.clone();
+        next.query_pairs_mut().append_pair(parameter, text);
+        return Ok(Some(next));
+    }
     let next = url.join(text).map_err(|_| unreadable("the URL of the next page cannot be read"))?;
     let is_bare = next.username().is_empty() && next.password().is_none();
     match next.origin() == groups.url.origin() && is_bare {

@@ -247,7 +247,7 @@ class Issuer:
     def groups(self, asked: Asked):
         if asked.headers.get("authorization", "").removeprefix("Bearer ") not in self.access_tokens:
             return self.json({"error": "unauthorized"}, 401)
-        return self.json(self.pages[int(asked.query.get("page", "0"))])
+        return self.json(self.pages[int(asked.query.get("page") or asked.query.get("pageToken") or "0")])
 
     def mtls_token(self, asked: Asked):
         return self.token(asked)
