@@ -1,13 +1,13 @@
 //! One request: headers in, ruling out, and the calls in between.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, BufferType, MapType, Status};
+use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::caching;
+use super::calls;
 use super::engine;
 use super::host::EnvoyHost;
 use super::stage::Stage;
@@ -17,7 +17,7 @@ use crate::exchange::{AnswerBody, Body, Exchange, OnBody, OnResponse, Outcome, P
 use crate::fault::{Code, Fault};
 use crate::gate;
 use crate::host::events;
-use crate::host::task::{self, Call, Failure, Reply, Step, Task, Via};
+use crate::host::task::{Reply, Step, Task};
 use crate::host::Host;
 use crate::http::response::Response;
 use crate::http::{self, CookieEdit, Head};
@@ -51,7 +51,7 @@ impl Context for Filter {
     }
 
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
-        self.answered(token, |max| reply(headers, body, max));
+        self.answered(token, |max| calls::reply(headers, body, max));
     }
 }
 
@@ -349,7 +349,7 @@ impl Filter {
     ) -> Next {
         loop {
             step = match step {
-                Step::Call(call) => match dispatch(&call) {
+                Step::Call(call) => match calls::dispatch(&call) {
                     Ok(token) => {
                         self.stage = Stage::Flow { task, exchange, token, max: call.max_answer };
                         return Next::Wait;
@@ -470,46 +470,4 @@ pub fn give_up(id: u32, head: &Head) {
     events::refusal(&EnvoyHost::default(), place, &fault);
     let pages = crate::pages::Settings::default();
     answer(&pages::refusal(&fault, &pages::Context::new(&pages, head.request_id(), head.is_person())));
-}
-
-/// Hands a call to its cluster; the reply at once where Envoy does not take it.
-pub fn dispatch(call: &Call) -> Result<u32, Reply> {
-    if call.via != Via::Http {
-        return engine::dispatch(call);
-    }
-    let headers = call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let timeout = Duration::from_millis(call.timeout);
-    hostcalls::dispatch_http_call(&call.cluster, headers, call.body.as_deref(), Vec::new(), timeout).map_err(
-        |status| {
-            Reply::Failed(match status {
-                Status::BadArgument => {
-                    let host = call.headers.iter().find(|(name, _)| name == ":authority");
-                    let host = host.map_or("", |(_, host)| host.as_str());
-                    Failure::NoCluster(format!("{host}: Envoy has no cluster named {}", call.cluster))
-                }
-                _ => Failure::Unreachable,
-            })
-        },
-    )
-}
-
-/// Copies a reply out of its callback. No headers at all: the call failed.
-pub fn reply(headers: usize, body: usize, max: usize) -> Reply {
-    if headers == 0 {
-        return Reply::Failed(Failure::Unreachable);
-    }
-    if body > max {
-        return Reply::Failed(Failure::TooLarge);
-    }
-    let map = hostcalls::get_map_bytes(MapType::HttpCallResponseHeaders).unwrap_or_default();
-    let status = map.iter().find(|(name, _)| name == ":status").map(|(_, value)| value.as_slice());
-    let status = status.and_then(|s| std::str::from_utf8(s).ok()).and_then(|s| s.parse().ok()).unwrap_or(0);
-    let body = match body {
-        0 => Vec::new(),
-        size => hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, size)
-            .ok()
-            .flatten()
-            .unwrap_or_default(),
-    };
-    Reply::Answer(task::Answer { status, headers: map, body })
 }

@@ -2,6 +2,7 @@
 //! they decide into host calls.
 
 mod caching;
+mod calls;
 mod engine;
 mod filter;
 mod foreign;

@@ -9,6 +9,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
+use super::calls;
 use super::engine::{self, Engine};
 use super::filter::{self, Filter};
 use super::host::EnvoyHost;
@@ -56,7 +57,7 @@ pub struct Root {
 
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
-        self.answered(token, |max| filter::reply(headers, body, max));
+        self.answered(token, |max| calls::reply(headers, body, max));
     }
 
     fn on_grpc_call_response(&mut self, token: u32, status: u32, size: usize) {
@@ -284,7 +285,7 @@ impl Root {
             step = match step {
                 Step::Done(result) => return self.done(background_task, result),
                 Step::Wait(ready) => return self.sleeping.push((background_task, ready)),
-                Step::Call(call) => match filter::dispatch(&call) {
+                Step::Call(call) => match calls::dispatch(&call) {
                     Ok(token) => {
                         self.calling.insert(token, (background_task, call.max_answer));
                         return;

@@ -24,14 +24,14 @@ pub mod page;
 pub mod password;
 pub mod saml;
 pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod ticket;
 #[cfg(test)]
 mod ticket_tests;
 pub mod trial;
 pub mod unruled;
 mod watch;
-#[cfg(test)]
-mod ways_tests;
 
 pub use oidc::{finish, form_post};
 pub(crate) use oidc::{kept, wants_userinfo};

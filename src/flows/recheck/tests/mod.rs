@@ -1,9 +1,12 @@
 //! Sessions with a refresh token, against a provider that rotates them and takes a second use for theft.
 
+mod access_token;
 mod bound;
+mod directory;
 mod endpoint;
 mod hang_up;
 mod replicas;
+mod same_user;
 
 use std::rc::Rc;
 
@@ -346,120 +349,6 @@ fn invalid_grant_ends_the_session_on_every_worker_and_is_not_asked_for_again() {
 }
 
 #[test]
-fn the_new_id_token_is_the_old_persons() {
-    let good = |change: Value| {
-        let host = TestHost::new();
-        let filter_state = filter_state(&host, &configuration());
-        let mut idp = Idp::new(&host);
-        let mut ada = sign_in(&filter_state, &mut idp);
-        host.advance(2 * DUE);
-        for (name, value) in change.as_object().unwrap() {
-            if value == "GONE" {
-                idp.claims.as_object_mut().unwrap().remove(name);
-                continue;
-            }
-            idp.claims[name] = match value.as_str() {
-                Some("THE NONCE") => json!(idp.nonce),
-                _ => value.clone(),
-            };
-        }
-        let seen = get(&mut ada, &mut idp);
-        assert_eq!(idp.refreshes, 1);
-        match seen.pass {
-            Some(_) => Ok(()),
-            None => {
-                let again = copy(&ada, &filter_state)
-                    .with("accept", "text/plain")
-                    .get("/reports", &mut |call| idp.respond(call));
-                assert!(again.pass.is_none(), "{change}: it is over");
-                assert_eq!(idp.refreshes, 1);
-                Err(seen.code().to_owned())
-            }
-        }
-    };
-    for change in [
-        json!({}),
-        json!({ "nonce": "THE NONCE" }),
-        json!({ "auth_time": START as f64 / 1000.0 + 0.4 }),
-        json!({ "aud": ["app"] }),
-        json!({ "email": "new@acme.com" }),
-        json!({ "sid": "first" }),
-        json!({ "auth_time": START / 1000 + 60 }),
-        json!({ "auth_time": START / 1000 - 500 }),
-        json!({ "auth_time": START / 1000 + 86_400_000 }),
-        json!({ "auth_time": "GONE" }),
-        json!({ "auth_time": START / 1000 + 60, "acr": "stronger" }),
-    ] {
-        assert_eq!(good(change.clone()), Ok(()), "{change}");
-    }
-    for change in [
-        json!({ "sub": "2" }),
-        json!({ "sub": "" }),
-        json!({ "iss": "https://evil.example" }),
-        json!({ "aud": "other" }),
-        json!({ "aud": ["app", "other"] }),
-        json!({ "azp": "other" }),
-        json!({ "nonce": "another" }),
-        json!({ "auth_time": "today" }),
-        json!({ "exp": START / 1000 }),
-        json!({ "iat": START / 1000 + 10_000 }),
-        json!({ "at_hash": "wrong" }),
-    ] {
-        assert_eq!(good(change.clone()), Err("id_token_invalid".into()), "{change}");
-    }
-}
-
-#[test]
-fn an_auth_time_that_moves_neither_ends_a_session_nor_makes_it_fresher() {
-    let host = TestHost::new();
-    let mut config = configuration();
-    config["accounts"][0]["access"] = json!([{ "prefix": "/strong/", "allow": "users", "max_age": "35m" }]);
-    let filter_state = filter_state(&host, &config);
-    let mut idp = Idp::new(&host);
-    let mut ada = sign_in(&filter_state, &mut idp);
-    let strong = |ada: &mut Browser, idp: &mut Idp| ada.get("/strong/x", &mut |call| idp.respond(call));
-    // As Cognito does it: a later one with each refresh.
-    for n in 1..=3u64 {
-        host.advance(2 * DUE);
-        idp.claims["auth_time"] = json!(host.now() / 1000);
-        assert!(strong(&mut ada, &mut idp).pass.is_some(), "renewal {n}");
-    }
-    assert_eq!(idp.refreshes, 3);
-    // By then the user authenticated longer ago than the rule allows, whatever the provider says since.
-    host.advance(2 * DUE);
-    idp.claims["auth_time"] = json!(host.now() / 1000);
-    let seen = strong(&mut ada, &mut idp);
-    assert_eq!((seen.status(), seen.code()), (302, "login_required"));
-    assert!(seen.location().contains("max_age=2100"), "{}", seen.location());
-    assert_eq!(host.counted("sso_sessions_ended.reason.authenticated_anew"), 0);
-}
-
-/// Ada's session is due, and by now she has another one at the provider.
-fn in_another_session() -> (Rc<TestHost>, Rc<FilterState>, Idp, Browser) {
-    let host = TestHost::new();
-    let filter_state = filter_state(&host, &configuration());
-    let mut idp = Idp::new(&host);
-    idp.claims["sid"] = json!("first");
-    let mut ada = sign_in(&filter_state, &mut idp);
-    host.advance(2 * DUE);
-    assert!(get(&mut ada, &mut idp).pass.is_some(), "the same session at the provider");
-    host.advance(2 * DUE);
-    idp.claims["sid"] = json!("second");
-    (host, filter_state, idp, ada)
-}
-
-#[test]
-fn another_session_of_the_provider_is_signed_in_to_again_without_an_error() {
-    let (host, filter_state, mut idp, mut ada) = in_another_session();
-    let mut program = copy(&ada, &filter_state).with("accept", "application/json");
-    assert_eq!(get(&mut program, &mut idp).code(), "session_expired");
-    let seen = get(&mut ada, &mut idp);
-    assert_eq!((seen.status(), seen.code(), seen.pass.is_none()), (302, "login_required", true));
-    assert_eq!(idp.refreshes, 2);
-    assert_eq!(host.counted("sso_sessions_ended.reason.authenticated_anew"), 1);
-}
-
-#[test]
 fn while_the_idp_is_down_sessions_go_on_for_their_grace_and_then_are_told() {
     let answers = [
         (Reply::Failed(Failure::Unreachable), 503, "idp_unavailable"),
@@ -498,120 +387,6 @@ fn while_the_idp_is_down_sessions_go_on_for_their_grace_and_then_are_told() {
 }
 
 #[test]
-fn the_application_never_gets_an_access_token_that_has_expired() {
-    let host = TestHost::new();
-    let filter_state = filter_state(&host, &forwarding());
-    let mut idp = Idp::new(&host);
-    idp.change = json!({ "expires_in": 100 });
-    let mut ada = sign_in(&filter_state, &mut idp);
-    let token = |host: &TestHost, idp: &mut Idp, ada: &mut Browser, advance: u64| {
-        host.advance(advance);
-        told(&get(ada, idp), "authorization")
-    };
-    assert_eq!(token(&host, &mut idp, &mut ada, 74_999).as_deref(), Some("Bearer at-1"));
-    // The last quarter of its life is the time to renew it; requests go on with it meanwhile.
-    token(&host, &mut idp, &mut ada, 1);
-    assert_eq!(token(&host, &mut idp, &mut ada, 5_000).as_deref(), Some("Bearer at-2"));
-    // Nobody was there when it expired: the first request waits for the next.
-    assert_eq!(token(&host, &mut idp, &mut ada, 200_000).as_deref(), Some("Bearer at-3"));
-    assert_eq!(idp.refreshes, 2);
-    // The provider is down: the person is still in, the application gets no token.
-    idp.fault = Some(Reply::Failed(Failure::Unreachable));
-    assert_eq!(token(&host, &mut idp, &mut ada, 76_000).as_deref(), Some("Bearer at-3"));
-    assert_eq!(token(&host, &mut idp, &mut ada, 20_000).as_deref(), Some("Bearer at-3"));
-    assert_eq!(token(&host, &mut idp, &mut ada, 20_000), None);
-    assert!(told(&get(&mut ada, &mut idp), "x-sso-user").is_some());
-    idp.fault = None;
-    assert_eq!(token(&host, &mut idp, &mut ada, 10_000).as_deref(), Some("Bearer at-4"));
-}
-
-#[test]
-fn without_a_refresh_token_an_access_token_goes_when_it_expires() {
-    let host = TestHost::new();
-    let filter_state = filter_state(&host, &forwarding());
-    let mut idp = Idp::new(&host);
-    idp.change = json!({ "expires_in": 100, "refresh_token": null });
-    let mut ada = sign_in(&filter_state, &mut idp);
-    host.advance(99_999);
-    assert_eq!(told(&get(&mut ada, &mut idp), "authorization").as_deref(), Some("Bearer at-1"));
-    host.advance(1);
-    let seen = get(&mut ada, &mut idp);
-    assert_eq!((told(&seen, "authorization"), idp.refreshes), (None, 0));
-    assert!(told(&seen, "x-sso-user").is_some());
-    let mut own = copy(&ada, &filter_state).with("authorization", "Bearer of-my-own");
-    let removed = get(&mut own, &mut idp).pass.expect("it passes").remove;
-    assert!(removed.contains(&"authorization".to_owned()), "nobody's own stands in its place");
-}
-
-#[test]
-fn the_directory_is_asked_in_the_same_go() {
-    let users = json!([{ "username": "ada", "email": "ada@acme.com", "roles": ["editor"] }]);
-    let host = TestHost::new();
-    let mut idp = Idp::new(&host);
-    let before = filter_state(&host, &with_directory(configuration(), users));
-    let mut ada = sign_in(&before, &mut idp);
-    assert_eq!(told(&get(&mut ada, &mut idp), "x-sso-roles").as_deref(), Some("boss,editor"));
-    // The configuration changes; the session's next renewal brings directory and groups together.
-    let users = json!([{ "username": "ada", "email": "ada@acme.com", "roles": ["reader"] }]);
-    idp.claims["groups"] = json!(["staff"]);
-    host.advance(2 * DUE);
-    let mut same = copy(&ada, &filter_state(&host, &with_directory(configuration(), users)));
-    assert_eq!(told(&get(&mut same, &mut idp), "x-sso-roles").as_deref(), Some("member,reader"));
-    let users = json!([{ "username": "ada", "email": "ada@acme.com", "active": false }]);
-    for fault in [None, Some(Reply::Failed(Failure::Unreachable))] {
-        idp.fault = fault;
-        host.advance(2 * DUE);
-        let mut gone = copy(&same, &filter_state(&host, &with_directory(configuration(), users.clone())));
-        let seen = get(&mut gone, &mut idp);
-        assert_eq!((seen.status(), seen.code()), (403, "user_inactive"), "also while the provider is down");
-        assert_eq!(get(&mut gone, &mut idp).code(), "login_required");
-        // The next round is another session's.
-        idp.fault = None;
-        let users = json!([{ "username": "ada", "email": "ada@acme.com" }]);
-        same = sign_in(&filter_state(&host, &with_directory(configuration(), users)), &mut idp);
-    }
-}
-
-#[test]
-fn a_directory_that_is_down_does_not_cost_the_new_tokens() {
-    let host = TestHost::new();
-    let mut config = configuration();
-    config["accounts"][0]["directory"] =
-        json!({ "scim": { "url": "https://directory.example/scim", "cache": "0s" } });
-    let filter_state = filter_state(&host, &config);
-    let mut idp = Idp::new(&host);
-    let user = json!({ "id": "u1", "userName": "ada", "active": true, "emails": [{ "value": "ada@acme.com" }],
-        "externalId": "https://idp.example|1", "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"] });
-    let list = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"], "totalResults": 1,
-        "itemsPerPage": 1, "startIndex": 1, "Resources": [user] });
-    let down = std::cell::Cell::new(false);
-    let directory = |call: &Call| match header(call, ":authority") {
-        Some("directory.example") if down.get() => Some(Reply::Failed(Failure::Unreachable)),
-        Some("directory.example") => Some(answer(&list)),
-        _ => None,
-    };
-    let both = |idp: &mut Idp, call: &Call| directory(call).unwrap_or_else(|| idp.respond(call));
-    let mut ada = sign_in_beside(&filter_state, &mut idp, directory);
-    down.set(true);
-    host.advance(2 * DUE);
-    assert!(told(&ada.get("/reports", &mut |call| both(&mut idp, call)), "x-sso-user").is_some());
-    assert_eq!(idp.refreshes, 1);
-    host.advance(11_000);
-    let seen = ada.get("/reports", &mut |call| both(&mut idp, call));
-    assert!(told(&seen, "x-sso-user").is_some() && !seen.calls.is_empty(), "the directory is asked again");
-    assert_eq!(idp.refreshes, 1, "the provider is not");
-    down.set(false);
-    host.advance(2 * DUE);
-    ada.get("/reports", &mut |call| both(&mut idp, call));
-    assert_eq!((idp.refreshes, idp.good.is_some()), (2, true), "with the token of the time before");
-    // Past the grace of the directory nobody goes on, however well the provider answers.
-    down.set(true);
-    host.advance(RECHECK + 3_600_000);
-    let seen = ada.get("/reports", &mut |call| both(&mut idp, call));
-    assert_eq!((seen.status(), seen.code()), (503, "directory_unavailable"));
-}
-
-#[test]
 fn whoever_waits_for_a_renewal_goes_on_also_where_the_next_is_due_at_once() {
     for (config, change) in [
         (configuration(), json!({})),
@@ -630,45 +405,6 @@ fn whoever_waits_for_a_renewal_goes_on_also_where_the_next_is_due_at_once() {
             assert!(get(&mut ada, &mut idp).pass.is_some());
             assert_eq!(idp.refreshes, refreshes);
         }
-    }
-}
-
-#[test]
-fn what_does_not_fit_is_left_out_in_order_and_what_was_promised_is_not() {
-    let text = |bytes: usize| "x".repeat(bytes);
-    for (access, refresh, id, left_out, passes) in [
-        (4000, 2000, 3000, "", true),
-        (6000, 2000, 5000, "the ID token", true),
-        (8000, 4000, 3000, "the ID token and the refresh token", true),
-        (12_000, 2000, 3000, "", false),
-    ] {
-        let host = TestHost::new();
-        let mut config = forwarding();
-        config["accounts"][0]["forward"]["access_token"] = json!("x-token");
-        let filter_state = filter_state(&host, &config);
-        let mut idp = Idp::new(&host);
-        idp.claims["filler"] = json!(text(id * 3 / 4));
-        idp.change = json!({ "access_token": text(access), "refresh_token": text(refresh) });
-        let mut ada = Browser::new(&filter_state, "app.example");
-        let start = get(&mut ada, &mut idp);
-        let url = url::Url::parse(start.location()).unwrap();
-        let param = |name: &str| url.query_pairs().find(|(n, _)| n == name).expect(name).1.into_owned();
-        idp.nonce = param("nonce");
-        let target = format!("/sso/oidc/consume?u=acme&code=c&state={}", param("state"));
-        let seen = ada.get(&target, &mut |call| idp.respond(call));
-        let logged: String = host.logs().into_iter().map(|(_, line)| line).collect();
-        if !passes {
-            assert_eq!((seen.status(), seen.code()), (503, "not_ready"), "an answer, and no loop");
-            assert!(logged.contains("too large") && logged.contains("12000 bytes"), "{logged}");
-            assert!(!logged.contains("xxxx"));
-            continue;
-        }
-        assert_eq!(seen.status(), 302, "{access} {refresh} {id}: {logged}");
-        assert_eq!(logged.contains("does not fit"), !left_out.is_empty(), "{logged}");
-        assert!(logged.contains(left_out));
-        assert!(ada.cookies.iter().all(|(name, value)| name.len() + value.len() < 4096 - 100));
-        let seen = get(&mut ada, &mut idp);
-        assert_eq!(told(&seen, "x-sso-user").as_deref(), Some("ada@acme.com"));
     }
 }
 
@@ -699,4 +435,18 @@ fn no_secret_of_a_session_is_in_log_or_shared_data() {
         }
     }
     assert!(logged.contains("invalid_grant"));
+}
+
+/// Ada's session is due, and by now she has another one at the provider.
+fn in_another_session() -> (Rc<TestHost>, Rc<FilterState>, Idp, Browser) {
+    let host = TestHost::new();
+    let filter_state = filter_state(&host, &configuration());
+    let mut idp = Idp::new(&host);
+    idp.claims["sid"] = json!("first");
+    let mut ada = sign_in(&filter_state, &mut idp);
+    host.advance(2 * DUE);
+    assert!(get(&mut ada, &mut idp).pass.is_some(), "the same session at the provider");
+    host.advance(2 * DUE);
+    idp.claims["sid"] = json!("second");
+    (host, filter_state, idp, ada)
 }

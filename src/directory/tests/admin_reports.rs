@@ -1,0 +1,127 @@
+//! Reports for administrators: who could not sign in, is the directory ready.
+use super::*;
+
+fn report(account: Account, ready: bool, respond: impl FnMut(&Call) -> Reply) -> Value {
+    let host = TestHost::new();
+    let io = host.io();
+    let inner = io.clone();
+    let flow = async move {
+        let mut progress = |_| {};
+        match ready {
+            true => reports::readiness(&inner, &account, &mut progress).await,
+            false => reports::completeness(&inner, &account, &mut progress).await,
+        }
+    };
+    drive_with(&io, flow, respond).0.unwrap()
+}
+
+#[test]
+fn completeness_lists_who_could_not_sign_in() {
+    let users = vec![
+        user("ada", Some("ada@acme.com"), true),
+        user("bob", None, true),
+        user("eve", Some("eve"), true),
+        user("x", Some("both@acme.com"), true),
+        user("y", Some("BOTH@acme.com"), false),
+    ];
+    let problem =
+        |u: &str, p: &str, v: Value, w: &[&str]| json!({"username": u, "problem": p, "value": v, "with": w});
+    assert_eq!(
+        report(account(Directory::Static(users)), false, |_| panic!("no call")),
+        json!({"users": 5, "complete": 1, "problems": [
+            problem("bob", "missing", Value::Null, &[]),
+            problem("eve", "malformed", json!("eve"), &[]),
+            problem("x", "shared", json!("both@acme.com"), &["y"]),
+            problem("y", "shared", json!("both@acme.com"), &["x"]),
+        ], "notices": []})
+    );
+}
+
+#[test]
+fn a_large_directory_is_read_page_by_page() {
+    let found = report(
+        account(scim()),
+        false,
+        paged(100_000, 200, |n| match n {
+            7_777 => json!({"id": "7777", "userName": "twin", "emails": ["u3@acme.com"]}),
+            n => numbered(n),
+        }),
+    );
+    assert_eq!((&found["users"], &found["complete"]), (&json!(100_000), &json!(99_998)));
+    assert_eq!(found["problems"][1]["with"], json!(["u3"]));
+}
+
+#[test]
+fn readiness_asks_who_has_signed_in() {
+    let linked = |name: &str, role: &str, link: Value, active: bool| json!({"id": name, "userName": name, "emails": [format!("{name}@acme.com")], "roles": [role], "externalId": link, "active": active});
+    let sso = || json!("https://idp.example.com|1");
+    let ready = |users: Vec<Value>| report(account(scim()), true, move |_| list(&users));
+    assert_eq!(
+        ready(vec![
+            linked("ada", "account_admin", sso(), true),
+            linked("bob", "member", sso(), true),
+            linked("old", "member", Value::Null, false)
+        ]),
+        json!({"ready": true, "reasons": [], "never_signed_in": [], "administrators_signed_in": ["ada"]})
+    );
+    let not = ready(vec![
+        linked("ada", "account_admin", json!("HR|7"), true),
+        linked("bob", "member", sso(), true),
+    ]);
+    assert_eq!(
+        (&not["ready"], &not["never_signed_in"], &not["administrators_signed_in"]),
+        (&json!(false), &json!(["ada"]), &json!([]))
+    );
+    assert_eq!(not["reasons"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn readiness_sees_an_administrator_by_the_word_of_the_provider() {
+    let host = TestHost::new();
+    let person = |groups: &[&str]| {
+        let mut identity = ada();
+        identity.claims.insert("groups".into(), json!(groups));
+        identity
+    };
+    let admins = |mut account: Account| {
+        account.mapping.roles_claim = vec!["groups".into()];
+        account.mapping.role_map = BTreeMap::from([
+            ("admins".to_owned(), "account_admin".to_owned()),
+            ("staff".to_owned(), "reader".to_owned()),
+        ]);
+        account
+    };
+    let record =
+        || json!({"id": "1", "userName": "ada", "emails": ["ada@acme.com"], "externalId": ada().link()});
+    let by = |account: Account, identity: Option<Identity>| {
+        let io = host.io();
+        let inner = io.clone();
+        let flow = async move {
+            if let Some(identity) = &identity {
+                resolve(&inner, &account, &Cache::new(), identity).await?;
+            }
+            reports::readiness(&inner, &account, &mut |_| {}).await
+        };
+        let found = drive_with(&io, flow, |_| list(&[record()])).0.unwrap();
+        (found["ready"] == true, found["administrators_signed_in"].clone())
+    };
+    let listed = || Directory::Static(vec![user("ada", Some("ada@acme.com"), true)]);
+    for directory in [scim, listed] {
+        let account = || admins(account(directory()));
+        let (nobody, ada) = ((false, json!([])), (true, json!(["ada"])));
+        assert_eq!(by(account(), Some(person(&[]))), nobody);
+        assert_eq!(by(account(), Some(person(&["staff"]))), nobody, "another role");
+        assert_eq!(by(account(), Some(person(&["admins"]))), ada);
+        assert_eq!(by(account(), None), ada, "known from then on");
+        let mut other = account();
+        other.password.admin_roles = vec!["boss".into()];
+        assert_eq!(by(other, None), nobody, "another role makes administrators now");
+        let mut unmapped = account();
+        unmapped.mapping.role_map.clear();
+        assert_eq!(by(unmapped, None), nobody, "the provider's word makes nobody one now");
+        let mut elsewhere = account();
+        elsewhere.code = "other".into();
+        assert_eq!(by(elsewhere, None).1, json!([]), "another account's");
+        assert_eq!(by(account(), Some(person(&["staff"]))), nobody, "and no longer, once it says so");
+    }
+}
