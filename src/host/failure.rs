@@ -41,6 +41,9 @@ pub enum Broken {
     Tls,
     /// Nobody listens there.
     Refused,
+    /// No connection came about, and Envoy does not say why: since 1.39 its answer leaves out what TLS or the
+    /// operating system said (`envoy.reloadable_features.hide_transport_failure_reason_in_response_body`).
+    NotMade,
     /// No connection within the cluster's `connect_timeout`.
     NotConnected,
     /// The connection was closed or reset before an answer began.
@@ -94,6 +97,7 @@ impl Broken {
 
     fn of_transport(text: &str) -> Self {
         match text.contains("TLS_error") {
+            _ if text.is_empty() => Self::NotMade,
             false => Self::Refused,
             true if text.contains("SAN list") || text.contains("SAN matcher") => Self::WrongName,
             true if text.contains("CERTIFICATE_VERIFY_FAILED") => Self::Untrusted,
@@ -105,7 +109,7 @@ impl Broken {
     /// True if the request may have gone out on a connection that the server had given up already: one more try helps,
     /// and no answer to the first one had begun.
     pub fn is_worth_a_try(self) -> bool {
-        matches!(self, Self::Reset | Self::Refused)
+        matches!(self, Self::Reset | Self::Refused | Self::NotMade)
     }
 
     /// True if the server kept the call waiting.
@@ -139,6 +143,11 @@ impl Broken {
             Self::Refused => (
                 "the connection was refused",
                 "is the server up, are address and port right?",
+                "upstream_cx_connect_fail",
+            ),
+            Self::NotMade => (
+                "no connection came about",
+                "refused, or the TLS handshake failed, which Envoy 1.39 and later do not tell: see the counters ssl.*",
                 "upstream_cx_connect_fail",
             ),
             Self::NotConnected => (
@@ -212,13 +221,13 @@ mod tests {
             (503, tls("CERTIFICATE_VERIFY_FAILED:verify cert failed: verify SAN list"), Broken::WrongName),
             (503, tls("WRONG_VERSION_NUMBER"), Broken::NotTls),
             (503, tls("TLSV1_ALERT_PROTOCOL_VERSION"), Broken::Tls),
-            (503, reset("remote connection failure"), Broken::Refused),
+            (503, reset("remote connection failure"), Broken::NotMade),
             (
                 503,
                 reset("remote connection failure, transport failure reason: delayed connect error: Connection refused"),
                 Broken::Refused,
             ),
-            (503, reset("local connection failure"), Broken::Refused),
+            (503, reset("local connection failure"), Broken::NotMade),
             (503, reset("connection timeout"), Broken::NotConnected),
             (503, reset("connection termination"), Broken::Reset),
             (503, reset("remote reset"), Broken::Reset),
@@ -254,6 +263,7 @@ mod tests {
             Broken::NotTls,
             Broken::Tls,
             Broken::Refused,
+            Broken::NotMade,
             Broken::NotConnected,
             Broken::Reset,
             Broken::Protocol,

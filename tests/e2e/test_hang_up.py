@@ -194,6 +194,6 @@ def test_what_envoy_knows_of_a_failed_connection_stands_in_the_log(make_world):
         reply = account.client().get(account.url("/sso/login"), navigation=True)
         assert reply.code == code, reply
         assert "cluster" not in reply.text, "internal names are for the log"
-    for words in ("the connection was refused", "upstream_cx_connect_fail",
+    for words in ("no connection came about", "upstream_cx_connect_fail",
                   "the connection was closed before an answer began", "no answer in time"):
         eventually(lambda: words in world.envoy.log_text(), what=words)

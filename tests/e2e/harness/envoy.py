@@ -71,7 +71,8 @@ class Envoy:
                  app_requests_per_connection: int | None = None, ecds: bool = False, tls: tuple[str, str] | None = None,
                  trailers: bool = False, engines: dict[str, list[int]] | None = None, routes: list[dict] | None = None,
                  per_filter: dict | None = None, stats_tags: list[dict] | None = None,
-                 listeners: list[dict] | None = None):
+                 listeners: list[dict] | None = None, more_clusters: list[dict] | None = None,
+                 runtime: dict | None = None, local_reply: dict | None = None):
         self.directory = WORK / f"{name}-{os.getpid()}-{time.monotonic_ns()}"
         self.directory.mkdir(parents=True)
         self.port = port or free_port()
@@ -82,6 +83,7 @@ class Envoy:
         self.routes = routes or []  # come before the one to the application
         self.per_filter = per_filter or {}  # settings of Envoy's own filters for every route
         self.log_level = log_level
+        self.local_reply = local_reply  # what users see of Envoy's own answers
         self.trailers = trailers  # HTTP/1 trailers are passed on
         self.tls = tls  # certificate and key, PEM
         self.process = None
@@ -99,9 +101,10 @@ class Envoy:
                                                  "path_config_source": {"path": str(self.lds)}}},
             "static_resources": {"listeners": listeners or [], "clusters": [
                 cluster(name, port, app_requests_per_connection if name == "app" else None, trailers)
-                for name, port in clusters.items()] + [engine(name, ports) for name, ports in (engines or {}).items()]},
+                for name, port in clusters.items()] + [engine(name, ports) for name, ports in (engines or {}).items()]
+                + (more_clusters or [])},
             "layered_runtime": {"layers": [{"name": "static", "static_layer": {
-                "overload": {"global_downstream_max_connections": 50000}}}]},
+                "overload": {"global_downstream_max_connections": 50000}, **(runtime or {})}}]},
         }))
 
     # Starting and stopping.
@@ -162,6 +165,8 @@ class Envoy:
             "http_filters": [*filters, {"name": "router", "typed_config": {
                 "@type": f"{TYPE}{FILTERS}.http.router.v3.Router"}}],
         }
+        if self.local_reply:
+            manager |= {"local_reply_config": self.local_reply}
         if self.normalize:
             manager |= {"normalize_path": True, "merge_slashes": True}
         if self.trailers:
