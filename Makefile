@@ -1,5 +1,5 @@
 # The verbs of this project. Everything they need is installed into the project's own folder: .venv,
-# .venv-canaille, .venv-nanoidp, .venv-applications, node_modules, target. Needed beforehand: Rust (rustup), Python 3.11 with venv, Node 20 with
+# .venv-canaille, .venv-nanoidp, .venv-applications, .keycloak, node_modules, target. Needed beforehand: Rust (rustup), Python 3.11 with venv, Node 20 with
 # npm. tests/setup looks for all of it first; for `make test` it installs Debian packages where it may.
 
 SHELL := /bin/bash
@@ -16,6 +16,8 @@ CANAILLE := .venv-canaille/.installed
 NANOIDP := .venv-nanoidp/.installed
 APPLICATIONS := .venv-applications/.installed tests/e2e/applications/node_modules/.installed
 NODE_MODULES := tests/e2e/node_modules/.installed
+# Left out where Java or Maven are missing.
+KEYCLOAK := $(shell command -v java >/dev/null && command -v mvn >/dev/null && echo .keycloak/.installed)
 FUZZ_SECONDS ?= 60
 E2E ?=
 # Test files that run side by side; most of them wait for Envoy, a provider or a browser.
@@ -42,7 +44,7 @@ unit: set-up-wasm ## unit and flow tests, natively: no Envoy, no network
 	cargo test --locked --doc --features testing
 
 .PHONY: e2e
-e2e: wasm $(VENV) $(CANAILLE) $(NANOIDP) $(APPLICATIONS) $(NODE_MODULES) ## end-to-end tests: real Envoy, real provider, real browser (E2E="-k login" for some)
+e2e: wasm $(VENV) $(CANAILLE) $(NANOIDP) $(APPLICATIONS) $(NODE_MODULES) $(KEYCLOAK) ## end-to-end tests: real Envoy, real provider, real browser (E2E="-k login" for some)
 	cd tests/e2e && ../../$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile $(E2E)
 
 .PHONY: quick
@@ -109,7 +111,7 @@ coverage: set-up-wasm ## which lines the native tests run (needs cargo-llvm-cov)
 
 .PHONY: clean
 clean: ## removes what the verbs made
-	rm -rf target dist .venv .venv-canaille .venv-nanoidp .venv-applications .work tests/e2e/node_modules tests/e2e/applications/node_modules tests/e2e/.pytest_cache envoy/demo/node_modules fuzz/target fuzz/corpus fuzz/artifacts
+	rm -rf target dist .venv .venv-canaille .venv-nanoidp .venv-applications .keycloak .work tests/e2e/node_modules tests/e2e/applications/node_modules tests/e2e/.pytest_cache envoy/demo/node_modules fuzz/target fuzz/corpus fuzz/artifacts
 	find tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What the verbs stand on.
@@ -137,6 +139,10 @@ $(NANOIDP): tests/e2e/requirements-nanoidp.txt
 
 tests/e2e/applications/node_modules/.installed: tests/e2e/applications/package.json tests/e2e/applications/package-lock.json
 	cd tests/e2e/applications && npm ci --no-audit --no-fund
+	@touch $@
+
+.keycloak/.installed: tests/e2e/keycloak/version tests/e2e/keycloak/install
+	tests/e2e/keycloak/install
 	@touch $@
 
 $(NODE_MODULES): tests/e2e/package.json tests/e2e/package-lock.json

@@ -1,10 +1,13 @@
 """What every end-to-end test shares."""
 
+import os
 import signal
+import time
 
 import pytest
 
 from harness import envoy as envoy_module
+from harness import keycloak
 from harness.world import World
 
 
@@ -37,5 +40,13 @@ def pytest_report_header(config):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: waits for a time that the product promises; runs beside others")
+    config.own_run = not os.environ.get(keycloak.RUN)
+    if config.own_run:
+        os.environ[keycloak.RUN] = f"{os.getpid()}-{time.monotonic_ns()}"
     # Ended from outside, it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=3))
+
+
+def pytest_unconfigure(config):
+    if config.own_run:
+        keycloak.end()

@@ -1,0 +1,83 @@
+"""Two Envoys that share an etcd, before one realm of Keycloak whose refresh tokens are good once."""
+
+import concurrent.futures
+
+import pytest
+
+from harness.etcd import Etcd
+from harness.expect import refused, session_cookies
+from harness.keycloak_setting import Setting
+from harness.net import eventually
+
+
+@pytest.fixture(scope="module")
+def setting(make_world):
+    etcd = Etcd("keycloak-shared")
+    worlds = [make_world(f"keycloak-shared-{n}", concurrency=2, cookies={"secure": False}, session={"recheck": "2s"}) for n in range(2)]
+    first, second = worlds
+    setting = Setting(first, "shared", {"acme": {}}, {"acme": {"attributes": {
+        "backchannel.logout.url": f"http://127.0.0.1:{first.port}/sso/backchannel-logout?u=acme",
+        "backchannel.logout.session.required": "true"}}})
+    second.app.stop()
+    second.app, second.accounts, second.cluster_table = first.app, first.accounts, first.cluster_table
+    second.clusters |= {"app": first.app.port, "keycloak": setting.realm.port}
+    for world in worlds:
+        world.engines, world.shared = {"etcd": etcd.ports}, {"engine": "etcd", "cluster": "etcd"}
+        world.start()
+    setting.worlds = worlds
+    yield setting
+    etcd.stop()
+
+
+def ask(setting, cookies: dict[str, str], replica: int):
+    header = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    return setting.browser(setting.worlds[replica]).get(setting.account().url("/who"), headers={"cookie": header})
+
+
+def test_a_login_that_begins_at_one_envoy_ends_at_the_other(setting):
+    account = setting.account()
+    browser, other = setting.browser(), setting.browser(setting.worlds[1])
+    hops = setting.realm.sign_in(browser, browser.browse(account.url("/reports")))
+    assert hops[-1].status == 200, hops
+    start = other.browse(account.url("/reports"))
+    browser.cookies |= other.cookies
+    other.cookies |= browser.cookies
+    callback = browser.follow(browser.browse(start.location), until=lambda hop: "/sso/oidc/consume" in (hop.location or ""))[-1]
+    hops = other.login(callback.location)
+    assert hops[-1].status == 200 and hops[-1].url == account.url("/reports"), (hops, setting.refusals())
+    # The state is good once over both.
+    refused(browser.get(callback.location), "state_unknown")
+
+
+def renewals(setting, outcome: str = "ok") -> int:
+    return sum(sum(world.envoy.stats(rf"sso_renewals.*outcome\.{outcome}").values()) for world in setting.worlds)
+
+
+def test_a_refresh_token_is_used_once_though_both_envoys_have_the_session(setting):
+    """Keycloak would end the session at the second use."""
+    browser, _ = setting.sign_in()
+    cookies, before = session_cookies(browser), renewals(setting)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        def both():
+            replies = list(pool.map(lambda n: ask(setting, cookies, n % 2), range(8)))
+            assert [reply.status for reply in replies] == [200] * 8, (replies, setting.refusals())
+            for reply in replies:
+                cookies.update({cookie.name: cookie.value for cookie in reply.set})
+            return renewals(setting) >= before + 3
+        eventually(both, 60, every=0.1, what="three renewals")
+    assert renewals(setting, "refused") == 0
+
+
+@pytest.mark.parametrize("where", ["here", "at Keycloak"])
+def test_an_end_holds_at_both(setting, where):
+    browser, _ = setting.sign_in(name="bob")
+    bystander, _ = setting.sign_in()
+    cookies = session_cookies(browser)
+    assert all(ask(setting, cookies, n).status == 200 for n in (0, 1))
+    if where == "here":
+        browser.get(setting.account().url("/sso/logout"))
+    else:
+        setting.realm.api("POST", f"/users/{setting.realm.user('bob')['id']}/logout")
+    for n in (0, 1):
+        eventually(lambda: {ask(setting, cookies, n).code for _ in range(6)} == {"session_expired"}, 60, what=f"the end at {n}")
+        assert ask(setting, session_cookies(bystander), n).status == 200
