@@ -14,7 +14,8 @@ PYTHON := .venv/bin/python
 VENV := .venv/.installed
 CANAILLE := .venv-canaille/.installed
 NANOIDP := .venv-nanoidp/.installed
-APPLICATIONS := .venv-applications/.installed tests/e2e/applications/node_modules/.installed
+SVELTEKIT := tests/e2e/applications/sveltekit
+APPLICATIONS := .venv-applications/.installed tests/e2e/applications/node_modules/.installed $(SVELTEKIT)/build/.built
 NODE_MODULES := tests/e2e/node_modules/.installed
 # Left out where Java or Maven are missing.
 KEYCLOAK := $(shell command -v java >/dev/null && command -v mvn >/dev/null && echo .keycloak/.installed)
@@ -111,7 +112,7 @@ coverage: set-up-wasm ## which lines the native tests run (needs cargo-llvm-cov)
 
 .PHONY: clean
 clean: ## removes what the verbs made
-	rm -rf target dist .venv .venv-canaille .venv-nanoidp .venv-applications .keycloak .work tests/e2e/node_modules tests/e2e/applications/node_modules tests/e2e/.pytest_cache envoy/demo/node_modules fuzz/target fuzz/corpus fuzz/artifacts
+	rm -rf target dist .venv .venv-canaille .venv-nanoidp .venv-applications .keycloak .work tests/e2e/node_modules tests/e2e/applications/node_modules $(SVELTEKIT)/node_modules $(SVELTEKIT)/build $(SVELTEKIT)/.svelte-kit tests/e2e/.pytest_cache envoy/demo/node_modules fuzz/target fuzz/corpus fuzz/artifacts
 	find tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What the verbs stand on.
@@ -143,6 +144,10 @@ tests/e2e/applications/node_modules/.installed: tests/e2e/applications/package.j
 
 .keycloak/.installed: tests/e2e/keycloak/version tests/e2e/keycloak/install
 	tests/e2e/keycloak/install
+	@touch $@
+
+$(SVELTEKIT)/build/.built: $(wildcard $(SVELTEKIT)/*.js*) $(shell find tests/e2e/applications/sveltekit/src -type f)
+	cd $(SVELTEKIT) && npm ci --no-audit --no-fund && npm run --silent build
 	@touch $@
 
 $(NODE_MODULES): tests/e2e/package.json tests/e2e/package-lock.json

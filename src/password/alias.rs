@@ -8,10 +8,14 @@ const SCRIPTS: [&str; 27] = [
     "jspx", "jsf", "do", "action", "asp", "aspx", "ashx", "asmx", "cfm", "htm", "html", "shtml", "json",
 ];
 
+/// The form login of servlet containers (Jakarta Servlet 6.0 section 13.6.3.1). Tomcat takes it at the end of any path,
+/// Jetty at any segment.
+const CONTAINER_LOGIN: &str = "j_security_check";
+
 /// True where `raw_path` (the query may follow) is another way to write `login_path`: case, doubled or
 /// trailing slashes, `;parameters`, escapes, dot segments, backslashes, trailing dots or spaces, an
-/// extension more or less, path info or an index behind a script, a script in front, or a list of procedures with the
-/// login among them. A POST there would reach the login without a ruling, so it is
+/// extension more or less, path info or an index behind a script, a script in front, a list of procedures with the
+/// login among them, or a container's login anywhere. A POST there would reach the login without a ruling, so it is
 /// refused. Ask after every login was compared exactly.
 pub fn alias_of_login(raw_path: &[u8], login_path: &str) -> bool {
     let raw = raw_path.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
@@ -44,6 +48,11 @@ pub fn alias_of_login(raw_path: &[u8], login_path: &str) -> bool {
 
 /// The path as it is, what follows a script in it (path info), and the path without scripts (a front controller).
 fn reaches(path: &[String], login: &[String]) -> bool {
+    if login.last().is_some_and(|last| last == CONTAINER_LOGIN)
+        && path.iter().any(|one| one == CONTAINER_LOGIN)
+    {
+        return true;
+    }
     let logins = [login.to_vec(), without_scripts(login)];
     let is_front = |at: usize, segment: &str| {
         script_stem(segment).is_some() && (at + 1 < path.len() || is_index(segment))

@@ -305,6 +305,26 @@ fn a_directory_that_is_down_stops_administrators_and_not_passwords() {
 }
 
 #[test]
+fn the_login_of_a_servlet_container_is_one_behind_any_path() {
+    let login = "/app/j_security_check";
+    for raw in [
+        "/j_security_check",
+        "/x/y/j_security_check",
+        "/app/inside/j_security_check;jsessionid=1",
+        "/app/j_security%5fcheck",
+        "/app/J_Security_Check/",
+        "/app/j_security_check/x",
+        "//app/j_security_check",
+    ] {
+        assert!(alias_of_login(raw.as_bytes(), login), "{raw}");
+        assert!(!alias_of_login(raw.as_bytes(), "/app/login"), "{raw}");
+    }
+    for raw in [login, "/app/xj_security_check", "/app/j_security_checks", "/app/j_security", "/app/"] {
+        assert!(!alias_of_login(raw.as_bytes(), login), "{raw}");
+    }
+}
+
+#[test]
 fn lists_scripts_and_extensions_are_aliases() {
     for (raw, login) in [
         ("/api/trpc/auth.login,auth.login", "/api/trpc/auth.login"),

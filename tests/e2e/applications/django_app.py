@@ -7,7 +7,6 @@ import django
 from django.conf import settings
 
 
-
 def without_csrf_tokens(answer):
     """The spellings of the test have no tokens, which would stop every one of them."""
 
@@ -36,7 +35,8 @@ from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.http import HttpResponse  # noqa: E402
 from django.urls import path  # noqa: E402
 
-urlpatterns = [path("login", LoginView.as_view()), path("me", lambda request: HttpResponse(request.user.username))]
+urlpatterns = [path("accounts/login/", LoginView.as_view()), path("me", lambda request: HttpResponse(request.user.username)),
+               path("who", lambda request: HttpResponse(request.headers.get("x-sso-user", "")))]
 
 
 class Quiet(WSGIRequestHandler):

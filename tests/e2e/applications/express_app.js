@@ -15,5 +15,6 @@ app.use(passport.session());
 app.get("/login", (request, response) => response.send("<form method=post><input name=username><input name=password></form>"));
 app.all("/login", passport.authenticate("local", { successRedirect: "/me", failureRedirect: "/login?error" }));
 app.get("/me", (request, response) => response.send(request.user?.username ?? ""));
+app.get("/who", (request, response) => response.send(request.get("x-sso-user") ?? ""));
 app.use((error, request, response, next) => response.status(400).end());
 app.listen(Number(process.argv[2]), "127.0.0.1");

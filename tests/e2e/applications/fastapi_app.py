@@ -29,4 +29,9 @@ def me(request: Request):
     return bytes.fromhex(request.cookies.get("who", "")).decode()
 
 
+@app.get("/who", response_class=PlainTextResponse)
+def who(request: Request):
+    return request.headers.get("x-sso-user", "")
+
+
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")

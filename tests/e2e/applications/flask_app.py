@@ -26,4 +26,9 @@ def me():
     return session.get("user", "")
 
 
+@app.route("/who")
+def who():
+    return request.headers.get("x-sso-user", "")
+
+
 app.run("127.0.0.1", int(sys.argv[1]))

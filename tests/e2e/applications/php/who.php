@@ -1,0 +1,2 @@
+<?php
+echo $_SERVER['HTTP_X_SSO_USER'] ?? '';
