@@ -42,6 +42,7 @@ ELSEWHERE = {
     "docker compose -f envoy/compose.yaml up": COMPOSE,
     "envoy -c /etc/envoy/envoy.yaml": "test_examples.py::test_envoy_accepts",
     "python3 docs/configuration.py": "test_readme.py::test_the_configuration_reference_is_up_to_date",
+    "func-e run -c envoy/minimal.yaml": "test_func_e.py::test_func_e_runs_the_smallest_file",
     "envoy-sso check --online": "test_commands.py::test_check_asks_a_provider_that_is_there",
     "envoy-sso check --online FILE": "test_commands.py::test_check_asks_a_provider_that_is_there",
     "helm template sso envoy/helm/envoy-sso | envoy-sso check -": "test_helm.py::test_check_reads_what_the_chart_renders",
