@@ -1,4 +1,7 @@
 //! Mistakes that operators make, and what `envoy-sso check` says of each: every row can be mended from its words.
+//!
+//! What only a provider or directory can show stands in `tests/online.rs` (`check --online`), what only a running Envoy can show
+//! in `tests/e2e/test_operators.py` (the log).
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 
@@ -137,6 +140,8 @@ fn every_mistake_has_its_words() {
         ("a password page that needs a session", with("/accounts/0/password", logins()).to_string(), true, "password.page"),
         ("admins without roles", with("/accounts/0/password", json!({ "mode": "admins" })).to_string(), false, "accounts[0].password"),
         ("a trailing slash in an origin", with("/accounts/0/origins", json!(["https://app.example.com/"])).to_string(), true, "ok"),
+        ("`sso` forgotten", with("/accounts/0/sso", Value::Null).to_string(), true,
+         "accounts[0].sso: is not set: single sign-on is off and everything passes"),
         ("a large RSA key", with(&at("client_key"), json!({ "private_key": { "value": large_key() }, "kid": "k", "alg": "RS256" }))
             .to_string().replace("\"client_secret\":{\"value\":\"a-secret-of-tests\"},", ""), true, "an RSA key of 3072 bits"),
     ];

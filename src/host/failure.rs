@@ -41,7 +41,7 @@ pub enum Broken {
     Tls,
     /// Nobody listens there.
     Refused,
-    /// No connection came about, and Envoy does not say why: since 1.39 its answer leaves out what TLS or the
+    /// No connection came about, and Envoy does not say why: since 1.38.1 its answer leaves out what TLS or the
     /// operating system said (`envoy.reloadable_features.hide_transport_failure_reason_in_response_body`).
     NotMade,
     /// No connection within the cluster's `connect_timeout`.
@@ -147,7 +147,7 @@ impl Broken {
             ),
             Self::NotMade => (
                 "no connection came about",
-                "refused, or the TLS handshake failed, which Envoy 1.39 and later do not tell: see the counters ssl.*",
+                "refused, or the TLS handshake failed, which Envoy 1.38.1 and later do not tell: see the counters ssl.*",
                 "upstream_cx_connect_fail",
             ),
             Self::NotConnected => (

@@ -20,7 +20,7 @@ FAILURES = {
 }
 
 
-# Envoy 1.39 and later leave out why no connection came about, unless this is set (docs/operations.md).
+# Envoy 1.38.1 and later leave out why no connection came about, unless this is set (docs/operations.md).
 TELLS = {"envoy.reloadable_features.hide_transport_failure_reason_in_response_body": False}
 HIDDEN = {"mappers": [{
     "filter": {"response_flag_filter": {"flags": ["UF", "UC"]}},
