@@ -102,7 +102,7 @@ impl Replicas {
         loop {
             let left = until.saturating_sub(io.now());
             if left == 0 {
-                return Err(Away::new(4, "no answer in time"));
+                return Err(Away::new(status::DEADLINE_EXCEEDED, "no answer in time"));
             }
             let call = etcd::call(&self.settings.cluster, method, message.clone(), left);
             let failure = match io.call_engine(call).await {
@@ -116,7 +116,7 @@ impl Replicas {
             }
             let status = match failure {
                 Failure::Grpc(status) => status,
-                Failure::Timeout => 4,
+                Failure::Timeout => status::DEADLINE_EXCEEDED,
                 Failure::TooLarge => 0,
                 _ => status::UNAVAILABLE,
             };

@@ -11,6 +11,7 @@ pub const MAX_ANSWER: usize = 16 << 20;
 /// gRPC statuses that mean something here.
 pub mod status {
     #![allow(missing_docs)]
+    pub const DEADLINE_EXCEEDED: u32 = 4;
     pub const NOT_FOUND: u32 = 5;
     pub const FAILED_PRECONDITION: u32 = 9;
     pub const UNAVAILABLE: u32 = 14;

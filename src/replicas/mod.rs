@@ -10,7 +10,6 @@
 //! - [`outbox`] holds what the engine does not have yet.
 //! - [`claims`] let one replica renew a session; [`once`] is what may happen once; [`attempts`] counts over all.
 //! - [`documents`] are sealed values that all replicas know: settings, invitations.
-//! - [`once`] is what may happen once over all replicas; [`attempts`] counts over all replicas.
 //! - [`etcd`] and [`messages`] make and read etcd's messages; [`client`] calls it from a flow.
 //!
 //! No request with a session waits for the engine or asks it: the local shared data stay the only thing it reads.
@@ -65,6 +64,8 @@ pub struct Replicas {
     turn: Cell<usize>,
     busy: Cell<bool>,
     gave_up: Cell<bool>,
+    /// Since when attempts at passwords were not answered; 0: the last one was.
+    unanswered_since: Cell<u64>,
 }
 
 /// Marks of one transaction: etcd takes 128 operations.
@@ -86,6 +87,7 @@ impl Replicas {
             turn: Cell::new(0),
             busy: Cell::new(false),
             gave_up: Cell::new(false),
+            unanswered_since: Cell::new(0),
             settings,
         }))
     }

@@ -22,7 +22,38 @@ impl Engine {
         if self.is_away {
             return Reply::Failed(Failure::Grpc(14));
         }
-        let Via::Grpc { method: "Txn", .. } = call.via else { return Reply::Failed(Failure::Grpc(12)) };
+        let Via::Grpc { method, .. } = call.via else { return Reply::Failed(Failure::Grpc(12)) };
+        match method {
+            "Txn" => self.transaction(call),
+            "Range" => self.read(call),
+            _ => Reply::Failed(Failure::Grpc(12)),
+        }
+    }
+
+    fn read(&self, call: &Call) -> Reply {
+        match pb::RangeRequest::decode(call.body.as_deref().unwrap_or_default()) {
+            Ok(range) => answered(&self.range(&range)),
+            Err(_) => Reply::Failed(Failure::Grpc(3)),
+        }
+    }
+
+    fn range(&self, range: &pb::RangeRequest) -> pb::RangeResponse {
+        let mut kvs: Vec<_> =
+            self.values.iter().filter(|kv| is_in(&kv.key, &range.key, &range.range_end)).cloned().collect();
+        kvs.sort_by(|a, b| a.key.cmp(&b.key));
+        let count = kvs.len();
+        if range.limit > 0 {
+            kvs.truncate(usize::try_from(range.limit).unwrap_or(usize::MAX));
+        }
+        let more = kvs.len() < count;
+        if range.count_only {
+            kvs.clear();
+        }
+        let header = Some(pb::ResponseHeader { cluster_id: 1, revision: self.revision });
+        pb::RangeResponse { header, kvs, more, count: i64::try_from(count).unwrap_or(i64::MAX) }
+    }
+
+    fn transaction(&mut self, call: &Call) -> Reply {
         let Ok(txn) = pb::TxnRequest::decode(call.body.as_deref().unwrap_or_default()) else {
             return Reply::Failed(Failure::Grpc(3));
         };
@@ -47,16 +78,27 @@ impl Engine {
                     responses.push(pb::ResponseOp::default());
                 }
                 pb::Request::Range(range) => {
-                    let kvs = self.values.iter().filter(|kv| kv.key == range.key).cloned().collect();
-                    responses.push(pb::ResponseOp {
-                        range: Some(pb::RangeResponse { kvs, ..Default::default() }),
-                    });
+                    responses.push(pb::ResponseOp { range: Some(self.range(&range)) });
                 }
-                pb::Request::Delete(_) => responses.push(pb::ResponseOp::default()),
+                pb::Request::Delete(delete) => {
+                    self.values.retain(|kv| !is_in(&kv.key, &delete.key, &delete.range_end));
+                    responses.push(pb::ResponseOp::default());
+                }
             }
         }
         let header = Some(pb::ResponseHeader { cluster_id: 1, revision: self.revision });
-        let body = pb::TxnResponse { header, succeeded, responses }.encode_to_vec();
-        Reply::Answer(Answer { status: 200, headers: Vec::new(), body })
+        answered(&pb::TxnResponse { header, succeeded, responses })
     }
+}
+
+/// True for the key itself, or, with an end, for every key from it to before the end.
+fn is_in(key: &[u8], from: &[u8], end: &[u8]) -> bool {
+    match end.is_empty() {
+        true => key == from,
+        false => from <= key && key < end,
+    }
+}
+
+fn answered(message: &impl Message) -> Reply {
+    Reply::Answer(Answer { status: 200, headers: Vec::new(), body: message.encode_to_vec() })
 }

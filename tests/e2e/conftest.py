@@ -8,6 +8,7 @@ import pytest
 
 from harness import envoy as envoy_module
 from harness import keycloak
+from harness.shared import Setting
 from harness.world import World
 
 
@@ -32,6 +33,21 @@ def make_world():
         finally:
             world.stop()
     assert not problems, "\n".join(problems)
+
+
+@pytest.fixture(scope="module")
+def make_setting(make_world):
+    """Makes several Envoys with an engine between them, which ends with the module."""
+    settings = []
+
+    def make(*arguments, **options) -> Setting:
+        setting = Setting(make_world, *arguments, **options)
+        settings.append(setting)
+        return setting
+
+    yield make
+    for setting in settings:
+        setting.etcd.stop()
 
 
 def pytest_report_header(config):

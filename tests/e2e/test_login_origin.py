@@ -8,7 +8,7 @@ import pytest
 from harness.expect import flow_cookies, refused, session_cookies
 from harness.pysaml import PySaml
 from harness.saml import SamlAccount, key, message
-from test_shared import Setting
+from harness.shared import Setting
 
 APP = "https://acme.app.test"
 LOGIN = "https://login.app.test"

@@ -19,7 +19,8 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Counts it, or refuses it with `too_many_attempts`. With the engine away this Envoy counts alone.
+    /// Counts it, or refuses it with `too_many_attempts`. With the engine away this Envoy counts alone; an answer that is
+    /// only late refuses it with `not_ready`.
     pub(super) async fn begin(
         io: &Io,
         exchange: &Exchange,
@@ -33,20 +34,32 @@ impl Attempt {
         };
         let (kind, content) = by.parts();
         let parts = [account.as_bytes(), kind.as_bytes(), &content];
-        match replicas.count_attempt(io, &parts, limit.window).await {
-            Ok((counted, count)) if count <= u64::from(limit.limit.max(1)) => {
-                Ok(Self { here, everywhere: Some((replicas, counted)) })
+        let counted = match replicas.attempt(io.host(), &parts) {
+            Ok(counted) => counted,
+            Err(away) => {
+                here.withdrawn(io.host());
+                return Err(Fault::from(away));
             }
-            Ok((counted, _)) => {
+        };
+        let answer = replicas.count_attempt(io, &counted, limit.window).await;
+        let attempt = Self { here, everywhere: Some((replicas.clone(), counted)) };
+        match answer {
+            Ok(count) if count <= u64::from(limit.limit.max(1)) => Ok(attempt),
+            Ok(_) => {
                 // It does not reach the application, and so is no failure.
-                Self { here, everywhere: Some((replicas, counted)) }.withdrawn(exchange);
+                attempt.withdrawn(exchange);
                 let detail = format!("too many failed password logins {by}, over all Envoys");
                 Err(Fault::new(Code::TooManyAttempts, detail))
+            }
+            Err(away) if replicas.must_be_counted(io.host(), io.now(), &away) => {
+                // Counted or not: it reaches no application, and so is no failure.
+                attempt.withdrawn(exchange);
+                Err(Fault::from(away))
             }
             Err(away) => {
                 let reason = format!("a password login is counted on this Envoy alone: {}", away.detail);
                 events::notice(io.host(), exchange.place(), Level::Warn, &reason);
-                Ok(Self { here, everywhere: None })
+                Ok(Self { everywhere: None, ..attempt })
             }
         }
     }
@@ -75,3 +88,7 @@ impl Attempt {
 fn lane() -> Lane {
     Lane::new("", "attempts in the shared engine").always_open()
 }
+
+#[cfg(test)]
+#[path = "attempt_tests.rs"]
+mod tests;

@@ -112,12 +112,8 @@ class Envoy:
     def start(self, ready: bool = True) -> "Envoy":
         """`ready`: wait until the listener takes connections; else until the admin interface answers."""
         self._output = self.log.open("ab")
-        self.process = subprocess.Popen(
-            [*find_envoy(), "-c", str(self.directory / "bootstrap.json"), "--concurrency", str(self.concurrency),
-             "--use-dynamic-base-id", "--log-level", self.log_level, "--component-log-level", "wasm:info",
-             "--drain-time-s", "1", "--drain-strategy", "immediate", "--parent-shutdown-time-s", "2",
-             "--file-flush-interval-msec", "250"],
-            stdout=self._output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.directory)
+        self.epoch = 0
+        self.process = self._run("--use-dynamic-base-id", "--base-id-path", str(self.directory / "base-id"))
         try:
             eventually(self._up, 60, what="Envoy's admin interface")
             if ready:
@@ -129,6 +125,26 @@ class Envoy:
             self.stop()
             raise AssertionError(f"{failed}\n{log}") from None
         return self
+
+    def _run(self, *arguments: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [*find_envoy(), "-c", str(self.directory / "bootstrap.json"), "--concurrency", str(self.concurrency),
+             *arguments, "--log-level", self.log_level, "--component-log-level", "wasm:info",
+             "--drain-time-s", "1", "--drain-strategy", "immediate", "--parent-shutdown-time-s", "2",
+             "--file-flush-interval-msec", "250"],
+            stdout=self._output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.directory)
+
+    def hot_restart(self) -> None:
+        """Another process takes the listeners over; waits until this one has ended."""
+        self.epoch += 1
+        base = (self.directory / "base-id").read_text().strip()
+        before, self.process = self.process, self._run("--base-id", base, "--restart-epoch", str(self.epoch))
+        try:
+            eventually(lambda: before.poll() is not None, 120, what="the end of the old process")
+        finally:
+            if before.poll() is None:
+                before.kill()
+        eventually(self._up, 60, what="the new process")
 
     def _up(self) -> bool:
         if self.process.poll() is not None:

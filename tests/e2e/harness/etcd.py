@@ -1,5 +1,6 @@
 """A real etcd: one member or three, which tests stop, freeze, empty and set back."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -58,6 +59,7 @@ class Member:
     def freeze(self) -> None:
         """It holds its connections and answers nothing."""
         self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)  # until then it goes on
         self.frozen = True
 
     def thaw(self) -> None:
@@ -100,12 +102,23 @@ class Etcd:
                 with urllib.request.urlopen(f"{member.url}/health", timeout=2) as answer:
                     assert b'"true"' in answer.read()
             return True
-        eventually(up, 30, what="a healthy etcd")
+        eventually(up, 120, what="a healthy etcd")
 
-    def control(self, *arguments: str) -> str:
+    def leader(self) -> Member:
+        """The member that the others follow."""
+        def found():
+            for member in self.members:
+                [status] = json.loads(self.control("endpoint", "status", "-w", "json", endpoints=[member]))
+                if status["Status"]["leader"] == status["Status"]["header"]["member_id"]:
+                    return member
+            return None
+        return eventually(found, 60, what="a leader")
+
+    def control(self, *arguments: str, endpoints=None) -> str:
         """What etcdctl says."""
-        done = subprocess.run([find("etcdctl"), "--endpoints", ",".join(m.url for m in self.members), *arguments],
-                              env={**os.environ, "ETCDCTL_API": "3"}, capture_output=True, text=True, timeout=20)
+        urls = ",".join(member.url for member in endpoints or self.members)
+        done = subprocess.run([find("etcdctl"), "--command-timeout", "60s", "--endpoints", urls, *arguments],
+                              env={**os.environ, "ETCDCTL_API": "3"}, capture_output=True, text=True, timeout=90)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -113,7 +126,6 @@ class Etcd:
         return [line for line in self.control("get", "--prefix", "--keys-only", prefix).splitlines() if line]
 
     def revision(self) -> int:
-        import json
         return json.loads(self.control("get", "nothing", "-w", "json"))["header"]["revision"]
 
     def compact(self) -> None:
@@ -145,7 +157,7 @@ class Etcd:
         subprocess.run([find("etcdctl"), "snapshot", "restore", str(snapshot), "--data-dir", str(member.directory),
                         "--name", member.name, "--initial-cluster", f"{member.name}={peer}",
                         "--initial-advertise-peer-urls", peer],
-                       env={**os.environ, "ETCDCTL_API": "3"}, check=True, capture_output=True, timeout=30)
+                       env={**os.environ, "ETCDCTL_API": "3"}, check=True, capture_output=True, timeout=90)
         self.start()
 
     def stop(self) -> None:

@@ -4,7 +4,8 @@ import contextlib
 import socket
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, SETTINGS = 0, 1, 4
+DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
+ACK = 1
 END_STREAM, END_HEADERS = 1, 4
 
 
@@ -12,13 +13,32 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
+def split(buffered: bytes) -> tuple[list[tuple[int, int, int, bytes]], bytes]:
+    """The frames that are there as a whole (kind, flags, stream, payload), and the rest."""
+    frames = []
+    while len(buffered) >= 9 and len(buffered) >= 9 + (length := int.from_bytes(buffered[:3], "big")):
+        frames.append((buffered[3], buffered[4], int.from_bytes(buffered[5:9], "big"), buffered[9:9 + length]))
+        buffered = buffered[9 + length:]
+    return frames, buffered
+
+
+def ends(kind: int, flags: int) -> bool:
+    """True where a frame ends its stream."""
+    return kind == RESET or kind in (DATA, HEADERS) and bool(flags & END_STREAM)
+
+
 def block(headers: list[tuple[str, str]]) -> bytes:
     """HPACK literals without indexing, without Huffman coding (RFC 7541 section 6.2.2)."""
 
     def text(value: str) -> bytes:
         data = value.encode("latin-1")
-        assert len(data) < 127, value
-        return bytes([len(data)]) + data
+        if len(data) < 127:
+            return bytes([len(data)]) + data
+        # The rest of the length in groups of seven bits, the lowest first (section 5.1).
+        length, rest = b"\x7f", len(data) - 127
+        while rest >= 128:
+            length, rest = length + bytes([rest % 128 + 128]), rest // 128
+        return length + bytes([rest]) + data
 
     return b"".join(b"\x00" + text(name) + text(value) for name, value in headers)
 
@@ -38,8 +58,6 @@ def send(port: int, headers: list[tuple[str, str]], body: list[bytes], trailers:
         with contextlib.suppress(ConnectionError):
             while data := connection.recv(65536):
                 buffered += data
-                while len(buffered) >= 9 and len(buffered) >= 9 + (length := int.from_bytes(buffered[:3], "big")):
-                    kind, flags, stream = buffered[3], buffered[4], int.from_bytes(buffered[5:9], "big")
-                    buffered = buffered[9 + length:]
-                    if stream == 1 and (kind == 3 or kind in (DATA, HEADERS) and flags & END_STREAM):
-                        return
+                frames, buffered = split(buffered)
+                if any(stream == 1 and ends(kind, flags) for kind, flags, stream, _ in frames):
+                    return
