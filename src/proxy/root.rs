@@ -27,6 +27,10 @@ use crate::state::FilterState;
 /// How often background work is looked for.
 const TICK: Duration = Duration::from_millis(500);
 
+/// How often it is looked for while the application answers requests with a session: a stream whose session ends is to be
+/// closed soon.
+const STREAMS: Duration = Duration::from_millis(100);
+
 /// Refreshes of documents under way at once in one worker: a thousand accounts take turns.
 const MAX_REFRESHES: usize = 8;
 
@@ -51,6 +55,8 @@ pub struct Root {
     /// The engine that several Envoys share.
     engine: Option<Engine>,
     next: usize,
+    /// How often the tick comes, but for hurry.
+    period: Duration,
     /// When documents were last looked at.
     looked: u64,
 }
@@ -108,7 +114,7 @@ impl RootContext for Root {
                 self.engine = Engine::new(&filter_state, &self.host);
                 self.filter_state = Some(filter_state);
                 self.resettle();
-                let _ = hostcalls::set_tick_period(TICK);
+                self.set_period(TICK);
                 if self.engine.is_some() {
                     // The engine is read before the first request comes.
                     self.waiting.hurry();
@@ -246,17 +252,24 @@ impl Root {
         }
     }
 
+    fn set_period(&mut self, period: Duration) {
+        self.period = period;
+        let _ = hostcalls::set_tick_period(period);
+    }
+
     /// While requests wait, the tick comes often.
-    fn set_pace(&self, filter_state: &FilterState) {
+    fn set_pace(&mut self, filter_state: &FilterState) {
         let is_busy = self.waiting.has_parked()
             || !self.sleeping.is_empty()
             || self.engine.as_ref().is_some_and(Engine::is_starting)
             || !filter_state.outside.background().borrow().is_empty();
         if is_busy {
-            self.waiting.hurry();
-        } else if self.waiting.is_hurried() {
+            return self.waiting.hurry();
+        }
+        let period = if self.streams.is_empty() { TICK } else { STREAMS };
+        if self.waiting.is_hurried() || self.period != period {
             self.waiting.calm_down();
-            let _ = hostcalls::set_tick_period(TICK);
+            self.set_period(period);
         }
     }
 

@@ -34,10 +34,15 @@ impl Streams {
         self.open.borrow_mut().remove(&id);
     }
 
+    /// True where the application has answered all of them.
+    pub fn is_empty(&self) -> bool {
+        self.open.borrow().is_empty()
+    }
+
     /// Closes those whose session has ended. Looked for at every tick: once for each stream if something has ended
     /// since, else only at the clock.
     pub fn sweep(&self, host: &dyn Host, settings: &SessionSettings) {
-        if self.open.borrow().is_empty() {
+        if self.is_empty() {
             return;
         }
         let now = host.now();
