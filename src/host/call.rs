@@ -32,12 +32,14 @@ pub struct Request {
 }
 
 impl Request {
-    /// A GET that accepts JSON. It is repeatable (RFC 9110 section 9.2.2).
+    /// A GET that prefers JSON. It is repeatable (RFC 9110 section 9.2.2).
+    ///
+    /// It accepts other types too: Keycloak answers 406 to `application/json` alone at its SAML metadata.
     pub fn get(what: &'static str, url: Url, timeout: u64) -> Self {
         Self {
             method: "GET",
             url,
-            headers: vec![("accept".into(), "application/json".into())],
+            headers: vec![("accept".into(), "application/json, */*;q=0.5".into())],
             body: None,
             timeout,
             max_answer: MAX_ANSWER,

@@ -211,3 +211,16 @@ def test_a_login_that_took_too_long_starts_over_at_keycloak(setting, patience):
     patience(1800)
     hops = browser.follow(submit(browser, page, username="ada", password=PASSWORDS["ada"]))
     assert hops[-1].url == account.url("/reports") and hops[-1].status == 200, hops
+
+
+def test_a_tab_that_waited_too_long_goes_on_once_another_tab_has_signed_in(setting, patience):
+    """Keycloak answers the first tab with `temporarily_unavailable` and `authentication_expired`."""
+    account, browser = setting.account(), setting.browser()
+    patience(1)
+    page = browser.login(account.url("/first"))[-1]
+    patience(1, wait=5)
+    patience(1800)
+    setting.sign_in("other", browser, "/second")
+    hops = browser.follow(submit(browser, page, username="ada", password=PASSWORDS["ada"]))
+    assert "error_description=authentication_expired" in hops[0].location, hops
+    assert hops[-1].url == account.url("/first") and hops[-1].status == 200, (hops, setting.refusals())

@@ -131,12 +131,22 @@ async fn finish_login(io: &Io, exchange: &Rc<Exchange>, parameters: &[u8]) -> Re
         Err(fault) if login_state.parameters.trial.is_some() => {
             trial::failed(io, exchange, &login_state, &fault)
         }
+        Err(fault) if begins_again(&fault, &callback, &login_state) => {
+            let provider = account_state.provider(&login_state.provider).ok_or(fault)?;
+            let parameters = AuthnParameters { restarted: true, ..login_state.parameters };
+            start_login(io, exchange, provider, login_state.return_to, parameters).await?
+        }
         Err(fault) => {
             events::login_outcome(io.host(), place, fault.code.as_str());
             exchange.refuse_login(place, &fault, &login_state.return_to)
         }
     };
     Ok(forget.iter().fold(answer, |answer, cookie| answer.with_cookie(cookie)))
+}
+
+/// True if the provider itself, which `complete` has checked, asks for a new request: once, or the browser might go round for ever.
+fn begins_again(fault: &Fault, callback: &Callback, login_state: &LoginState) -> bool {
+    fault.code == Code::IdpUnavailable && callback.asks_to_begin_again() && !login_state.parameters.restarted
 }
 
 async fn complete(

@@ -93,6 +93,12 @@ impl Callback {
         Err(Fault::new(code, format!("callback: error {error}{description}")))
     }
 
+    /// True if the provider asks for a new authorization request: Keycloak forgot the login, and another tab has signed in since.
+    pub fn asks_to_begin_again(&self) -> bool {
+        matches!(&self.outcome, Outcome::Error { error, description: Some(description) }
+            if error == "temporarily_unavailable" && description == "authentication_expired")
+    }
+
     /// RFC 9207 section 2.4: an answer of another provider must not be taken to this one (mix-up). Holds
     /// for error answers too.
     fn check_issuer(&self, metadata: &Metadata) -> Result<(), Fault> {

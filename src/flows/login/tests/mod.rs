@@ -1,6 +1,7 @@
 //! Whole requests by which people come in: chooser, home-realm discovery, hints, logins that others start,
 //! step-up, pushed requests.
 
+mod again;
 mod step_up;
 
 use std::rc::Rc;

@@ -355,7 +355,11 @@ fn metadata_says_where_to_go_and_brings_a_new_key_once_a_minute() {
     let mut serve = |call: &Call| {
         assert_eq!(header(call, ":path"), Some("/metadata"));
         match &*published.borrow() {
-            Some(text) => status(200, "application/samlmetadata+xml", text.as_str()),
+            // Keycloak serves it as application/xml and nothing else.
+            Some(_) if !header(call, "accept").unwrap_or_default().contains("*/*") => {
+                status(406, "application/json", "")
+            }
+            Some(text) => status(200, "application/xml;charset=UTF-8", text.as_str()),
             None => status(503, "text/plain", ""),
         }
     };
