@@ -116,7 +116,7 @@ def test_the_bench_measures():
         )
         assert done.returncode == 0, done.stdout + done.stderr
         result = json.loads(file.read_text())
-    assert set(result["cpu_us"]) == {"none", "noop", "sso", "bearer", "oauth2", "refused"} and result["cookies_bytes"] >= 1200
+    assert set(result["cpu_us"]) == {"none", "noop", "sso", "user", "assertion", "bearer", "oauth2", "refused"} and result["cookies_bytes"] >= 1200
 
 
 def test_the_words_of_saml_problems_are_those_of_the_log():
