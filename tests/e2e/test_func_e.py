@@ -1,12 +1,11 @@
 """func-e, which people run Envoy with on their machine: it takes the smallest sample, and envoy/find finds its Envoy."""
 
 import os
-import shutil
 import subprocess
 
 import pytest
 
-from harness.tools import leave_out
+from harness.tools import go_program
 from test_examples import ENVOY_DIR, SECRETS, envoy, localised  # noqa: F401
 
 MODULE = "github.com/tetratelabs/func-e/cmd/func-e@v1.6.0"
@@ -15,11 +14,8 @@ MODULE = "github.com/tetratelabs/func-e/cmd/func-e@v1.6.0"
 @pytest.fixture(scope="module")
 def func_e(tmp_path_factory, envoy):  # noqa: F811
     """func-e by its own source, with the Envoy that would be downloaded in its place; and its environment."""
-    go = shutil.which("go") or leave_out("go is not installed (Debian: apt-get install golang-go)")
     home = tmp_path_factory.mktemp("func-e")
-    done = subprocess.run([go, "install", MODULE], capture_output=True, text=True, env=os.environ | {"GOBIN": str(home / "bin")})
-    if done.returncode:
-        leave_out(f"{MODULE} cannot be built: {done.stderr[-300:]}")
+    go_program(MODULE, home / "bin")
     version = subprocess.run(["sed", "-n", "s/^version=//p", ENVOY_DIR / "find"], capture_output=True, text=True, check=True).stdout.strip()
     place = home / "data/envoy-versions" / version / "bin"
     place.mkdir(parents=True)

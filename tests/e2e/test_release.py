@@ -4,16 +4,14 @@ import importlib.machinery
 import importlib.util
 import io
 import json
-import os
 import re
-import shutil
 import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from harness.tools import leave_out, need
+from harness.tools import go_program, need
 
 TOP = Path(__file__).resolve().parents[2]
 WASM = TOP / "target/wasm32-wasip1/release/envoy_sso.wasm"
@@ -86,13 +84,10 @@ def test_the_checksums_are_those_of_the_files(tmp_path):
 
 def test_workflows_are_valid(tmp_path):
     """By actionlint: keys, expressions, jobs that need each other, permissions."""
-    go = shutil.which("go") or leave_out("go is not installed (Debian: apt-get install golang-go)")
-    done = subprocess.run([go, "install", ACTIONLINT], capture_output=True, text=True, env=os.environ | {"GOBIN": str(tmp_path)})
-    if done.returncode:
-        leave_out(f"{ACTIONLINT} cannot be built: {done.stderr[-300:]}")
+    actionlint = go_program(ACTIONLINT, tmp_path)
 
     def lint(text: str):
-        return subprocess.run([tmp_path / "actionlint", "-shellcheck=", "-"], input=text, capture_output=True, text=True)
+        return subprocess.run([actionlint, "-shellcheck=", "-"], input=text, capture_output=True, text=True)
 
     for file in (TOP / ".github/workflows").glob("*.yml"):
         text = file.read_text()

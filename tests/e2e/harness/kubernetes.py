@@ -2,13 +2,12 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import yaml
 
-from .tools import leave_out
+from .tools import go, leave_out
 
 # Modules with definitions of their own resources.
 MODULES = [
@@ -26,8 +25,7 @@ SCALARS = {"string": {"type": "string"}, "numeric": {"type": "number"}, "boolean
 
 def module(name: str) -> Path:
     """The folder of a Go module."""
-    go = shutil.which("go") or leave_out("go is not installed (Debian: apt-get install golang-go)")
-    done = subprocess.run([go, "mod", "download", "-json", name], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([go(), "mod", "download", "-json", name], capture_output=True, text=True, timeout=300)
     if done.returncode:
         leave_out(f"{name} cannot be downloaded: {(done.stdout + done.stderr)[-300:]}")
     return Path(json.loads(done.stdout)["Dir"])

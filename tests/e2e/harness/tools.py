@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,19 @@ def need(name: str, *names: str, debian: str) -> str:
         if found:
             return found
     leave_out(f"{name} is not installed (Debian: apt-get install {debian})")
+
+
+def go() -> str:
+    """The Go toolchain."""
+    return shutil.which("go") or leave_out("go is not installed (Debian: apt-get install golang-go)")
+
+
+def go_program(package: str, folder: Path) -> Path:
+    """A program built from its Go module (`example.com/module/cmd/name@v1.2.3`) into this folder."""
+    done = subprocess.run([go(), "install", package], capture_output=True, text=True, env=os.environ | {"GOBIN": str(folder)})
+    if done.returncode:
+        leave_out(f"{package} cannot be built: {done.stderr[-300:]}")
+    return folder / package.partition("@")[0].rpartition("/")[2]
 
 
 def leave_out(why: str) -> None:
