@@ -166,3 +166,15 @@ def test_a_live_change_of_access_takes_effect_and_sessions_stay(make_world):
     assert world.update()
     eventually(lambda: account.client().get(account.url("/who")).status == 401, what="single sign-on to go on")
     signed_in(client, account)
+
+
+def test_passwords_that_nothing_rules_on_are_told_in_the_log(make_world):
+    """They load: the log names each account once."""
+    world = make_world("nothing-rules")
+    for code, password in {"disabled": {"mode": "disabled"}, "unset": {}, "enabled": {"mode": "enabled", "logins": []},
+                           "twin": {"mode": "disabled", "logins": [{"path": "/login", "username": {"form": "u"}, "fields": ["u", "p"], "success": {"redirect": "/home"}}]}}.items():
+        world.account(code, {"password": password})
+    world.start()
+    told = eventually(lambda: [warning for event in world.envoy.events() for warning in event.get("warnings", [])], what="the warnings")
+    accounts = [account for account in range(4) if any(warning.startswith(f"accounts[{account}].password.logins: is empty") for warning in told)]
+    assert accounts == [0, 1, 2], told

@@ -4,8 +4,10 @@ import base64
 import hashlib
 
 import pytest
+import yaml
 
 from harness.expect import refused
+from harness.net import PROJECT
 from test_bearer import AUDIENCE, access_token, ask
 
 TYPE = "type.googleapis.com/envoy.extensions.filters.http"
@@ -140,3 +142,23 @@ def test_csrf_behind_this_filter_judges_the_applications_posts_alone(world):
     assert client.request("POST", acme.url("/transfer"), headers={"origin": acme.origin}, body=b"x").status == 200
     reply = client.request("POST", acme.url("/sso/logout"), headers={"origin": acme.origin, "sec-fetch-site": "same-origin"})
     assert reply.code is not None and reply.text != "Invalid origin"
+
+
+def test_the_rule_of_the_documents_refuses_server_actions(make_world):
+    """Any page runs them, and no path names them: docs/passwords.md has the filter that keeps them from open paths."""
+    block = (PROJECT / "docs/passwords.md").read_text().split("```yaml")[-1].split("```")[0]
+    [rule] = yaml.safe_load(block)
+    world = make_world("server-actions")
+    acme = world.account("acme", {"access": [{"prefix": "/", "allow": "anyone"}]})
+    plain = world.filters
+    world.filters = lambda config=None: [rule, *plain(config)]
+    world.start()
+    mark = world.app.mark()
+    for method, path, header in (("POST", "/open", "next-action"), ("POST", "/login", "Next-Action"), ("PUT", "/x", "NEXT-ACTION"), ("GET", "/", "next-action")):
+        for value in ("4" * 40, ""):
+            body = None if method == "GET" else b"--x\r\n\r\nx\r\n--x--"
+            reply = acme.client().request(method, acme.url(path), headers={header: value, "content-type": "multipart/form-data; boundary=x"}, body=body)
+            assert reply.status == 403 and reply.text == "RBAC: access denied", (method, path, value, reply)
+    world.app.nothing_since(mark)
+    assert acme.client().request("POST", acme.url("/open"), headers={"content-type": "multipart/form-data; boundary=x"}, body=b"x").status == 200
+    assert acme.client().get(acme.url("/open"), headers={"next-router-state-tree": "x"}).status == 200

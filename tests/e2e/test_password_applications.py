@@ -4,6 +4,7 @@ docs/passwords.md has these logins as recipes. What counts is whom the applicati
 `admins` an administrator or none, under `disabled` none, and always the one for whom the filter opened a session.
 """
 
+import dataclasses
 import re
 import urllib.parse
 
@@ -278,6 +279,21 @@ def test_single_sign_on_is_unharmed(site, mode):
     said = client.get(account.url("/sso/session")).json()
     assert (said["user"], said["method"]) == ("ada", "sso") and client.get(account.url("/who")).text == "ada"
     assert site.who_is_in(client, mode) == "", "the application's own session"
+
+
+def test_the_applications_own_session_outlives_the_mode_on_open_paths(site):
+    """What the documents say that the rule cannot see; where a user is demanded, it opens nothing."""
+    before = site.client("enabled")
+    assert site.send(before, "enabled", site.body("ada")).code is None
+    if site.login.first:
+        before.get(site.url("enabled", site.login.first))
+    assert site.who_is_in(before, "enabled") == "ada"
+    account = site.account("disabled")
+    client, host = account.client(), account.origin.removeprefix("https://")
+    for (_, path, name), cookie in before.cookies.items():
+        client.cookies[(host, path, name)] = dataclasses.replace(cookie, host=host)
+    assert site.who_is_in(client, "disabled") == "ada"
+    refused(client.get(account.url("/who")), "login_required", "session_expired")
 
 
 def test_guesses_are_counted_and_do_not_lock_a_known_browser_out(site):

@@ -103,6 +103,8 @@ def test_an_administrator_by_name_gets_in_while_the_directory_is_down(world, fau
             world.app.nothing_since(mark)
     reasons = [event for event in world.envoy.events() if "without the directory" in json.dumps(event)]
     assert reasons, "the log does not say why it went on"
+    lacks = [json.dumps(event) for event in world.envoy.events() if event.get("code") == "role_missing"]
+    assert lacks and all("the directory could not be asked" in one for one in lacks), lacks
     # Once it answers again, the roles are there; and a user whom it calls inactive is out.
     people(directory)
     eventually(lambda: client.get(account.url("/admin/x")).status == 200, what="the recheck")
