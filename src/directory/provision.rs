@@ -2,7 +2,7 @@
 
 use super::scim::create::{self, Created};
 use super::{invitations, lookup, matching, seen, unavailable, Cache, User, UserSource};
-use crate::config::{Account, Attribute, Directory, ProvisioningMode};
+use crate::config::{Account, Attribute, Directory, ProvisioningMode, Scim};
 use crate::fault::{Code, Fault};
 use crate::host::task::Io;
 use crate::host::Host;
@@ -10,14 +10,22 @@ use crate::identity::mapping::{self, Verification};
 use crate::identity::{mapped_value, roles, usable_email, Identity, Mapped};
 use crate::values::email;
 
-/// The invitation of this user: the address invited, and the roles. The provider must be one that may speak for the address,
+/// What a user that is to be created begins with.
+pub(super) struct NewUser {
+    /// The normalised address that was invited, or whose domain is let in.
+    pub email: String,
+    /// The roles of the invitation, or of every such user.
+    pub roles: Vec<String>,
+}
+
+/// The invitation of this user. The provider must be one that may speak for the address,
 /// or any user who types it in there could accept.
 pub(super) fn invitation(
     host: &dyn Host,
     account: &Account,
     identity: &Identity,
     mapped: &Mapped,
-) -> Result<(String, Vec<String>), Fault> {
+) -> Result<NewUser, Fault> {
     let address = usable_email(&account.mapping, identity)
         .ok_or_else(|| matching::unknown(account, mapped, "and there is no email to be invited by"))?;
     let Some(roles) = invited(account, &address) else {
@@ -31,7 +39,7 @@ pub(super) fn invitation(
                    confined to its domain";
         return Err(matching::unknown(account, mapped, why));
     }
-    Ok((address, roles.to_vec()))
+    Ok(NewUser { email: address, roles: roles.to_vec() })
 }
 
 /// Notes that a user who is in the directory has signed in: an invitation of theirs is used up.
@@ -59,15 +67,11 @@ fn speaks_for_addresses(account: &Account, identity: &Identity) -> bool {
 }
 
 /// The address and roles of an automatic account, where its domain is let in.
-pub(super) fn automatic(
-    account: &Account,
-    identity: &Identity,
-    mapped: &Mapped,
-) -> Result<(String, Vec<String>), Fault> {
+pub(super) fn automatic(account: &Account, identity: &Identity, mapped: &Mapped) -> Result<NewUser, Fault> {
     let address = usable_email(&account.mapping, identity)
         .ok_or_else(|| matching::unknown(account, mapped, "and there is no email to create an account by"))?;
     match let_in(account, &address) {
-        Some(roles) => Ok((address, roles.to_vec())),
+        Some(roles) => Ok(NewUser { roles: roles.to_vec(), email: address }),
         None => {
             let why = "and the email's domain is not one of provisioning.email_domains";
             Err(matching::unknown(account, mapped, why))
@@ -109,8 +113,8 @@ pub async fn accept_invitation(
         return Ok(user);
     }
     let mapped = mapped?;
-    let (address, roles) = invitation(io.host(), account, identity, &mapped)?;
-    let user = create(io, account, cache, identity, &mapped, &address, roles).await?;
+    let new = invitation(io.host(), account, identity, &mapped)?;
+    let user = create(io, account, cache, identity, &mapped, new).await?;
     use_up_invitation(io.host(), account, identity);
     Ok(user)
 }
@@ -122,66 +126,35 @@ pub(super) async fn create(
     cache: &Cache,
     identity: &Identity,
     mapped: &Mapped,
-    address: &str,
-    new_roles: Vec<String>,
+    new: NewUser,
 ) -> Result<User, Fault> {
     let username = match mapped.attribute {
         Attribute::Username => mapped.value.clone(),
-        Attribute::Email | Attribute::Phone => address.to_owned(),
+        Attribute::Email | Attribute::Phone => new.email.clone(),
     };
     let Directory::Scim(server) = &account.directory else {
         free(io, account, cache, &username).await?;
         let granted = roles::from_claims(&account.mapping, &identity.claims);
-        let mut user = User::without_record(username, UserSource::Session, new_roles, granted);
-        user.email = Some(address.to_owned());
+        let mut user = User::without_record(username, UserSource::Session, new.roles, granted);
+        user.email = Some(new.email);
         user.phone = (mapped.attribute == Attribute::Phone).then(|| mapped.value.clone());
         user.name = matching::name(identity);
         seen::mark(io.host(), account, &user.username, &user.claim_roles);
         return Ok(user);
     };
     let found = Ok(mapped.clone());
+    let creation = Creation { account, server, identity, mapped, username: &username, new: &new };
     let lock = Lock::key(&account.code, &mapped.value);
     let lease = 4 * server.timeout + 1_000;
     let patience = io.now().saturating_add(lease);
     for _ in 0..LOOKS {
         if let Some(held) = Lock::take(io.host(), &lock, lease) {
             // Between the lookup that found nobody and the lock, the login that held it may have created.
-            let result = async {
-                if let Some(user) = matching::existing(io, account, cache, identity, &found).await? {
-                    return Ok(user);
-                }
-                free(io, account, cache, &username).await?;
-                let name = matching::name(identity);
-                let new = create::New {
-                    username: &username,
-                    address,
-                    mapped,
-                    name,
-                    roles: &new_roles,
-                    link: identity.link(),
-                };
-                let created = create::post(io, server, &new).await?;
-                let refused = match &created {
-                    Created::Refused(status) => format!(": it answers the creation with status {status}"),
-                    _ => String::new(),
-                };
-                match created {
-                    Created::Record(record) if record.matches(&account.mapping, mapped) => {
-                        matching::check(account, cache.issuers(), identity, &record)?;
-                        return Ok(matching::signed_in(io, account, identity, &record));
-                    }
-                    // Somebody else was faster (409), or the answer does not show whom it made.
-                    Created::Record(_) | Created::Elsewhere | Created::Refused(_) => {}
-                }
-                cache.forget(account, &username);
-                match matching::existing(io, account, cache, identity, &found).await? {
-                    Some(user) => Ok(user),
-                    None => Err(unavailable(format!(
-                        "the user {username:?} was created, or was there, but cannot be found{refused}"
-                    ))),
-                }
-            }
-            .await;
+            let result = match matching::existing(io, account, cache, identity, &found).await {
+                Ok(None) => creation.post(io, cache).await,
+                Ok(Some(user)) => Ok(user),
+                Err(fault) => Err(fault),
+            };
             held.release(io.host());
             return result;
         }
@@ -194,6 +167,47 @@ pub(super) async fn create(
         }
     }
     Err(unavailable(format!("another login is creating {username:?} and does not finish")))
+}
+
+/// One user that a SCIM server is to create.
+struct Creation<'a> {
+    account: &'a Account,
+    server: &'a Scim,
+    identity: &'a Identity,
+    mapped: &'a Mapped,
+    username: &'a str,
+    new: &'a NewUser,
+}
+
+impl Creation<'_> {
+    /// Creates the user and reads what came of it.
+    async fn post(&self, io: &Io, cache: &Cache) -> Result<User, Fault> {
+        let Self { account, server, identity, mapped, username, new } = *self;
+        free(io, account, cache, username).await?;
+        let record = create::New {
+            username,
+            address: &new.email,
+            mapped,
+            name: matching::name(identity),
+            roles: &new.roles,
+            link: identity.link(),
+        };
+        let refused = match create::post(io, server, &record).await? {
+            Created::Record(record) if record.matches(&account.mapping, mapped) => {
+                matching::check(account, cache.issuers(), identity, &record)?;
+                return Ok(matching::signed_in(io, account, identity, &record));
+            }
+            // Another replica was faster (409), or the answer does not show whom it made.
+            Created::Record(_) | Created::Elsewhere => String::new(),
+            Created::Refused(status) => format!(": it answers the creation with status {status}"),
+        };
+        cache.forget(account, username);
+        matching::existing(io, account, cache, identity, &Ok(mapped.clone())).await?.ok_or_else(|| {
+            unavailable(format!(
+                "the user {username:?} was created, or was there, but cannot be found{refused}"
+            ))
+        })
+    }
 }
 
 /// Refuses to make a second user of a name: whoever has it would be taken for the new one.

@@ -41,16 +41,16 @@ pub async fn resolve(
     match account.provisioning.mode {
         ProvisioningMode::Off => Err(unknown(account, &mapped, "provisioning is off")),
         ProvisioningMode::Invited => {
-            let (email, roles) = provision::invitation(io.host(), account, identity, &mapped)?;
-            Ok(Resolution::Invitation { email, roles })
+            let new = provision::invitation(io.host(), account, identity, &mapped)?;
+            Ok(Resolution::Invitation { email: new.email, roles: new.roles })
         }
         ProvisioningMode::Automatic if account.is_draft => {
             provision::automatic(account, identity, &mapped)?;
             Err(unknown(account, &mapped, "the user would be created"))
         }
         ProvisioningMode::Automatic => {
-            let (email, roles) = provision::automatic(account, identity, &mapped)?;
-            let user = provision::create(io, account, cache, identity, &mapped, &email, roles).await?;
+            let new = provision::automatic(account, identity, &mapped)?;
+            let user = provision::create(io, account, cache, identity, &mapped, new).await?;
             Ok(Resolution::User(user))
         }
     }

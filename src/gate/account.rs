@@ -7,18 +7,18 @@ use crate::access::{demand, Demand};
 use crate::config::Endpoint;
 use crate::exchange::{Exchange, Ruling};
 use crate::fault::{Code, Fault};
-use crate::flows::bearer;
+use crate::flows::bearer::{self, Named};
 use crate::flows::login;
 use crate::flows::logout;
 use crate::http::query::{self, Param};
 use crate::http::{Head, Jar, Path};
 use crate::session::LiveSession;
-use crate::state::{AccountState, FilterState, SessionState};
+use crate::state::{AccountState, CookieCopy, FilterState, SessionState};
 
 /// The account, or that there is none.
 pub enum AccountChoice {
-    /// This one, who is there, and whether the cookies are older than what is known of the session.
-    Account(Rc<AccountState>, SessionState, bool),
+    /// This one, who is there, and the copy of the session that its cookies hold.
+    Account(Rc<AccountState>, SessionState, CookieCopy),
     /// Nobody is served here.
     None,
     /// Several accounts are, and nothing says which.
@@ -39,39 +39,41 @@ pub fn choose(
     match account_states {
         [] => AccountChoice::None,
         [account_state] => {
-            let (session_state, behind) = match account_state.account.enabled {
+            let (session_state, copy) = match account_state.account.enabled {
                 true => filter_state.session_and_age(account_states, jar, now),
-                false => (SessionState::None, false),
+                false => (SessionState::None, CookieCopy::Latest),
             };
             // A response made for `u=a` is nothing to `u=b`, also where `b` has an origin of its own.
             match named(account_states, head, path) {
-                Some(None) => AccountChoice::None,
-                _ => AccountChoice::Account(account_state.clone(), session_state, behind),
+                Named::Unknown => AccountChoice::None,
+                _ => AccountChoice::Account(account_state.clone(), session_state, copy),
             }
         }
         several => {
-            let (session_state, behind) = filter_state.session_and_age(several, jar, now);
+            let (session_state, copy) = filter_state.session_and_age(several, jar, now);
             match named(several, head, path) {
-                Some(Some(account_state)) => {
+                Named::Account(account_state) => {
                     let session_state = match session_state {
                         SessionState::Valid(live) if !Rc::ptr_eq(&live.account, &account_state.account) => {
                             SessionState::None
                         }
                         other => other,
                     };
-                    AccountChoice::Account(account_state, session_state, behind)
+                    AccountChoice::Account(account_state.clone(), session_state, copy)
                 }
-                Some(None) => AccountChoice::None,
-                None => match (bearer::site_of(several, head), &session_state) {
+                Named::Unknown => AccountChoice::None,
+                Named::Nothing => match (bearer::named(several, head), &session_state) {
                     // A token says for whom it is, and is verified there. Where that account would not ask for one
                     // it says nothing: anybody can write what an unverified token says.
-                    (Some(Some(account_state)), _) if is_verified_at(account_state, several, head, path) => {
-                        AccountChoice::Account(account_state.clone(), SessionState::None, false)
+                    (Named::Account(account_state), _)
+                        if is_verified_at(account_state, several, head, path) =>
+                    {
+                        AccountChoice::Account(account_state.clone(), SessionState::None, CookieCopy::Latest)
                     }
-                    (Some(Some(_)), SessionState::Valid(live)) => of_session(several, live, behind),
+                    (Named::Account(_), SessionState::Valid(live)) => of_session(several, live, copy),
                     // A token that is for none of them: not even beside a session.
-                    (Some(None), _) => shared_by_all(several, path, head),
-                    (None, SessionState::Valid(live)) => of_session(several, live, behind),
+                    (Named::Unknown, _) => shared_by_all(several, path, head),
+                    (Named::Nothing, SessionState::Valid(live)) => of_session(several, live, copy),
                     _ => shared_by_all(several, path, head),
                 },
             }
@@ -79,12 +81,16 @@ pub fn choose(
     }
 }
 
-fn of_session(account_states: &[Rc<AccountState>], live: &Rc<LiveSession>, behind: bool) -> AccountChoice {
+fn of_session(
+    account_states: &[Rc<AccountState>],
+    live: &Rc<LiveSession>,
+    copy: CookieCopy,
+) -> AccountChoice {
     let account_state =
         account_states.iter().find(|account_state| Rc::ptr_eq(&account_state.account, &live.account));
     let session_state = SessionState::Valid(live.clone());
     account_state.cloned().map_or(AccountChoice::AskUser, |account_state| {
-        AccountChoice::Account(account_state, session_state, behind)
+        AccountChoice::Account(account_state, session_state, copy)
     })
 }
 
@@ -109,31 +115,26 @@ fn is_login(account_states: &[Rc<AccountState>], head: &Head, path: &Path<'_>) -
 
 /// What `u` says at one of the filter's own endpoints: nothing, an account, or one that is not here.
 #[inline]
-fn named(
-    account_states: &[Rc<AccountState>],
-    head: &Head,
-    path: &Path<'_>,
-) -> Option<Option<Rc<AccountState>>> {
-    let path = path.plain()?;
+fn named<'a>(account_states: &'a [Rc<AccountState>], head: &Head, path: &Path<'_>) -> Named<'a> {
+    let Some(path) = path.plain() else { return Named::Nothing };
     let endpoint = |account_state: &&Rc<AccountState>| account_state.account.paths.endpoint(path).is_some();
-    account_states.iter().find(endpoint)?;
+    if !account_states.iter().any(|account_state| endpoint(&account_state)) {
+        return Named::Nothing;
+    }
     if let Some(query) = head.query() {
         let [named] = query::params(query, ["u"]);
         if named != Param::Absent {
             let code = named.text();
-            let account_state = account_states
-                .iter()
-                .find(|account_state| Some(&account_state.account.code) == code.as_ref());
-            return Some(account_state.cloned());
+            let is_meant =
+                |account_state: &&Rc<AccountState>| Some(&account_state.account.code) == code.as_ref();
+            return account_states.iter().find(is_meant).into();
         }
     }
     // A callback path that holds the code, or belongs to one account only.
     let mut own = account_states.iter().filter(endpoint);
-    let first = own.next();
-    if own.next().is_none() {
-        first.map(|account_state| Some(account_state.clone()))
-    } else {
-        None
+    match (own.next(), own.next()) {
+        (Some(only), None) => Named::Account(only),
+        _ => Named::Nothing,
     }
 }
 
@@ -148,7 +149,7 @@ fn shared_by_all(account_states: &[Rc<AccountState>], path: &Path<'_>, head: &He
     };
     match account_states.first() {
         Some(account_state) if account_states.iter().all(open) && !is_login(account_states, head, path) => {
-            AccountChoice::Account(account_state.clone(), SessionState::None, false)
+            AccountChoice::Account(account_state.clone(), SessionState::None, CookieCopy::Latest)
         }
         _ => AccountChoice::AskUser,
     }

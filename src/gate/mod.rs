@@ -33,7 +33,7 @@ use crate::flows::login::{self, password::Match};
 use crate::flows::recheck;
 use crate::flows::recheck::renewal::Due;
 use crate::http::{Head, Path};
-use crate::state::{AccountState, FilterState, SessionState, Settled};
+use crate::state::{AccountState, CookieCopy, FilterState, NoSession, SessionState, Settled};
 use account::AccountChoice;
 
 /// Rules on a request.
@@ -56,10 +56,8 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
     }
     let jar = head.jar(&filter_state.config.cookies.name);
     let choice = account::choose(filter_state, account_states, &head, &path, &jar, now);
-    let (account_state, session_state, behind) = match choice {
-        AccountChoice::Account(account_state, session_state, behind) => {
-            (account_state, session_state, behind)
-        }
+    let (account_state, session_state, copy) = match choice {
+        AccountChoice::Account(account_state, session_state, copy) => (account_state, session_state, copy),
         AccountChoice::None if filter_state.is_ready_path(&path) => {
             return published::ready(filter_state, &head)
         }
@@ -154,9 +152,9 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
     {
         return in_step::hold(exchange());
     }
-    let (session_state, behind) = match bearer {
-        BearerLookup::Absent => (session_state, behind),
-        BearerLookup::Valid(live) => (SessionState::Valid(live), false),
+    let (session_state, copy) = match bearer {
+        BearerLookup::Absent => (session_state, copy),
+        BearerLookup::Valid(live) => (SessionState::Valid(live), CookieCopy::Latest),
         BearerLookup::Unknown(token, known) => {
             let exchange = exchange();
             return bearer::verify(exchange, token, known, pass);
@@ -169,10 +167,8 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
     let live = match session_state {
         SessionState::Valid(live) => live,
         _ if is_optional => return Ruling::Pass(pass),
-        nobody => {
-            let stale = matches!(nobody, SessionState::Stale);
-            return login::sign_in_first(exchange(), stale);
-        }
+        SessionState::Stale => return login::sign_in_first(exchange(), NoSession::Stale),
+        SessionState::None => return login::sign_in_first(exchange(), NoSession::Absent),
     };
     if now >= live.checks.next() && recheck::is_needed(&account_state, &live) {
         // Before the demands: a role may have been granted or taken.
@@ -189,7 +185,7 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         return login::step_up(exchange, &live, unmet);
     }
     // A request that looks ahead gets no cookie: the user's own does.
-    if (now >= live.reseal || behind) && !head.is_speculative() {
+    if (now >= live.reseal || copy == CookieCopy::Older) && !head.is_speculative() {
         pass.set_cookies = match now >= live.reseal {
             true => recheck::slide(filter_state, &live, now),
             false => recheck::cookies_of(filter_state, &live),

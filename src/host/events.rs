@@ -65,11 +65,27 @@ pub fn session_ended(host: &dyn Host, place: Place<'_>, reason: &str) {
     host.count(&format!("sso_sessions_ended.reason.{reason}"));
 }
 
-/// A provider ended a session of its own (`sid`), or all of a person: how many are open here nobody counts.
-pub fn provider_logout(host: &dyn Host, place: Place<'_>, reason: &str, one: bool) {
+/// What a provider ends.
+#[derive(Clone, Copy)]
+pub enum Ends {
+    /// One session of its own (`sid`).
+    Session,
+    /// All sessions of a user (`sub`).
+    User,
+}
+
+/// A provider ended sessions. How many of them are open here is not counted.
+pub fn provider_logout(host: &dyn Host, place: Place<'_>, reason: &str, ends: Ends) {
     let mut line = place.line("logout");
     line.insert("reason".into(), reason.into());
-    line.insert("ends".into(), if one { "sid" } else { "sub" }.into());
+    line.insert(
+        "ends".into(),
+        match ends {
+            Ends::Session => "sid",
+            Ends::User => "sub",
+        }
+        .into(),
+    );
     write(host, Level::Info, line);
     host.count(&format!("sso_sessions_ended.reason.{reason}"));
 }

@@ -277,42 +277,44 @@ impl FilterState {
         self.session_and_age(account_states, jar, now).0
     }
 
-    /// The same, and whether the cookies hold an older state of it than is known here: then the browser has
-    /// yet to get the newer one.
+    /// The session that these cookies hold, as `session`, and which copy of it they hold.
     #[inline]
     pub fn session_and_age(
         &self,
         account_states: &[Rc<AccountState>],
         jar: &Jar<'_>,
         now: u64,
-    ) -> (SessionState, bool) {
+    ) -> (SessionState, CookieCopy) {
         let sealed = match jar.session() {
-            Found::Nothing => return (SessionState::None, false),
-            Found::Broken => return (SessionState::Stale, false),
+            Found::Nothing => return (SessionState::None, CookieCopy::Latest),
+            Found::Broken => return (SessionState::Stale, CookieCopy::Latest),
             Found::Sealed(sealed) => sealed,
         };
         let sent = match self.live_sessions.get(&sealed) {
             Some(live) => live,
             None => match self.open(&sealed) {
                 Some(live) => live,
-                None => return (SessionState::Stale, false),
+                None => return (SessionState::Stale, CookieCopy::Latest),
             },
         };
         // A recheck may have given the session a newer state than this copy of its cookie has.
         let live = sent.clone().latest();
-        let behind = !Rc::ptr_eq(&sent, &live);
+        let copy = match Rc::ptr_eq(&sent, &live) {
+            true => CookieCopy::Latest,
+            false => CookieCopy::Older,
+        };
         let here =
             account_states.iter().any(|account_state| Rc::ptr_eq(&account_state.account, &live.account));
         if !here {
-            return (SessionState::None, false);
+            return (SessionState::None, CookieCopy::Latest);
         }
         if live.is_provisional.get() && !self.still_counts(&live) {
-            return (SessionState::Stale, false);
+            return (SessionState::Stale, CookieCopy::Latest);
         }
         if now >= live.expires || live.over.get() || live.mark.has_ended(&*self.host, now) {
-            return (SessionState::Stale, false);
+            return (SessionState::Stale, CookieCopy::Latest);
         }
-        (SessionState::Valid(live), behind)
+        (SessionState::Valid(live), copy)
     }
 
     /// Takes on a newer state of a session that another worker made; `false` where it is none.
@@ -430,6 +432,24 @@ impl FilterState {
 fn named<'a>(list: &'a ByName, name: &[u8]) -> Option<&'a [Rc<AccountState>]> {
     let at = list.binary_search_by(|(own, _)| own.as_bytes().cmp(name)).ok()?;
     list.get(at).map(|(_, account_states)| account_states.as_slice())
+}
+
+/// Which copy of a session a browser's cookies hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum CookieCopy {
+    /// The newest that is known here.
+    Latest,
+    /// An older one: the browser has yet to get the newer.
+    Older,
+}
+
+/// Why there is no session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum NoSession {
+    /// No cookie holds one.
+    Absent,
+    /// The cookie's session does not count: expired, ended, unreadable.
+    Stale,
 }
 
 /// Who the cookies say is there.

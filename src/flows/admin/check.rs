@@ -357,14 +357,17 @@ impl Checks<'_> {
             self.add("our encryption certificate", Ok(detail.into()));
         }
         match login::saml::last(self.io, &account_state.account, self.id) {
-            Some((at, code, _)) if code == "ok" => {
-                let at = crate::proto::saml::time::instant(at);
+            Some(last) if last.code == "ok" => {
+                let at = crate::proto::saml::time::instant(last.at);
                 self.add("last sign-in", Ok(format!("worked at {at}")));
             }
             // Anybody can have a sign-in refused: it says what to look at, not that something is wrong.
-            Some((at, code, why)) => {
-                let at = crate::proto::saml::time::instant(at);
-                self.add("last sign-in", Ok(format!("warning: refused at {at}, {code}: {why}")));
+            Some(last) => {
+                let at = crate::proto::saml::time::instant(last.at);
+                self.add(
+                    "last sign-in",
+                    Ok(format!("warning: refused at {at}, {}: {}", last.code, last.detail)),
+                );
             }
             None => {}
         }

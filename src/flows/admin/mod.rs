@@ -28,7 +28,7 @@ use crate::http::response::Response;
 use crate::http::Head;
 use crate::pages;
 use crate::session::{LiveSession, Method};
-use crate::state::{AccountState, SessionState};
+use crate::state::{AccountState, NoSession, SessionState};
 use settings::Address;
 
 /// Names that the overview shows, and rows of its table on one page; the JSON lists more at once.
@@ -116,7 +116,8 @@ fn known(exchange: Rc<Exchange>, then: Then) -> Ruling {
         Some(BearerLookup::Refused(fault)) => Ruling::LocalReply(bearer::refuse(&exchange, &fault)),
         Some(BearerLookup::Absent) | None => match exchange.session_state() {
             SessionState::Valid(live) => recheck::answer(exchange, live, then),
-            nobody => Ruling::LocalReply(sign_in_first(&exchange, matches!(nobody, SessionState::Stale))),
+            SessionState::Stale => Ruling::LocalReply(sign_in_first(&exchange, NoSession::Stale)),
+            SessionState::None => Ruling::LocalReply(sign_in_first(&exchange, NoSession::Absent)),
         },
     }
 }
@@ -189,7 +190,7 @@ fn sent_from_elsewhere(exchange: &Exchange, live: &LiveSession) -> Option<Respon
 }
 
 /// As on every protected path; coming back leads here.
-fn sign_in_first(exchange: &Exchange, stale: bool) -> Response {
+fn sign_in_first(exchange: &Exchange, why: NoSession) -> Response {
     let answer = match exchange.account_state.as_ref().filter(|_| exchange.head.is_navigation()) {
         Some(account_state) => {
             let target = String::from_utf8_lossy(exchange.head.target()).into_owned();
@@ -200,15 +201,14 @@ fn sign_in_first(exchange: &Exchange, stale: bool) -> Response {
             let url = format!("{}?{query}", account_state.account.paths.path(Endpoint::Login));
             Response::redirect(&url).with_code(Code::LoginRequired.as_str())
         }
-        None if stale => {
+        None if why == NoSession::Stale => {
             exchange.refuse(&Fault::new(Code::SessionExpired, "the session cookie holds no valid session"))
         }
         None => exchange.refuse(&Fault::new(Code::LoginRequired, "no session")),
     };
-    if stale {
-        exchange.without_session(answer)
-    } else {
-        answer
+    match why {
+        NoSession::Stale => exchange.without_session(answer),
+        NoSession::Absent => answer,
     }
 }
 

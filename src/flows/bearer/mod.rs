@@ -116,25 +116,39 @@ pub fn lookup(
     }
 }
 
+/// Which of several accounts a request names.
+pub enum Named<'a> {
+    /// None: it says nothing of an account.
+    Nothing,
+    /// This one.
+    Account(&'a Rc<AccountState>),
+    /// One that is not here.
+    Unknown,
+}
+
+impl<'a> From<Option<&'a Rc<AccountState>>> for Named<'a> {
+    /// What was found for a name.
+    fn from(found: Option<&'a Rc<AccountState>>) -> Self {
+        found.map_or(Named::Unknown, Named::Account)
+    }
+}
+
 /// Where several accounts share an origin, the one that a token is for: the only one with its audience and a
 /// provider that could have issued it. What an unverified token says opens nothing: it is verified for that
 /// account afterwards.
-pub fn site_of<'a>(
-    account_states: &'a [Rc<AccountState>],
-    head: &Head,
-) -> Option<Option<&'a Rc<AccountState>>> {
+pub fn named<'a>(account_states: &'a [Rc<AccountState>], head: &Head) -> Named<'a> {
     if account_states.iter().all(|account_state| account_state.account.bearer.is_none()) {
-        return None;
+        return Named::Nothing;
     }
     let token = match sent(head) {
-        Sent::Nothing => return None,
-        Sent::Wrong(_) => return Some(None),
+        Sent::Nothing => return Named::Nothing,
+        Sent::Wrong(_) => return Named::Unknown,
         Sent::Token(token) => token,
     };
     // A provider alone knows for whom an opaque token is: it is asked where one account alone asks.
     let mut asking = account_states.iter().filter(|own| own.account.enabled && opaque::is_opaque(own, token));
     if let Some(first) = asking.next() {
-        return Some(Some(first).filter(|_| asking.next().is_none()));
+        return Some(first).filter(|_| asking.next().is_none()).into();
     }
     let claims = access_token::unverified(token).unwrap_or_default();
     let iss = claims.get("iss").and_then(|iss| iss.as_str()).unwrap_or_default();
@@ -151,7 +165,7 @@ pub fn site_of<'a>(
         })
     });
     let first = fitting.next();
-    Some(first.filter(|_| fitting.next().is_none()))
+    first.filter(|_| fitting.next().is_none()).into()
 }
 
 fn could_issue(account_state: &AccountState, bearer: &Bearer, id: &str, iss: &str) -> bool {

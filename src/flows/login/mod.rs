@@ -52,7 +52,7 @@ use crate::session::{
     self, chunk_name, cookie, ended, headers, Authentication, ForwardedClaim, LiveSession, Method, Session,
     Tokens,
 };
-use crate::state::{AccountState, SessionState};
+use crate::state::{AccountState, NoSession, SessionState};
 use flow_cookies::Returns;
 use state::{AuthnParameters, LoginState};
 
@@ -76,19 +76,19 @@ pub fn step_up(exchange: Rc<Exchange>, live: &LiveSession, unmet: Unmet) -> Ruli
 }
 
 /// Nobody is signed in: a navigation goes to sign in and comes back, anything else is told so.
-pub fn sign_in_first(exchange: Rc<Exchange>, stale: bool) -> Ruling {
+pub fn sign_in_first(exchange: Rc<Exchange>, why: NoSession) -> Ruling {
     if exchange.head.is_speculative() && exchange.endpoint() != Some(Endpoint::Session) {
         return Ruling::LocalReply(Response::ignored());
     }
     // Who asks whether anybody is signed in wants to know, not to sign in.
     if exchange.head.is_navigation() && exchange.endpoint() != Some(Endpoint::Session) {
-        return page::first(exchange, stale);
+        return page::first(exchange, why);
     }
-    let fault = match stale {
-        true => Fault::new(Code::SessionExpired, "the session cookie holds no valid session"),
-        false => Fault::new(Code::LoginRequired, "no session"),
-    };
-    Ruling::LocalReply(if stale { exchange.refuse_stale(&fault) } else { exchange.refuse(&fault) })
+    Ruling::LocalReply(match why {
+        NoSession::Stale => exchange
+            .refuse_stale(&Fault::new(Code::SessionExpired, "the session cookie holds no valid session")),
+        NoSession::Absent => exchange.refuse(&Fault::new(Code::LoginRequired, "no session")),
+    })
 }
 
 /// The same inside a flow: each protocol begins in its own way.

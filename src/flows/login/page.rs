@@ -9,12 +9,13 @@ use crate::exchange::{Exchange, Ruling};
 use crate::fault::{Code, Fault};
 use crate::http::query::{self, Param};
 use crate::http::response::Response;
-use crate::http::Path;
+use crate::http::{Head, Path};
 use crate::pages::{self, SignIn};
+use crate::state::NoSession;
 
 /// A navigation without a session: to the IdP where that is the only way in, to the sign-in page where
 /// there is a choice.
-pub fn first(exchange: Rc<Exchange>, stale: bool) -> Ruling {
+pub fn first(exchange: Rc<Exchange>, why: NoSession) -> Ruling {
     let Some(account_state) = exchange.account_state.clone() else {
         return Ruling::LocalReply(exchange.refuse(&nobody_here()));
     };
@@ -25,7 +26,10 @@ pub fn first(exchange: Rc<Exchange>, stale: bool) -> Ruling {
     }
     let url = exchange.login_url().unwrap_or_else(|| "/".into());
     let answer = Response::redirect(&url).with_code(Code::LoginRequired.as_str());
-    Ruling::LocalReply(if stale { exchange.without_session(answer) } else { answer })
+    Ruling::LocalReply(match why {
+        NoSession::Stale => exchange.without_session(answer),
+        NoSession::Absent => answer,
+    })
 }
 
 /// What a login may be asked for with.
@@ -97,38 +101,11 @@ fn requested(exchange: &Exchange) -> Result<Way, Fault> {
         Some(text) => own_endpoints_lead_home(account, return_to::check(&text, &origin)?),
         None => "/".into(),
     };
-    let hint = head.param("login_hint").filter(|hint| hint.len() <= 320);
     let email = head
         .param("email")
         .map(|email| email.trim().to_owned())
         .filter(|email| !email.is_empty() && email.len() <= 320);
-    let prompt = head.param("prompt");
-    // `none` would only come back as an error: nobody is signed in without being seen here.
-    if prompt.as_deref().is_some_and(|prompt| !matches!(prompt, "login" | "select_account" | "consent")) {
-        let why = "prompt is not login, select_account or consent";
-        return Err(Fault::new(Code::RequestInvalid, why).about("prompt"));
-    }
-    let login_hint = hint.or_else(|| email.clone());
-    // What a path demands of whoever has a session: asking for more than anybody demands harms nobody.
-    let max_age = head.param("max_age").map(|text| {
-        let seconds =
-            text.parse().ok().filter(|_| text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit()));
-        seconds.ok_or_else(|| {
-            Fault::new(Code::RequestInvalid, "max_age is no number of seconds").about("max_age")
-        })
-    });
-    let acr_values = head.param("acr_values").unwrap_or_default();
-    if acr_values.len() > 512 || !acr_values.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
-        return Err(Fault::new(Code::RequestInvalid, "acr_values are no list of acr").about("acr_values"));
-    }
-    let acr_values = acr_values.split_ascii_whitespace().map(str::to_owned).collect();
-    let parameters = state::AuthnParameters {
-        login_hint,
-        prompt,
-        acr_values,
-        max_age: max_age.transpose()?,
-        ..state::AuthnParameters::default()
-    };
+    let parameters = parameters(head, email.as_deref())?;
     if let Some(id) = head.param("idp") {
         let provider = account.provider(&id).ok_or_else(|| {
             Fault::new(Code::RequestInvalid, "no identity provider has that id").about("idp")
@@ -154,6 +131,38 @@ fn requested(exchange: &Exchange) -> Result<Way, Fault> {
         }
         _ => Ok(Way::Page(None)),
     }
+}
+
+/// What the provider is asked for: `login_hint` or else the address, `prompt`, `max_age`, `acr_values`.
+fn parameters(head: &Head, email: Option<&str>) -> Result<state::AuthnParameters, Fault> {
+    let prompt = head.param("prompt");
+    // `none` would only come back as an error: nobody is signed in without being seen here.
+    if prompt.as_deref().is_some_and(|prompt| !matches!(prompt, "login" | "select_account" | "consent")) {
+        let why = "prompt is not login, select_account or consent";
+        return Err(Fault::new(Code::RequestInvalid, why).about("prompt"));
+    }
+    let hint = head.param("login_hint").filter(|hint| hint.len() <= 320);
+    let login_hint = hint.or_else(|| email.map(str::to_owned));
+    // What a path demands of whoever has a session: asking for more than anybody demands harms nobody.
+    let max_age = head.param("max_age").map(|text| {
+        let seconds =
+            text.parse().ok().filter(|_| text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit()));
+        seconds.ok_or_else(|| {
+            Fault::new(Code::RequestInvalid, "max_age is no number of seconds").about("max_age")
+        })
+    });
+    let acr_values = head.param("acr_values").unwrap_or_default();
+    if acr_values.len() > 512 || !acr_values.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        return Err(Fault::new(Code::RequestInvalid, "acr_values are no list of acr").about("acr_values"));
+    }
+    let acr_values = acr_values.split_ascii_whitespace().map(str::to_owned).collect();
+    Ok(state::AuthnParameters {
+        login_hint,
+        prompt,
+        acr_values,
+        max_age: max_age.transpose()?,
+        ..state::AuthnParameters::default()
+    })
 }
 
 /// The provider, where it is the only way in that people are offered.

@@ -74,7 +74,8 @@ async fn end(io: &Io, exchange: &Exchange, body: &[u8]) -> Result<(), Fault> {
             return Err(Fault::new(Code::NotReady, "logout token: the end could not be noted"));
         }
         let place = Place { provider: Some(&provider.id), ..exchange.place() };
-        events::provider_logout(host, place, "backchannel_logout", token.sid.is_some());
+        let ends = token.sid.as_ref().map_or(events::Ends::User, |_| events::Ends::Session);
+        events::provider_logout(host, place, "backchannel_logout", ends);
     }
     let is_told = exchange.filter_state.tell(io, exchange.place()).await;
     if !is_told && exchange.filter_state.replicas.as_ref().is_some_and(|replicas| replicas.must_be_told()) {

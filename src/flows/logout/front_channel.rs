@@ -86,7 +86,7 @@ async fn end(io: &Io, exchange: &Exchange, iss: Option<&str>, sid: Option<&str>)
                         return Err(Fault::new(Code::NotReady, "front-channel logout could not be noted"));
                     }
                     let place = Place { provider: Some(&provider.id), ..exchange.place() };
-                    events::provider_logout(host, place, "frontchannel_logout", true);
+                    events::provider_logout(host, place, "frontchannel_logout", events::Ends::Session);
                 }
                 own.is_some_and(|own| {
                     own.session.origin.issuer == issuer && own.session.origin.sid.as_deref() == Some(sid)

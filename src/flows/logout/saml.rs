@@ -16,7 +16,7 @@ use crate::pages;
 use crate::proto::fetch::turn::Sender;
 use crate::proto::saml::bindings::{self, Kind, Redirected};
 use crate::proto::saml::idp::{single_logout, Facts};
-use crate::proto::saml::logout::{self, Expected, LogoutRequest, Outgoing, Received};
+use crate::proto::saml::logout::{self, Expected, LogoutRequest, LogoutStatus, Outgoing, Received};
 use crate::proto::saml::refused::Refused;
 use crate::proto::saml::signature::Trust;
 use crate::proto::saml::xml::clip;
@@ -165,10 +165,11 @@ async fn answer(io: &Io, exchange: &Exchange, message: &Message) -> Result<Respo
             warn(io, place, &request.warnings);
             let (binding, endpoint) = facts.slo(Some(message.binding())).ok_or_else(no_single_logout)?;
             let ended = end(io, exchange, &account_state, id, &facts, &request);
+            let status = if ended { LogoutStatus::Success } else { LogoutStatus::Responder };
             events::session_ended(io.host(), place, "single_logout");
             exchange.filter_state.tell(io, place).await;
             let to = &endpoint.responses;
-            let response = Outgoing::response(io.host(), to, &own.entity_id, &request.id, ended)?;
+            let response = Outgoing::response(io.host(), to, &own.entity_id, &request.id, status)?;
             let answer = leave(io, exchange, idp, *binding, to, &response, message.relay_state())?;
             // A session of somebody else in this browser is none of this.
             Ok(match exchange.session_state() {

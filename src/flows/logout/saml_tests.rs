@@ -7,7 +7,7 @@ use serde_json::{json, Value};
 use crate::config::Address;
 use crate::flows::login::saml::tests::{answer, begin, begun, filter, metadata, nobody, post, user, HOST};
 use crate::proto::saml::bindings::{decode_post, Redirected};
-use crate::proto::saml::logout::Outgoing;
+use crate::proto::saml::logout::{LogoutStatus, Outgoing};
 use crate::proto::saml::name_id::NameId;
 use crate::proto::saml::private_key::PrivateKey;
 use crate::proto::saml::sign::Signer;
@@ -212,12 +212,12 @@ fn signing_out_here_asks_the_idp_and_takes_its_answer() {
 
         let sent = request.split(" ID=\"").nth(1).unwrap().split('"').next().unwrap();
         let to = Address::read(SLO).unwrap();
-        let other = Outgoing::response(&*host, &to, IDP, "id-other", true).unwrap();
+        let other = Outgoing::response(&*host, &to, IDP, "id-other", LogoutStatus::Success).unwrap();
         assert_eq!(
             send(&mut browser, &host, binding == "post", Some(&key), &other).code(),
             "request_invalid"
         );
-        let good = Outgoing::response(&*host, &to, IDP, sent, true).unwrap();
+        let good = Outgoing::response(&*host, &to, IDP, sent, LogoutStatus::Success).unwrap();
         assert_eq!(
             send(&mut browser, &host, binding == "post", None, &good).code(),
             "request_invalid",

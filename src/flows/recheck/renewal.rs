@@ -17,7 +17,7 @@ use crate::host::task::Lane;
 use crate::host::{random, Level};
 use crate::session::renewals::{self, Id, State};
 use crate::session::LiveSession;
-use crate::state::FilterState;
+use crate::state::{FilterState, NoSession};
 
 /// A request waits for one no longer than this.
 const PATIENCE: u64 = 30_000;
@@ -161,7 +161,7 @@ fn over(exchange: &Rc<Exchange>, live: &LiveSession, why: &str) -> Due {
     if exchange.is_optional() {
         return Due::Ruled(Ruling::Again(exchange.head.clone()));
     }
-    Due::Ruled(login::sign_in_first(exchange.clone(), true))
+    Due::Ruled(login::sign_in_first(exchange.clone(), NoSession::Stale))
 }
 
 /// The session ended while its renewal was waited for.
@@ -174,6 +174,6 @@ fn ended(exchange: &Rc<Exchange>, live: &LiveSession, code: Option<Code>) -> Due
             let detail = format!("the session of {:?} ended at its recheck", live.session.user.username);
             Ruling::LocalReply(exchange.refuse_stale(&Fault::new(code, detail)))
         }
-        None => login::sign_in_first(exchange.clone(), true),
+        None => login::sign_in_first(exchange.clone(), NoSession::Stale),
     })
 }

@@ -99,9 +99,12 @@ fn check(
     let claims = &signed.claims;
     let client_id = provider.config().client.client_id.as_str();
     let audiences = signed::audiences(claims)?;
-    let for_us = audiences.contains(&client_id);
+    let audience = match audiences.contains(&client_id) {
+        true => Audience::Client,
+        false => Audience::Api,
+    };
     let other_issuer = metadata.access_token_issuer.is_some() && metadata.is_issuer(&issuer);
-    is_access_token(&signed, for_us, other_issuer)?;
+    is_access_token(&signed, audience, other_issuer)?;
     if !audiences.iter().any(|aud| ours.iter().any(|own| own == aud)) {
         return Err(format!("aud holds none of bearer.audiences ({})", ours.join(", ")));
     }
@@ -117,7 +120,8 @@ fn check(
     };
     let is = |name: &&str| claims.get(*name).and_then(Value::as_str) == Some(client_id);
     // Entra's `sub` is another for every API, whoever asked for the token (`tid`: its tenant).
-    let by_us = for_us || !claims.contains_key("tid") && ["azp", "client_id", "cid", "appid"].iter().any(is);
+    let by_us = audience == Audience::Client
+        || !claims.contains_key("tid") && ["azp", "client_id", "cid", "appid"].iter().any(is);
     let is_login_subject = subject.is_some() && (by_us || !metadata.pairwise);
     let auth_time = match claims.get("auth_time") {
         // ADFS writes a date; what cannot be read is no time at all.
@@ -149,12 +153,21 @@ fn subject(claims: &Map<String, Value>) -> Result<Option<&str>, String> {
     }
 }
 
+/// Whom a token is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// This client, as every ID token is.
+    Client,
+    /// An API alone.
+    Api,
+}
+
 /// Another kind of token, signed by the same key for the same client, must not pass for an access token (RFC
 /// 8725 section 3.11): above all not an ID token, which every relying party of the provider gets to see. An ID
 /// token is for its client (OpenID Connect Core section 2, `aud`): what is for an API alone, and has nothing
-/// that only ID tokens have, need not say what it is; what is `for_us`, the client, has to. ADFS gives its ID tokens what only access tokens have elsewhere, and signs them
-/// as its `other_issuer`.
-fn is_access_token(signed: &Signed, for_us: bool, other_issuer: bool) -> Result<(), String> {
+/// that only ID tokens have, need not say what it is; what is for the client has to. ADFS gives its ID tokens what only
+/// access tokens have elsewhere, and signs them as another issuer (`access_token_issuer`).
+fn is_access_token(signed: &Signed, audience: Audience, other_issuer: bool) -> Result<(), String> {
     let claims = &signed.claims;
     let explicit = match signed.typ.as_deref() {
         // RFC 9068 section 2.1.
@@ -191,9 +204,10 @@ fn is_access_token(signed: &Signed, for_us: bool, other_issuer: bool) -> Result<
     let for_its_client = signed::audiences(claims).is_ok_and(|audiences| {
         claims.get("azp").and_then(Value::as_str).is_some_and(|azp| audiences == [azp])
     });
-    match !for_us && !for_its_client || explicit || says || granted {
+    let for_api = audience == Audience::Api;
+    match for_api && !for_its_client || explicit || says || granted {
         true => Ok(()),
-        false if !for_us => Err("its azp is its aud, as in the ID token of a client, and neither typ nor a claim such as scope \
+        false if for_api => Err("its azp is its aud, as in the ID token of a client, and neither typ nor a claim such as scope \
                                  says that it is an access token"
             .into()),
         false => Err("its aud is our client_id, and neither typ nor a claim says that it is an access token and no ID token".into()),

@@ -229,6 +229,15 @@ impl Expected<'_> {
     }
 }
 
+/// What an answer to a provider's LogoutRequest says (SAML core section 3.2.2.2).
+#[derive(Clone, Copy)]
+pub enum LogoutStatus {
+    /// Its sessions have ended.
+    Success,
+    /// They have not, and the reason is ours.
+    Responder,
+}
+
 /// A logout message of ours on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
@@ -272,10 +281,13 @@ impl Outgoing {
         to: &Address,
         entity_id: &str,
         in_response_to: &str,
-        success: bool,
+        status: LogoutStatus,
     ) -> Result<Self, Fault> {
         let id = fresh_id(host)?;
-        let status = if success { "Success" } else { "Responder" };
+        let status = match status {
+            LogoutStatus::Success => "Success",
+            LogoutStatus::Responder => "Responder",
+        };
         let message = format!(
             "<samlp:LogoutResponse {} InResponseTo=\"{}\">{}<samlp:Status><samlp:StatusCode Value=\"{STATUS}{status}\"/>\
              </samlp:Status></samlp:LogoutResponse>",

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::tests::*;
+use super::LastLogin;
 use crate::host::shared_set::id_of;
 use crate::host::Host;
 use crate::proto::saml::bindings::encode_post;
@@ -401,14 +402,14 @@ fn an_answer_without_its_login_says_which_it_was_to_the_operator() {
         assert!(!seen.text().contains(&login.id), "{}", seen.text());
         assert_eq!(last().is_some(), known);
     }
-    let (_, code, why) = last().unwrap();
+    let LastLogin { code, detail: why, .. } = last().unwrap();
     assert_eq!(code, "state_unknown");
     for part in [IDP, login.id.as_str(), "another host name"] {
         assert!(why.contains(part), "{part}: {why}");
     }
     assert_eq!(host.counted("sso_logins.account.acme.idp.partners.outcome.state_unknown"), 1);
     assert_eq!(post(&mut browser, &answer(&login.id).write(), &login.relay_state).code(), "redirect");
-    assert_eq!(last().unwrap().1, "ok");
+    assert_eq!(last().unwrap().code, "ok");
 }
 
 /// pysaml2 writes `InResponseTo=""` where it answers no request (SAML core section 3.2.2: it must be absent). That begins

@@ -11,7 +11,7 @@ mod provider_tests;
 pub(crate) mod tests;
 mod unsolicited;
 
-pub use outcome::last;
+pub use outcome::{last, LastLogin};
 
 use std::rc::Rc;
 

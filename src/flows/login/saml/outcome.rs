@@ -55,8 +55,19 @@ fn remember(io: &Io, account_state: &AccountState, provider: &str, fault: Option
     io.host().shared_set(&last_key(&account_state.account, provider), line.as_bytes(), None);
 }
 
-/// How the last sign-in with this provider ended: when, with which code, why. For administrators alone.
-pub fn last(io: &Io, account: &Account, provider: &str) -> Option<(u64, String, String)> {
+/// How the last sign-in with a provider ended. For administrators alone.
+pub struct LastLogin {
+    /// When, in milliseconds.
+    pub at: u64,
+    /// The code of the refusal, or `ok`.
+    pub code: String,
+    /// Why it was refused.
+    pub detail: String,
+}
+
+/// How the last sign-in with this provider ended.
+pub fn last(io: &Io, account: &Account, provider: &str) -> Option<LastLogin> {
     let bytes = io.host().shared_get(&last_key(account, provider)).0?;
-    serde_json::from_slice(&bytes).ok()
+    let (at, code, detail) = serde_json::from_slice(&bytes).ok()?;
+    Some(LastLogin { at, code, detail })
 }

@@ -8,7 +8,7 @@ use crate::fault::Code;
 use crate::proto::saml::bindings::{decode_post, Redirected};
 use crate::proto::saml::certificate::Certificate;
 use crate::proto::saml::logout::{
-    read_request, read_response, Expected, LogoutRequest, Message, Outgoing, Received,
+    read_request, read_response, Expected, LogoutRequest, LogoutStatus, Message, Outgoing, Received,
 };
 use crate::proto::saml::name_id::NameId;
 use crate::proto::saml::private_key::PrivateKey;
@@ -185,8 +185,10 @@ fn the_answer_to_ours() {
     let idp = private(keys::IDP_KEY);
     let certificates = [certificate(keys::IDP)];
     let to = Address::read(SLO).unwrap();
-    for (success, status) in [(true, "Success"), (false, "Responder")] {
-        let response = Outgoing::response(&*host, &to, IDP, "id-ours", success).unwrap();
+    for (success, status, sent) in
+        [(true, "Success", LogoutStatus::Success), (false, "Responder", LogoutStatus::Responder)]
+    {
+        let response = Outgoing::response(&*host, &to, IDP, "id-ours", sent).unwrap();
         both_ways(&response, Some(&idp), &|received| {
             let read =
                 read_response(&expected(&host, &certificates, START), received, Some("id-ours")).unwrap();

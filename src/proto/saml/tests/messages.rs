@@ -9,7 +9,7 @@ use super::keys;
 use crate::config::{Address, NameIdFormat};
 use crate::proto::saml::authn_request::{AuthnRequest, Settings};
 use crate::proto::saml::bindings::{decode_logout, decode_post, redirect, Kind, Redirected};
-use crate::proto::saml::logout::Outgoing;
+use crate::proto::saml::logout::{LogoutStatus, Outgoing};
 use crate::proto::saml::name_id::NameId;
 use crate::proto::saml::names::{DSIG, SAML, SAMLP};
 use crate::proto::saml::sign::Signer;
@@ -60,7 +60,7 @@ fn destination_is_the_address_as_the_provider_wrote_it() {
         let request = AuthnRequest::new(&*host, &settings).unwrap();
         let logout = [
             Outgoing::request(&*host, &to, "urn:us", &name, None).unwrap(),
-            Outgoing::response(&*host, &to, "urn:us", "id-1", true).unwrap(),
+            Outgoing::response(&*host, &to, "urn:us", "id-1", LogoutStatus::Success).unwrap(),
         ];
         let mut sent = vec![request.redirect(&settings, "s").unwrap()];
         sent.extend(logout.iter().map(|message| message.redirect(&to, None, None).unwrap()));
