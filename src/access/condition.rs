@@ -309,4 +309,15 @@ mod tests {
             assert_eq!(judged(&conditions, &FACTS), wanted);
         }
     }
+
+    #[test]
+    fn a_condition_is_met_by_its_own_note_alone() {
+        let own = ClaimCondition::new("department".into(), vec!["sales".into()]);
+        let other = ClaimCondition::new("department".into(), vec!["legal".into()]);
+        let noted = [format!("+{}", own.id), format!("-{}", other.id), own.id.clone()];
+        assert!(own.is_noted_as_met(&noted));
+        assert!(!other.is_noted_as_met(&noted));
+        assert!(!own.is_noted_as_met(&noted[1..]));
+        assert!(!own.is_noted_as_met(&[]));
+    }
 }

@@ -197,9 +197,11 @@ pub fn demand<'r>(all: &'r [AccessRule], path: &Path<'_>, raw: &[u8], method: &'
         Some(Admission::Programs) => Some(Demand::Programs),
         _ => None,
     };
+    // Mutant `replace == with !=`: the path is looked at again, which finds nothing: what reads one way is canonical.
     let one_way = || path.canonical().as_bytes() == raw && reads_one_way(raw);
     let mut demanding = all.iter().filter(|rule| rule.admission.is_demanding()).peekable();
     // The path is looked at again only where a rule could care.
+    // Mutants `replace && with ||`, `replace match guard other_readings with true`: it is looked at again for nothing.
     let other_readings =
         demanding.peek().is_some() && (!one_way() || demanding.any(|rule| rule.matches.has_capitals()));
     let judges = match &open {

@@ -1,4 +1,5 @@
 //! Which rule a path falls under, in every spelling.
+
 use super::*;
 
 fn rules() -> Vec<AccessRule> {
@@ -236,5 +237,95 @@ fn a_prefix_within_a_segment_holds_for_every_spelling() {
             Demand::Anyone,
             "{path}"
         );
+    }
+}
+
+fn rule(matches: Match, methods: &[&str], admission: Admission) -> AccessRule {
+    AccessRule { matches, methods: methods.iter().map(|method| (*method).to_owned()).collect(), admission }
+}
+
+fn users(roles: &[&str]) -> Admission {
+    Admission::Users {
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        acr_values: Vec::new(),
+        max_age: None,
+        resource: None,
+        when: None,
+    }
+}
+
+fn demanded<'r>(rules: &'r [AccessRule], method: &'r str, path: &str) -> Demand<'r> {
+    demand(rules, &Path::read(path.as_bytes()), path.as_bytes(), method.as_bytes())
+}
+
+#[test]
+fn methods_open_only_as_written_and_close_in_any_case() {
+    let open = vec![rule(Match::Path("/news".into()), &["GET"], Admission::Anyone)];
+    assert_eq!(demanded(&open, "GET", "/news"), Demand::Anyone);
+    for method in ["POST", "get", "Get", "GETS", ""] {
+        assert_eq!(demanded(&open, method, "/news"), Demand::Users(Vec::new()), "{method}");
+    }
+    // The rule of users is the first that is for the request, in whatever case: the open one behind it is not reached.
+    let closed = vec![
+        rule(Match::Path("/news".into()), &["POST"], users(&[])),
+        rule(Match::Path("/news".into()), &[], Admission::Anyone),
+    ];
+    for method in ["POST", "post", "Post"] {
+        assert_eq!(demanded(&closed, method, "/news"), Demand::Users(vec![&closed[0].admission]), "{method}");
+    }
+    for method in ["GET", "POSTS"] {
+        assert_eq!(demanded(&closed, method, "/news"), Demand::Anyone, "{method}");
+    }
+}
+
+#[test]
+fn a_rule_with_demands_judges_its_path_and_answers_other_methods() {
+    let rules = vec![
+        rule(Match::Path("/pay".into()), &["GET"], users(&["payer"])),
+        rule(Match::Path("/pay".into()), &[], Admission::Anyone),
+    ];
+    assert_eq!(demanded(&rules, "GET", "/pay"), Demand::Users(vec![&rules[0].admission]));
+    for method in ["POST", "DELETE"] {
+        assert_eq!(demanded(&rules, method, "/pay"), Demand::OtherMethod(&rules[0].methods), "{method}");
+    }
+}
+
+#[test]
+fn each_way_to_authenticate_is_demanded_as_it_is_written() {
+    for (admission, wanted) in [
+        (Admission::Anyone, Demand::Anyone),
+        (Admission::Optional, Demand::Optional),
+        (Admission::Programs, Demand::Programs),
+    ] {
+        let rules = vec![rule(Match::Path("/x".into()), &[], admission)];
+        assert_eq!(demanded(&rules, "GET", "/x"), wanted);
+        assert_eq!(demanded(&rules, "GET", "/y"), Demand::Users(Vec::new()));
+    }
+}
+
+#[test]
+fn a_rule_that_names_the_path_itself_counts_before_one_for_its_other_reading() {
+    let rules = vec![
+        rule(Match::Path("/open".into()), &[], users(&["admin"])),
+        rule(Match::Path("/Open".into()), &[], Admission::Anyone),
+        rule(Match::Prefix("/O".into()), &[], Admission::Anyone),
+    ];
+    assert_eq!(demanded(&rules, "GET", "/Open"), Demand::Anyone);
+    // The prefix does not name it, so the application's reading without capitals counts.
+    assert_eq!(demanded(&rules, "GET", "/OPEN"), Demand::Users(vec![&rules[0].admission]));
+    assert_eq!(demanded(&rules, "GET", "/Other"), Demand::Anyone);
+}
+
+#[test]
+fn the_resource_of_a_rule_is_named_by_its_path() {
+    for (matches, path) in [
+        (Match::Path("/".into()), ""),
+        (Match::Prefix("/".into()), ""),
+        (Match::Path("/mcp".into()), "/mcp"),
+        (Match::Path("/mcp/".into()), "/mcp/"),
+        (Match::Prefix("/mcp/".into()), "/mcp"),
+        (Match::Prefix("/mcp".into()), "/mcp"),
+    ] {
+        assert_eq!(Resource::path_of(&matches), path, "{matches:?}");
     }
 }
