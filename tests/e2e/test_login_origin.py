@@ -203,3 +203,22 @@ def test_a_ticket_opens_nothing_elsewhere_at_the_other_envoy_and_is_lost(two):
     for browser in (eve, ada):
         for replica in (0, 1):
             nobody(two.worlds[replica].app, browser.at(replica), ONE)
+
+
+def test_with_the_engine_away_logins_go_on_and_a_ticket_still_counts_once_here(two):
+    """`on_outage: open`: each Envoy is on its own then, and remembers what it has seen."""
+    [member] = two.etcd.members
+    member.freeze()
+    try:
+        browser = Browser(two)
+        back = browser.ticket(f"{ONE}/who")
+        waiting = dict(browser.client.cookies)
+        assert browser.at(1).browse(back).location == f"{ONE}/who"
+        somebody(browser.at(1), ONE)
+        browser.client.drop_cookies()
+        browser.client.cookies.update(waiting)
+        refused(browser.at(1).browse(back), "state_unknown")
+        nobody(two.worlds[1].app, browser.client, ONE)
+    finally:
+        member.thaw()
+    two.etcd.healthy()
