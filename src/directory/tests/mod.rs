@@ -1,7 +1,7 @@
 //! The table of docs/directory.md, against a static list and a scripted SCIM server.
 
 mod admin_reports;
-mod provisioning;
+pub(crate) mod provisioning;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

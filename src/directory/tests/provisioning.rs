@@ -53,7 +53,7 @@ fn a_new_user_never_takes_an_existing_name() {
 }
 
 /// A SCIM server with a memory.
-fn server(users: Rc<RefCell<Vec<Value>>>, enforces: bool) -> impl FnMut(&Call) -> Reply {
+pub(crate) fn server(users: Rc<RefCell<Vec<Value>>>, enforces: bool) -> impl FnMut(&Call) -> Reply {
     move |call| {
         let (method, _) = path(call);
         if method == "GET" {

@@ -1,9 +1,12 @@
 //! Whole requests of an invited person, against a static directory and a plain OAuth 2.0 provider.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use serde_json::{json, Value};
 
+use crate::config::{load, Placeholders};
+use crate::directory::tests::provisioning::server;
 use crate::host::task::{Call, Reply};
 use crate::state::FilterState;
 use crate::testing::browser::{filter_state, Browser, Seen, KEY};
@@ -222,4 +225,68 @@ fn a_session_cookie_is_no_invitation_and_an_invitation_no_session() {
     let session = browser.cookies.iter().find(|(name, _)| *name == base).expect("a session").1.clone();
     thief.cookies = vec![(format!("{base}-flow-invitation"), session)];
     assert_eq!(thief.get("/sso/invitation", &mut nobody).code(), "state_unknown");
+}
+
+#[test]
+fn an_invitation_is_used_up_by_the_sign_in_that_took_it_up() {
+    let mut config = configuration();
+    config["accounts"][0]["directory"] =
+        json!({ "scim": { "url": "http://directory.internal/scim/v2", "cache": "0s" } });
+    let host = TestHost::new();
+    let filter_state_of = |config: &Value, worker: &Rc<TestHost>| filter_state(worker, config);
+    let users = Rc::new(RefCell::new(Vec::new()));
+    let ina = person();
+    let log_in = |filter_state: &Rc<FilterState>| {
+        let (mut provider, mut directory) = (idp(&ina), server(users.clone(), true));
+        let mut browser = Browser::new(filter_state, "acme.example");
+        let start = browser.get("/reports", &mut nobody);
+        let url = url::Url::parse(start.location()).expect("to the provider");
+        let state = url.query_pairs().find(|(name, _)| name == "state").expect("a state").1.into_owned();
+        let target = format!("/sso/oidc/consume?u=acme&code=c&state={state}");
+        let seen = browser.get(&target, &mut |call| match header(call, ":authority") {
+            Some("directory.internal") => directory(call),
+            _ => provider(call),
+        });
+        (browser, seen)
+    };
+    let accept = |browser: &mut Browser, page: &Seen| {
+        let csrf = page.field("csrf");
+        let form = [("csrf", csrf.as_str()), ("decision", "accept")];
+        browser.post("/sso/invitation", &form, &mut server(users.clone(), true)).code().to_owned()
+    };
+    let first = filter_state_of(&config, &host);
+    // Two browsers at once, on two workers: one user.
+    let (mut browser, page) = log_in(&first);
+    let (mut other, same_page) = log_in(&filter_state_of(&config, &host.worker()));
+    assert_eq!([page.code(), same_page.code()], ["invitation"; 2]);
+    assert_eq!(accept(&mut browser, &page), "redirect");
+    accept(&mut other, &same_page);
+    assert_eq!(users.borrow().len(), 1);
+    assert_eq!(log_in(&first).1.code(), "redirect", "she is in the directory now");
+    // Deleted there: the invitation does not bring her back, on no worker.
+    users.borrow_mut().clear();
+    for worker in [host.clone(), host.worker()] {
+        assert_eq!(log_in(&filter_state_of(&config, &worker)).1.code(), "identity_unknown");
+    }
+    assert!(users.borrow().is_empty());
+    // Invited anew with other roles, she is asked again.
+    config["accounts"][0]["provisioning"]["invitations"][0]["roles"] = json!(["reader"]);
+    assert_eq!(log_in(&filter_state_of(&config, &host)).1.code(), "invitation");
+}
+
+#[test]
+fn a_second_invitation_of_one_address_is_told_at_load() {
+    let invited = |second: &str| {
+        let mut config = configuration();
+        let list =
+            json!([{ "email": "Ina@acme.com", "roles": ["editor"] }, { "email": second, "roles": ["boss"] }]);
+        config["accounts"][0]["provisioning"]["invitations"] = list;
+        let warnings = load(config.to_string().as_bytes(), &Placeholders).unwrap().warnings;
+        warnings
+            .iter()
+            .any(|warning| warning.to_string().contains("invitations[1].email: is invited already"))
+    };
+    for (second, told) in [("ina@acme.com", true), ("INA@ACME.COM", true), ("bob@acme.com", false)] {
+        assert_eq!(invited(second), told, "{second}");
+    }
 }

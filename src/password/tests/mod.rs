@@ -1,6 +1,7 @@
 //! Every row of "The password rule": what is refused, and its twin that passes.
 
 mod failures;
+mod table;
 mod username;
 
 use std::rc::Rc;

@@ -2,7 +2,10 @@
 //! step-up, pushed requests.
 
 mod again;
+mod mix_up;
+mod overage;
 mod step_up;
+mod userinfo;
 
 use std::rc::Rc;
 
