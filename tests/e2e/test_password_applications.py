@@ -5,6 +5,7 @@ docs/passwords.md has these logins as recipes. What counts is whom the applicati
 """
 
 import dataclasses
+import json
 import re
 import urllib.parse
 
@@ -97,6 +98,9 @@ def corpus(make_world):
                 world.account(f"{name}--{code}", {
                     "password": {"mode": mode, "admin_roles": ["account_admin"], "logins": [told], "attempts": {"limit": 3 if code == "counted" else 1000, "window": "5m"}},
                     "directory": {"static": {"users": USERS}}, "access": [{"path": "/who", "allow": "users"}, {"prefix": "/", "allow": "anyone"}]})
+        by_email = LOGINS["dj-rest-auth"].login | {"username": {"json": "/email", "attribute": "email"}, "fields": ["email", "password"]}
+        world.account("dj-rest-auth--email", {"password": {"mode": "admins", "admin_roles": ["account_admin"], "logins": [by_email]},
+                                              "directory": {"static": {"users": USERS}}, "access": [{"prefix": "/", "allow": "anyone"}]})
         world.start()
         yield world, applications
     finally:
@@ -311,6 +315,29 @@ def test_guesses_are_counted_and_do_not_lock_a_known_browser_out(site):
         home.cookies = {key: cookie for key, cookie in home.cookies.items() if "sso" in cookie.name}
         home.get(site.url("counted", site.login.first))
     assert site.send(home, "counted", site.body("root")).code is None and site.opened(home, "counted") == "root"
+
+
+def test_a_login_by_address_that_takes_usernames_too(corpus):
+    """dj-rest-auth, told to the filter by its email field: who is named in both fields is refused unread."""
+    world, applications = corpus
+    applications.need("dj-rest-auth")
+    account, site = world.accounts["dj-rest-auth--email"], Site(world, "dj-rest-auth", None)
+
+    def send(client, **body):
+        return site.send(client, "email", json.dumps({"password": "right"} | body))
+
+    for address in ("root@acme.com", "Root@ACME.com"):
+        client = account.client()
+        assert send(client, email=address).status == 200
+        assert site.who_is_in(client, "email") == site.opened(client, "email") == "root"
+    before = site.asked()
+    for body, code in (({"email": "ada@acme.com"}, "password_not_allowed"), ({"email": "stranger@acme.com"}, "password_not_allowed"),
+                       ({"email": "root@acme.com", "username": "ada"}, "username_unreadable"), ({"username": "ada"}, "username_unreadable"),
+                       ({"email": "root@acme.com", "Email": "ada@acme.com"}, "username_unreadable")):
+        refused(send(account.client(), **body), code)
+    assert site.asked() == before
+    client = account.client()
+    assert send(client, email="root@acme.com", password="wrong").status == 400 and not session_cookies(client)
 
 
 def test_the_recipes_of_the_documents_are_these():
