@@ -96,7 +96,7 @@ impl ClaimCondition {
     fn holds(&self, claims: &Map<String, Value>) -> bool {
         let one = |value: &Value| match value {
             Value::String(text) => self.values.contains(text),
-            Value::Bool(_) | Value::Number(_) => self.values.contains(&value.to_string()),
+            Value::Bool(_) | Value::Number(_) => self.values.contains(&json::text(value)),
             _ => false,
         };
         match json::pointer(claims, &self.claim) {

@@ -8,6 +8,7 @@ use p256::ecdsa::SigningKey;
 use rsa::pkcs8::DecodePrivateKey;
 use serde_json::{json, Map, Value};
 
+use crate::values::json;
 use crate::values::secret::Secret;
 
 /// A key with its name.
@@ -47,7 +48,7 @@ impl AssertionKey {
 
     /// Signs the claims into a compact JWS. The nonce comes from key and message (RFC 6979): no randomness is needed.
     pub fn sign(&self, claims: &Map<String, Value>) -> String {
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(json::text(value));
         let header = part(&json!({ "alg": "ES256", "kid": self.id, "typ": "JWT" }));
         let input = format!("{header}.{}", part(&Value::Object(claims.clone())));
         let signature = Es256.sign(&self.key, input.as_bytes());

@@ -9,6 +9,7 @@ use crate::host::events::{self, Place};
 use crate::host::{Host, Level};
 use crate::identity::roles::{self, Notice};
 use crate::identity::{Claims, Identity};
+use crate::values::json;
 
 /// The most kinds that are counted for an account: claims and reasons are the configuration's and ours, so few.
 const MAX_KINDS: usize = 32;
@@ -63,7 +64,7 @@ fn count(host: &dyn Host, account: &Account, notice: &Notice) {
         let count =
             before.and_then(|known| known.get("count")?.as_u64()).unwrap_or_default().saturating_add(1);
         list.push(json!({ "claim": notice.claim, "reason": notice.reason, "count": count }));
-        if host.shared_set(&key, Value::from(list).to_string().as_bytes(), cas) {
+        if host.shared_set(&key, json::text(&Value::from(list)).as_bytes(), cas) {
             return;
         }
     }

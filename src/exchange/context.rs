@@ -124,8 +124,11 @@ impl Exchange {
         if !self.is_unsure && self.filter_state.accounts_at(self.head.authority()).len() > 1 {
             query.append_pair("u", &account_state.account.code);
         }
-        if let (true, None, Ok(target)) = (self.head.is_navigation(), self.endpoint(), self.target()) {
-            query.append_pair("return_to", &target);
+        // Only a navigation has a target to come back to; it costs a URL parser.
+        if self.head.is_navigation() && self.endpoint().is_none() {
+            if let Ok(target) = self.target() {
+                query.append_pair("return_to", &target);
+            }
         }
         let query = query.finish();
         let path = account_state.account.paths.path(Endpoint::Login);

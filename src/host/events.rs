@@ -5,6 +5,7 @@ use serde_json::{json, Map, Value};
 
 use crate::fault::{Code, Fault};
 use crate::host::{Host, Level};
+use crate::values::json;
 
 /// Where an event happened: shared by every line of one request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -187,7 +188,7 @@ pub fn settings(host: &dyn Host, place: Place<'_>, what: &str, detail: &str) {
     let mut line = place.line("settings");
     line.insert("what".into(), what.into());
     line.insert("detail".into(), detail.into());
-    host.log(Level::Info, &Value::Object(line).to_string());
+    host.log(Level::Info, &json::text(&Value::Object(line)));
 }
 
 /// The directory did not take the link of a record, whose id this is.
@@ -209,7 +210,7 @@ pub fn configuration(host: &dyn Host, accounts: usize, problems: &[String], warn
         "event": "configuration", "outcome": outcome, "accounts": accounts,
         "problems": problems, "warnings": warnings,
     });
-    host.log(level, &line.to_string());
+    host.log(level, &json::text(&line));
     host.count(&format!("sso_configurations.outcome.{outcome}"));
 }
 
@@ -229,11 +230,14 @@ pub fn notice(host: &dyn Host, place: Place<'_>, level: Level, reason: &str) {
 }
 
 fn write(host: &dyn Host, level: Level, line: Map<String, Value>) {
-    host.log(level, &Value::Object(line).to_string());
+    host.log(level, &json::text(&Value::Object(line)));
 }
 
 /// At most 600 characters of anything that came from outside.
 fn limited(text: &str) -> String {
+    if text.len() <= 600 {
+        return text.to_owned();
+    }
     text.chars().take(600).collect()
 }
 

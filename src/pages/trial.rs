@@ -6,6 +6,7 @@ use super::escape::Html;
 use super::layout::{Forms, Page};
 use super::Context;
 use crate::http::response::Response;
+use crate::values::json;
 
 /// Claims that the page shows; JSON has all of them.
 const SHOWN: usize = 50;
@@ -40,7 +41,7 @@ pub fn trial(context: &Context<'_>, report: &Value) -> Response {
     if let Some(claims) = claims.filter(|claims| !claims.is_empty()) {
         body.element("<h2>", texts.get("trial.claims"), "</h2><dl>");
         for (name, value) in claims.iter().take(SHOWN) {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let value = value.as_str().map_or_else(|| json::text(value), str::to_owned);
             let short: String = value.chars().take(500).collect();
             body.element("<dt><code>", name, "</code></dt>").element("<dd>", &short, "</dd>");
         }

@@ -11,12 +11,13 @@ use proxy_wasm::types::{BufferType, Status};
 use super::host::EnvoyHost;
 use crate::host::events;
 use crate::host::task::{Answer, Call, Failure, Reply, Via};
-use crate::host::{random, Host};
+use crate::host::{random, Host, Level};
 use crate::replicas::etcd::{self, WATCH};
 use crate::replicas::follow::{Action, Follower, Known, Question};
 use crate::replicas::status::Status as InStep;
 use crate::replicas::{outbox, Replicas};
 use crate::state::{sharing, FilterState};
+use crate::values::json;
 
 /// A worker that follows the engine says so this often at least, else another one does it.
 const ROLE: u64 = 3_000;
@@ -166,7 +167,7 @@ impl Engine {
                     }
                 }
             }
-            Action::Lost => log::warn!("{}", notice("the shared engine was emptied or set back")),
+            Action::Lost => self.host.log(Level::Warn, &notice("the shared engine was emptied or set back")),
             Action::Apply(values) => filter_state.take_in(&self.replicas, values),
             Action::Restore => outbox::ask_to_restore(&*self.host),
             Action::InStep(asked) => self.in_step(asked, now),
@@ -236,7 +237,7 @@ impl Drop for Engine {
 }
 
 fn notice(reason: &str) -> String {
-    serde_json::json!({ "event": "notice", "reason": reason }).to_string()
+    json::text(&serde_json::json!({ "event": "notice", "reason": reason }))
 }
 
 /// Envoy reads the name of a gRPC upstream as a serialised GrpcService message first, and a short cluster name can be

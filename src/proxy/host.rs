@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::UNIX_EPOCH;
 
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::MetricType;
+use proxy_wasm::types::{LogLevel, MetricType};
 
 use super::foreign;
 use crate::fault::Fault;
@@ -86,12 +86,13 @@ impl Host for EnvoyHost {
         }
     }
 
-    /// To Envoy's log: the SDK is where `log` writes to.
+    /// To Envoy's log, without the copies that the crate `log` makes.
     fn log(&self, level: Level, line: &str) {
-        match level {
-            Level::Info => log::info!("{line}"),
-            Level::Warn => log::warn!("{line}"),
-            Level::Error => log::error!("{line}"),
-        }
+        let level = match level {
+            Level::Info => LogLevel::Info,
+            Level::Warn => LogLevel::Warn,
+            Level::Error => LogLevel::Error,
+        };
+        let _ = hostcalls::log(level, line);
     }
 }

@@ -13,11 +13,9 @@ mod streams;
 mod waiting;
 
 use proxy_wasm::traits::RootContext;
-use proxy_wasm::types::LogLevel;
 
 /// Hands Envoy the root context.
 #[inline]
 pub fn start() {
-    proxy_wasm::set_log_level(LogLevel::Info);
     proxy_wasm::set_root_context(|id| -> Box<dyn RootContext> { Box::new(root::Root::new(id)) });
 }

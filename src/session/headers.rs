@@ -7,6 +7,7 @@ use crate::host::events::{self, Place};
 use crate::host::{Host, Level};
 use crate::identity::Claims;
 use crate::session::{ForwardedClaim, Session};
+use crate::values::json;
 
 /// The longest value of one header.
 pub const MAX: usize = 4096;
@@ -98,13 +99,13 @@ fn note(host: &dyn Host, place: Place<'_>, name: &str, size: usize) {
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(encode(text, false)),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Bool(_) | Value::Number(_) => Some(json::text(value)),
         Value::Array(list) => {
             let parts: Vec<String> = list
                 .iter()
                 .filter_map(|item| match item {
                     Value::String(text) => Some(encode(text, true)),
-                    Value::Bool(_) | Value::Number(_) => Some(item.to_string()),
+                    Value::Bool(_) | Value::Number(_) => Some(json::text(item)),
                     _ => None,
                 })
                 .collect();

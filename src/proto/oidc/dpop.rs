@@ -19,6 +19,7 @@ use crate::fault::{Code, Fault};
 use crate::host::task::{Io, Reply, Request};
 use crate::host::{random, random_token, Host};
 use crate::proto::fetch::answer;
+use crate::values::json;
 use crate::values::secret::Secret;
 
 /// A longer nonce is not repeated.
@@ -113,7 +114,7 @@ impl Proofs {
             }
         }
         let header = json!({ "alg": "ES256", "typ": "dpop+jwt", "jwk": self.key.jwk() });
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(json::text(value));
         let input = format!("{}.{}", part(&header), part(&claims));
         let signature = Es256.sign(&self.key.0, input.as_bytes());
         let proof = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.as_bytes()));

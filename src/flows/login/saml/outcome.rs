@@ -11,6 +11,7 @@ use crate::host::Level;
 use crate::http::response::Response;
 use crate::proto::saml::verified::Verified;
 use crate::state::AccountState;
+use crate::values::json;
 
 /// What works but should not stay so, in the log; and when a sign-in worked last, for the administrators' check.
 pub(super) fn note(
@@ -51,7 +52,7 @@ fn last_key(account: &Account, provider: &str) -> String {
 fn remember(io: &Io, account_state: &AccountState, provider: &str, fault: Option<&Fault>) {
     let code = fault.map_or("ok", |fault| fault.code.as_str());
     let detail: String = fault.map(|fault| fault.detail.chars().take(500).collect()).unwrap_or_default();
-    let line = json!([io.now(), code, detail]).to_string();
+    let line = json::text(&json!([io.now(), code, detail]));
     io.host().shared_set(&last_key(&account_state.account, provider), line.as_bytes(), None);
 }
 
