@@ -1,5 +1,5 @@
 # The verbs of this project. Everything they need is installed into the project's own folder: .venv,
-# .venv-canaille, .venv-nanoidp, .venv-applications, .keycloak, .dex, node_modules, target. Needed beforehand: Rust (rustup), Python 3.11 with venv, Node 20 with
+# .venv-canaille, .venv-nanoidp, .venv-applications, .keycloak, .dex, .hydra, node_modules, target. Needed beforehand: Rust (rustup), Python 3.11 with venv, Node 20 with
 # npm. tests/setup looks for all of it first; for `make test` it installs Debian packages where it may.
 
 SHELL := /bin/bash
@@ -19,7 +19,7 @@ APPLICATIONS := .venv-applications/.installed tests/e2e/applications/node_module
 NODE_MODULES := tests/e2e/node_modules/.installed
 # Left out where Java and Maven, or Go, are missing.
 KEYCLOAK := $(shell command -v java >/dev/null && command -v mvn >/dev/null && echo .keycloak/.installed)
-GO_PROVIDERS := $(shell tests/setup has go && echo .dex/dex)
+GO_PROVIDERS := $(shell tests/setup has go && echo .dex/dex .hydra/hydra)
 FUZZ_SECONDS ?= 60
 E2E ?=
 # Test files that run side by side; most of them wait for Envoy, a provider or a browser.
@@ -113,7 +113,7 @@ coverage: set-up-wasm ## which lines the native tests run (needs cargo-llvm-cov)
 
 .PHONY: clean
 clean: ## removes what the verbs made
-	rm -rf target dist .venv .venv-canaille .venv-nanoidp .venv-applications .keycloak .dex .work tests/e2e/node_modules tests/e2e/applications/node_modules $(SVELTEKIT)/node_modules $(SVELTEKIT)/build $(SVELTEKIT)/.svelte-kit tests/e2e/.pytest_cache envoy/demo/node_modules fuzz/target fuzz/corpus fuzz/artifacts
+	rm -rf target dist .venv .venv-canaille .venv-nanoidp .venv-applications .keycloak .dex .hydra .work tests/e2e/node_modules tests/e2e/applications/node_modules $(SVELTEKIT)/node_modules $(SVELTEKIT)/build $(SVELTEKIT)/.svelte-kit tests/e2e/.pytest_cache envoy/demo/node_modules fuzz/target fuzz/corpus fuzz/artifacts
 	find tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What the verbs stand on.
@@ -153,6 +153,10 @@ $(SVELTEKIT)/build/.built: $(wildcard $(SVELTEKIT)/*.js*) $(shell find tests/e2e
 
 .dex/dex: tests/e2e/dex/go.mod tests/e2e/dex/go.sum
 	cd tests/e2e/dex && CGO_ENABLED=0 go build -o ../../../$@ github.com/dexidp/dex/cmd/dex
+	@touch $@
+
+.hydra/hydra: tests/e2e/hydra/go.mod tests/e2e/hydra/go.sum
+	cd tests/e2e/hydra && CGO_ENABLED=1 go build -tags sqlite -o ../../../$@ github.com/ory/hydra/v2
 	@touch $@
 
 $(NODE_MODULES): tests/e2e/package.json tests/e2e/package-lock.json

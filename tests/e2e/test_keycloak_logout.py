@@ -26,7 +26,7 @@ def setting(make_world):
         "front": {"frontchannelLogout": True, "attributes": {
             "frontchannel.logout.url": front, "frontchannel.logout.session.required": "true"}},
     }, [theirs.client])
-    theirs.realm = setting.realm
+    theirs.use(setting.realm.discovery)
     setting.theirs = theirs
     setting.hosts["theirs.localhost"] = theirs.port
     world.start()

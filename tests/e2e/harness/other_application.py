@@ -19,10 +19,13 @@ class OtherApplication:
     def __init__(self):
         self.port = free_port()
         self.origin = f"http://theirs.localhost:{self.port}"
-        self.realm = None
+        self.secret = SECRET
+        self.metadata: dict = {}
         self.states: dict[str, OAuth2Session] = {}
         self.sessions: dict[str, str] = {}  # its own cookie, by Keycloak's sid
         self.signed_out: list[str] = []
+        self.access_token = ""  # of the last login
+        self.asks: dict[str, str] = {}  # further parameters of the authorization request
         application = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,6 +41,10 @@ class OtherApplication:
         self.server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def use(self, discovery: str) -> None:
+        """The provider it signs users in with."""
+        self.metadata = requests.get(discovery, timeout=60).json()
+
     @property
     def client(self) -> dict:
         return {"clientId": "theirs", "secret": SECRET, "enabled": True, "redirectUris": [f"{self.origin}/callback"],
@@ -45,8 +52,8 @@ class OtherApplication:
                                "post.logout.redirect.uris": f"{self.origin}/bye"}}
 
     def verified(self, token: str, **options) -> dict:
-        keys = JsonWebKey.import_key_set(requests.get(f"{self.realm.protocol}/certs", timeout=60).json())
-        claims = jwt.decode(token, keys, claims_options={"iss": {"value": self.realm.url}, "aud": {"value": "theirs"}} | options)
+        keys = JsonWebKey.import_key_set(requests.get(self.metadata["jwks_uri"], timeout=60).json())
+        claims = jwt.decode(token, keys, claims_options={"iss": {"value": self.metadata["issuer"]}, "aud": {"value": "theirs"}} | options)
         claims.validate()
         return claims
 
@@ -56,22 +63,23 @@ class OtherApplication:
         cookie = (request.headers.get("cookie") or "").partition("theirs=")[2].partition(";")[0]
         if where.path == "/callback":
             session = self.states.pop(query["state"])
-            tokens = session.fetch_token(f"{self.realm.protocol}/token", authorization_response=f"{self.origin}{request.path}")
+            tokens = session.fetch_token(self.metadata["token_endpoint"], authorization_response=f"{self.origin}{request.path}")
             claims = self.verified(tokens["id_token"])
-            self.sessions[claims["sid"]] = claims["preferred_username"]
+            self.sessions[claims["sid"]] = claims.get("preferred_username") or claims["sub"]
+            self.access_token = tokens["access_token"]
             return self.answer(request, 302, {"location": "/", "set-cookie": f"theirs={claims['sid']}|{tokens['id_token']}; Path=/; HttpOnly"})
         if where.path == "/logout":
             sid, _, token = cookie.partition("|")
             self.sessions.pop(sid, None)
             out = {"id_token_hint": token, "post_logout_redirect_uri": f"{self.origin}/bye", "state": "theirs"}
-            return self.answer(request, 302, {"location": f"{self.realm.protocol}/logout?{urllib.parse.urlencode(out)}"})
+            return self.answer(request, 302, {"location": f"{self.metadata['end_session_endpoint']}?{urllib.parse.urlencode(out)}"})
         if where.path == "/bye":
             return self.answer(request, 200, {}, "goodbye")
         user = self.sessions.get(cookie.partition("|")[0])
         if user:
             return self.answer(request, 200, {}, f"hello {user}")
         session = OAuth2Session("theirs", SECRET, redirect_uri=f"{self.origin}/callback", scope="openid", code_challenge_method="S256")
-        address, state = session.create_authorization_url(f"{self.realm.protocol}/auth")
+        address, state = session.create_authorization_url(self.metadata["authorization_endpoint"], **self.asks)
         self.states[state] = session
         return self.answer(request, 302, {"location": address})
 

@@ -33,12 +33,14 @@ class Pair:
         self.account.config["origins"] = [self.account.origin, f"http://127.0.0.1:{first.port}"]
         self.provider = None
 
-    def start(self, provider, **changes) -> "Pair":
+    def start(self, provider, clusters: dict[str, int] | None = None, **changes) -> "Pair":
+        """`clusters` are further ports of the provider's host, by name."""
         self.provider = provider
+        clusters = {"provider": provider.port} | (clusters or {})
         self.account.config |= changes
         for world in self.worlds:
-            world.clusters["provider"] = provider.port
-            world.cluster_table = {urllib.parse.urlsplit(provider.issuer).netloc: "provider"}
+            world.clusters |= clusters
+            world.cluster_table = {f"127.0.0.1:{port}": name for name, port in clusters.items()}
             world.engines, world.shared = {"etcd": self.etcd.ports}, {"engine": "etcd", "cluster": "etcd"}
             world.start()
         return self

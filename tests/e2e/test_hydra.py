@@ -1,0 +1,130 @@
+"""Ory Hydra before two Envoys that share an engine, beside another application in the same session."""
+
+
+import pytest
+
+from harness.expect import refused, session_cookies, signed_out
+from harness.hydra import Hydra
+from harness.net import eventually
+from harness.other_application import OtherApplication
+from harness.pair import SECRET, Pair
+
+AUDIENCE = "reports-api"
+
+
+@pytest.fixture(scope="module")
+def pair(make_world):
+    pair = Pair(make_world, "hydra")
+    hydra, theirs = Hydra(), OtherApplication()
+    own = f"http://127.0.0.1:{pair.worlds[0].port}"
+    back = {"backchannel_logout_session_required": True}
+    hydra.add(back | {
+        "client_id": "acme", "client_secret": SECRET, "redirect_uris": [pair.account.url("/sso/oidc/consume?u=acme")],
+        "post_logout_redirect_uris": [pair.account.url("/sso/logout-complete")],
+        "backchannel_logout_uri": f"{own}/sso/backchannel-logout?u=acme"})
+    hydra.add(back | {
+        "client_id": "theirs", "client_secret": theirs.secret, "redirect_uris": [f"{theirs.origin}/callback"], "audience": [AUDIENCE],
+        "post_logout_redirect_uris": [f"{theirs.origin}/bye"], "backchannel_logout_uri": f"http://127.0.0.1:{theirs.port}/back"})
+    theirs.use(hydra.discovery)
+    theirs.asks = {"audience": AUDIENCE}
+    pair.theirs = theirs
+    pair.start(hydra, {"admin": hydra.admin}, mapping={"roles_claim": "groups", "role_map": {"staff": "reader"}}, bearer={"audiences": [AUDIENCE]},
+               identity_providers=pair.oidc(hydra.issuer, scope=["openid", "email", "profile", "offline_access"],
+                                            introspection=f"http://127.0.0.1:{hydra.admin}/admin/oauth2/introspect"))
+    yield pair
+    theirs.stop()
+    hydra.stop()
+    pair.etcd.stop()
+
+
+def beside(pair, **user):
+    """A browser that is signed in to both applications by one session of Hydra's."""
+    browser, _ = pair.sign_in(**user)
+    browser.hosts["theirs.localhost"] = pair.theirs.port
+    hops = browser.follow(browser.browse(f"{pair.theirs.origin}/"), limit=20)
+    assert hops[-1].text.startswith("hello"), hops
+    return browser
+
+
+def ended_at_both(pair, cookies) -> None:
+    for replica in (0, 1):
+        eventually(lambda: pair.ask(cookies, replica).code == "session_expired", 60, what=f"the end at {replica}")
+
+
+def test_a_user_signs_in_and_is_known_to_both_envoys(pair):
+    browser, seen = pair.sign_in()
+    assert (seen["x-sso-user"], seen["x-sso-name"], seen["x-sso-roles"]) == (["ada@acme.com"], ["Ada"], ["reader"])
+    assert pair.ask(session_cookies(browser), 1).status == 200
+
+
+def test_a_session_is_renewed_by_one_of_two_envoys_with_tokens_that_are_good_once(pair):
+    browser, _ = pair.sign_in()
+    before = pair.renewals("refused")
+    eventually(pair.renewed(browser, 3), 60, every=0.1, what="renewals")
+    assert pair.renewals("refused") == before
+
+
+def test_signing_out_here_signs_out_at_hydra_and_at_the_other_application(pair):
+    browser, bystander = beside(pair), beside(pair)
+    captured = session_cookies(browser)
+    out = browser.browse(pair.account.url("/sso/logout"), headers={"sec-fetch-site": "same-origin"})
+    assert out.location.startswith(f"{pair.provider.issuer}/oauth2/sessions/logout?"), out
+    hops = browser.follow(out, limit=20)
+    assert hops[-1].code == "signed_out" and hops[-1].url.startswith(pair.account.url("/sso/logout-complete?")), hops
+    signed_out(browser, pair.account)
+    ended_at_both(pair, captured)
+    eventually(lambda: "hello" not in browser.follow(browser.browse(f"{pair.theirs.origin}/"), limit=20)[-1].text, what="the end at the other")
+    for replica in (0, 1):
+        assert pair.ask(session_cookies(bystander), replica).status == 200
+
+
+def test_signing_out_at_the_other_application_signs_out_here(pair):
+    browser, bystander = beside(pair), beside(pair)
+    hops = browser.follow(browser.browse(f"{pair.theirs.origin}/logout"), limit=20)
+    assert hops[-1].text == "goodbye", hops
+    ended_at_both(pair, session_cookies(browser))
+    assert pair.ask(session_cookies(bystander), 1).status == 200
+
+
+def test_a_wrong_password_stays_at_the_login_page(pair):
+    browser = pair.browser()
+    hops = pair.provider.go_on(browser, browser.login(pair.account.url("/reports")), password="wrong")
+    assert "Wrong password" in hops[-1].text, hops
+    signed_out(browser, pair.account)
+
+
+def test_a_user_who_does_not_consent_is_told_so(pair):
+    browser = pair.browser()
+    mark = pair.worlds[0].app.mark()
+    hops = pair.provider.go_on(browser, browser.login(pair.account.url("/reports")), login="bob", consent="no")
+    refused(hops[-1], "idp_denied")
+    pair.worlds[0].app.nothing_since(mark)
+    pair.sign_in(login="bob")
+
+
+def test_an_opaque_access_token_counts_by_introspection(pair):
+    """Hydra's introspection endpoint is at its administrators' port, so that its URL is given by hand."""
+    beside(pair)
+    token = pair.theirs.access_token
+    assert token.startswith("ory_at_"), "it is opaque"
+
+    def ask(value: str, replica: int = 0):
+        return pair.browser(replica).get(pair.account.url("/who"), headers={"authorization": f"Bearer {value}"})
+
+    for replica in (0, 1):
+        reply = ask(token, replica)
+        assert reply.status == 200 and reply.seen()["x-sso-user"] == ["ada@acme.com"], (reply, pair.refusals())
+    refused(ask(token[:-4] + "AAAA"), "token_invalid")
+
+
+def test_after_a_new_key_logins_go_on_and_older_sessions_sign_in_again_unseen(pair):
+    """Hydra 2.3 signs refreshed ID tokens with the new key under the old key's `kid`: they cannot be verified."""
+    before, _ = pair.sign_in()
+    pair.provider.ask("POST", "/keys/hydra.openid.id-token", {"alg": "RS256", "use": "sig", "kid": "new"})
+    for _ in range(3):
+        after, _ = pair.sign_in()
+    eventually(pair.renewed(after), 60, every=0.1, what="renewals of a session from after the change")
+    eventually(lambda: before.get(pair.account.url("/who")).status != 200, 60, every=0.1, what="the end of the older session")
+    assert any(event.get("event") == "renewal" and event["code"] == "id_token_invalid" for event in pair.worlds[0].envoy.events())
+    hops = before.follow(before.browse(pair.account.url("/reports")), limit=20)
+    assert hops[-1].url == pair.account.url("/reports") and hops[-1].status == 200, hops
