@@ -126,9 +126,12 @@ fn is_forced(idp: &Idp, parameters: &AuthnParameters) -> bool {
     idp.config().force_authn || parameters.max_age.is_some() || parameters.prompt.as_deref() == Some("login")
 }
 
-/// Refuses every response where the account has no SAML provider, before anything of it is read.
+/// Refuses every response where the account has no SAML provider, before anything of it is read. A draft may have one.
 pub fn expected(exchange: &Exchange) -> Result<(), Fault> {
-    let any = exchange.account_state.as_ref().is_some_and(|own| !own.idps.is_empty());
+    let any = exchange
+        .account_state
+        .as_ref()
+        .is_some_and(|own| !own.idps.is_empty() || own.account.self_service.is_some());
     any.then_some(()).ok_or_else(|| Fault::new(Code::CallbackInvalid, "this account has no SAML provider"))
 }
 
@@ -147,6 +150,7 @@ pub fn posted(exchange: Rc<Exchange>, body: Vec<u8>) -> Ruling {
         return Ruling::LocalReply(form.bounce(&exchange).unwrap_or_else(|fault| exchange.refuse(&fault)));
     }
     Ruling::flow(exchange, move |io, exchange| async move {
+        let exchange = trial::exchange_for(&exchange, form.relay_state());
         finish_login(&io, &exchange, form, in_progress).await.map(Outcome::LocalReply)
     })
 }

@@ -1,0 +1,132 @@
+//! Invitations, and the way in while single sign-on is off.
+
+use super::*;
+
+#[test]
+fn a_person_is_invited_once() {
+    let mut world = World::new();
+    let ada = world.signed_in("ada");
+    let invite = |email: &str, roles: Value| {
+        world.call(&ada, "POST", "invitations", json!({ "email": email, "roles": roles }))
+    };
+    for (email, roles, path) in [
+        ("nonsense", json!([]), "email"),
+        ("", json!([]), "email"),
+        ("carol@acme.com", json!(["owner"]), "roles[0]"),
+        ("carol@acme.com", json!("member"), "roles"),
+    ] {
+        let seen = invite(email, roles);
+        assert_eq!(
+            (seen.status(), seen.json()["problems"][0]["path"].as_str()),
+            (422, Some(path)),
+            "{email}"
+        );
+    }
+    let seen = invite(" Carol@ACME.com", json!(["member"]));
+    assert_eq!(seen.status(), 201, "{}", seen.text());
+    let id = seen.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(invite("carol@acme.com", json!([])).status(), 422, "twice");
+    world.settled();
+    // She is offered it at her next sign-in, and it is used up by accepting it.
+    *world.email.borrow_mut() = "carol@acme.com".into();
+    let mut carol = world.browser();
+    let start = world.get(&mut carol, "/sso/login?idp=corp&return_to=/x");
+    let page = world.follow(&mut carol, &start);
+    assert_eq!(page.code(), "invitation", "{}", page.text());
+    // Withdrawn while the page is open.
+    let mut late = carol.at(&world.state);
+    let csrf = page.field("csrf");
+    assert_eq!(world.call(&ada, "DELETE", &format!("invitations/{id}"), Value::Null).status(), 204);
+    let refused = late
+        .post("/sso/invitation", &[("csrf", &csrf), ("decision", "accept")], &mut |call| world.respond(call));
+    assert_eq!(refused.code(), "identity_unknown", "{}", refused.text());
+    assert_eq!(
+        world.call(&ada, "DELETE", &format!("invitations/{id}"), Value::Null).status(),
+        204,
+        "gone already"
+    );
+    // Invited again: taken up once.
+    assert_eq!(
+        world
+            .call(&ada, "POST", "invitations", json!({ "email": "carol@acme.com", "roles": ["member"] }))
+            .status(),
+        201
+    );
+    world.settled();
+    let mut carol = world.browser();
+    let start = world.get(&mut carol, "/sso/login?idp=corp&return_to=/x");
+    let page = world.follow(&mut carol, &start);
+    let csrf = page.field("csrf");
+    let mut twice = carol.at(&world.state);
+    let accepted = carol
+        .post("/sso/invitation", &[("csrf", &csrf), ("decision", "accept")], &mut |call| world.respond(call));
+    assert_eq!(accepted.location(), "/x", "{}", accepted.text());
+    let second = twice
+        .post("/sso/invitation", &[("csrf", &csrf), ("decision", "accept")], &mut |call| world.respond(call));
+    assert_eq!(second.code(), "identity_unknown", "{}", second.text());
+    assert_eq!(world.document(&ada)["invitations"], json!([]));
+}
+
+/// What is prepared before anything is on has to be prepared by an administrator, who is there by password alone.
+#[test]
+fn while_single_sign_on_is_off_an_administrators_password_opens_a_session() {
+    use crate::testing::decided;
+    let world = World::with(|c| {
+        let account = &mut c["accounts"][0];
+        account["sso"] = json!("disabled");
+        account["password"] = json!({
+            "mode": "disabled", "admin_roles": ["account_admin"], "administrators": ["root"], "attempts": { "limit": 1 },
+            "logins": [{ "path": "/login", "username": { "form": "username" }, "success": { "status": [200] } }],
+        });
+    });
+    let login = |target: &str, body: &str, headers: &[(&str, &str)], status: u16| {
+        let mut browser = world.browser();
+        browser.headers.extend(headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let seen =
+            browser.send("POST", target, Some(body.as_bytes().to_vec()), &mut |call| world.respond(call));
+        let mut pass = seen.pass.unwrap_or_else(|| panic!("{target} {body}: nothing is refused"));
+        let cookies = pass.on_response.take().map(|judge| {
+            decided(judge(&vec![(":status".to_owned(), status.to_string().into_bytes())], true))
+        });
+        for pair in cookies.iter().flatten().filter_map(|line| line.split(';').next()?.split_once('=')) {
+            browser.cookies.push((pair.0.to_owned(), pair.1.to_owned()));
+        }
+        browser.headers.clear();
+        browser
+    };
+    for name in ["ada", "root"] {
+        for _ in 0..3 {
+            assert!(login("/login", &format!("username={name}&password=x"), &[], 401).cookies.is_empty());
+        }
+        let mut admin = login("/login", &format!("username={name}&password=x"), &[], 200);
+        assert_eq!(world.get(&mut admin, "/sso/session").json()["method"], "password", "{name}");
+        assert_eq!(world.call(&admin, "GET", "settings", Value::Null).status(), 200, "{name}");
+        let passed = world.get(&mut admin, "/x").pass.unwrap();
+        assert!(passed.live.is_none(), "the application is told nothing");
+    }
+    // Another user's opens nothing, nor what cannot be read or comes from elsewhere; all of it passes.
+    for (target, body) in [
+        ("/login", "username=bob&password=x"),
+        ("/login", "username=nobody&password=x"),
+        ("/login", "username=ada&username=bob"),
+        ("/login", "username=ada&email=bob"),
+        ("/login", "password=x"),
+        ("/login", ""),
+        ("/login?username=bob", "username=ada"),
+        ("/LOGIN", "username=ada"),
+        ("/login/", "username=ada"),
+        ("/other", "username=ada"),
+    ] {
+        assert!(login(target, body, &[], 200).cookies.is_empty(), "{target} {body}");
+    }
+    let large = format!("username=ada&x={}", "x".repeat(80_000));
+    assert!(login("/login", &large, &[], 200).cookies.is_empty());
+    for header in [
+        ("origin", "https://evil.example"),
+        ("sec-fetch-site", "cross-site"),
+        ("content-type", "text/plain"),
+        ("content-encoding", "gzip"),
+    ] {
+        assert!(login("/login", "username=ada", &[header], 200).cookies.is_empty(), "{header:?}");
+    }
+}
