@@ -79,8 +79,10 @@ bench: wasm $(VENV) ## CPU per request beside Envoy's own OAuth2 filter and a no
 	tests/bench/run
 
 .PHONY: cost
-cost: wasm $(VENV) ## the dearest requests of every endpoint against their budgets of CPU (COST=--search looks for dearer ones)
+cost: wasm $(VENV) ## the dearest requests of every endpoint against their budgets, in instructions and in CPU (COST=--search looks for dearer ones)
+	$(PYTHON) tests/cost/count $(COST)
 	$(PYTHON) tests/cost/run $(COST)
+	$(PYTHON) tests/cost/others
 
 .PHONY: soak
 soak: wasm $(VENV) ## mixed traffic at the machine's limit through outages, SOAK_MINUTES long, 10 unless told

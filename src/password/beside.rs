@@ -11,10 +11,14 @@ pub struct Beside<'a> {
     listed: Option<&'a [String]>,
     passwords: Vec<String>,
     names: usize,
+    bytes: usize,
 }
 
 /// The most names in one body: reading each costs time, and a login has a few.
 const MAX_NAMES: usize = 1_000;
+
+/// The most bytes of all names of one body: each is read letter by letter, as lenient parsers do.
+pub const MAX_NAME_BYTES: usize = 16 * 1024;
 
 /// The names of the username's field.
 pub fn wanted(login: &PasswordLogin) -> Vec<String> {
@@ -29,12 +33,18 @@ pub fn wanted(login: &PasswordLogin) -> Vec<String> {
 impl<'a> Beside<'a> {
     /// For one reading of a request to this login.
     pub fn new(login: &'a PasswordLogin) -> Self {
-        Self { wanted: wanted(login), listed: login.fields.as_deref(), passwords: Vec::new(), names: 0 }
+        Self {
+            wanted: wanted(login),
+            listed: login.fields.as_deref(),
+            passwords: Vec::new(),
+            names: 0,
+            bytes: 0,
+        }
     }
 
     /// Admits a top-level name. `Ok(true)`: the operator listed it, with everything in it.
     pub fn top_level(&mut self, name: &str) -> Result<bool, String> {
-        let path = names::path(name);
+        let path = self.read(name)?;
         self.password(&path)?;
         let Some(listed) = self.listed else { return self.unlisted(name, &path).map(|()| false) };
         if listed.iter().any(|own| own == name) {
@@ -49,7 +59,7 @@ impl<'a> Beside<'a> {
 
     /// Admits a name further down, which `fields` cannot list.
     pub fn nested(&mut self, name: &str) -> Result<(), String> {
-        let path = names::path(name);
+        let path = self.read(name)?;
         self.password(&path)?;
         self.unlisted(name, &path)
     }
@@ -67,11 +77,19 @@ impl<'a> Beside<'a> {
         Ok(())
     }
 
-    fn password(&mut self, path: &[String]) -> Result<(), String> {
+    fn read(&mut self, name: &str) -> Result<Vec<String>, String> {
         self.names += 1;
+        self.bytes = self.bytes.saturating_add(name.len());
         if self.names > MAX_NAMES {
             return Err(format!("more than {MAX_NAMES} fields"));
         }
+        if self.bytes > MAX_NAME_BYTES {
+            return Err(format!("names of more than {MAX_NAME_BYTES} bytes"));
+        }
+        Ok(names::path(name))
+    }
+
+    fn password(&mut self, path: &[String]) -> Result<(), String> {
         let Some(name) = names::password(path) else { return Ok(()) };
         if self.passwords.contains(&name) {
             return Err("the password field twice".into());

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::beside::{clipped, Beside};
+use super::beside::{clipped, Beside, MAX_NAME_BYTES};
 use super::names;
 
 /// The most members of an object that a pointer leads through: reading each name costs time.
@@ -21,6 +21,9 @@ pub fn find<'v>(body: &'v Object, pointer: &str) -> Result<Option<&'v Value>, St
     while let Some((segment, rest)) = left.split_first() {
         if object.len() > MAX_MEMBERS {
             return Err(format!("more than {MAX_MEMBERS} members"));
+        }
+        if object.keys().map(String::len).sum::<usize>() > MAX_NAME_BYTES {
+            return Err(format!("names of more than {MAX_NAME_BYTES} bytes"));
         }
         for key in object.keys().filter(|key| *key != segment) {
             check(key, segment, &above, &wanted)?;

@@ -3,7 +3,7 @@
 //! Anybody can send random tokens. A worker asks once for a token whatever arrives beside it, remembers refusals, and
 //! asks a provider only as often as its budget allows, which all workers of the process share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -40,15 +40,20 @@ const FAILED: u64 = 2_000;
 const ACTIVE: u64 = 2_000;
 /// More answers are not kept.
 const PLACES: usize = 8_192;
+/// So often answers that are over go, in milliseconds: a good one may be as large as all its claims.
+const SWEEP: u64 = 1_000;
 
 /// One worker's memory of opaque tokens.
 #[derive(Debug, Default)]
-pub struct Introspected(RefCell<HashMap<TokenHash, (Known, u64)>>);
+pub struct Introspected {
+    known: RefCell<HashMap<TokenHash, (Known, u64)>>,
+    swept: Cell<u64>,
+}
 
 impl Introspected {
     /// What is known now.
     pub fn get(&self, token: &TokenHash, now: u64) -> Option<Known> {
-        let known = self.0.borrow();
+        let known = self.known.borrow();
         known.get(token).filter(|(_, until)| now < *until).map(|(known, _)| known.clone())
     }
 
@@ -68,8 +73,9 @@ impl Introspected {
     }
 
     fn put(&self, token: TokenHash, known: Known, now: u64, until: u64) {
-        let mut all = self.0.borrow_mut();
-        if all.len() >= PLACES {
+        let mut all = self.known.borrow_mut();
+        if all.len() >= PLACES || now.saturating_sub(self.swept.get()) >= SWEEP {
+            self.swept.set(now);
             all.retain(|_, (_, until)| now < *until);
         }
         if all.len() >= PLACES {
@@ -204,9 +210,22 @@ mod tests {
         known.begin(asking, 0, 5_000);
         for n in 0..20_000 {
             known.end(hash("acme", &n.to_string()), fault(crate::fault::Code::TokenInvalid), 1);
-            assert!(known.0.borrow().len() <= PLACES);
+            assert!(known.known.borrow().len() <= PLACES);
         }
         assert!(matches!(known.get(&asking, 1), Some(Known::Asking)));
         assert_ne!(hash("a", "b"), hash("ab", ""));
+    }
+
+    #[test]
+    fn answers_that_are_over_take_no_memory() {
+        let known = Introspected::default();
+        for n in 0..100 {
+            known.end(hash("acme", &n.to_string()), Err(Fault::new(crate::fault::Code::IdpTimeout, "x")), 10);
+        }
+        let asking = hash("acme", "asking");
+        known.begin(asking, 1_500, 9_000);
+        assert_eq!(known.known.borrow().len(), 101, "they count for two seconds");
+        known.begin(asking, 2_500, 9_000);
+        assert_eq!(known.known.borrow().len(), 1);
     }
 }

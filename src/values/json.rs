@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 /// Arrays and objects may nest this deep.
@@ -174,12 +175,17 @@ impl<'de> Visitor<'de> for Strict {
         let inner = self.deeper()?;
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            if map.contains_key(&key) {
-                let short: String = key.chars().take(40).collect();
-                return Err(serde::de::Error::custom(format!("the key {short:?} is there twice")));
-            }
             let value = access.next_value_seed(inner)?;
-            map.insert(key, value);
+            // One search for each key: an object of thousands costs what its comparisons cost.
+            match map.entry(key) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(value);
+                }
+                Entry::Occupied(known) => {
+                    let short: String = known.key().chars().take(40).collect();
+                    return Err(serde::de::Error::custom(format!("the key {short:?} is there twice")));
+                }
+            }
         }
         Ok(Value::Object(map))
     }

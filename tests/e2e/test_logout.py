@@ -18,6 +18,8 @@ def world(make_world):
     url = world.account("url", logout_url="https://url.idp.test/v2/logout",
                         logout_params={"client_id": "{client_id}", "returnTo": "{post_logout_redirect_uri}"})
     url.idp.change("discovery", end_session_endpoint=DROP)
+    world.account("large").idp.change("claims", padding="x" * 9000)
+    world.account("fits").idp.change("claims", padding="x" * 1800)
     world.account("plain").idp.change("discovery", end_session_endpoint=DROP)
     world.account("paths", {"paths": {"oidc_callback": "/api/auth/callback", "logout": "/api/auth/logout",
                                       "logout_complete": "/api/auth/logout-complete", "session": "/api/auth/me"}})
@@ -48,6 +50,20 @@ def test_out_here_and_at_the_provider(world, acme):
     signed_out(client, acme)
     # And in again.
     assert client.login(acme.url("/reports"))[-1].status == 200
+
+
+@pytest.mark.parametrize("code, is_hinted", [("fits", True), ("large", False)])
+def test_no_url_is_longer_than_servers_take(world, code, is_hinted):
+    """RP-Initiated Logout 1.0 section 2: the hint is recommended, and a URL over 4 KB is what servers refuse."""
+    account = world.accounts[code]
+    client = account.signed_in()
+    out = client.browse(account.url("/sso/logout"), headers={"sec-fetch-site": "same-origin"})
+    assert out.location.startswith(f"{account.idp.issuer}/logout?") and len(out.location) <= 4096, len(out.location)
+    assert ("id_token_hint" in out.query()) is is_hinted
+    assert out.query()["client_id"] == "lakehouse" and out.query()["post_logout_redirect_uri"]
+    hops = client.follow(out)
+    assert urllib.parse.urlsplit(hops[-1].url).path == "/sso/logout-complete", hops
+    signed_out(client, account)
 
 
 def test_captured_copies_of_the_session_end_on_every_worker(world, acme):

@@ -100,6 +100,21 @@ fn a_form_names_the_user_once() {
 }
 
 #[test]
+fn names_have_a_budget_of_bytes() {
+    let body = |long: usize, beside: &str| {
+        format!(r#"{{"username":"ada","{}":1,"more":{{"{beside}":1}}}}"#, "n".repeat(long))
+    };
+    let most = 16 * 1024 - "usernamemore".len();
+    let read = |text: String| name(&json("/username"), text.as_bytes());
+    assert_eq!(read(body(most - 1 - "usernamemore".len(), "x")), Ok("ada".into()));
+    for (long, beside) in
+        [(most + 1, "x".to_owned()), (most / 2, "x".repeat(most / 2 + 100)), (1, "x".repeat(20_000))]
+    {
+        assert!(read(body(long, &beside)).is_err(), "{long}");
+    }
+}
+
+#[test]
 fn json_names_the_user_once() {
     let field = json("/username");
     for (body, user) in [
