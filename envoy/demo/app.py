@@ -30,8 +30,8 @@ KEYS = jwt.PyJWKClient(JWKS, lifespan=300) if jwt and JWKS else None
 MAX_BODY = 64 * 1024
 STYLE = """
 :root{color-scheme:light dark;--line:light-dark(#0002,#fff3);--soft:light-dark(#f6f7f9,#1e2126)}
-*{box-sizing:border-box}body{font:16px/1.5 system-ui,sans-serif;margin:0;background:var(--soft)}
-header{display:flex;gap:1.5rem;align-items:baseline;padding:1rem max(1rem,calc(50vw - 24rem));background:#1a5fb4;color:#fff}
+*{box-sizing:border-box}body{font:16px/1.5 system-ui,sans-serif;margin:0;background:var(--soft);overflow-wrap:anywhere}
+header{display:flex;flex-wrap:wrap;gap:.5rem 1.5rem;align-items:baseline;padding:1rem max(1rem,calc(50vw - 24rem));background:#1a5fb4;color:#fff}
 header b{font-size:1.2rem}header a{color:#fff}header span{margin-left:auto}
 main{max-width:48rem;margin:2rem auto;padding:0 1rem;display:grid;gap:1.5rem}
 section{background:light-dark(#fff,#2a2e35);border:1px solid var(--line);border-radius:.8rem;padding:1.25rem 1.5rem}
@@ -40,6 +40,7 @@ table{border-collapse:collapse;width:100%;font-size:.9rem}td,th{border-top:1px s
 code{font-size:.85rem;overflow-wrap:anywhere}.tag{background:#1a5fb4;color:#fff;border-radius:1rem;padding:.1rem .6rem;font-size:.8rem}
 label{display:block;margin:.75rem 0 .25rem}input{font:inherit;width:100%;padding:.5rem;border:1px solid #8888;border-radius:.4rem}
 button,.button{font:inherit;display:inline-block;margin-top:1rem;padding:.5rem 1rem;border:0;border-radius:.4rem;background:#1a5fb4;color:#fff;text-decoration:none;cursor:pointer}
+@media(max-width:30rem){td,th{display:block;border:0;padding:.1rem 0}tr{display:block;border-top:1px solid var(--line);padding:.35rem 0}}
 .error{color:light-dark(#c01c28,#ff7b82)}small{opacity:.75}
 """
 
@@ -47,7 +48,7 @@ button,.button{font:inherit;display:inline-block;margin-top:1rem;padding:.5rem 1
 def page(title, body, who=""):
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)} - Acme Reports</title>"
-        f"<meta name=viewport content='width=device-width'><style>{STYLE}</style>"
+        f"<meta name=viewport content='width=device-width'><link rel=icon href='data:,'><style>{STYLE}</style>"
         f"<header><b>Acme Reports</b><a href='/'>Start</a><a href='/reports?q=1'>A report</a>"
         f"<a href='/admin/settings'>Settings</a><span>{html.escape(who)}</span></header><main>{body}</main></html>"
     ).encode()

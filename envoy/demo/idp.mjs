@@ -69,13 +69,13 @@ const escape = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCode
 
 function page(title, body) {
   return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${escape(title)} - Acme identity provider</title>
-<meta name="viewport" content="width=device-width"><style>
-:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:0;min-height:100vh;display:grid;place-items:center;background:light-dark(#f3f0fa,#1d1a26)}
+<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><style>
+:root{color-scheme:light dark}*{box-sizing:border-box}body{overflow-wrap:anywhere;font:16px/1.5 system-ui,sans-serif;margin:0;min-height:100vh;display:grid;place-items:center;background:light-dark(#f3f0fa,#1d1a26)}
 main{width:min(24rem,90vw);padding:2rem;border-radius:1rem;background:light-dark(#fff,#2a2636);box-shadow:0 2px 24px #0002}
 h1{font-size:1.25rem;margin:0 0 1rem}h1 span{color:#7a3ff2}label{display:block;margin:.75rem 0 .25rem}
-input{font:inherit;width:100%;box-sizing:border-box;padding:.5rem;border:1px solid #8888;border-radius:.4rem}
+input{font:inherit;width:100%;padding:.5rem;border:1px solid #8888;border-radius:.4rem}
 button{font:inherit;margin-top:1rem;padding:.5rem 1rem;border:0;border-radius:.4rem;background:#7a3ff2;color:#fff;cursor:pointer}
-.quiet{background:none;color:inherit;text-decoration:underline}.error{color:#c01c28}small{opacity:.7}table{width:100%;font-size:.85rem}
+.quiet{background:none;color:inherit;text-decoration:underline}.error{color:light-dark(#c01c28,#ff7b82)}small{opacity:.7}table{width:100%;font-size:.85rem}
 </style><main><h1><span>&#9679;</span> Acme identity provider</h1>${body}</main></html>`;
 }
 

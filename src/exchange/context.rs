@@ -207,9 +207,7 @@ impl Exchange {
         }
         // The Back button after signing in, or a second tab: the session is there already.
         if matches!(fault.code, Code::StateUnknown | Code::CallbackInvalid) {
-            if let SessionState::Valid(_) = self.session_state() {
-                context.continue_to = Some("/".into());
-            }
+            self.offer_to_go_on(&mut context);
         }
         pages::refusal(fault, &context)
     }
@@ -225,10 +223,18 @@ impl Exchange {
         if is_cured_by_another_account(fault.code) {
             self.offer_another_account(&mut context, place.provider);
             context.person.clone_from(&fault.person);
-        } else if let SessionState::Valid(_) = self.session_state() {
-            context.continue_to = Some("/".into());
+        } else {
+            self.offer_to_go_on(&mut context);
         }
         pages::refusal(fault, &context)
+    }
+
+    /// A user who is in can go on, and is told as whom.
+    fn offer_to_go_on(&self, context: &mut pages::Context<'_>) {
+        if let SessionState::Valid(live) = self.session_state() {
+            context.continue_to = Some("/".into());
+            context.continue_as = Some(live.session.user.username.clone());
+        }
     }
 
     /// The ways to another account: the provider is asked to let the user choose, where it was the one (`provider`) or the

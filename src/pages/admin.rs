@@ -95,13 +95,11 @@ pub fn admin(context: &Context<'_>, admin: &Admin) -> Response {
     let mut body = Html::new();
     let account = texts.fill("admin.account", &[("account", &admin.account)]);
     body.element("<p class=\"soft\">", &account, "</p>");
-    if !admin.pages.is_empty() {
-        body.raw("<ul>");
-        for (name, url) in &admin.pages {
-            body.raw("<li>").link("page", url, &texts.word("admin.page", name)).raw("</li>");
-        }
-        body.raw("</ul>");
+    body.raw("<ul>");
+    for (name, url) in &admin.pages {
+        body.raw("<li>").link("page", url, &texts.word("admin.page", name)).raw("</li>");
     }
+    body.raw("<li>").link("page", "/", texts.get("action.home")).raw("</li></ul>");
     if let Some(progress) = &admin.progress {
         body.element("<p role=\"status\">", progress, "</p>");
     }
@@ -147,6 +145,7 @@ pub fn admin(context: &Context<'_>, admin: &Admin) -> Response {
         wide: true,
         forms: Forms::None,
         submits: None,
+        pictures: &[],
     }
     .answer(context)
 }
@@ -186,9 +185,13 @@ fn readiness(body: &mut Html, texts: Texts<'_>, report: &Readiness) {
     names(body, texts, "admin.never", &report.never_signed_in, report.never_signed_in_total);
 }
 
+/// Up to so many names are shown at once.
+const UNFOLDED: usize = 20;
+
 fn names(body: &mut Html, texts: Texts<'_>, key: &str, names: &[String], total: usize) {
     let heading = texts.fill(key, &[("count", &total.to_string())]);
-    body.element("<details><summary>", &heading, "</summary><p>");
+    body.raw(if total <= UNFOLDED { "<details open>" } else { "<details>" });
+    body.element("<summary>", &heading, "</summary><p>");
     match names {
         [] => body.text(texts.get("admin.nobody")),
         names => body.text(&names.join(", ")),
@@ -211,15 +214,23 @@ fn completeness(body: &mut Html, texts: Texts<'_>, report: &Completeness) {
     body.element("<p>", &fill(texts, "admin.complete", &values), "</p>");
     if !report.problems.is_empty() {
         let columns = ["admin.user", "admin.problem", "admin.value", "admin.with"];
-        table(body, texts, "admin.completeness", &columns);
-        for row in &report.problems {
-            body.element("<tr><td>", &row.username, "</td>")
-                .element("<td>", &texts.word("problem", &row.problem), "</td>")
-                .element("<td>", row.value.as_deref().unwrap_or("–"), "</td>");
-            let with = if row.with.is_empty() { "–".to_owned() } else { row.with.join(", ") };
-            body.element("<td>", &with, "</td></tr>");
+        body.raw("<table").attr("aria-label", texts.get("admin.completeness")).raw("><thead><tr>");
+        for column in columns {
+            body.element("<th scope=\"col\">", texts.get(column), "</th>");
         }
-        body.raw("</tbody></table></div>");
+        body.raw("</tr></thead><tbody>");
+        for row in &report.problems {
+            let with = if row.with.is_empty() { "–".to_owned() } else { row.with.join(", ") };
+            let problem = texts.word("problem", &row.problem);
+            let cells = [row.username.as_str(), &problem, row.value.as_deref().unwrap_or("–"), &with];
+            body.raw("<tr>");
+            for (column, cell) in columns.iter().zip(cells) {
+                // On a narrow screen each cell stands in a line of its own, with the column's name before it.
+                body.raw("<td").attr("data-column", texts.get(column)).raw(">").text(cell).raw("</td>");
+            }
+            body.raw("</tr>");
+        }
+        body.raw("</tbody></table>");
     }
     if report.problems.len() < report.total {
         let values = [
@@ -246,35 +257,48 @@ fn completeness(body: &mut Html, texts: Texts<'_>, report: &Completeness) {
     }
 }
 
+/// First what is to be done, then what deserves a look, then what passed.
 fn checks(body: &mut Html, texts: Texts<'_>, list: &[Check]) {
-    let columns = ["admin.check_result", "admin.check_name", "admin.check_detail"];
-    table(body, texts, "admin.check", &columns);
-    for check in list {
-        if check.ok {
-            body.element(
-                "<tr><td class=\"yes\"><span aria-hidden=\"true\">✓ </span>",
-                texts.get("admin.passed"),
-                "</td>",
-            );
-        } else {
-            body.element(
-                "<tr><td class=\"no\"><span aria-hidden=\"true\">✗ </span>",
-                texts.get("admin.failed"),
-                "</td>",
-            );
-        }
-        body.element("<td>", &check.name, "</td>").element("<td>", &check.detail, "</td></tr>");
+    let (passed, failed): (Vec<&Check>, Vec<&Check>) = list.iter().partition(|check| check.ok);
+    let (warnings, passed): (Vec<&Check>, Vec<&Check>) =
+        passed.into_iter().partition(|check| check.detail.starts_with(WARNING));
+    if failed.is_empty() {
+        body.element(
+            "<p class=\"yes\"><span aria-hidden=\"true\">✓ </span>",
+            texts.get("admin.all_passed"),
+            "</p>",
+        );
     }
-    body.raw("</tbody></table></div>");
+    rows(body, "<p class=\"no\"><span aria-hidden=\"true\">✗ </span>", texts.get("admin.failed"), &failed);
+    rows(
+        body,
+        "<p class=\"look\"><span aria-hidden=\"true\">! </span>",
+        texts.get("admin.warnings"),
+        &warnings,
+    );
+    if !passed.is_empty() {
+        let count = passed.len().to_string();
+        let heading = texts.fill("admin.passed", &[("count", &count)]);
+        body.element("<details><summary>", &heading, "</summary>");
+        rows(body, "", "", &passed);
+        body.raw("</details>");
+    }
 }
 
-/// The beginning of a table that scrolls by itself on a narrow screen, by keyboard too (WCAG 2.1.1).
-fn table(body: &mut Html, texts: Texts<'_>, label: &str, columns: &[&str]) {
-    body.raw("<div class=\"scroll\" role=\"region\" tabindex=\"0\"")
-        .attr("aria-label", texts.get(label))
-        .raw("><table><thead><tr>");
-    for column in columns {
-        body.element("<th scope=\"col\">", texts.get(column), "</th>");
+/// How the detail of a check begins that passed, but deserves a look.
+const WARNING: &str = "warning: ";
+
+fn rows(body: &mut Html, heading: &'static str, title: &str, list: &[&Check]) {
+    if list.is_empty() {
+        return;
     }
-    body.raw("</tr></thead><tbody>");
+    if !heading.is_empty() {
+        body.element(heading, title, "</p>");
+    }
+    body.raw("<dl class=\"rows\">");
+    for check in list {
+        let detail = check.detail.strip_prefix(WARNING).unwrap_or(&check.detail);
+        body.element("<dt>", &check.name, "</dt>").element("<dd>", detail, "</dd>");
+    }
+    body.raw("</dl>");
 }

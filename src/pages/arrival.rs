@@ -16,5 +16,6 @@ pub fn confirm_arrival(context: &Context<'_>, target: &str) -> Response {
     }
     body.link("alt", "/", texts.get("action.home"));
     let (code, title) = ("arrival_confirm", texts.get("arrival.title"));
-    Page { status: 200, code, title, body, wide: false, forms: Forms::None, submits: None }.answer(context)
+    Page { status: 200, code, title, body, wide: false, forms: Forms::None, submits: None, pictures: &[] }
+        .answer(context)
 }

@@ -35,6 +35,7 @@ pub fn go_on(context: &Context<'_>, target: &str) -> Response {
         wide: false,
         forms: Forms::None,
         submits: None,
+        pictures: &[],
     };
     page.answer(context).with_header("refresh", &format!("0; url={target}"))
 }
@@ -61,6 +62,7 @@ pub fn auto_submit(context: &Context<'_>, form: &AutoSubmit) -> Result<Response,
         wide: false,
         forms: Forms::Idp(&targets),
         submits: Some(&form.framed_by),
+        pictures: &[],
     };
     Ok(page.answer(context))
 }

@@ -72,6 +72,7 @@ pub fn invitation(context: &Context<'_>, invitation: &Invitation) -> Response {
             false => Forms::Idp(&invitation.form_targets),
         },
         submits: None,
+        pictures: &[],
     }
     .answer(context)
 }

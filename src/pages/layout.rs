@@ -31,6 +31,8 @@ pub(super) struct Page<'a> {
     pub forms: Forms<'a>,
     /// The page submits its own form, also in a frame of a page of these origins.
     pub submits: Option<&'a [String]>,
+    /// URLs of pictures beside the logo.
+    pub pictures: &'a [&'a str],
 }
 
 /// Where the forms of a page may lead, redirects included: Chromium holds `form-action` against every
@@ -59,7 +61,9 @@ impl Page<'_> {
         html.raw("><head><meta charset=\"utf-8\">")
             .raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")
             // Browsers ask for /favicon.ico otherwise, which is the application's and needs a session.
-            .raw("<link rel=\"icon\" href=\"data:,\">")
+            .raw("<link rel=\"icon\"")
+            .attr("href", &favicon(context.pages))
+            .raw(">")
             .raw("<meta name=\"color-scheme\" content=\"light dark\"><meta name=\"robots\" content=\"noindex\">")
             .raw("<title>")
             .text(self.title);
@@ -72,7 +76,7 @@ impl Page<'_> {
         out.push_str(&style); // our own constant and two checked colours
         let mut html = Html::new();
         html.raw("</style></head><body>");
-        brand(&mut html, context.pages, name);
+        brand(&mut html, context.pages, name, self.title);
         html.raw(if self.wide { "<main class=\"wide\">" } else { "<main>" })
             .element("<h1>", self.title, "</h1>")
             .html(&self.body)
@@ -101,11 +105,15 @@ impl Page<'_> {
             framed_by(self.submits.unwrap_or_default()),
             digest(style)
         );
-        // The icon that asks for nothing is a `data:` URL.
+        // The icon of the page is a `data:` URL.
         policy.push_str("; img-src");
-        if let Some(source) = pages.logo.as_deref().and_then(source) {
-            policy.push(' ');
-            policy.push_str(&source);
+        let mut named = Vec::new();
+        for source in pages.logo.as_deref().iter().chain(self.pictures).filter_map(|url| source(url)) {
+            if !named.contains(&source) {
+                policy.push(' ');
+                policy.push_str(&source);
+                named.push(source);
+            }
         }
         policy.push_str(" data:");
         if self.submits.is_some() {
@@ -140,20 +148,34 @@ fn digest(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(Sha256::digest(text.as_bytes()))
 }
 
-fn brand(html: &mut Html, pages: &Settings, name: Option<&str>) {
-    let logo = pages.logo.as_deref().and_then(safe_url);
-    if logo.is_none() && name.is_none() {
-        return;
+/// The product's name once: as the logo, as a word, or in the title alone.
+fn brand(html: &mut Html, pages: &Settings, name: Option<&str>, title: &str) {
+    let name = name.filter(|name| !title.contains(*name));
+    match (pages.logo.as_deref().and_then(safe_url), name) {
+        // Where the title has the name, the picture says nothing more (WCAG 1.1.1).
+        (Some(logo), name) => {
+            html.raw("<header><img")
+                .attr("src", &logo)
+                .attr("alt", name.unwrap_or_default())
+                .raw("></header>");
+        }
+        (None, Some(name)) => {
+            html.element("<header>", name, "</header>");
+        }
+        (None, None) => {}
     }
-    html.raw("<header>");
-    if let Some(logo) = logo {
-        // The name stands beside it, so that the picture itself says nothing more (WCAG 1.1.1).
-        html.raw("<img").attr("src", &logo).raw(" alt=\"\">");
-    }
-    if let Some(name) = name {
-        html.element("<span>", name, "</span>");
-    }
-    html.raw("</header>");
+}
+
+/// A keyhole in the operator's colour.
+fn favicon(pages: &Settings) -> String {
+    let (accent, luminance) = accent(pages);
+    let on = if luminance > DARK { "000" } else { "fff" };
+    format!(
+        "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' \
+         height='16' rx='4' fill='%23{}'/%3E%3Cpath d='M8 3a2.7 2.7 0 0 0-1.3 5L6 13h4l-.7-5A2.7 2.7 0 0 0 8 3' \
+         fill='%23{on}'/%3E%3C/svg%3E",
+        accent.trim_start_matches('#')
+    )
 }
 
 fn contact(html: &mut Html, pages: &Settings, texts: Texts<'_>) {
@@ -176,10 +198,18 @@ fn plain_address(address: &str) -> bool {
 /// The style with the operator's colour, and black or white on it, whichever contrasts more: one of
 /// them always has at least 4.5 to 1 (WCAG 1.4.3).
 pub(super) fn style(pages: &Settings) -> String {
-    let own = pages.accent.as_deref().and_then(|accent| Some((accent, luminance(accent)?)));
-    let (accent, luminance) = own.unwrap_or((ACCENT, 0.1));
-    let on = if luminance > 0.179 { "#000" } else { "#fff" };
+    let (accent, luminance) = accent(pages);
+    let on = if luminance > DARK { "#000" } else { "#fff" };
     format!("{STYLE}:root{{--accent:{accent};--on:{on}}}")
+}
+
+/// Above it black contrasts more, below it white.
+const DARK: f64 = 0.179;
+
+/// The colour and its luminance.
+fn accent(pages: &Settings) -> (&str, f64) {
+    let own = pages.accent.as_deref().and_then(|accent| Some((accent, luminance(accent)?)));
+    own.unwrap_or((ACCENT, 0.1))
 }
 
 /// Relative luminance of `#rrggbb` (WCAG 2.2); nothing for any other text, which then cannot get into

@@ -34,7 +34,7 @@ pub use invitation::{invitation, Invitation};
 pub use language::is_language;
 pub use refusal::{refusal, refusal_with, Hints, CHALLENGE};
 pub use sessions::{sessions, Sessions};
-pub use sign_in::{sign_in, SignIn};
+pub use sign_in::{sign_in, Button, SignIn};
 pub use sign_out::{confirm_logout, front_channel_done, signed_out, still_signed_in, ConfirmLogout};
 pub use texts::{is_text, TEXTS};
 pub use trial::trial;
@@ -59,6 +59,8 @@ pub struct Context<'a> {
     pub login: Option<String>,
     /// Where somebody who is already signed in can go on.
     pub continue_to: Option<String>,
+    /// As which user.
+    pub continue_as: Option<String>,
     /// Where to sign in with another account of the provider.
     pub another: Option<String>,
     /// Who is signed in, where that is the trouble.
@@ -88,6 +90,7 @@ impl<'a> Context<'a> {
             html,
             login: None,
             continue_to: None,
+            continue_as: None,
             another: None,
             signed_in_as: None,
             person: None,
@@ -106,6 +109,14 @@ impl<'a> Context<'a> {
             self.translation = language::choose(self.pages, accept);
         }
         self
+    }
+
+    /// The words of the way on.
+    fn go_on(&self) -> String {
+        match &self.continue_as {
+            Some(user) => self.texts().fill("action.continue_as", &[("user", user)]),
+            None => self.texts().get("action.continue").to_owned(),
+        }
     }
 
     fn language(&self) -> &'a str {

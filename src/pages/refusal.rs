@@ -126,18 +126,19 @@ fn page(fault: &Fault, context: &Context<'_>) -> Response {
     // The first way out is the one that stands out.
     let denied = matches!(fault.code, Code::RoleMissing | Code::AccessDenied);
     let (login, home) = (context.login.clone().filter(|_| !denied), context.home.then(|| "/".to_owned()));
+    let go_on = context.go_on();
     let ways = [
-        (&context.continue_to, "action.continue"),
-        (&context.another, "action.another"),
-        (&login, again),
-        (&context.password_page, "action.password"),
-        (&home, "action.home"),
-        (&context.sign_out, "sign_out.go"),
+        (&context.continue_to, go_on.as_str()),
+        (&context.another, texts.get("action.another")),
+        (&login, texts.get(again)),
+        (&context.password_page, texts.get("action.password")),
+        (&home, texts.get("action.home")),
+        (&context.sign_out, texts.get("sign_out.go")),
     ];
     let mut class = "go";
     for (url, text) in ways {
         if let Some(url) = url.as_deref().and_then(super::escape::safe_url) {
-            body.link(class, &url, texts.get(text));
+            body.link(class, &url, text);
             class = "alt";
         }
     }
@@ -161,6 +162,7 @@ fn page(fault: &Fault, context: &Context<'_>) -> Response {
         wide: false,
         forms: Forms::None,
         submits: None,
+        pictures: &[],
     }
     .answer(context)
 }

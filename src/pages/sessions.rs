@@ -39,6 +39,7 @@ pub fn sessions(context: &Context<'_>, page: &Sessions) -> Response {
         wide: false,
         forms: Forms::Own,
         submits: None,
+        pictures: &[],
     }
     .answer(context)
 }

@@ -6,11 +6,22 @@ use super::texts::Texts;
 use super::Context;
 use crate::http::response::Response;
 
+/// An identity provider to choose.
+#[derive(Clone, Debug, Default)]
+pub struct Button {
+    /// Its name.
+    pub title: String,
+    /// Where it is chosen.
+    pub url: String,
+    /// The URL of its picture.
+    pub icon: Option<String>,
+}
+
 /// What the sign-in page offers.
 #[derive(Clone, Debug, Default)]
 pub struct SignIn {
-    /// Title and URL of each identity provider.
-    pub providers: Vec<(String, String)>,
+    /// The identity providers.
+    pub providers: Vec<Button>,
     /// The application's own password page.
     pub password_page: Option<String>,
     /// Only administrators may use it.
@@ -52,6 +63,7 @@ pub fn sign_in(context: &Context<'_>, offer: &SignIn) -> Response {
         first = false;
         body.html(section);
     }
+    let pictures: Vec<&str> = offer.providers.iter().filter_map(|button| button.icon.as_deref()).collect();
     if first {
         body.element("<p>", texts.get("sign_in.none"), "</p>");
     }
@@ -63,13 +75,14 @@ pub fn sign_in(context: &Context<'_>, offer: &SignIn) -> Response {
         wide: false,
         forms: Forms::Idp(&offer.form_targets),
         submits: None,
+        pictures: &pictures,
     }
     .answer(context)
 }
 
 fn providers(texts: Texts<'_>, offer: &SignIn) -> Option<Html> {
     let usable: Vec<_> =
-        offer.providers.iter().filter_map(|(title, url)| Some((title, safe_url(url)?))).collect();
+        offer.providers.iter().filter_map(|button| Some((button, safe_url(&button.url)?))).collect();
     if usable.is_empty() {
         return None;
     }
@@ -80,8 +93,13 @@ fn providers(texts: Texts<'_>, offer: &SignIn) -> Option<Html> {
     // One button that stands out on a page: the email form's, else a single provider's.
     let class = if usable.len() == 1 && !offer.email_form && !offer.account_form { "go" } else { "alt" };
     html.raw("<nav").attr("aria-label", texts.get("sign_in.choose")).raw(">");
-    for (title, url) in usable {
-        html.link(class, &url, &texts.fill("sign_in.provider", &[("title", title)]));
+    for (button, url) in usable {
+        html.raw("<a class=\"").raw(class).raw("\"").attr("href", &url).raw(">");
+        // The title stands beside it (WCAG 1.1.1).
+        if let Some(icon) = button.icon.as_deref().and_then(safe_url) {
+            html.raw("<img").attr("src", &icon).raw(" alt=\"\">");
+        }
+        html.element("<span>", &texts.fill("sign_in.provider", &[("title", &button.title)]), "</span></a>");
     }
     html.raw("</nav>");
     Some(html)

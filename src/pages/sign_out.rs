@@ -46,6 +46,7 @@ pub fn confirm_logout(context: &Context<'_>, logout: &ConfirmLogout) -> Response
         wide: false,
         forms: Forms::Idp(&logout.form_targets),
         submits: None,
+        pictures: &[],
     }
     .answer(context)
 }
@@ -66,6 +67,7 @@ pub fn signed_out(context: &Context<'_>) -> Response {
         wide: false,
         forms: Forms::None,
         submits: None,
+        pictures: &[],
     }
     .answer(context)
 }
@@ -76,7 +78,7 @@ pub fn still_signed_in(context: &Context<'_>, logout: &str) -> Response {
     let texts = context.texts();
     let mut body = Html::new();
     body.element("<p role=\"status\">", texts.get("still.what"), "</p>");
-    body.link("go", context.continue_to.as_deref().unwrap_or("/"), texts.get("action.continue"));
+    body.link("go", context.continue_to.as_deref().unwrap_or("/"), &context.go_on());
     if let Some(logout) = safe_url(logout) {
         body.link("alt", &logout, texts.get("sign_out.go"));
     }
@@ -88,6 +90,7 @@ pub fn still_signed_in(context: &Context<'_>, logout: &str) -> Response {
         wide: false,
         forms: Forms::None,
         submits: None,
+        pictures: &[],
     }
     .answer(context)
 }

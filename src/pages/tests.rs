@@ -100,6 +100,10 @@ fn settings(x: &str) -> Settings {
     }
 }
 
+fn button(title: &str, icon: Option<&str>) -> Button {
+    Button { title: title.to_owned(), url: "/a".into(), icon: icon.map(str::to_owned) }
+}
+
 /// Every page, with `x` in every slot for text and `url` in every slot for a URL.
 fn every_page(pages: &Settings, x: &str, url: &str) -> Vec<(&'static str, Response)> {
     let s = || x.to_owned();
@@ -112,7 +116,10 @@ fn every_page(pages: &Settings, x: &str, url: &str) -> Vec<(&'static str, Respon
     };
     let offer = SignIn {
         for_admins: false,
-        providers: vec![(s(), url.into()), (s(), url.into())],
+        providers: vec![
+            Button { title: s(), url: url.into(), icon: Some(url.into()) },
+            Button { title: s(), url: url.into(), icon: None },
+        ],
         password_page: Some(url.into()),
         email_form: true,
         account_form: true,
@@ -211,10 +218,10 @@ fn links_and_forms_lead_only_where_they_may() {
     let hrefs = |answer: &Response| -> Vec<String> {
         let (tags, _) = parse(body(answer));
         let leads = |key: &str| ["href", "src", "action", "formaction"].contains(&key);
-        // The icon of every page is empty.
+        // The icon of every page is our own.
         tags.into_iter()
             .flat_map(|(_, own)| own)
-            .filter(|(key, value)| leads(key) && value != "data:,")
+            .filter(|(key, value)| leads(key) && !value.starts_with("data:image/svg+xml,"))
             .map(|(_, value)| value)
             .collect()
     };
@@ -255,6 +262,11 @@ fn each_code_has_its_own_words_and_status() {
         let answer = refusal(&Fault::new(code, "SECRET-DETAIL"), &context);
         assert_eq!(answer.status, code.status());
         assert_eq!(answer.header("x-sso-code"), Some(code.as_str()));
+        // What happened, and what to do: a sentence each.
+        for part in ["what", "do"] {
+            let text = texts.of(code, part);
+            assert!(!text.trim_end_matches('.').contains(". "), "{code:?}.{part} is more than a sentence");
+        }
         for part in ["title", "what", "do"] {
             let mut escaped = escape::Html::new();
             escaped.text(texts.of(code, part));
@@ -436,7 +448,7 @@ fn operators_choose_texts_language_and_colour() {
     let answer = refusal(&Fault::new(Code::SessionExpired, ""), &context);
     assert!(body(&answer).contains("<html lang=\"de-CH\">"));
     assert!(body(&answer).contains("<h1>Sie sind abgemeldet</h1>"));
-    let offer = SignIn { providers: vec![("{title}".into(), "/a".into())], ..SignIn::default() };
+    let offer = SignIn { providers: vec![button("{title}", None)], ..SignIn::default() };
     assert!(body(&sign_in(&context, &offer)).contains("Weiter mit {title} {title<"));
     pages.language = Some("x\" onload=\"".into());
     assert!(body(&signed_out(&Context::new(&pages, "r", true))).contains("<html lang=\"en\">"));
@@ -489,4 +501,71 @@ fn a_contact_is_a_link_where_it_can_be() {
         let answer = signed_out(&Context::new(&pages, "r", true));
         assert!(body(&answer).contains(expected), "{contact}");
     }
+}
+
+#[test]
+fn the_products_name_stands_once_and_pictures_are_in_the_policy() {
+    let named = |logo: Option<&str>| Settings {
+        name: Some("Lakehouse".into()),
+        logo: logo.map(str::to_owned),
+        accent: Some("#0b7a75".into()),
+        ..Settings::default()
+    };
+    let header = |answer: &Response| {
+        body(answer)
+            .split_once("<header>")
+            .map(|(_, rest)| rest.split_once("</header>").unwrap().0.to_owned())
+    };
+    let offer = SignIn { providers: vec![button("Okta", None)], ..SignIn::default() };
+    for (logo, on_sign_in, elsewhere) in [
+        (None, None, Some("Lakehouse")),
+        (
+            Some("/l.svg"),
+            Some("<img src=\"/l.svg\" alt=\"\">"),
+            Some("<img src=\"/l.svg\" alt=\"Lakehouse\">"),
+        ),
+    ] {
+        let pages = named(logo);
+        let context = Context::new(&pages, "r", true);
+        let page = sign_in(&context, &offer);
+        assert_eq!(header(&page).as_deref(), on_sign_in);
+        assert!(body(&page).contains("<h1>Sign in to Lakehouse</h1>"));
+        assert_eq!(header(&signed_out(&context)).as_deref(), elsewhere);
+        assert!(body(&page).contains("fill=&#39;%230b7a75&#39;"), "the icon has the operator's colour");
+    }
+    let pages = named(Some("/l.svg"));
+    for (icon, source) in [
+        ("/okta.svg", "img-src 'self' data:;"),
+        ("https://cdn.example/o.png", "img-src 'self' https://cdn.example data:;"),
+        ("javascript:alert(1)", "img-src 'self' data:;"),
+    ] {
+        let providers = vec![button("Okta", Some(icon)), button("Okta too", Some(icon))];
+        let page = sign_in(&Context::new(&pages, "r", true), &SignIn { providers, ..SignIn::default() });
+        assert!(page.header("content-security-policy").unwrap().contains(source), "{icon}");
+        assert_eq!(body(&page).contains(icon), icon != "javascript:alert(1)", "{icon}");
+    }
+}
+
+#[test]
+fn what_is_to_be_done_stands_before_what_passed() {
+    let pages = Settings::default();
+    let check = |name: &str, ok, detail: &str| Check { name: name.into(), ok, detail: detail.into() };
+    let shown = |checks: Vec<Check>| {
+        let page =
+            admin(&Context::new(&pages, "r", true), &Admin { checks: Some(checks), ..Admin::default() });
+        body(&page).to_owned()
+    };
+    let page = shown(vec![
+        check("keys", true, "2 keys"),
+        check("metadata", true, "warning: iss"),
+        check("token", false, "refused"),
+    ]);
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not there"));
+    assert!(at("To do") < at("refused") && at("refused") < at("Worth a look"));
+    assert!(
+        at("Worth a look") < at(">iss<") && at(">iss<") < at("Passed (1)") && at("Passed (1)") < at("2 keys")
+    );
+    assert!(!page.contains("Every check passed"));
+    let page = shown(vec![check("keys", true, "2 keys")]);
+    assert!(page.contains("Every check passed.") && !page.contains("To do"));
 }

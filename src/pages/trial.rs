@@ -55,6 +55,7 @@ pub fn trial(context: &Context<'_>, report: &Value) -> Response {
         wide: true,
         forms: Forms::None,
         submits: None,
+        pictures: &[],
     }
     .answer(context)
 }

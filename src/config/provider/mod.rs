@@ -31,6 +31,8 @@ pub struct Provider {
     pub id: String,
     /// Its name for people.
     pub title: String,
+    /// The URL of its picture.
+    pub icon: Option<String>,
     /// Email domains whose people come from here, lower case.
     pub email_domains: Vec<String>,
     /// No user of another email domain comes in by it.
@@ -89,9 +91,17 @@ pub(super) fn check(at: &At<'_>, raw: &raw::IdentityProvider, env: &dyn Environm
     if confined && raw.email_domains.is_empty() {
         at.field("confined").problem("needs email_domains: without them no user could sign in here");
     }
+    let icon = raw.icon.clone();
+    if icon.as_deref().is_some_and(|icon| !is_picture(icon)) {
+        at.field("icon").problem("expected a path such as /static/acme.svg or an https URL");
+    }
     let title = raw.title.clone().unwrap_or_else(|| raw.id.clone());
     let client = client_of(&protocol);
-    Some(Provider { id: raw.id.clone(), title, email_domains, confined, client, protocol })
+    Some(Provider { id: raw.id.clone(), title, icon, email_domains, confined, client, protocol })
+}
+
+fn is_picture(url: &str) -> bool {
+    (url.starts_with('/') || url.starts_with("https://")) && crate::pages::safe_url(url).is_some()
 }
 
 /// The hash, in twelve characters: it travels in every session.

@@ -18,8 +18,11 @@ raw! {
     pub struct IdentityProvider {
         /// Its name in URLs, logs and `x-sso-idp`.
         pub id: String,
-        /// Its name on the sign-in page.
+        /// Its name on the sign-in page, whose button says "Continue with" and this: `Okta`, or `your Acme account`
+        /// (default: the id).
         pub title: Option<String>,
+        /// A picture on its button: a path of the application, open to anyone, or an https URL.
+        pub icon: Option<String>,
         /// Email domains whose users come from here: the sign-in page chooses the provider by them. To limit who gets in, set
         /// `confined`.
         pub email_domains: Vec<String>,

@@ -56,10 +56,13 @@ pub async fn run(io: &Io, exchange: &Exchange, account_state: &AccountState) -> 
     for warning in &exchange.filter_state.config.warnings {
         checks.add("configuration", Ok(format!("warning: {warning}")));
     }
-    for (what, uri) in redirect_uris(account) {
-        checks.add(&format!("register {what}"), Ok(uri));
-    }
     checks.list
+}
+
+/// The same as checks of the report: what they say is to be done elsewhere.
+pub fn to_register(account: &Account) -> Vec<Check> {
+    let row = |(what, detail)| Check { name: format!("register {what}"), ok: true, detail };
+    redirect_uris(account).into_iter().map(row).collect()
 }
 
 /// What has to be entered at the identity providers, for every origin.

@@ -277,7 +277,8 @@ async fn report(io: &Io, exchange: &Exchange, account_state: &AccountState) -> R
         "/completeness" => reports::completeness(io, account, &mut progress).await?,
         "/readiness" => reports::readiness(io, account, &mut progress).await?,
         "/check" => {
-            let checks = check::run(io, exchange, account_state).await;
+            let mut checks = check::run(io, exchange, account_state).await;
+            checks.extend(check::to_register(account));
             let list: Vec<Value> =
                 checks.iter().map(|c| json!({ "name": c.name, "ok": c.ok, "detail": c.detail })).collect();
             json!({ "ok": checks.iter().all(|check| check.ok), "checks": list })

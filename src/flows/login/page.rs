@@ -10,7 +10,7 @@ use crate::fault::{Code, Fault};
 use crate::http::query::{self, Param};
 use crate::http::response::Response;
 use crate::http::{Head, Path};
-use crate::pages::{self, SignIn};
+use crate::pages::{self, Button, SignIn};
 use crate::state::NoSession;
 
 /// A navigation without a session: to the IdP where that is the only way in, to the sign-in page where
@@ -239,6 +239,11 @@ fn page(exchange: &Exchange, message: Option<String>) -> Response {
         query.append_pair("idp", id).extend_pairs(&fields);
         format!("{action}?{}", query.finish())
     };
+    let button = |provider: &Rc<Provider>| Button {
+        title: provider.title.clone(),
+        url: link(&provider.id),
+        icon: provider.icon.clone(),
+    };
     let show_password = match account.password.mode {
         PasswordMode::Enabled => true,
         PasswordMode::Admins => exchange.head.param("show").as_deref() == Some("all"),
@@ -247,7 +252,7 @@ fn page(exchange: &Exchange, message: Option<String>) -> Response {
     let context = exchange.page_context();
     let message = message.map(|key| pages::text(&context, &key));
     let offer = SignIn {
-        providers: account.providers.iter().map(|p| (p.title.clone(), link(&p.id))).collect(),
+        providers: account.providers.iter().map(button).collect(),
         password_page: account.password.page.clone().filter(|_| show_password),
         for_admins: account.password.mode == PasswordMode::Admins,
         email_form: account.providers.len() > 1

@@ -167,8 +167,10 @@ pub fn complete(exchange: &Exchange) -> Response {
         known
     });
     let answer = match exchange.session_state() {
-        SessionState::Valid(_) => {
-            pages::still_signed_in(&exchange.page_context(), account.paths.path(Endpoint::Logout))
+        SessionState::Valid(live) => {
+            let mut context = exchange.page_context();
+            context.continue_as = Some(live.session.user.username.clone());
+            pages::still_signed_in(&context, account.paths.path(Endpoint::Logout))
         }
         _ => pages::signed_out(&exchange.page_context()),
     };

@@ -102,15 +102,17 @@ class Browser:
         for cookie in client.cookies.values():
             if cookie.host == host:
                 self.devtools("Network.setCookie", name=cookie.name, value=cookie.value, url=origin + cookie.path,
-                              path=cookie.path, httpOnly=True)
+                              path=cookie.path, httpOnly=True, secure=cookie.secure)
 
-    def violations(self, undecided: bool = True) -> list[str]:
-        """What axe-core finds wrong with the page, by all of its rules (WCAG 2.2 A and AA, and best practices), and
-        what it leaves `undecided`, but for ticks and crosses that stand beside a word."""
+    def violations(self, undecided: bool = True, rules: list[str] | None = None) -> list[str]:
+        """What axe-core finds wrong with the page, by these or by all of its rules (WCAG 2.2 A and AA, and best practices),
+        and what it leaves `undecided`, but for ticks and crosses that stand beside a word."""
         if not self.driver.execute_script("return !!window.axe"):
             self.driver.execute_script(AXE.read_text())
         found = self.driver.execute_async_script("""const done = arguments[arguments.length - 1];
-            axe.run(document, {resultTypes: ['violations', 'incomplete']}).then(done, failed => done({failed: String(failed)}))""")
+            const only = arguments[0] ? {runOnly: {type: 'rule', values: arguments[0]}} : {};
+            axe.run(document, {resultTypes: ['violations', 'incomplete'], ...only})
+               .then(done, failed => done({failed: String(failed)}))""", rules)
         assert "failed" not in found and found["passes"], found
         return [f"{rule['id']}: {node['html']} {node.get('failureSummary')}"
                 for kind in ("violations", "incomplete") for rule in found[kind] for node in rule["nodes"]
@@ -136,6 +138,14 @@ class Browser:
             assert at["seen"], f"the focus on {at['name']!r} cannot be seen"
             order.append(at["name"])
         return order
+
+    def in_order(self) -> list[str]:
+        """What the Tab key has to come to: every link, button and field that can be seen, in the order of the page. Of the
+        radio buttons of a group it comes to the one that is chosen."""
+        return self.driver.execute_script("""const all = document.querySelectorAll(
+                'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]');
+            const seen = one => one.getClientRects().length && (one.type !== 'radio' || one.checked);
+            return [...all].filter(seen).map(at => at.name || at.getAttribute('aria-label') || at.textContent.trim())""")
 
     def complaints(self) -> list[str]:
         """What the console says that a page of ours must not cause: policy violations and script errors."""
