@@ -1,6 +1,6 @@
 // The certified npm oidc-provider with its own login form, as one process per test module.
 // Settings come as one JSON object in argv[2]:
-//   port, host, clients: [{client_id, client_secret?, redirect_uris, post_logout_redirect_uris, ...}],
+//   port, host, issuer (https, where TLS ends before it), clients: [{client_id, client_secret?, redirect_uris, post_logout_redirect_uris, ...}],
 //   accounts: {login: claims}, jwks: {keys: [private JWKs]}, rotate: true | false,
 //   require_par: true | false
 // GET /frame?src=URL shows that URL in a frame, as the sign-out page of a provider with front-channel logout does.
@@ -12,7 +12,7 @@ import Provider from 'oidc-provider';
 
 const settings = JSON.parse(process.argv[2]);
 const host = settings.host ?? '127.0.0.1';
-const issuer = `http://${host}:${settings.port}`;
+const issuer = settings.issuer ?? `http://${host}:${settings.port}`;
 const accounts = settings.accounts ?? {};
 
 const provider = new Provider(issuer, {
@@ -65,6 +65,10 @@ const provider = new Provider(issuer, {
   ttl: { AccessToken: settings.ttl ?? 3600, IdToken: 3600, Session: 86400, Grant: 86400, Interaction: 3600, RefreshToken: 86400 },
 });
 
+if (issuer.startsWith('https:')) {
+  provider.proxy = true;
+  provider.use((ctx, next) => { ctx.req.headers['x-forwarded-proto'] = 'https'; return next(); });
+}
 provider.on('server_error', (_, error) => console.error('server_error', error));
 for (const event of ['authorization.error', 'grant.error', 'userinfo.error', 'end_session.error', 'backchannel.error']) {
   provider.on(event, (ctx, error) => console.error(event, error?.error ?? '', error?.error_description ?? error?.message ?? error));

@@ -1,5 +1,6 @@
 """A real etcd: one member or three, which tests stop, freeze, empty and set back."""
 
+import base64
 import json
 import os
 import pathlib
@@ -124,6 +125,20 @@ class Etcd:
 
     def keys(self, prefix: str = "sso/1/") -> list[str]:
         return [line for line in self.control("get", "--prefix", "--keys-only", prefix).splitlines() if line]
+
+    def _gateway(self, what: str, **fields) -> dict:
+        """Keys and values may be any bytes here."""
+        sent = {name: base64.b64encode(value).decode() for name, value in fields.items()}
+        request = urllib.request.Request(f"{self.members[0].url}/v3/kv/{what}", data=json.dumps(sent).encode())
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.loads(answer.read())
+
+    def value(self, key: str) -> bytes:
+        [found] = self._gateway("range", key=key.encode())["kvs"]
+        return base64.b64decode(found.get("value", ""))
+
+    def put(self, key: str, value: bytes) -> None:
+        self._gateway("put", key=key.encode(), value=value)
 
     def revision(self) -> int:
         return json.loads(self.control("get", "nothing", "-w", "json"))["header"]["revision"]

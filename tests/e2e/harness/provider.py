@@ -35,7 +35,8 @@ class OidcProvider:
         assert shutil.which("node"), "node is not on the PATH: it runs the certified provider"
         assert (HERE / "node_modules/oidc-provider").exists(), "tests/e2e/node_modules is missing: make test installs it"
         self.port = free_port()
-        self.issuer = f"http://127.0.0.1:{self.port}"
+        self.local = f"http://127.0.0.1:{self.port}"
+        self.issuer = settings.get("issuer", self.local)
         keys = [(jose.new_key("RSA", "rs"), "RS256"), (jose.new_key("RSA", "ps"), "PS256"),
                 (jose.new_key("P-256", "es"), "ES256"), (jose.new_key("Ed25519", "ed"), "EdDSA")]
         everything = {"port": self.port, "clients": clients, "accounts": accounts or {},
@@ -51,12 +52,12 @@ class OidcProvider:
     def _up(self) -> bool:
         if self.process.poll() is not None:
             raise RuntimeError(f"oidc-provider ended: {self.log.read_text()}")
-        with urllib.request.urlopen(f"{self.issuer}/.well-known/openid-configuration", timeout=5) as answer:
+        with urllib.request.urlopen(f"{self.local}/.well-known/openid-configuration", timeout=5) as answer:
             return answer.status == 200
 
     def test(self, what: str) -> dict:
         """`hold`, `release`, or `seen`: refreshes by outcome, and token requests that are held."""
-        with urllib.request.urlopen(f"{self.issuer}/test/{what}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.local}/test/{what}", timeout=30) as answer:
             return json.loads(answer.read())
 
     def login(self, client, url: str, login: str) -> list:

@@ -35,7 +35,8 @@ $config = [
 SOURCES = """<?php
 $config = ['admin' => ['core:AdminPassword'], 'people' => ['exampleauth:UserPass',
     'ada:lovelace' => ['email' => ['ada@acme.com'], 'groups' => ['lakehouse-admins', 'staff']],
-    'bob:builder' => ['email' => ['bob@acme.com']],
+    'bob:builder' => ['email' => ['bob@acme.com']], 'root:builder' => ['email' => ['root@acme.com']],
+    'carol:builder' => ['email' => ['carol@acme.com']],
 ]];
 """
 HOSTED = """<?php
@@ -57,12 +58,14 @@ def missing() -> str | None:
 class SimpleSaml:
     """`add` what it may sign people in to, then `start`."""
 
-    def __init__(self, key: Key):
+    def __init__(self, key: Key, name: str | None = None):
+        """With a `name`, TLS ends before it and browsers know it as https://NAME."""
         if missing():
             leave_out(missing())
         self.key = key
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.local = f"http://127.0.0.1:{self.port}"
+        self.url = f"https://{name}" if name else self.local
         self.entity = f"{self.url}/idp"
         self.sso = f"{self.url}/saml2/idp/SSOService.php"
         self.slo = f"{self.url}/saml2/idp/SingleLogoutService.php"
@@ -108,7 +111,7 @@ class SimpleSaml:
     def _up(self) -> bool:
         if self.process.poll() is not None:
             raise RuntimeError(f"php ended: {(self.directory / 'log').read_text()[-3000:]}")
-        with urllib.request.urlopen(self.metadata, timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.local}/saml2/idp/metadata.php", timeout=10) as answer:
             return answer.status == 200
 
     def sign_in(self, client: Client, start: Reply, name: str = "ada", password: str = "lovelace") -> list[Reply]:
