@@ -99,7 +99,7 @@ def missing(name: str) -> str | None:
         case "apache" if not (_apache() and _php_module()):
             return "Apache with PHP is not installed (Debian: apt-get install apache2-bin libapache2-mod-php)"
         case "sinatra" if not shutil.which("ruby") or subprocess.run(["ruby", "-e", "require 'sinatra/base'; require 'webrick'"], capture_output=True).returncode:
-            return "Sinatra is not installed (Debian: apt-get install ruby-sinatra ruby-webrick)"
+            return "Sinatra is not installed (Debian: apt-get install ruby ruby-sinatra ruby-webrick)"
         case "tomcat" if not (shutil.which("javac") and TOMCAT.exists()):
             return "Tomcat is not installed (Debian: apt-get install default-jdk-headless libtomcat10-embed-java)"
     return None
