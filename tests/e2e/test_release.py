@@ -82,6 +82,29 @@ def test_the_checksums_are_those_of_the_files(tmp_path):
     assert subprocess.run(check, cwd=folder, capture_output=True).returncode != 0
 
 
+def test_all_that_is_published_is_written_and_summed(tmp_path, monkeypatch):
+    """The whole of `make dist` but for the compilers and the bill of materials, which the release workflow runs."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr("sys.argv", ["dist", "--without-bill"])
+    made = dist(tmp_path / "dist")
+    wasm, command = tmp_path / "built.wasm", tmp_path / "built"
+    wasm.write_bytes(b"\0asm a filter")
+    command.write_bytes(b"a command line")
+    made.build_wasm, made.build_command = lambda: wasm, lambda: command
+    assert made.main() == 0
+    files = {line.split("  ")[1] for line in (tmp_path / "dist/sha256sums.txt").read_text().splitlines()}
+    version = made.version()
+    assert {"envoy_sso.wasm", "oci/index.json", "oci/oci-layout"} < files
+    assert [name for name in files if name.startswith(f"envoy-sso-{version}-linux-")]
+    assert subprocess.run(["sha256sum", "--check", "--strict", "sha256sums.txt"], cwd=tmp_path / "dist", capture_output=True).returncode == 0
+    assert skopeo("inspect", "--raw", f"oci:{tmp_path}/dist/oci:{version}").returncode == 0
+    # A path of this machine would make another filter on another.
+    wasm.write_bytes(b"\0asm " + str(home).encode())
+    with pytest.raises(SystemExit, match="holds a path of this machine"):
+        made.main()
+
+
 def test_workflows_are_valid(tmp_path):
     """By actionlint: keys, expressions, jobs that need each other, permissions."""
     actionlint = go_program(ACTIONLINT, tmp_path)

@@ -77,15 +77,17 @@ fn placeholders(at: &At<'_>, url: &Url, text: &str) -> Vec<String> {
     let is_name = |word: &str| {
         !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
     };
-    let words = text.split('{').skip(1).map(|rest| rest.split_once('}').map(|(word, _)| word));
-    let names: Option<Vec<&str>> = words.map(|word| word.filter(|word| is_name(word))).collect();
-    match names {
-        Some(names) if url.host_str().is_some_and(|host| !host.contains('{')) => {
-            names.into_iter().map(str::to_owned).collect()
-        }
-        _ => {
-            at.problem("expected the name of a claim in braces, in the path or query: {email}, {sub}");
-            Vec::new()
-        }
+    let mut names = Vec::new();
+    let mut is_good = url.host_str().is_some_and(|host| !host.contains('{'));
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('{') {
+        let (word, more) = after.split_once('}').unwrap_or_default();
+        is_good &= is_name(word);
+        names.push(word.to_owned());
+        rest = more;
     }
+    if !is_good {
+        at.problem("expected the name of a claim in braces, in the path or query: {email}, {sub}");
+    }
+    names
 }

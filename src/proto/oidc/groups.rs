@@ -96,10 +96,10 @@ fn first(groups: &Groups, claims: &Map<String, Value>) -> Result<Url, Fault> {
             _ => return Err(unreadable(&format!("the URL needs the claim {name}"))),
         };
         let is_plain = |c: char| c.is_alphanumeric() || "@._-+|:~=".contains(c);
-        if value.len() > MAX_NAME || !value.chars().all(is_plain) || value.trim_matches('.').is_empty() {
+        if value.len() > MAX_NAME || !value.chars().all(is_plain) || value.bytes().all(|b| b == b'.') {
             return Err(unreadable(&format!("the claim {name} holds what the URL does not take")));
         }
-        let unverified = |known: &Value| *known != Value::Bool(true) && known.as_str() != Some("true");
+        let unverified = |known: &Value| known.as_bool() != Some(true) && known.as_str() != Some("true");
         if name == "email" && claims.get("email_verified").is_some_and(unverified) {
             return Err(unreadable("the URL needs email, which is not verified"));
         }
