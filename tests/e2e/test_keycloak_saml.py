@@ -6,7 +6,8 @@ import urllib.parse
 import pytest
 
 from harness.client import form_of, origin
-from harness.expect import refused, session_cookies, signed_in, signed_out
+from harness.etcd import Etcd
+from harness.expect import session_cookies, signed_in, signed_out
 from harness.keycloak import PASSWORDS, Browser, Realm, asks_for, submit, url
 from harness.keycloak_setting import ROLES
 from harness.net import eventually
@@ -78,13 +79,18 @@ def world(make_world):
             "saml_assertion_consumer_url_post": f"{theirs.origin}/acs", "saml_single_logout_service_url_redirect": f"{theirs.origin}/slo"}})
     world.realm = Realm("saml", clients)
     theirs.start(metadata)
-    world.clusters["keycloak"] = world.realm.port
-    world.cluster_table = {f"127.0.0.1:{world.realm.port}": "keycloak"}
-    world.start()
-
-
+    etcd = Etcd("keycloak-saml")
+    replica = world.replica = make_world("keycloak-saml-1", cookies={"secure": False})
+    replica.app.stop()
+    replica.app, replica.accounts, replica.environment = world.app, world.accounts, world.environment
+    for one in (world, replica):
+        one.clusters |= {"app": world.app.port, "keycloak": world.realm.port}
+        one.cluster_table = {f"127.0.0.1:{world.realm.port}": "keycloak"}
+        one.engines, one.shared = {"etcd": etcd.ports}, {"engine": "etcd", "cluster": "etcd"}
+        one.start()
     yield world
     theirs.stop()
+    etcd.stop()
 
 
 @pytest.fixture
@@ -92,8 +98,8 @@ def browser(world):
     return browser_of(world)
 
 
-def browser_of(world):
-    hosts = {f"{code}.localhost": world.port for code in world.accounts}
+def browser_of(world, envoy=None):
+    hosts = {f"{code}.localhost": (envoy or world).port for code in world.accounts}
     return Browser(hosts | {"127.0.0.1": world.realm.port, "theirs.localhost": world.theirs.port})
 
 
@@ -145,6 +151,18 @@ def test_a_sign_in_brings_roles_and_groups(world, browser, code):
     assert hops[-1].url == world.accounts[other].url("/silent") and hops[-1].status == 200, hops
 
 
+def test_a_login_that_begins_at_one_envoy_ends_at_the_other(world, browser):
+    account, other = world.accounts["gcm"], browser_of(world, world.replica)
+    start = browser.browse(account.url("/reports"))
+    other.cookies |= browser.cookies
+    page = other.follow(other.browse(start.location))[-1]
+    hops = walk(other, submit(other, page, username="ada", password=PASSWORDS["ada"]))
+    assert hops[-1].url == account.url("/reports") and hops[-1].status == 200, (hops, account.refusals()[-1:])
+    signed_in(other, account)
+    browser.cookies |= other.cookies
+    signed_in(browser, account)
+
+
 def test_a_wrong_password_stays_at_keycloak(world, browser):
     hops = sign_in(world, "plain", browser, password="wrong")
     assert hops[-1].url.startswith(world.realm.url) and "Invalid username or password" in hops[-1].text, hops
@@ -192,7 +210,9 @@ def test_signing_out_at_the_other_application_signs_out_here(world, browser, cod
     hops = walk(browser, browser.browse(f"{world.theirs.origin}/logout"))
     assert hops[-1].text == "goodbye", (hops, account.refusals()[-1:])
     assert any(hop.url.startswith(account.slo) for hop in hops), hops
-    refused(browser_of(world).get(account.url("/who"), headers={"cookie": captured}), "session_expired")
+    for envoy in (world, world.replica):
+        eventually(lambda: browser_of(world, envoy).get(account.url("/who"), headers={"cookie": captured}).code == "session_expired",
+                   60, what=f"the end at {envoy.name}")
     keycloak_asks_again(world, browser)
     signed_in(bystander, account)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 import urllib.parse
 
 import pytest
@@ -39,7 +40,8 @@ def setting(make_world):
     setting = Setting(world, "strong", {
         "acme": {"access": [{"prefix": "/strong/", "allow": "users", "acr_values": ["gold"]},
                             {"prefix": "/unknown/", "allow": "users", "acr_values": ["platinum"]},
-                            {"prefix": "/fresh/", "allow": "users", "max_age": "1s"}]},
+                            {"prefix": "/fresh/", "allow": "users", "max_age": "1h"}],
+                 "forward": {"headers": {"x-auth-time": "auth_time"}}},
         "pushed": {}, "bound": {"oidc": {"dpop": True}},
         "programs": {"bearer": {"audiences": [AUDIENCE]}, "access": [
             {"prefix": "/api/", "allow": "users", "resource": {"name": "Reports", "scopes": ["email"], "client_id": "cli"}}]},
@@ -110,14 +112,16 @@ def test_a_level_that_keycloak_does_not_know_is_refused_and_not_asked_for_for_ev
     setting.world.app.nothing_since(mark)
 
 
-def test_a_path_that_asks_for_a_fresh_login(setting):
+def test_a_login_that_must_be_fresh_asks_for_the_password_again(setting):
     account = setting.account()
-    browser, _ = setting.sign_in()
-    eventually(lambda: browser.get(account.url("/fresh/x")).status == 401, 90, every=0.5, what="an old login")
-    page = browser.follow(browser.browse(account.url("/fresh/x")))[-1]
+    browser, seen = setting.sign_in()
+    [first] = seen["x-auth-time"]
+    eventually(lambda: int(time.time()) > int(first) + 2, what="two seconds")
+    page = browser.follow(browser.browse(account.url("/sso/login?max_age=1&return_to=/fresh/x")))[-1]
     assert asks_for(page, "password"), page
     hops = browser.follow(submit(browser, page, username="ada", password=PASSWORDS["ada"]))
     assert hops[-1].url == account.url("/fresh/x") and hops[-1].status == 200, (hops, setting.refusals())
+    assert int(hops[-1].seen()["x-auth-time"][0]) > int(first)
 
 
 def test_a_client_of_pushed_requests_alone(setting):
