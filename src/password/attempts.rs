@@ -145,6 +145,7 @@ fn place(host: &dyn Host, account: &str, counted: &CountedBy) -> Result<(String,
     for (to, from) in name.iter_mut().zip(digest.finalize()) {
         *to = from;
     }
+    // Mutants `replace | with ^`, `replace << with >>`: the last byte decides, since BUCKETS divides 256.
     let bucket = name.iter().take(8).fold(0u64, |n, b| (n << 8) | u64::from(*b)) % BUCKETS;
     Ok((format!("sso.attempts.{kind}.{bucket}"), name))
 }
@@ -207,10 +208,80 @@ fn read(mut bytes: &[u8]) -> Vec<Entry> {
         let Some((times, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*count)) * 8) else {
             break;
         };
+        // Mutant `replace | with ^`: the bits below are 0 after the shift.
         let times =
             times.chunks_exact(8).map(|t| t.iter().fold(0, |n, b| (n << 8) | u64::from(*b))).collect();
         entries.push(Entry { name: *name, times });
         bytes = rest;
     }
     entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestHost;
+
+    fn entry(name: u8, times: &[u64]) -> Entry {
+        Entry { name: [name; 16], times: times.to_vec() }
+    }
+
+    /// The names that are left where an entry of this size needs room.
+    fn left(mut entries: Vec<Entry>, needed: usize, most: usize) -> Vec<u8> {
+        make_room(&mut entries, needed, most);
+        let mut names: Vec<u8> = entries.iter().map(|entry| entry.name[0]).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn a_bucket_is_filled_to_its_last_byte_and_the_weakest_go_first() {
+        let long: Vec<u64> = (0..1_000).collect();
+        let entries = || vec![entry(1, &long), entry(2, &[5, 6]), entry(3, &[4])];
+        let bytes = write(&entries()).len();
+        assert_eq!(bytes, entries().iter().map(size).sum::<usize>());
+        assert_eq!(left(entries(), BUCKET_BYTES - bytes, 2_000), [1, 2, 3]);
+        assert_eq!(left(entries(), BUCKET_BYTES - bytes + 1, 2_000), [1, 2]);
+        assert_eq!(left(entries(), BUCKET_BYTES - bytes + 27, 2_000), [1]);
+        // What is locked stays, though others failed more often.
+        assert_eq!(left(entries(), BUCKET_BYTES - bytes + 1, 2), [1, 2]);
+        let locked = || vec![entry(1, &[10, 20]), entry(2, &[10, 19]), entry(3, &[30])];
+        let bytes = write(&locked()).len();
+        assert_eq!(left(locked(), BUCKET_BYTES - bytes + 1, 2), [1, 2]);
+        // Of names that are all locked the one that failed longest ago goes.
+        assert_eq!(left(locked(), BUCKET_BYTES - bytes + 27, 2), [1]);
+        // What alone is larger than a bucket has it for itself.
+        assert_eq!(left(locked(), BUCKET_BYTES + 1, 2), [0u8; 0]);
+    }
+
+    #[test]
+    fn entries_are_read_as_they_were_written() {
+        let written = write(&[entry(1, &[1, 0x0102_0304_0506_0708]), entry(2, &[u64::MAX])]);
+        let read_again: Vec<_> =
+            read(&written).into_iter().map(|entry| (entry.name[0], entry.times)).collect();
+        assert_eq!(read_again, [(1, vec![1, 0x0102_0304_0506_0708]), (2, vec![u64::MAX])]);
+        assert_eq!(read(&written[..written.len() - 1]).len(), 1);
+    }
+
+    #[test]
+    fn names_spread_over_the_buckets_under_a_key_of_this_process() {
+        let host = TestHost::new();
+        // What another program left there is not a key.
+        assert!(host.shared_set("sso.attempts.key", b"short", None));
+        let of = |n: u32| place(&*host, "acme", &CountedBy::Name(format!("name-{n}"))).unwrap().0;
+        let buckets: std::collections::BTreeSet<String> = (0..300).map(of).collect();
+        assert!(buckets.len() > 60, "{}", buckets.len());
+        assert_eq!(host.shared_get("sso.attempts.key").0.map(|key| key.len()), Some(32));
+        let limit = AttemptLimit { limit: 1, window: 60_000 };
+        for (counted, said) in [
+            (CountedBy::User("ada".into()), "1 failed password logins as \"ada\" within 60000 ms"),
+            (
+                CountedBy::Browser([7; 8]),
+                "1 failed password logins in a browser that signed in before within 60000 ms",
+            ),
+        ] {
+            begin(&*host, "acme", &counted, limit).unwrap();
+            assert_eq!(begin(&*host, "acme", &counted, limit).unwrap_err().detail, said);
+        }
+    }
 }

@@ -135,3 +135,101 @@ fn made_up_names_displace_none_that_is_known() {
     // A made-up name is not a user's.
     assert!(!locked(&CountedBy::Name("ada".into())));
 }
+
+#[test]
+fn an_application_may_take_an_address_in_the_field_of_usernames() {
+    use PasswordMode::{Admins, Enabled};
+    let refused = Err(Code::PasswordNotAllowed);
+    let found = |name: &str| Ok((name.to_owned(), false));
+    let directory = || {
+        let Directory::Static(mut users) = people() else { unreachable!() };
+        users.extend([
+            d::user("on", Some("pair@acme.com"), true),
+            d::user("off", Some("pair@acme.com"), false),
+            d::user("left-1", Some("left@acme.com"), false),
+            d::user("left-2", Some("left@acme.com"), false),
+        ]);
+        Directory::Static(users)
+    };
+    for (attribute, typed, enabled, admins) in [
+        (Attribute::Username, "gone@acme.com", Err(Code::UserInactive), refused.clone()),
+        (Attribute::Username, "bob@acme.com", found("bob@acme.com"), refused.clone()),
+        (Attribute::Username, "nobody", found("nobody"), refused.clone()),
+        // The username of a user is an address: it is that user.
+        (Attribute::Username, "eve@acme.com", found("eve@acme.com"), found("eve@acme.com")),
+        (Attribute::Username, "gone", Err(Code::UserInactive), refused.clone()),
+        // A name is no address: an application that takes both in one field signs that user in.
+        (Attribute::Email, "bob", found("bob"), refused.clone()),
+        (Attribute::Email, "pair@acme.com", found("pair@acme.com"), refused.clone()),
+        (Attribute::Email, "left@acme.com", Err(Code::UserInactive), refused.clone()),
+    ] {
+        let both = [Enabled, Admins].map(|mode| ruled(account(directory(), mode), attribute, typed, vec![]));
+        assert_eq!(both, [enabled, admins], "{attribute:?} {typed}");
+    }
+}
+
+#[test]
+fn a_name_that_case_mapping_changes_is_nobody_elses() {
+    let ask = |names: &[&str], typed: &str| {
+        let users = names.iter().map(|name| d::user(name, None, true)).collect();
+        ruled(account(Directory::Static(users), PasswordMode::Enabled), Attribute::Username, typed, vec![])
+    };
+    assert_eq!(ask(&["ida"], "\u{131}da"), Err(Code::UsernameUnreadable));
+    assert_eq!(ask(&["\u{131}da"], "\u{131}da"), Ok(("\u{131}da".into(), false)));
+    assert_eq!(ask(&["bob"], "\u{131}da"), Ok(("\u{131}da".into(), false)));
+}
+
+#[test]
+fn a_refusal_says_to_the_operator_what_is_missing() {
+    let why = |typed: &str, mode| {
+        let login = PasswordLogin::plain("/login", UsernameField::Form("u".into()));
+        let name = username(&login, format!("u={typed}").as_bytes()).unwrap();
+        let io = TestHost::new().io();
+        let (inner, account) = (io.clone(), account(people(), mode));
+        let flow = async move { rule(&inner, &account, &Cache::new(), Attribute::Username, &name).await };
+        drive(&io, flow, vec![]).0.unwrap_err().detail
+    };
+    for (typed, mode, reason) in [
+        (
+            "bob",
+            PasswordMode::Admins,
+            "has none of password.admin_roles and is not one of password.administrators",
+        ),
+        ("nobody", PasswordMode::Admins, "who is unknown"),
+        ("gone", PasswordMode::Enabled, "who is inactive"),
+        ("bob", PasswordMode::Disabled, "passwords are disabled"),
+    ] {
+        assert!(why(typed, mode).contains(reason), "{typed}: {}", why(typed, mode));
+    }
+}
+
+#[test]
+fn a_password_session_stands_as_long_as_its_user_could_sign_in_by_password() {
+    use crate::directory::{User, UserSource};
+    let user = |name: &str, source: UserSource, roles: &[&str]| {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        User::without_record(name.into(), source, roles, Default::default())
+    };
+    let cases = [
+        (user("ada", UserSource::Directory, &["account_admin"]), true),
+        (user("bob", UserSource::Directory, &["member"]), false),
+        (user("root", UserSource::Application, &[]), true),
+        (user("bob", UserSource::Application, &["account_admin"]), false),
+        (user("root", UserSource::Session, &[]), false),
+        (user("root", UserSource::Identity, &[]), false),
+    ];
+    for (user, is_admin) in cases {
+        for (mode, enabled, stands) in [
+            (PasswordMode::Enabled, true, true),
+            (PasswordMode::Admins, true, is_admin),
+            (PasswordMode::Disabled, true, false),
+            // While single sign-on is off, an administrator prepares it.
+            (PasswordMode::Enabled, false, is_admin),
+            (PasswordMode::Disabled, false, is_admin),
+        ] {
+            let mut account = account(people(), mode);
+            account.enabled = enabled;
+            assert_eq!(session_stands(&account, &user), stands, "{user:?} {mode:?} {enabled}");
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! Every row of "The password rule": what is refused, and its twin that passes.
 
 mod failures;
+mod json_members;
+mod query;
 mod table;
 mod username;
 

@@ -1,0 +1,89 @@
+//! What is remembered between requests: answers for as long as they may be old, indexes of lists, invitations taken up.
+
+use super::*;
+
+fn records(name: &str) -> Vec<Record> {
+    vec![Record::from(&user(name, None, true))]
+}
+
+#[test]
+fn an_answer_is_remembered_for_as_long_as_it_may_be_old() {
+    let (cache, account) = (Cache::new(), account(scim()));
+    let other = Account { code: "other".into(), ..super::account(scim()) };
+    cache.remember(&account, "ada", 1_000, 0, &records("ada"));
+    assert!(cache.answer(&account, "ada", 1_000, 500).is_none(), "nothing is remembered for no time");
+    cache.remember(&account, "ada", 1_000, 500, &records("ada"));
+    for (now, max_age, there) in
+        [(1_000, 500, true), (1_499, 500, true), (1_500, 500, false), (999, 500, false), (1_000, 0, false)]
+    {
+        assert_eq!(cache.answer(&account, "ada", now, max_age).is_some(), there, "{now} {max_age}");
+    }
+    assert!(cache.answer(&account, "bob", 1_000, 500).is_none());
+    assert!(cache.answer(&other, "ada", 1_000, 500).is_none());
+    cache.forget(&other, "ada");
+    assert!(cache.answer(&account, "ada", 1_000, 500).is_some());
+    cache.forget(&account, "ada");
+    assert!(cache.answer(&account, "ada", 1_000, 500).is_none());
+}
+
+#[test]
+fn a_full_memory_forgets_what_is_too_old_and_then_all() {
+    let (cache, account) = (Cache::new(), account(scim()));
+    let is_there = |name: &str, now| cache.answer(&account, name, now, 500).is_some();
+    cache.remember(&account, "young", 1_400, 500, &records("young"));
+    for n in 0..4_095 {
+        cache.remember(&account, &format!("old-{n}"), 1_000, 500, &records("old"));
+    }
+    assert!(is_there("old-0", 1_400));
+    // They are exactly as old as they may not be.
+    cache.remember(&account, "next", 1_500, 500, &records("next"));
+    assert!(is_there("young", 1_500) && is_there("next", 1_500));
+    for n in 0..4_095 {
+        cache.remember(&account, &format!("new-{n}"), 1_500, 500, &records("new"));
+    }
+    assert!(is_there("new-4094", 1_500) && !is_there("young", 1_500), "the memory is bounded");
+}
+
+#[test]
+fn each_account_learns_for_itself_what_its_server_cannot_do() {
+    let (cache, account) = (Cache::new(), account(scim()));
+    let other = Account { code: "other".into(), ..super::account(scim()) };
+    assert!(!cache.wants_plain_filters(&account) && !cache.cannot_filter_links(&account));
+    cache.use_plain_filters(&account);
+    assert!(cache.wants_plain_filters(&account) && !cache.cannot_filter_links(&account));
+    cache.ask_no_links(&account);
+    assert!(cache.cannot_filter_links(&account));
+    assert!(!cache.wants_plain_filters(&other) && !cache.cannot_filter_links(&other));
+}
+
+#[test]
+fn a_list_has_an_index_for_each_field_that_is_looked_up() {
+    let mut ada = user("ada", Some("ada@acme.com"), true);
+    ada.phone = Some("+49 151 1".into());
+    let users = vec![ada, user("bob", Some("bob@acme.com"), true)];
+    let (cache, account) = (Cache::new(), account(Directory::Static(users.clone())));
+    let by = |attribute| cache.index_by(&account, &users, attribute);
+    assert!(Rc::ptr_eq(&by(Attribute::Email), &cache.index(&account, &users)), "the mapping's own");
+    assert!(Rc::ptr_eq(&by(Attribute::Phone), &by(Attribute::Phone)), "built once");
+    assert_eq!(by(Attribute::Email).by_value(&users, "bob@acme.com").len(), 1);
+    assert_eq!(by(Attribute::Phone).by_value(&users, "+491511").len(), 1);
+    assert_eq!(by(Attribute::Phone).by_value(&users, "bob@acme.com").len(), 0);
+    assert_eq!(by(Attribute::Username).by_value(&users, "bob").len(), 1);
+}
+
+#[test]
+fn an_invitation_into_a_directory_is_taken_up_once() {
+    let host = TestHost::new();
+    let (scim, list) = (account(scim()), account(Directory::Static(Vec::new())));
+    let roles = |name: &str| vec![name.to_owned()];
+    let is_taken = |account: &Account, address: &str, role| {
+        invitations::is_taken(&*host, account, address, &roles(role))
+    };
+    assert!(!is_taken(&scim, "eve@acme.com", "member"));
+    invitations::take(&*host, &scim, "eve@acme.com", &roles("member"));
+    assert!(is_taken(&scim, "eve@acme.com", "member"));
+    assert!(!is_taken(&scim, "eve@acme.com", "editor"), "other roles are another invitation");
+    assert!(!is_taken(&scim, "bob@acme.com", "member"));
+    invitations::take(&*host, &list, "eve@acme.com", &roles("member"));
+    assert!(!is_taken(&list, "eve@acme.com", "member"), "the user lasts no longer than the session");
+}
