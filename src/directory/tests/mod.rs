@@ -2,6 +2,7 @@
 
 mod admin_reports;
 pub(crate) mod provisioning;
+mod remembered;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
