@@ -78,6 +78,10 @@ dist: set-up-check ## what is published with a version, in dist/: wasm, command 
 bench: wasm $(VENV) ## CPU per request beside Envoy's own OAuth2 filter and a no-op filter; CPU of a login
 	tests/bench/run
 
+.PHONY: accounts
+accounts: wasm $(VENV) ## 1,000 accounts with settings of their own: start-up, memory, a change on every Envoy (ACCOUNTS=100 for fewer)
+	$(PYTHON) tests/bench/accounts
+
 .PHONY: pictures
 pictures: wasm $(VENV) $(NODE_MODULES) ## the pictures of README and docs/migration.md anew, by the tests that look at the pages
 	cd tests/e2e && UPDATE_SCREENSHOTS=1 ../../$(PYTHON) -m pytest test_pages.py test_account_center_browser.py -k "way or pictures or oidc"
