@@ -16,6 +16,7 @@ CANAILLE := .venv-canaille/.installed
 NANOIDP := .venv-nanoidp/.installed
 SVELTEKIT := tests/e2e/applications/sveltekit
 APPLICATIONS := .venv-applications/.installed tests/e2e/applications/node_modules/.installed $(SVELTEKIT)/build/.built
+MUTANTS := .venv-mutants/.installed
 NODE_MODULES := tests/e2e/node_modules/.installed
 # Left out where Java and Maven, or Go, are missing.
 KEYCLOAK := $(shell command -v java >/dev/null && command -v mvn >/dev/null && echo .keycloak/.installed)
@@ -107,9 +108,9 @@ fuzz: set-up-wasm ## every fuzz target for FUZZ_SECONDS each, 60 unless told (ne
 	done
 
 .PHONY: mutants
-mutants: set-up-wasm ## every mutant of the files that decide must be killed by a test (needs cargo-mutants; long)
+mutants: set-up-wasm $(MUTANTS) ## every mutant of the files that decide must be killed by a test (needs cargo-mutants; MUTANTS_OF=src/access/ for some)
 	@cargo mutants --version >/dev/null 2>&1 || { echo "cargo-mutants is not installed: cargo install cargo-mutants"; exit 1; }
-	tests/mutants/run
+	.venv-mutants/bin/python tests/mutants/run $(MUTANTS_OF)
 
 .PHONY: deny
 deny: set-up-wasm ## advisories, licences, bans and sources of every dependency (needs cargo-deny)
@@ -123,7 +124,7 @@ coverage: set-up-wasm ## which lines the native tests run (needs cargo-llvm-cov)
 
 .PHONY: clean
 clean: ## removes what the verbs made
-	rm -rf target dist .venv .venv-canaille .venv-nanoidp .venv-applications .keycloak .dex .hydra .work tests/e2e/node_modules tests/e2e/applications/node_modules $(SVELTEKIT)/node_modules $(SVELTEKIT)/build $(SVELTEKIT)/.svelte-kit tests/e2e/.pytest_cache envoy/demo/node_modules fuzz/target fuzz/corpus fuzz/artifacts
+	rm -rf target dist .venv .venv-mutants .venv-canaille .venv-nanoidp .venv-applications .keycloak .dex .hydra .work tests/e2e/node_modules tests/e2e/applications/node_modules $(SVELTEKIT)/node_modules $(SVELTEKIT)/build $(SVELTEKIT)/.svelte-kit tests/e2e/.pytest_cache envoy/demo/node_modules fuzz/target fuzz/corpus fuzz/artifacts
 	find tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What the verbs stand on.
@@ -141,6 +142,11 @@ $(CANAILLE): tests/e2e/requirements-canaille.txt
 $(NANOIDP): tests/e2e/requirements-nanoidp.txt
 	python3 -m venv .venv-nanoidp
 	.venv-nanoidp/bin/pip install --quiet --disable-pip-version-check -r tests/e2e/requirements-nanoidp.txt
+	@touch $@
+
+$(MUTANTS): tests/mutants/requirements.txt
+	python3 -m venv .venv-mutants
+	.venv-mutants/bin/pip install --quiet --disable-pip-version-check -r tests/mutants/requirements.txt
 	@touch $@
 
 # Applications with logins of their own: tests/e2e/applications.
