@@ -68,7 +68,7 @@ check: set-up-check wasm ## formatting, clippy on both targets, docs, rooms, imp
 	python3 tests/check/licences.py
 
 .PHONY: run
-run: set-up-run wasm $(VENV) $(NANOIDP) ## the demo: Envoy, a provider with a login form, an application; prints the address
+run: set-up-run wasm $(VENV) $(NANOIDP) ## the demo: two Envoys with etcd between them, a provider with a login form, an application; prints the address
 	envoy/demo/run
 
 .PHONY: dist

@@ -122,6 +122,32 @@ def refused(browser, status, code):
     return browser.status == status and browser.header("x-sso-code") == code
 
 
+def until(browser, url, truth):
+    """Asks until it is so."""
+    for _ in range(300):
+        if truth(browser.once("GET", url)):
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def replicas(demo, step, bob):
+    """The application behind two Envoys, with an etcd between them."""
+    erin = Browser()
+    sign_in(erin, demo, "erin")
+    copied = Browser()
+    copied.jar = dict(erin.jar)
+    copied.once("GET", f"{demo.other}/reports?q=1")
+    step("erin's session counts on the other Envoy", copied.status == 200 and "Erin" in copied.text, copied)
+    erin.once("GET", f"{demo.app}/sso/logout")
+    step("signed out on one, a copy of her session is over on the other",
+         until(copied, f"{demo.other}/sso/session", lambda b: b.status == 401), copied)
+    kept = dict(bob.jar)
+    bob.once("GET", f"{demo.other}/reports?q=1")
+    step("bob's goes on there", bob.status == 200 and "Bob Noyce" in bob.text, bob)
+    bob.jar = kept
+
+
 def migrate(demo, step, by_sso, by_password):
     """README's migration in the running Envoy: each step changes one line of the configuration."""
     app = demo.app
@@ -238,6 +264,7 @@ def check(demo):
     frank = Browser()
     sign_in(frank, demo, "frank")
     step("frank is shown his invitation", frank.status == 200 and "/sso/invitation" in frank.url + frank.text, frank)
+    replicas(demo, step, bob)
     migrate(demo, step, bob, local)
     print(f"{sum(steps)} of {len(steps)} in {time.monotonic() - started:.1f} s", flush=True)
     return 0 if all(steps) else 1

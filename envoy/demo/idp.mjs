@@ -5,6 +5,8 @@ import http from 'node:http';
 import Provider from 'oidc-provider';
 
 const { ISSUER, PORT, APP, CLIENT_SECRET, BIND = '127.0.0.1' } = process.env;
+// The application's addresses; the provider's own messages go to the first.
+const apps = APP.split(' ');
 const PASSWORD = 'idp';
 const people = JSON.parse(fs.readFileSync(new URL('users.json', import.meta.url))).idp;
 const person = (login) => people.find((p) => p.login === login);
@@ -15,9 +17,9 @@ const provider = new Provider(ISSUER, {
   clients: [{
     client_id: 'reports',
     client_secret: CLIENT_SECRET,
-    redirect_uris: [`${APP}/sso/oidc/consume?u=acme`],
-    post_logout_redirect_uris: [`${APP}/sso/logout-complete`],
-    backchannel_logout_uri: `${APP}/sso/backchannel-logout?u=acme`,
+    redirect_uris: apps.map((app) => `${app}/sso/oidc/consume?u=acme`),
+    post_logout_redirect_uris: apps.map((app) => `${app}/sso/logout-complete`),
+    backchannel_logout_uri: `${apps[0]}/sso/backchannel-logout?u=acme`,
     backchannel_logout_session_required: true,
     grant_types: ['authorization_code', 'refresh_token'],
   }],

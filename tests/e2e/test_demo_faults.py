@@ -132,7 +132,7 @@ def test_while_it_runs(demo):
 
     # Without Envoy the demo ends, and its logs stay.
     mark = len(running.said)
-    os.kill(running.child("--use-dynamic-base-id"), signal.SIGKILL)
+    os.kill(running.child("/envoy.yaml"), signal.SIGKILL)
     assert running.process.wait(timeout=60) == 1
     time.sleep(0.5)
     kept = Path(re.search(r"envoy stopped; the logs are in (\S+):", running.said[mark:])[1])

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.etcd import Etcd
 from harness.net import eventually, free_port
 
 TOP = Path(__file__).resolve().parents[2]
@@ -204,13 +205,21 @@ def test_compose_mounts_what_exists():
     compose = documents("compose.yaml")[0]
     for name, service in compose["services"].items():
         assert re.search(r":v?\d", service["image"]), f"{name}: pin the image"
-        for volume in service["volumes"]:
+        for volume in service.get("volumes", []):
             source = (ENVOY_DIR / volume.split(":")[0]).resolve()
             assert source.exists(), f"{name}: {source}"
         given = {name: "x" for name in re.findall(r"\$\{(\w+)", json.dumps(service))}
         assert set(given) <= set(SECRETS)
     version = re.search(r"^version=(.*)$", (ENVOY_DIR / "find").read_text(), re.M)[1]
-    assert compose["services"]["envoy"]["image"].endswith(f":v{version}")
+    envoys = [compose["services"][name] for name in ("envoy", "other-envoy")]
+    assert all(one["image"].endswith(f":v{version}") for one in envoys)
+    # Every cluster's address is a service, and each Envoy has a port that one of the origins names.
+    addresses = {found["socket_address"]["address"] for found in find_all(documents("compose/envoy.yaml")[0]["static_resources"]["clusters"],
+                                                                          lambda n: "socket_address" in n)}
+    assert addresses <= set(compose["services"]) and "etcd" in addresses
+    origins = plugins("compose/envoy.yaml")[0]["configuration"]["value"]["accounts"][0]["origins"]
+    assert [f"http://localhost:{one['ports'][0].split(':')[1]}" for one in envoys] == origins
+    assert compose["services"]["idp"]["environment"]["APP"].split() == origins
 
 
 def test_compose_configures_the_filter_as_the_demo_does():
@@ -321,9 +330,9 @@ def ask(port, path, host):
 
 
 def wait_for(port, path, host, done):
-    """Asks until `done`, for at most half a minute; the last answer."""
+    """Asks until `done`, for at most two minutes; the last answer."""
     answer = (0, {}, b"")
-    for _ in range(150):
+    for _ in range(600):
         try:
             answer = ask(port, path, host)
         except OSError:
@@ -339,7 +348,8 @@ def test_the_demo_runs():
     before = set(Path("/tmp").glob("envoy-sso-demo-*"))
     done = subprocess.run([ENVOY_DIR / "demo/run", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "FAIL" not in done.stdout and done.stdout.count("ok    ") >= 19 and "ada is in by SAML" in done.stdout
+    assert "FAIL" not in done.stdout and done.stdout.count("ok    ") >= 22 and "ada is in by SAML" in done.stdout
+    assert "a copy of her session is over on the other" in done.stdout
     assert set(Path("/tmp").glob("envoy-sso-demo-*")) <= before
 
 
@@ -348,18 +358,24 @@ def test_compose_without_containers(envoy, tmp_path):
     if shutil.which("node") is None:
         pytest.fail("node is needed")
     sys.path.insert(0, str(ENVOY_DIR / "demo"))
-    from check import Browser, sign_in
+    from check import Browser, sign_in, until
 
-    ports = {port: free_port() for port in (8080, 9400, 9500, 9600, 9700)}
+    etcd = Etcd("compose")
+    ports = {port: free_port() for port in (8080, 8081, 9400, 9500, 9600, 9700)} | {2379: etcd.port}
     text = localised((ENVOY_DIR / "compose/envoy.yaml").read_text(), tmp_path)
     for old, new in ports.items():
         text = re.sub(rf"\b{old}\b", str(new), text)
-    text = re.sub(r"address: (app|idp|saml|0\.0\.0\.0),", "address: 127.0.0.1,", text)
+    text = re.sub(r"address: (app|idp|saml|etcd|0\.0\.0\.0),", "address: 127.0.0.1,", text)
     file = tmp_path / "envoy.yaml"
     file.write_text(text)
+    # The other container publishes its port under another number.
+    other = tmp_path / "other/envoy.yaml"
+    other.parent.mkdir()
+    other.write_text(text.replace(f"port_value: {ports[8080]}", f"port_value: {ports[8081]}"))
 
     class demo:
         app = f"http://localhost:{ports[8080]}"
+        other = f"http://localhost:{ports[8081]}"
         idp = f"http://127.0.0.1:{ports[9400]}"
 
     if not (ENVOY_DIR / "demo/node_modules/oidc-provider").exists():
@@ -368,16 +384,23 @@ def test_compose_without_containers(envoy, tmp_path):
         subprocess.Popen([sys.executable, "-B", ENVOY_DIR / "demo/app.py"], stdout=subprocess.DEVNULL,
                          env={**os.environ, "APP_PORT": str(ports[9600]), "SCIM_PORT": str(ports[9500]), "SCIM_TOKEN": SECRETS["SCIM_TOKEN"]}),
         subprocess.Popen(["node", ENVOY_DIR / "demo/idp.mjs"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                         env={**os.environ, "ISSUER": demo.idp, "PORT": str(ports[9400]), "APP": demo.app, "CLIENT_SECRET": SECRETS["OIDC_SECRET"]}),
+                         env={**os.environ, "ISSUER": demo.idp, "PORT": str(ports[9400]), "APP": f"{demo.app} {demo.other}", "CLIENT_SECRET": SECRETS["OIDC_SECRET"]}),
     ]
     try:
-        with running(envoy, file, tmp_path, SECRETS):
-            status, _, _ = wait_for(ports[8080], "/reports?q=1", f"localhost:{ports[8080]}", done=lambda s: s == 302)
-            assert status == 302
+        with running(envoy, file, tmp_path, SECRETS), running(envoy, other, other.parent, SECRETS):
+            for port in (ports[8080], ports[8081]):
+                status, _, _ = wait_for(port, "/reports?q=1", f"localhost:{port}", done=lambda s: s == 302)
+                assert status == 302
             browser = Browser()
             sign_in(browser, demo, "ada")
             assert browser.status == 200 and browser.url == f"{demo.app}/reports?q=1" and "Ada Lovelace" in browser.text
+            copied = Browser()
+            copied.jar = dict(browser.jar)
+            assert copied.once("GET", f"{demo.other}/sso/session").status == 200, "one session on both"
+            browser.once("GET", f"{demo.app}/sso/logout")
+            assert until(copied, f"{demo.other}/sso/session", lambda b: b.status == 401), "signed out on one, out on the other"
     finally:
+        etcd.stop()
         for service in services:
             service.terminate()
             service.wait()
