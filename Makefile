@@ -76,7 +76,7 @@ dist: set-up-check ## what is published with a version, in dist/: wasm, command 
 	envoy/release/dist
 
 .PHONY: bench
-bench: wasm $(VENV) ## CPU per request beside Envoy's own OAuth2 filter and a no-op filter; CPU of a login
+bench: wasm $(VENV) ## CPU per request and login beside Envoy's own OAuth2 filter, held against tests/bench/results.json
 	tests/bench/run
 
 .PHONY: accounts

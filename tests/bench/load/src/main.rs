@@ -1,6 +1,7 @@
 //! `load PORT HOST PATH COOKIES CONNECTIONS REQUESTS STATUS`: sends that many requests over that many
 //! HTTP/2 connections and fails unless every answer has that status. COOKIES is a file: one `cookie`
-//! header a line, taken in turn; empty for none. What follows a tab is an `authorization` header.
+//! header a line, taken in turn; empty for none. What follows a tab is an `authorization` header, and what follows
+//! another is `page` for a browser's navigation.
 //!
 //! Requests go out in batches, many in one write: the system calls that would drown the difference between
 //! two filters are shared by the whole batch. Only what the bench needs of HTTP/2 (RFC 9113) is here: header
@@ -11,11 +12,15 @@ use std::net::TcpStream;
 /// Requests on their way on one connection.
 const BATCH: usize = 40;
 
+/// The longest frame that a peer takes unless it says otherwise (RFC 9113 section 4.2).
+const MAX_FRAME: usize = 16_384;
+
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -60,17 +65,18 @@ fn head(host: &str, path: &str, cookie: Option<&str>) -> Vec<u8> {
         (":authority", host),
         (":path", path),
         ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"),
-        ("accept", "application/json, text/plain, */*"),
         ("accept-encoding", "gzip, deflate, br"),
         ("accept-language", "en-GB,en;q=0.9"),
         ("sec-fetch-site", "same-origin"),
-        ("sec-fetch-mode", "cors"),
     ];
-    if let Some(line) = cookie {
-        let (cookie, authorization) = line.split_once('\t').unwrap_or((line, ""));
-        fields.push(("cookie", cookie));
-        fields.extend((!authorization.is_empty()).then_some(("authorization", authorization)));
-    }
+    let mut parts = cookie.unwrap_or_default().split('\t').map(|part| (!part.is_empty()).then_some(part));
+    let mut part = || parts.next().flatten();
+    fields.extend(part().map(|cookie| ("cookie", cookie)));
+    fields.extend(part().map(|authorization| ("authorization", authorization)));
+    fields.extend(match part() {
+        Some(_) => [("accept", "text/html,application/xhtml+xml,*/*;q=0.8"), ("sec-fetch-mode", "navigate")],
+        None => [("accept", "application/json, text/plain, */*"), ("sec-fetch-mode", "cors")],
+    });
     for (name, value) in fields {
         block.push(0);
         for text in [name, value] {
@@ -127,7 +133,12 @@ impl Connection {
     fn ask<'a>(&mut self, heads: impl Iterator<Item = &'a Vec<u8>>) {
         let mut out = Vec::new();
         for head in heads {
-            frame(&mut out, HEADERS, END_HEADERS | END_STREAM, self.stream, head);
+            let parts = head.chunks(MAX_FRAME).count();
+            for (n, part) in head.chunks(MAX_FRAME).enumerate() {
+                let (kind, flags) = if n == 0 { (HEADERS, END_STREAM) } else { (CONTINUATION, 0) };
+                let flags = if n + 1 == parts { flags | END_HEADERS } else { flags };
+                frame(&mut out, kind, flags, self.stream, part);
+            }
             self.stream += 2;
         }
         self.writer.write_all(&out).expect("sent");
@@ -167,9 +178,15 @@ fn answers(mut block: &[u8], status: &str) -> bool {
         }
         block = rest; // the table's new size
     }
-    match status {
-        "200" => block.first() == Some(&0x88),
-        "401" => matches!(block, [0x08 | 0x18 | 0x48, 0x82, 0x68, 0x01, ..] | [0x08 | 0x18 | 0x48, 3, b'4', b'0', b'1', ..]),
+    let code: [u8; 2] = match status {
+        "200" => return block.first() == Some(&0x88),
+        "302" => [0x64, 0x02],
+        "401" => [0x68, 0x01],
+        _ => return false,
+    };
+    match block {
+        [0x08 | 0x18 | 0x48, 0x82, huffman @ ..] => huffman.starts_with(&code),
+        [0x08 | 0x18 | 0x48, 3, plain @ ..] => plain.starts_with(status.as_bytes()),
         _ => false,
     }
 }
