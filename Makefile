@@ -93,8 +93,13 @@ cost: wasm $(VENV) ## the dearest requests of every endpoint against their budge
 	$(PYTHON) tests/cost/run $(COST)
 	$(PYTHON) tests/cost/others
 
+.PHONY: shared
+shared: wasm $(VENV) $(NODE_MODULES) ## how soon an end on one Envoy holds on another, and renewals over two, with a real etcd
+	$(PYTHON) tests/bench/shared ends
+	$(PYTHON) tests/bench/shared renewals
+
 .PHONY: soak
-soak: wasm $(VENV) ## mixed traffic at the machine's limit through outages, SOAK_MINUTES long, 10 unless told
+soak: wasm $(VENV) ## mixed traffic over two Envoys at the machine's limit through outages, SOAK_MINUTES long, 10 unless told
 	$(PYTHON) tests/soak/run
 
 .PHONY: fuzz

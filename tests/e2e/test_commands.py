@@ -54,6 +54,7 @@ ELSEWHERE = {
     "make run": "test_examples.py::test_the_demo_runs",
     "make bench": "test_readme.py::test_the_bench_measures",
     "make soak": "test_soak.py::test_",
+    "make shared": "test_soak.py::test_ends_are_measured",
     "make dist": "test_release.py::test_the_same_filter_makes_the_same_files",
 }
 # What a person puts in the place of a word in capitals.

@@ -1,6 +1,7 @@
 """The soak (`make soak`) for a few seconds: it runs, and it finds what it is there to find."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -25,3 +26,10 @@ def test_without_the_filter_everything_is_wrong():
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if " ms " in line}
     for name in ("page", "login", "anonymous", "open", "program", "role", "password"):
         assert "WRONG" in rows[name] and "as it must" not in rows[name], rows
+
+
+def test_ends_are_measured():
+    """A short run of `make shared`; how soon depends on the machine."""
+    done = subprocess.run([sys.executable, PROJECT / "tests/bench/shared", "ends", "6"], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "lost: none" in done.stdout and re.search(r"^all +6 ×", done.stdout, re.M), done.stdout

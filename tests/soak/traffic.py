@@ -17,6 +17,7 @@ from harness.expect import STATUS, is_session, refused, session_cookies
 from harness.scim import TOKEN
 
 ORIGIN = "https://soak.app.test"
+ENGINE_MEMORY = 30  # seconds for which what an outage of the shared engine did may still be seen
 IDP_CODES = ("idp_unavailable", "idp_timeout", "idp_invalid_answer", "not_ready")
 DIRECTORY_CODES = ("directory_unavailable",)
 TIMEOUTS = {"idp": 5, "directory": 2}  # seconds that the filter waits for an answer
@@ -34,10 +35,14 @@ class Wrong(AssertionError):
     """A ruling that must not be."""
 
 
+class EngineAway(Exception):
+    """A ruling that may be, while the replicas cannot tell each other."""
+
+
 class Weather:
     """What the main process says of the world, shared: which of IdP and directory is up. `number` changes with it."""
 
-    FIELDS = ("number", "idp_down", "directory_down", "stop")
+    FIELDS = ("number", "idp_down", "directory_down", "stop", "engine_down", "engine_back")
 
     def __init__(self, shared):
         self.shared = shared
@@ -70,6 +75,11 @@ class Counting(Client):
         if any(is_session(cookie.name) and cookie.value for cookie in reply.set):
             with self.given.get_lock():
                 self.given.value += 1
+
+    def port(self, host):
+        """Each request comes to any replica."""
+        port = super().port(host)
+        return random.choice(port) if isinstance(port, list) else port
 
     def __deepcopy__(self, _):
         other = Counting(self.hosts, self.default_port)
@@ -110,6 +120,8 @@ class Worker:
         self.began = start
         try:
             outcome = getattr(self, name)(before) or "as it must"
+        except EngineAway:
+            outcome = "engine away"
         except Exception as problem:  # an answer that did not come is wrong too
             outcome = "WRONG"
             if sum(wrong.startswith(f"{name} ") for wrong in self.wrong) < 2:  # the table counts them all
@@ -127,8 +139,15 @@ class Worker:
             return True
         return now["number"] != before["number"] or any(before[f"{part}_down"] for part in parts)
 
+    def engine_is_away(self) -> bool:
+        """Whether the shared engine is down, or was until a moment ago."""
+        now = self.weather.now()
+        return bool(now["engine_down"]) or time.time() - now["engine_back"] < ENGINE_MEMORY
+
     def must(self, holds, what: str, reply=None) -> None:
         if not holds:
+            if getattr(reply, "status", None) == 401 and self.engine_is_away():
+                raise EngineAway
             raise Wrong(f"{what}: {reply}")
 
     def somebody(self, before: dict) -> Person | None:
@@ -160,6 +179,11 @@ class Worker:
 
     def is_in(self, person: Person, reply) -> None:
         """The application answered, and was told who it is, by nobody but the filter."""
+        if reply.status == 401 and self.engine_is_away():
+            # Both replicas used the refresh token, and the provider took it for theft: decision 9.
+            person.signed_in = False
+            person.client.drop_cookies()
+            raise EngineAway
         self.must(reply.status == 200 and reply.code is None, "somebody with a session is out", reply)
         seen = reply.seen()
         named = {name: values for name, values in seen.items() if name.replace("_", "-").replace(".", "-").startswith("x-sso-")}
@@ -171,6 +195,18 @@ class Worker:
 
     def is_out(self, reply, *codes: str) -> None:
         refused(reply, *(codes or ("login_required", "session_expired")))
+
+    def gets_out(self, client) -> None:
+        """The session has ended on one replica; the others know it a moment later, or once the engine is back."""
+        end = time.monotonic() + 20
+        while True:
+            reply = client.get(f"{ORIGIN}/reports")
+            if reply.code:
+                return self.is_out(reply)
+            if self.engine_is_away():
+                raise EngineAway
+            self.must(time.monotonic() < end, "a session that has ended goes on", reply)
+            time.sleep(0.05)
 
     # What people do.
 
@@ -213,7 +249,7 @@ class Worker:
             # Its session before is over, and no copy of it works.
             thief = self.client()
             thief.cookies = old
-            self.is_out(thief.get(f"{ORIGIN}/reports"))
+            self.gets_out(thief)
         return outcome
 
     def logout(self, before):
@@ -226,7 +262,7 @@ class Worker:
         self.must(reply.status == 302, "no sign-out", reply)
         person.signed_in = False
         self.must(not session_cookies(person.client), "the session cookie stays", reply)
-        self.is_out(copied.get(f"{ORIGIN}/reports"))
+        self.gets_out(copied)
 
     def anonymous(self, before):
         client = self.client()
@@ -275,7 +311,9 @@ class Worker:
             client = self.client()
             reply = client.post(f"{ORIGIN}/api/auth/login", body=json.dumps({"username": person.name, "password": "local"}),
                                 headers={"content-type": "application/json", "origin": ORIGIN})
-            if reply.code in DIRECTORY_CODES:
+            if reply.code == "not_ready":
+                self.must(self.engine_is_away() or time.monotonic() - self.began >= 1, "no password login while the engine is up", reply)
+            elif reply.code in DIRECTORY_CODES:
                 self.must(self.excused(before, "directory"), "no password login while the directory is up", reply)
             elif person.roles:
                 self.must(reply.status == 200 and reply.code is None, "an administrator's password", reply)
@@ -372,7 +410,7 @@ class Worker:
         """Not even HTTP: Envoy's own business, as long as it lives."""
         raw = bytes(self.random.randrange(256) for _ in range(200))
         try:
-            exchange(self.ports["envoy"], b"GET /" + raw + b" HTTP/1.1\r\nhost: soak.app.test\r\n\r\n", timeout=10)
+            exchange(random.choice(self.ports["envoy"]), b"GET /" + raw + b" HTTP/1.1\r\nhost: soak.app.test\r\n\r\n", timeout=10)
         except Exception:
             pass  # the next request says whether anybody is alive
 
