@@ -1,5 +1,6 @@
 """What every end-to-end test shares."""
 
+import contextlib
 import os
 import signal
 import time
@@ -48,6 +49,13 @@ def make_setting(make_world):
     yield make
     for setting in settings:
         setting.etcd.stop()
+
+
+@pytest.fixture(scope="module")
+def stack():
+    """What it is given is ended with the module, whatever fails."""
+    with contextlib.ExitStack() as stack:
+        yield stack
 
 
 def pytest_report_header(config):

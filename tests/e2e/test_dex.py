@@ -11,14 +11,14 @@ ROLES = {"roles_claim": "groups", "role_map": {"staff": "reader", "admirals": "a
 
 
 @pytest.fixture(scope="module")
-def pair(make_world):
+def pair(make_world, stack):
     pair = Pair(make_world, "dex")
+    stack.callback(pair.stop)
     dex = Dex([{"id": "acme", "secret": SECRET, "name": "Acme", "redirectURIs": [pair.account.url("/sso/oidc/consume?u=acme")]}])
+    stack.callback(dex.stop)
     pair.start(dex, mapping=ROLES, bearer={"audiences": ["acme"]}, identity_providers=pair.oidc(
         dex.issuer, scope=["openid", "email", "profile", "groups", "offline_access"]))
-    yield pair
-    dex.stop()
-    pair.etcd.stop()
+    return pair
 
 
 def test_a_local_user_signs_in_and_is_known_to_both_envoys(pair):

@@ -15,10 +15,11 @@ from harness.other_application import OtherApplication
 
 
 @pytest.fixture(scope="module")
-def setting(make_world):
+def setting(make_world, stack):
     world = make_world("keycloak-logout", concurrency=4, cookies={"secure": False})
     own = f"http://127.0.0.1:{world.port}"
     theirs = OtherApplication()
+    stack.callback(theirs.stop)
     front = f"http://front.localhost:{world.port}/sso/frontchannel-logout?u=front"
     setting = Setting(world, "logout", {"acme": {}, "front": {"forward": {"headers": {"x-sid": "sid"}}}}, {
         "acme": {"attributes": {"backchannel.logout.url": f"{own}/sso/backchannel-logout?u=acme",
@@ -30,8 +31,7 @@ def setting(make_world):
     setting.theirs = theirs
     setting.hosts["theirs.localhost"] = theirs.port
     world.start()
-    yield setting
-    theirs.stop()
+    return setting
 
 
 def everywhere(setting, code: str = "acme", **user):

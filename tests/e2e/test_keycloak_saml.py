@@ -43,7 +43,7 @@ def saml_client(account, ours=None, encrypt: str | None = None, **attributes) ->
 
 
 @pytest.fixture(scope="module")
-def world(make_world):
+def world(make_world, stack):
     world = make_world("keycloak-saml", cookies={"secure": False})
     sp, own = key("sp"), f"http://127.0.0.1:{world.port}"
     world.environment |= {"SAML_KEY": sp.private_pem}
@@ -79,7 +79,9 @@ def world(make_world):
             "saml_assertion_consumer_url_post": f"{theirs.origin}/acs", "saml_single_logout_service_url_redirect": f"{theirs.origin}/slo"}})
     world.realm = Realm("saml", clients)
     theirs.start(metadata)
+    stack.callback(theirs.stop)
     etcd = Etcd("keycloak-saml")
+    stack.callback(etcd.stop)
     replica = world.replica = make_world("keycloak-saml-1", cookies={"secure": False})
     replica.app.stop()
     replica.app, replica.accounts, replica.environment = world.app, world.accounts, world.environment
@@ -88,9 +90,7 @@ def world(make_world):
         one.cluster_table = {f"127.0.0.1:{world.realm.port}": "keycloak"}
         one.engines, one.shared = {"etcd": etcd.ports}, {"engine": "etcd", "cluster": "etcd"}
         one.start()
-    yield world
-    theirs.stop()
-    etcd.stop()
+    return world
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from harness.net import eventually
 
 
 @pytest.fixture(scope="module")
-def setting(make_world):
+def setting(make_world, stack):
     etcd = Etcd("keycloak-shared")
+    stack.callback(etcd.stop)
     worlds = [make_world(f"keycloak-shared-{n}", concurrency=2, cookies={"secure": False}, session={"recheck": "2s"}) for n in range(2)]
     first, second = worlds
     setting = Setting(first, "shared", {"acme": {}}, {"acme": {"attributes": {
@@ -25,8 +26,7 @@ def setting(make_world):
         world.engines, world.shared = {"etcd": etcd.ports}, {"engine": "etcd", "cluster": "etcd"}
         world.start()
     setting.worlds = worlds
-    yield setting
-    etcd.stop()
+    return setting
 
 
 def ask(setting, cookies: dict[str, str], replica: int):

@@ -45,13 +45,14 @@ class Hydra:
                 "SERVE_ADMIN_HOST": "127.0.0.1", "SERVE_ADMIN_PORT": str(self.admin),
                 "URLS_SELF_ISSUER": self.issuer, "URLS_LOGIN": f"{own}/login", "URLS_CONSENT": f"{own}/consent",
                 "URLS_LOGOUT": f"{own}/logout", "URLS_POST_LOGOUT_REDIRECT": f"{own}/bye"})
-        eventually(self._up, 120, every=0.2, what="Hydra")
+        eventually(self._up, 180, every=0.2, what="Hydra")
 
     def _up(self) -> bool:
         if self.process.poll() is not None:
             raise RuntimeError(f"Hydra ended: {(self.directory / 'log').read_text()[-3000:]}")
-        with urllib.request.urlopen(f"{self.issuer}/health/ready", timeout=10) as answer:
-            return answer.status == 200
+        # It makes its keys at the first request for them.
+        with urllib.request.urlopen(f"{self.issuer}/.well-known/jwks.json", timeout=60) as answer:
+            return len(json.load(answer)["keys"]) >= 2
 
     def ask(self, method: str, path: str, document=None):
         """Its administrators' interface."""

@@ -45,6 +45,9 @@ class Pair:
             world.start()
         return self
 
+    def stop(self) -> None:
+        self.etcd.stop()
+
     def oidc(self, issuer: str, **more) -> list[dict]:
         return [{"id": "corp", "oidc": {"discovery": f"{issuer}/.well-known/openid-configuration", "client_id": "acme",
                                         "client_secret": {"env": "OIDC_SECRET"}} | more}]
