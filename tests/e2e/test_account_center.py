@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness.center import PEOPLE, Center, everywhere, opened, posted, provider
+from harness.center import JSON, PEOPLE, Center, everywhere, opened, posted, provider
 from harness.expect import session_cookies
 from harness.net import eventually
 
