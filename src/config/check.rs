@@ -149,7 +149,18 @@ fn session(at: &At<'_>, raw: &raw::Session, shared: bool, env: &dyn Environment)
         idle: duration::field(at, "idle", &raw.idle, 3_600_000.min(lifetime), (1_000, 400 * DAY)),
         recheck: duration::field(at, "recheck", &raw.recheck, 300_000, (0, 400 * DAY)),
         recheck_grace: duration::field(at, "recheck_grace", &raw.recheck_grace, 3_600_000, (0, 400 * DAY)),
+        cache: cache(&at.field("cache"), raw.cache),
     }
+}
+
+/// How many sessions are remembered.
+fn cache(at: &At<'_>, raw: Option<u32>) -> usize {
+    const DEFAULT: usize = 16_384;
+    let number = raw.map_or(Some(DEFAULT), |raw| usize::try_from(raw).ok());
+    number.filter(|number| (100..=1_000_000).contains(number)).unwrap_or_else(|| {
+        at.problem("expected a number from 100 to 1000000");
+        DEFAULT
+    })
 }
 
 fn cookies(at: &At<'_>, raw: &raw::Cookies) -> Cookies {

@@ -98,6 +98,8 @@ pub struct SessionSettings {
     pub recheck: u64,
     /// How long it goes on while it cannot be checked.
     pub recheck_grace: u64,
+    /// How many of them one worker remembers.
+    pub cache: usize,
 }
 
 /// Names and attributes of the cookies.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::Record;
-use crate::config::{Mapping, StaticUser};
+use crate::config::{Attribute, Mapping, StaticUser};
 use crate::identity::mapping;
 use crate::values::names::careless as folded;
 
@@ -24,10 +24,13 @@ impl Index {
             if let Some(link) = user.external_id.as_ref().filter(|link| !link.is_empty()) {
                 index.by_link.entry(link.clone()).or_default().push(at);
             }
-            for value in Record::from(user).values(mapping.attribute) {
-                if let Some(value) = mapping::normalise(mapping, value) {
-                    index.by_value.entry(value).or_default().push(at);
-                }
+            let value = match mapping.attribute {
+                Attribute::Email => user.email.as_deref(),
+                Attribute::Phone => user.phone.as_deref(),
+                Attribute::Username => Some(user.username.as_str()).filter(|name| !name.is_empty()),
+            };
+            if let Some(value) = value.and_then(|value| mapping::normalise(mapping, value)) {
+                index.by_value.entry(value).or_default().push(at);
             }
         }
         index

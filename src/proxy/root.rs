@@ -21,7 +21,7 @@ use crate::fault::Fault;
 use crate::host::events;
 use crate::host::task::{BackgroundTask, Lane, Ready, Reply, Start, Step};
 use crate::host::Host;
-use crate::state::background;
+use crate::state::background::{self, Turns};
 use crate::state::FilterState;
 
 /// How often background work is looked for.
@@ -54,7 +54,7 @@ pub struct Root {
     refreshing: Vec<(Lane, u64)>,
     /// The engine that several Envoys share.
     engine: Option<Engine>,
-    next: usize,
+    turns: Turns,
     /// How often the tick comes, but for hurry.
     period: Duration,
     /// When documents were last looked at.
@@ -171,6 +171,7 @@ impl Root {
         let next = self.filter_state.as_ref().and_then(|filter_state| filter_state.resettled());
         if let Some(next) = next {
             self.filter_state = Some(Rc::new(next));
+            self.turns.restart();
         }
     }
 
@@ -223,13 +224,13 @@ impl Root {
         let quick = |refreshing: &[(Lane, u64)]| {
             refreshing.iter().filter(|(_, since)| now.saturating_sub(*since) < SLOW).count()
         };
-        for _ in 0..accounts.len() {
+        for _ in 0..self.turns.share(accounts.len()) {
             if quick(&self.refreshing) >= MAX_REFRESHES {
                 return;
             }
-            let account_state = accounts.get(self.next % accounts.len()).cloned();
-            self.next = self.next.wrapping_add(1);
-            let Some(account_state) = account_state else { continue };
+            let Some(account_state) = accounts.get(self.turns.next(accounts.len())).cloned() else {
+                continue;
+            };
             for mut background_task in background::due(filter_state, &account_state, now) {
                 if self.refreshing.iter().any(|(lane, _)| *lane == background_task.lane) {
                     continue;

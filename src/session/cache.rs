@@ -16,10 +16,8 @@ use crate::access::Verdict;
 use crate::config::Account;
 use crate::http::same;
 
-/// How many are kept.
-const PLACES: usize = 16_384;
-/// How many bytes they may have in one worker: some 10,000 sessions with the tokens of a usual provider.
-const MAX_BYTES: usize = 64 << 20;
+/// How many bytes one may have, on average.
+const BYTES: usize = 4 << 10;
 /// So often the expired ones are looked for, milliseconds.
 const SWEEP: u64 = 1000;
 /// What one costs beside its texts.
@@ -105,8 +103,8 @@ pub struct LiveSessions {
 
 impl LiveSessions {
     /// A cache for the sessions of browsers, and one for bearer tokens, with one bound for both.
-    pub fn pair() -> (Self, Self) {
-        let clock = Rc::new(RefCell::new(Clock::of(PLACES, MAX_BYTES)));
+    pub fn pair(places: usize) -> (Self, Self) {
+        let clock = Rc::new(RefCell::new(Clock::of(places, places.saturating_mul(BYTES))));
         (Self { clock: clock.clone(), view: 0 }, Self { clock, view: 1 << 63 | 1 })
     }
 

@@ -175,6 +175,7 @@ impl FilterState {
         let mut by_suffix: BTreeMap<String, Vec<Rc<AccountState>>> = BTreeMap::new();
         for account_state in &account_states {
             let account = &account_state.account;
+            account_state.directory.prepare(account);
             let login = account.login_origin.iter().map(|login| &login.origin);
             let login = login.filter(|login| !account.origins.contains(login));
             for origin in account.origins.iter().chain(login) {
@@ -192,7 +193,7 @@ impl FilterState {
             .collect();
         ready_paths.sort_unstable();
         ready_paths.dedup();
-        let (live_sessions, bearers) = LiveSessions::pair();
+        let (live_sessions, bearers) = LiveSessions::pair(config.session.cache);
         let forwards = || config.accounts.iter().map(|account| &account.forward);
         let prefixes = forwards().map(|forward| forward.prefix.as_str());
         let reserved = Reserved::new(prefixes, forwards().flat_map(|forward| forward.names()));

@@ -108,6 +108,10 @@ raw! {
         pub recheck: Option<String>,
         /// How long a session goes on unchanged while directory or IdP cannot be asked (default 1h).
         pub recheck_grace: Option<String>,
+        /// How many sessions and bearer tokens each worker remembers, so that their next request costs no decryption or
+        /// verification: 100 to 1000000 (default 16384). All together take at most 4 KB times this number. A session beyond it
+        /// is read from its cookie again.
+        pub cache: Option<u32>,
     }
 
     /// A key that seals cookies: 32 bytes in base64, as `envoy-sso keygen` prints it.
