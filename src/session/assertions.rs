@@ -35,3 +35,43 @@ impl Assertions {
         kept.insert(0, Kept { authority: authority.into(), until, token });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn got(kept: &Assertions, authority: &str, now: u64) -> Option<String> {
+        kept.get(authority.as_bytes(), now).map(|token| token.to_string())
+    }
+
+    #[test]
+    fn one_is_kept_for_each_origin_until_it_is_no_longer_good() {
+        let kept = Assertions::default();
+        kept.keep(b"a.example", 100, "first".into(), 0);
+        kept.keep(b"b.example", 200, "other".into(), 0);
+        assert_eq!(got(&kept, "a.example", 99), Some("first".into()));
+        assert_eq!(got(&kept, "a.example", 100), None);
+        assert_eq!(got(&kept, "b.example", 100), Some("other".into()));
+        assert_eq!(got(&kept, "c.example", 0), None);
+        // A newer one takes the place of the older, however good that is.
+        kept.keep(b"a.example", 50, "second".into(), 0);
+        assert_eq!(got(&kept, "a.example", 49), Some("second".into()));
+        assert_eq!(got(&kept, "a.example", 50), None);
+    }
+
+    #[test]
+    fn the_four_newest_are_kept_and_none_that_is_too_old() {
+        let kept = Assertions::default();
+        for (n, authority) in [b"a", b"b", b"c", b"d", b"e"].into_iter().enumerate() {
+            kept.keep(authority, 100 + n as u64, "token".into(), 0);
+        }
+        assert_eq!(
+            ["a", "b", "c", "d", "e"].map(|own| got(&kept, own, 0).is_some()),
+            [false, true, true, true, true]
+        );
+        // At 103 those until 101, 102 and 103 are over, the one until 104 is not.
+        kept.keep(b"f", 200, "token".into(), 103);
+        assert_eq!(kept.0.borrow().len(), 2);
+        assert_eq!(["d", "e", "f"].map(|own| got(&kept, own, 103).is_some()), [false, true, true]);
+    }
+}

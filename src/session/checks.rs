@@ -72,3 +72,32 @@ impl<T: Clone> Asking<T> {
         self.0.borrow().is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Code;
+
+    #[test]
+    fn the_first_check_that_is_due_comes_next() {
+        let checks = Checks::at(10, 20);
+        assert_eq!((checks.next(), checks.directory()), (10, 10));
+        checks.put_off_directory(30);
+        assert_eq!((checks.next(), checks.directory()), (20, 30));
+        checks.put_off_provider(40);
+        assert_eq!((checks.next(), checks.directory()), (30, 30));
+        checks.put_off_directory(50);
+        assert_eq!((checks.next(), checks.directory()), (40, 50));
+        assert_eq!(Checks::at(u64::MAX, 7).next(), 7);
+    }
+
+    #[test]
+    fn the_first_verdict_stands_for_all_who_wait() {
+        let asking = Asking::<u8>::default();
+        assert!(!asking.is_done() && asking.verdict().is_none());
+        asking.answer(Ok(1));
+        asking.answer(Err(Fault::new(Code::NotReady, "late")));
+        assert!(asking.is_done());
+        assert_eq!(asking.verdict().and_then(Result::ok), Some(1));
+    }
+}
