@@ -17,7 +17,7 @@ mod record;
 pub mod reports;
 mod resolve;
 pub mod scim;
-mod seen;
+pub mod seen;
 mod static_list;
 #[cfg(test)]
 pub(crate) mod tests;

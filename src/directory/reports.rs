@@ -13,8 +13,11 @@ use url::Url;
 use super::{notices, scim, seen, unavailable, Record};
 use crate::config::{Account, Directory, Protocol};
 use crate::fault::Fault;
+use crate::host::events::{self, Place};
 use crate::host::task::Io;
+use crate::host::Level;
 use crate::identity::mapping;
+use crate::replicas::Replicas;
 
 /// The most problems or names that a report lists.
 pub const MAX_LISTED: usize = 10_000;
@@ -40,26 +43,29 @@ pub async fn completeness(
     account: &Account,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Value, Fault> {
-    Ok(survey(io, account, progress).await?.completeness(io, account))
+    Ok(survey(io, account, None, progress).await?.completeness(io, account))
 }
 
 /// What an operator asks before turning passwords off. Ready is a directory in which every active user has
-/// a value of their own, and has signed in through single sign-on, an administrator among them.
+/// a value of their own, and has signed in through single sign-on, an administrator among them. With `replicas` at any
+/// Envoy.
 pub async fn readiness(
     io: &Io,
     account: &Account,
+    replicas: Option<&Replicas>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Value, Fault> {
-    Ok(survey(io, account, progress).await?.readiness(account))
+    Ok(survey(io, account, replicas, progress).await?.readiness(account))
 }
 
 /// Completeness and readiness of one survey.
 pub async fn both(
     io: &Io,
     account: &Account,
+    replicas: Option<&Replicas>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Value, Value), Fault> {
-    let survey = survey(io, account, progress).await?;
+    let survey = survey(io, account, replicas, progress).await?;
     let readiness = survey.readiness(account);
     Ok((survey.completeness(io, account), readiness))
 }
@@ -212,7 +218,20 @@ fn is_link(account: &Account, link: &str) -> bool {
 }
 
 /// Both readings.
-async fn survey(io: &Io, account: &Account, progress: &mut dyn FnMut(Progress)) -> Result<Survey, Fault> {
+async fn survey(
+    io: &Io,
+    account: &Account,
+    replicas: Option<&Replicas>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Survey, Fault> {
+    if let Some(replicas) = replicas {
+        let learned = replicas.each_sighting(io, &mut |mark| seen::learn(io.host(), &mark)).await;
+        if let Err(away) = learned {
+            let place = Place { account: Some(&account.code), ..Place::default() };
+            let reason = format!("readiness counts the sign-ins that this Envoy knows: {}", away.detail);
+            events::notice(io.host(), place, Level::Warn, &reason);
+        }
+    }
     let mut survey = Survey::default();
     let mut hashes: Vec<u64> = Vec::new();
     let mut reader = Reader::new();

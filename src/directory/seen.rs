@@ -1,76 +1,79 @@
-//! Who has signed in through SSO since this Envoy started, for `readiness`, and who of them was an administrator by
-//! the word of the identity provider: no directory knows that, and where one cannot be linked (a static list) this is
-//! all that is known of sign-ins, too. Kept in shared data, bounded, as hashes of names;
-//! what does not fit is forgotten, which makes a verdict more careful and never less.
-
-use sha2::{Digest, Sha256};
+//! Who has signed in through SSO, for `readiness`, and who of them was an administrator by the word of the identity
+//! provider: no directory knows that, and where one cannot be linked (a static list) this is all that is known of
+//! sign-ins, too. Kept in shared data, bounded, as hashes of names with the time of the latest sign-in; what does not fit
+//! is forgotten, which makes a verdict more careful and never less. With `shared` the engine is told, and reports read
+//! it: then a restart forgets none.
 
 use crate::config::Account;
+use crate::host::shared_set::{id_of, SharedSet, WhenFull};
 use crate::host::Host;
+use crate::replicas::marks::{Kind, Mark};
+use crate::replicas::outbox;
 
-const BUCKETS: u64 = 256;
-/// Hashes in a bucket: 256 buckets of 512 are 131,072 users and 1 MB.
-const PER_BUCKET: usize = 512;
+/// 131,072 users and administrators' roles of users, 3 MB.
+const SEEN: SharedSet =
+    SharedSet { name: "sso.seen", buckets: 2048, capacity: 64, when_full: WhenFull::Evict };
 
-/// A 64-bit hash of several texts, the same on every worker.
-pub(super) fn hash(parts: &[&str]) -> u64 {
-    let mut digest = Sha256::new();
+/// A hash of several texts, the same on every worker.
+fn id(parts: &[&str]) -> [u8; 16] {
+    let mut text = String::new();
     for part in parts {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part.as_bytes());
+        text.push_str(&part.len().to_string());
+        text.push(' ');
+        text.push_str(part);
     }
-    let digest = digest.finalize();
-    digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    id_of(&text)
 }
 
-fn key(hash: u64) -> String {
-    format!("sso.seen.{}", hash % BUCKETS)
+/// 64 bits of such a hash.
+pub(super) fn hash(parts: &[&str]) -> u64 {
+    id(parts).iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
-/// Notes a sign-in, with those of the administrators' roles that the identity brought; those it brought before and
-/// does not any longer are forgotten.
+/// Notes a sign-in, with those of the administrators' roles that the identity brought. A role counts while it is as late as
+/// its user: those it brought before and does not any longer are over.
 pub(super) fn mark(host: &dyn Host, account: &Account, username: &str, claim_roles: &[String]) {
-    change(host, hash(&[&account.code, username]), true);
-    for role in &account.password.admin_roles {
-        change(host, hash(&[&account.code, username, role]), claim_roles.contains(role));
+    let time = host.now();
+    note(host, id(&[&account.code, username]), time);
+    for role in account.password.admin_roles.iter().filter(|role| claim_roles.contains(role)) {
+        note(host, id(&[&account.code, username, role]), time);
+    }
+}
+
+fn note(host: &dyn Host, id: [u8; 16], time: u64) {
+    SEEN.raise(host, &id, time, 0);
+    if outbox::is_shared(host) {
+        outbox::add(host, Mark { kind: Kind::Seen, id, time });
     }
 }
 
 /// True where a sign-in was noted.
 pub(super) fn seen(host: &dyn Host, account: &Account, username: &str) -> bool {
-    holds(host, hash(&[&account.code, username]))
+    SEEN.time(host, &id(&[&account.code, username])).is_some()
 }
 
 /// True where this user's identity made an administrator at the last sign-in, and would today.
 pub(super) fn administrator(host: &dyn Host, account: &Account, username: &str) -> bool {
     let granted = |role: &&String| account.mapping.role_map.values().any(|mapped| mapped == *role);
+    let Some(last) = SEEN.time(host, &id(&[&account.code, username])) else { return false };
     let mut roles = account.password.admin_roles.iter().filter(granted);
-    roles.any(|role| holds(host, hash(&[&account.code, username, role])))
+    roles.any(|role| SEEN.time(host, &id(&[&account.code, username, role])).is_some_and(|time| time >= last))
 }
 
-fn holds(host: &dyn Host, hash: u64) -> bool {
-    let (value, _) = host.shared_get(&key(hash));
-    value.is_some_and(|value| value.chunks_exact(8).any(|known| known == hash.to_be_bytes()))
-}
-
-fn change(host: &dyn Host, hash: u64, there: bool) {
-    let (key, entry) = (key(hash), hash.to_be_bytes());
-    // A lost race costs one note; the next sign-in makes it.
-    for _ in 0..4 {
-        let (value, cas) = host.shared_get(&key);
-        let mut value = value.unwrap_or_default();
-        let known = value.chunks_exact(8).any(|known| known == entry);
-        if known == there || there && value.len() >= PER_BUCKET * 8 {
-            return;
-        }
-        match there {
-            true => value.extend_from_slice(&entry),
-            false => {
-                value = value.chunks_exact(8).filter(|known| *known != entry).flatten().copied().collect()
-            }
-        }
-        if host.shared_set(&key, &value, cas) {
-            return;
-        }
+/// Takes in what the engine has. A later one that is known here was lost there: it is told again.
+pub(super) fn learn(host: &dyn Host, mark: &Mark) {
+    SEEN.raise(host, &mark.id, mark.time, 0);
+    match SEEN.time(host, &mark.id) {
+        Some(time) if time > mark.time => outbox::add(host, Mark { time, ..*mark }),
+        _ => {}
     }
 }
+
+/// A part of all that is known.
+pub fn known(host: &dyn Host, part: u32) -> impl Iterator<Item = Mark> {
+    SEEN.bucket(host, part).into_iter().map(|(id, time)| Mark { kind: Kind::Seen, id, time })
+}
+
+#[cfg(test)]
+#[path = "seen_tests.rs"]
+mod tests;

@@ -24,16 +24,19 @@ pub enum Kind {
     Session,
     /// Those that a provider calls by one name, if they were opened up to this time.
     Party,
+    /// A user who signed in last at this time, or a role that this brought.
+    Seen,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 2] = [Kind::Session, Kind::Party];
+    pub const ALL: [Kind; 3] = [Kind::Session, Kind::Party, Kind::Seen];
 
     fn letter(self) -> u8 {
         match self {
             Kind::Session => b's',
             Kind::Party => b'b',
+            Kind::Seen => b'w',
         }
     }
 }
@@ -46,9 +49,13 @@ impl Mark {
         plain
     }
 
-    /// Its key. A later time for one id has another key, so that no replica writes an earlier one over it.
+    /// Its key. A later time for one id has another key, so that no replica writes an earlier one over it; but for
+    /// sign-ins, which have no lease.
     pub fn key(&self, keys: &Keys, ring: &KeyRing) -> Vec<u8> {
-        keys.of('m', &ring.name(&[b"mark", &self.plain()]))
+        match self.kind {
+            Kind::Seen => keys.of('s', &ring.name(&[b"seen", &self.id])),
+            _ => keys.of('m', &ring.name(&[b"mark", &self.plain()])),
+        }
     }
 
     /// Sealed under its key.

@@ -9,6 +9,7 @@
 //! - [`follow`] is what one elected worker does: a state machine without I/O.
 //! - [`outbox`] holds what the engine does not have yet.
 //! - [`claims`] let one replica renew a session; [`once`] is what may happen once; [`attempts`] counts over all.
+//! - [`sightings`] say who has signed in anywhere, for reports.
 //! - [`documents`] are sealed values that all replicas know: settings, invitations.
 //! - [`etcd`] and [`messages`] make and read etcd's messages; [`client`] calls it from a flow.
 //!
@@ -26,6 +27,7 @@ pub mod marks;
 pub mod messages;
 pub mod once;
 pub mod outbox;
+pub mod sightings;
 pub mod status;
 
 use std::cell::{Cell, RefCell};
@@ -40,7 +42,7 @@ use crate::host::{random, Host};
 use client::Away;
 use etcd::Value;
 use keys::{hex, Keys};
-use marks::Mark;
+use marks::{Kind, Mark};
 use status::{Seen, Status};
 
 /// The engine as one worker knows it.
@@ -186,14 +188,26 @@ impl Replicas {
         Ok(())
     }
 
-    /// Writes marks and the head in one transaction.
+    /// Writes marks, and with those that are followed the head, in one transaction. A sign-in that is not later than the one
+    /// the engine has is left out: it was held up on its way.
     pub async fn put_marks(&self, io: &Io, marks: &[Mark]) -> Result<(), Away> {
         let lease = self.lease(io.now(), self.lifetime);
-        let mut operations = vec![etcd::put(self.keys.head(), Vec::new(), 0)];
+        let known = self.known_sightings(io, marks).await?;
+        let mut operations = Vec::new();
+        if marks.iter().any(|mark| mark.kind != Kind::Seen) {
+            operations.push(etcd::put(self.keys.head(), Vec::new(), 0));
+        }
         for mark in marks {
+            if known.iter().any(|known| known.id == mark.id && known.time >= mark.time) {
+                continue;
+            }
+            let lease = if mark.kind == Kind::Seen { 0 } else { lease.id };
             let key = mark.key(&self.keys, &self.ring);
             let sealed = mark.seal(io.host(), &self.ring, &key).map_err(Away::from)?;
-            operations.push(etcd::put(key, sealed, lease.id));
+            operations.push(etcd::put(key, sealed, lease));
+        }
+        if operations.is_empty() {
+            return Ok(());
         }
         let message = etcd::transaction(Vec::new(), operations, Vec::new());
         self.transaction(io, &[lease], message).await.map(|_| ())

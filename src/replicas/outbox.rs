@@ -7,12 +7,16 @@ use super::marks::{Kind, Mark};
 use crate::host::shared_set::{Inserted, SharedSet, WhenFull};
 use crate::host::Host;
 
-/// 32 buckets of 512: 16,384 marks of each kind, 400 KB.
+/// 32 buckets of 512: 16,384 marks of each kind, 400 KB each.
 const fn set(name: &'static str) -> SharedSet {
     SharedSet { name, buckets: 32, capacity: 512, when_full: WhenFull::Refuse }
 }
 const SESSIONS: SharedSet = set("sso.outbox.s");
 const PARTIES: SharedSet = set("sso.outbox.b");
+const SEEN: SharedSet = set("sso.outbox.w");
+
+/// Says that there is an engine.
+const SHARED: &str = "sso.outbox.shared";
 
 /// Says that everything has to be put into the engine again.
 const RESTORE: &str = "sso.outbox.restore";
@@ -21,7 +25,18 @@ fn set_of(kind: Kind) -> SharedSet {
     match kind {
         Kind::Session => SESSIONS,
         Kind::Party => PARTIES,
+        Kind::Seen => SEEN,
     }
+}
+
+/// There is an engine, to which sign-ins are told.
+pub fn begin(host: &dyn Host) {
+    host.shared_set(SHARED, &[1], None);
+}
+
+/// True where there is one.
+pub fn is_shared(host: &dyn Host) -> bool {
+    host.shared_get(SHARED).0.is_some()
 }
 
 /// Notes one to be sent.
@@ -71,7 +86,7 @@ mod tests {
     fn mark(n: u32) -> Mark {
         let mut id = [0; 16];
         id[..4].copy_from_slice(&n.to_le_bytes());
-        Mark { kind: Kind::ALL[n as usize % 2], id, time: START + u64::from(n) }
+        Mark { kind: Kind::ALL[n as usize % 3], id, time: START + u64::from(n) }
     }
 
     #[test]
@@ -95,7 +110,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_makes_everything_be_put_again() {
         let host = TestHost::new();
-        for n in 0..=513 * 64 {
+        for n in 0..=513 * 96 {
             add(&*host, mark(n));
         }
         assert!(is_restore_asked(&*host));

@@ -158,6 +158,7 @@ pub fn apply(host: &dyn Host, settings: &SessionSettings, marks: &[Shared]) {
             Kind::Session if mark.time <= now => Inserted::Known,
             Kind::Session => ENDED.insert(host, &mark.id, mark.time, now),
             Kind::Party => ENDED_BY.raise(host, &mark.id, mark.time, forgotten),
+            Kind::Seen => Inserted::Known,
         };
         if noted == Inserted::New {
             new = Some(mark.id);

@@ -31,7 +31,7 @@ use crate::http::{bare_authority, Found, Jar, Path, Reserved};
 use crate::identity::Issuers;
 use crate::proto::oidc;
 use crate::proto::saml;
-use crate::replicas::Replicas;
+use crate::replicas::{outbox, Replicas};
 use crate::session::{ended, LiveSession, LiveSessions, Method, Purpose, Session};
 
 /// Accounts under sorted names.
@@ -136,6 +136,9 @@ impl FilterState {
             })
             .collect();
         let replicas = Replicas::new(&config, host.now());
+        if replicas.is_some() {
+            outbox::begin(&*host);
+        }
         let account_states = config.accounts.iter().map(|account| {
             let waits = replicas.is_some() && account.file.is_some();
             let settled = if waits { Settled::Waiting } else { Settled::File };

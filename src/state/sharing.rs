@@ -5,6 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use super::FilterState;
+use crate::directory::seen;
 use crate::fault::Fault;
 use crate::host::events::{self, Place};
 use crate::host::task::{Io, Lane};
@@ -71,6 +72,7 @@ pub fn restore(filter_state: &FilterState) {
         let mut batch = Vec::new();
         for part in 0..ended::PARTS {
             batch.extend(ended::known(host, lifetime, part));
+            batch.extend(seen::known(host, part));
             while batch.len() >= BATCH || (part + 1 == ended::PARTS && !batch.is_empty()) {
                 let marks: Vec<_> = batch.drain(..batch.len().min(BATCH)).collect();
                 replicas.put_marks(&io, &marks).await?;

@@ -32,6 +32,16 @@ def test_a_sign_out_holds_on_every_worker_of_the_other_envoy(two):
     print(f"p50 {times[10] * 1000:.1f} ms, worst {times[-1] * 1000:.1f} ms")
 
 
+def test_of_many_sign_outs_at_once_none_is_lost(two):
+    sessions, other = [two.signed_in() for _ in range(24)], two.signed_in()
+    threads = [threading.Thread(target=two.log_out, args=(cookies, n % 2)) for n, cookies in enumerate(sessions)]
+    [thread.start() for thread in threads]
+    [thread.join(60) for thread in threads]
+    for cookies in sessions:
+        eventually(lambda: [two.ask(cookies, replica).status for replica in (0, 1) * 4] == [401] * 8, 60)
+    assert [two.ask(other, replica).status for replica in (0, 1)] == [200, 200]
+
+
 def test_a_request_with_a_session_makes_no_call(two):
     eventually(two.in_step, 60)
     cookies = two.signed_in()
@@ -126,3 +136,27 @@ def test_an_administrator_ends_the_sessions_of_a_user(two):
     for cookies in (admin, other):
         eventually(lambda: two.ask(cookies, 1).status == 401, 60)
     assert [event["by"] for event in two.worlds[0].envoy.events() if event.get("reason") == "administrator"][-1] == "ada"
+
+
+def test_readiness_knows_who_signed_in_at_any_envoy_and_after_a_restart(two):
+    admin = two.signed_in()
+    header = {"cookie": "; ".join(f"{name}={value}" for name, value in admin.items())}
+
+    def never(replica):
+        reply = two.client(replica).get(two.account.url("/sso/admin/readiness"), headers=header)
+        assert reply.status == 200, reply
+        return reply.json()["never_signed_in"]
+    assert {f"root{n}" for n in range(6)} <= set(never(1)), "they have not"
+    people = two.account.idp.people
+    people["root3@acme.com"] = {"sub": "root3", "email": "root3@acme.com", "email_verified": True}
+    client = two.account.client()
+    hops = client.login(two.account.url("/sso/login?login_hint=root3@acme.com&return_to=/reports"))
+    assert hops[-1].status == 200 and hops[-1].seen()["x-sso-user"] == ["root3"], hops
+    # The directory is a list and takes no links: only the engine can tell the other Envoy.
+    eventually(lambda: "root3" not in never(1), 60)
+    assert "root2" in never(1)
+    for world in two.worlds:
+        world.envoy.stop()
+        world.start()
+    eventually(lambda: "root3" not in never(0) and "root3" not in never(1), 60)
+    assert "root2" in never(0)

@@ -8,7 +8,7 @@ fn report(account: Account, ready: bool, respond: impl FnMut(&Call) -> Reply) ->
     let flow = async move {
         let mut progress = |_| {};
         match ready {
-            true => reports::readiness(&inner, &account, &mut progress).await,
+            true => reports::readiness(&inner, &account, None, &mut progress).await,
             false => reports::completeness(&inner, &account, &mut progress).await,
         }
     };
@@ -95,12 +95,13 @@ fn readiness_sees_an_administrator_by_the_word_of_the_provider() {
         || json!({"id": "1", "userName": "ada", "emails": ["ada@acme.com"], "externalId": ada().link()});
     let by = |account: Account, identity: Option<Identity>| {
         let io = host.io();
-        let inner = io.clone();
+        let (inner, later) = (io.clone(), host.clone());
         let flow = async move {
             if let Some(identity) = &identity {
+                later.advance(1);
                 resolve(&inner, &account, &Cache::new(), identity).await?;
             }
-            reports::readiness(&inner, &account, &mut |_| {}).await
+            reports::readiness(&inner, &account, None, &mut |_| {}).await
         };
         let found = drive_with(&io, flow, |_| list(&[record()])).0.unwrap();
         (found["ready"] == true, found["administrators_signed_in"].clone())

@@ -27,6 +27,7 @@ use crate::host::Level;
 use crate::http::response::Response;
 use crate::http::Head;
 use crate::pages;
+use crate::replicas::Replicas;
 use crate::session::{LiveSession, Method};
 use crate::state::{AccountState, NoSession, SessionState};
 use settings::Address;
@@ -275,7 +276,7 @@ async fn report(io: &Io, exchange: &Exchange, account_state: &AccountState) -> R
             reports::completeness(io, &draft, &mut progress).await?
         }
         "/completeness" => reports::completeness(io, account, &mut progress).await?,
-        "/readiness" => reports::readiness(io, account, &mut progress).await?,
+        "/readiness" => reports::readiness(io, account, replicas(exchange), &mut progress).await?,
         "/check" => {
             let mut checks = check::run(io, exchange, account_state).await;
             checks.extend(check::to_register(account));
@@ -286,6 +287,10 @@ async fn report(io: &Io, exchange: &Exchange, account_state: &AccountState) -> R
         _ => return Err(Fault::new(Code::RequestInvalid, "there is no such report").with_status(404)),
     };
     Ok(Response::json(200, &report))
+}
+
+fn replicas(exchange: &Exchange) -> Option<&Replicas> {
+    exchange.filter_state.replicas.as_deref()
 }
 
 /// Everything on one page. A directory that cannot be read leaves its sections out, with the reason among
@@ -299,7 +304,7 @@ async fn overview(
     let account = &account_state.account;
     let mut page = pages::Admin { account: account.code.clone(), ..pages::Admin::default() };
     let mut checks = check::run(io, exchange, account_state).await;
-    match reports::both(io, account, progress).await {
+    match reports::both(io, account, replicas(exchange), progress).await {
         Ok((completeness, readiness)) => {
             page.completeness = Some(complete(&completeness, &exchange.head, account));
             page.readiness = Some(ready(&readiness));

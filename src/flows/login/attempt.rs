@@ -34,34 +34,25 @@ impl Attempt {
         };
         let (kind, content) = by.parts();
         let parts = [account.as_bytes(), kind.as_bytes(), &content];
-        let counted = match replicas.attempt(io.host(), &parts) {
-            Ok(counted) => counted,
-            Err(away) => {
-                here.withdrawn(io.host());
-                return Err(Fault::from(away));
-            }
-        };
+        let counted = replicas.attempt(io.host(), &parts)?;
         let answer = replicas.count_attempt(io, &counted, limit.window).await;
         let attempt = Self { here, everywhere: Some((replicas.clone(), counted)) };
-        match answer {
-            Ok(count) if count <= u64::from(limit.limit.max(1)) => Ok(attempt),
+        let fault = match answer {
+            Ok(count) if count <= u64::from(limit.limit.max(1)) => return Ok(attempt),
             Ok(_) => {
-                // It does not reach the application, and so is no failure.
-                attempt.withdrawn(exchange);
                 let detail = format!("too many failed password logins {by}, over all Envoys");
-                Err(Fault::new(Code::TooManyAttempts, detail))
+                Fault::new(Code::TooManyAttempts, detail)
             }
-            Err(away) if replicas.must_be_counted(io.host(), io.now(), &away) => {
-                // Counted or not: it reaches no application, and so is no failure.
-                attempt.withdrawn(exchange);
-                Err(Fault::from(away))
-            }
+            Err(away) if replicas.must_be_counted(io.host(), io.now(), &away) => Fault::from(away),
             Err(away) => {
                 let reason = format!("a password login is counted on this Envoy alone: {}", away.detail);
                 events::notice(io.host(), exchange.place(), Level::Warn, &reason);
-                Ok(Self { everywhere: None, ..attempt })
+                return Ok(Self { everywhere: None, ..attempt });
             }
-        }
+        };
+        // It does not reach the application, and so is no failure.
+        attempt.withdrawn(exchange);
+        Err(fault)
     }
 
     /// The application accepted the password: the name starts anew.
