@@ -146,7 +146,7 @@ class Worker:
 
     def must(self, holds, what: str, reply=None) -> None:
         if not holds:
-            if getattr(reply, "status", None) == 401 and self.engine_is_away():
+            if getattr(reply, "status", None) in (302, 401) and self.engine_is_away():
                 raise EngineAway
             raise Wrong(f"{what}: {reply}")
 
@@ -179,7 +179,7 @@ class Worker:
 
     def is_in(self, person: Person, reply) -> None:
         """The application answered, and was told who it is, by nobody but the filter."""
-        if reply.status == 401 and self.engine_is_away():
+        if reply.status in (302, 401) and self.engine_is_away():
             # Both replicas used the refresh token, and the provider took it for theft: decision 9.
             person.signed_in = False
             person.client.drop_cookies()
