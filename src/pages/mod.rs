@@ -8,8 +8,8 @@
 mod account_center;
 mod admin;
 mod arrival;
+mod auto_submit;
 mod escape;
-mod forward;
 mod invitation;
 mod language;
 mod layout;
@@ -28,8 +28,8 @@ pub use account_center::{
 };
 pub use admin::{admin, Admin, Check, Completeness, Incomplete, Readiness};
 pub use arrival::confirm_arrival;
+pub use auto_submit::{auto_submit, go_on, AutoSubmit};
 pub use escape::safe_url;
-pub use forward::{auto_submit, go_on, AutoSubmit};
 pub use invitation::{invitation, Invitation};
 pub use language::is_language;
 pub use refusal::{refusal, refusal_with, Hints, CHALLENGE};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::state::{name, twin, LoginState, INVITATION_COOKIE, LIFETIME, MAX_LOGINS};
+use super::login_state::{name, twin, LoginState, INVITATION_COOKIE, LIFETIME, MAX_LOGINS};
 use crate::config::{Config, SameSite};
 use crate::exchange::AuthnParameters;
 use crate::fault::Fault;
@@ -165,7 +165,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::flows::login::state::handles;
+    use crate::flows::login::login_state::handles;
     use crate::testing::browser::{filter_state, KEY};
     use crate::testing::{TestHost, START};
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::state::{LoginState, INVITATION_COOKIE, LIFETIME};
+use super::login_state::{LoginState, INVITATION_COOKIE, LIFETIME};
 use super::{forwarded, issue_session, origin};
 use crate::access::condition::noted;
 use crate::config::{self, Endpoint, Protocol, SameSite};

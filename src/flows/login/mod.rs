@@ -19,11 +19,11 @@ pub(crate) mod groups;
 pub mod invitation;
 #[cfg(test)]
 mod invitation_tests;
+pub mod login_state;
 mod oidc;
 pub mod page;
 pub mod password;
 pub mod saml;
-pub mod state;
 #[cfg(test)]
 mod tests;
 pub mod ticket;
@@ -54,7 +54,7 @@ use crate::session::{
 };
 use crate::state::{AccountState, NoSession, SessionState};
 use flow_cookies::Returns;
-use state::{AuthnParameters, LoginState};
+use login_state::{AuthnParameters, LoginState};
 
 /// Marks a form that went over a page of our own.
 const BOUNCED: &str = "sso_bounced";

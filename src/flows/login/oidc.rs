@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::flow_cookies::Returns;
 use super::groups;
-use super::state::{self, handles, AuthnParameters, LoginState};
+use super::login_state::{self, handles, AuthnParameters, LoginState};
 use super::{arrived, authenticated_well_enough, departed, trial, unusable, BOUNCED};
 use crate::access::condition::on_claims;
 use crate::config::{Account, MappingFrom, OAuth2, Oidc, Origin, Protocol, Provider, ResponseMode};
@@ -123,7 +123,7 @@ async fn finish_login(io: &Io, exchange: &Rc<Exchange>, parameters: &[u8]) -> Re
         &exchange.head,
         &callback.state,
     )?;
-    state::use_up(io, exchange, &login_state).await?;
+    login_state::use_up(io, exchange, &login_state).await?;
     let place = Place { provider: Some(&login_state.provider), ..exchange.place() };
     // The flow is used up: whatever comes of it, its cookie goes.
     let answer = match complete(io, exchange, &account_state, &login_state, &callback).await {
@@ -325,7 +325,7 @@ pub fn form_post(exchange: Rc<Exchange>, body: Vec<u8>) -> Ruling {
     let state = pairs.iter().find(|(name, _)| name == "state").map(|(_, value)| value.as_str());
     let bounced = pairs.iter().any(|(name, _)| name == BOUNCED);
     let waiting = state.is_some_and(|state| {
-        super::state::is_in_progress(&exchange.filter_state.config, &exchange.head, state)
+        super::login_state::is_in_progress(&exchange.filter_state.config, &exchange.head, state)
     });
     if state.is_none() || bounced || waiting || !exchange.head.is_person() {
         return finish(exchange, body);

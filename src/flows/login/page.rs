@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{begin, state, ticket};
+use super::{begin, login_state, ticket};
 use crate::config::{Account, Endpoint, PasswordMode, Protocol, Provider};
 use crate::exchange::return_to;
 use crate::exchange::{Exchange, Ruling};
@@ -22,7 +22,7 @@ pub fn first(exchange: Rc<Exchange>, why: NoSession) -> Ruling {
     let target = exchange.target_or_home();
     if let Some(only) = only_way(&account_state.account) {
         let id = only.id.clone();
-        return begin(exchange, &id, &target, state::AuthnParameters::default());
+        return begin(exchange, &id, &target, login_state::AuthnParameters::default());
     }
     let url = exchange.login_url().unwrap_or_else(|| "/".into());
     let answer = Response::redirect(&url).with_code(Code::LoginRequired.as_str());
@@ -83,7 +83,7 @@ fn doubled(query: &[u8]) -> Option<&'static str> {
 
 enum Way {
     Page(Option<String>),
-    Provider(String, String, Box<state::AuthnParameters>),
+    Provider(String, String, Box<login_state::AuthnParameters>),
 }
 
 fn requested(exchange: &Exchange) -> Result<Way, Fault> {
@@ -134,7 +134,7 @@ fn requested(exchange: &Exchange) -> Result<Way, Fault> {
 }
 
 /// What the provider is asked for: `login_hint` or else the address, `prompt`, `max_age`, `acr_values`.
-fn parameters(head: &Head, email: Option<&str>) -> Result<state::AuthnParameters, Fault> {
+fn parameters(head: &Head, email: Option<&str>) -> Result<login_state::AuthnParameters, Fault> {
     let prompt = head.param("prompt");
     // `none` would only come back as an error: nobody is signed in without being seen here.
     if prompt.as_deref().is_some_and(|prompt| !matches!(prompt, "login" | "select_account" | "consent")) {
@@ -156,12 +156,12 @@ fn parameters(head: &Head, email: Option<&str>) -> Result<state::AuthnParameters
         return Err(Fault::new(Code::RequestInvalid, "acr_values are no list of acr").about("acr_values"));
     }
     let acr_values = acr_values.split_ascii_whitespace().map(str::to_owned).collect();
-    Ok(state::AuthnParameters {
+    Ok(login_state::AuthnParameters {
         login_hint,
         prompt,
         acr_values,
         max_age: max_age.transpose()?,
-        ..state::AuthnParameters::default()
+        ..login_state::AuthnParameters::default()
     })
 }
 

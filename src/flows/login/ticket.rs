@@ -11,7 +11,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::flow_cookies::Returns;
-use super::state::{AuthnParameters, LoginState};
+use super::login_state::{AuthnParameters, LoginState};
 use super::{departed, issue_session, start_login, trial};
 use crate::config::{Account, Endpoint, Origin, Provider};
 use crate::exchange::{Asked, Exchange, Outcome, Ruling};

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use serde_json::{json, Value};
 
-use super::state::{self, LoginState};
+use super::login_state::{self, LoginState};
 use crate::config;
 use crate::directory::{self, Resolution};
 use crate::exchange::{AuthnParameters, Exchange, Trial};
@@ -53,7 +53,7 @@ pub async fn start(
 pub fn exchange_for(exchange: &Rc<Exchange>, handle: &str) -> Rc<Exchange> {
     let trial = exchange.account_state.as_ref().and_then(|own| {
         let config = &exchange.filter_state.config;
-        state::trial_of(config, &exchange.head, &own.account.code, handle)
+        login_state::trial_of(config, &exchange.head, &own.account.code, handle)
     });
     trial.and_then(|trial| with_trial(exchange, &trial)).unwrap_or_else(|| exchange.clone())
 }

@@ -20,7 +20,7 @@ use serde_json::Value;
 use outcome::{note, refused};
 
 use super::flow_cookies::Returns;
-use super::state::{self, AuthnParameters, LoginState};
+use super::login_state::{self, AuthnParameters, LoginState};
 use super::trial;
 use super::{arrived, authenticated_well_enough, departed, BOUNCED};
 use crate::config::{Account, Endpoint, MappingFrom, Origin, Provider, SamlBinding};
@@ -144,7 +144,7 @@ pub fn posted(exchange: Rc<Exchange>, body: Vec<u8>) -> Ruling {
     };
     let form = form.with_handle(&exchange);
     let in_progress =
-        state::is_in_progress(&exchange.filter_state.config, &exchange.head, form.relay_state());
+        login_state::is_in_progress(&exchange.filter_state.config, &exchange.head, form.relay_state());
     let missing = !in_progress && form.needs_cookies(&exchange);
     if missing && !form.bounced && exchange.head.is_person() {
         return Ruling::LocalReply(form.bounce(&exchange).unwrap_or_else(|fault| exchange.refuse(&fault)));
@@ -185,7 +185,7 @@ impl Form {
             (&self.relay_state, &self.claimed.in_response_to, &exchange.account_state)
         {
             let config = &exchange.filter_state.config;
-            self.relay_state = state::of_request(config, &exchange.head, &own.account.code, request);
+            self.relay_state = login_state::of_request(config, &exchange.head, &own.account.code, request);
         }
         self
     }
@@ -197,7 +197,7 @@ impl Form {
     /// False for an unsolicited response that signs nobody in by itself: the login that it begins, or its refusal,
     /// is the same in every browser. (The logins that it has begun already have cookies that come along over HTTPS.)
     fn needs_cookies(&self, exchange: &Exchange) -> bool {
-        let unasked = self.claimed.in_response_to.is_none() && !state::is_handle(self.relay_state());
+        let unasked = self.claimed.in_response_to.is_none() && !login_state::is_handle(self.relay_state());
         let idps = exchange.account_state.iter().flat_map(|account_state| account_state.idps.values());
         let mut issued = idps.filter(|idp| idp.known_issuer() == self.claimed.issuer);
         let accepted = |idp: &Rc<Idp>| idp.config().idp_initiated == crate::config::IdpInitiated::Accept;
@@ -254,7 +254,7 @@ async fn finish_login(
         Ok(taken) => taken,
         Err(fault) => return no_login(io, exchange, &account_state, &form.claimed, fault),
     };
-    state::use_up(io, exchange, &login_state).await?;
+    login_state::use_up(io, exchange, &login_state).await?;
     // The flow is used up: whatever comes of it, its cookie goes.
     let answer = match solicited(io, exchange, &account_state, &origin, &login_state, &form.message).await {
         Ok(answer) => answer,
@@ -314,7 +314,7 @@ async fn solicited(
         authenticated_since: is_forced(idp, &login_state.parameters).then_some(login_state.started),
     };
     let verified = verify(io, idp, &own, &request, message).await?;
-    let until = login_state.started.saturating_add(state::LIFETIME);
+    let until = login_state.started.saturating_add(login_state::LIFETIME);
     if ANSWERED.insert(io.host(), &id_of(&login_state.nonce), until, io.now()) == Inserted::Known {
         return Err(Fault::new(Code::AssertionInvalid, "the request was answered already"));
     }

@@ -9,7 +9,7 @@ use crate::directory::{self, Resolution};
 use crate::exchange::return_to;
 use crate::exchange::Exchange;
 use crate::fault::{Code, Fault};
-use crate::flows::login::state::{self, AuthnParameters, LoginState};
+use crate::flows::login::login_state::{self, AuthnParameters, LoginState};
 use crate::flows::login::{arrived, page, start_login, ticket};
 use crate::host::shared_set::{id_of, Inserted, SharedSet, WhenFull};
 use crate::host::task::Io;
@@ -105,7 +105,7 @@ fn in_circles(io: &Io, exchange: &Exchange, account_state: &AccountState, id: &s
     let (config, code) = (&exchange.filter_state.config, &account_state.account.code);
     let detail = "the IdP answers requests of ours with unsolicited responses, without InResponseTo and RelayState: let \
                   it answer requests, or set saml.idp_initiated to accept";
-    (state::restarts(config, &exchange.head, code, id, since) >= MAX_RESTARTS)
+    (login_state::restarts(config, &exchange.head, code, id, since) >= MAX_RESTARTS)
         .then(|| Fault::new(Code::AssertionInvalid, detail))
 }
 
