@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::{AccessRule, Admission};
-use crate::values::{email, json};
+use crate::values::{email, json, order};
 
 /// The conditions of one rule, which must all hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +170,7 @@ pub fn noted(rules: &[AccessRule], claims: &Map<String, Value>) -> Vec<String> {
     let mut list: Vec<String> = on_claims(rules)
         .map(|condition| format!("{}{}", if condition.holds(claims) { '+' } else { '-' }, condition.id))
         .collect();
-    list.sort_unstable();
+    order::sort(&mut list);
     list.dedup();
     list
 }

@@ -18,6 +18,7 @@ use crate::host::task::Io;
 use crate::host::Level;
 use crate::identity::mapping;
 use crate::replicas::Replicas;
+use crate::values::order;
 
 /// The most problems or names that a report lists.
 pub const MAX_LISTED: usize = 10_000;
@@ -274,12 +275,12 @@ async fn survey(
 /// The values of a record as they are compared, each once.
 fn own_values(account: &Account, record: &Record) -> BTreeSet<String> {
     let values = record.values(account.mapping.attribute).iter();
-    values.filter_map(|value| mapping::normalise(&account.mapping, value)).collect()
+    order::gathered(values.filter_map(|value| mapping::normalise(&account.mapping, value)))
 }
 
 /// What occurs more than once, sorted.
 fn repeated(mut hashes: Vec<u64>) -> Vec<u64> {
-    hashes.sort_unstable();
+    order::sort(&mut hashes);
     let mut shared: Vec<u64> =
         hashes.iter().zip(hashes.iter().skip(1)).filter_map(|(a, b)| (a == b).then_some(*a)).collect();
     shared.dedup();

@@ -7,6 +7,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::values::order;
+
 /// Milliseconds for which a lane is closed after a timeout.
 const CLOSED: u64 = 3_000;
 
@@ -137,7 +139,7 @@ impl<T> Lanes<T> {
         self.ready.clear();
         let lanes = std::mem::take(&mut self.lanes);
         let mut names: Vec<(String, State<T>)> = lanes.into_iter().collect();
-        names.sort_by(|(a, _), (b, _)| a.cmp(b));
+        order::sort_by_key(&mut names, |(name, _)| name.clone());
         names.into_iter().flat_map(|(_, state)| state.waiting).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! Header names that only the filter may set.
 
 use super::Headers;
+use crate::values::order;
 
 /// Headers that some frameworks route by instead of the path or method the proxy saw (Symfony
 /// CVE-2018-14773, method override of many): removed from every request.
@@ -28,11 +29,11 @@ impl Reserved {
         names: impl IntoIterator<Item = &'n str>,
     ) -> Self {
         let mut prefixes: Vec<String> = prefixes.into_iter().map(str::to_owned).collect();
-        prefixes.sort_unstable();
+        order::sort(&mut prefixes);
         // The shorter of two comes first and covers the longer.
         prefixes.dedup_by(|longer, shorter| longer.starts_with(shorter.as_str()));
         let mut names: Vec<String> = names.into_iter().chain(OVERRIDES).map(str::to_owned).collect();
-        names.sort_unstable();
+        order::sort(&mut names);
         names.dedup();
         let mut first = [false; 256];
         for own in names.iter().chain(&prefixes).filter_map(|own| own.bytes().next()) {
@@ -97,7 +98,7 @@ pub fn among_trailers(reserved: &Reserved, trailers: &Headers) -> Vec<String> {
     let credential = |name: &String| matches!(name.as_str(), "authorization" | "cookie");
     let mut list: Vec<String> = trailers.iter().map(|(name, _)| name.clone()).filter(credential).collect();
     list.extend(reserved.among(trailers));
-    list.sort_unstable();
+    order::sort(&mut list);
     list.dedup();
     list
 }

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::values::order;
+
 /// Paths that one version lists at the most.
 const MOST: usize = 50;
 
@@ -20,7 +22,7 @@ fn walk(old: &Value, new: &Value, path: &str, paths: &mut Vec<String>) {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) if !is_secret(path) => {
             let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
-            names.sort_unstable();
+            order::sort(&mut names);
             names.dedup();
             for name in names {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };

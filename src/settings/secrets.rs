@@ -51,7 +51,7 @@ fn by_id<'v>(settings: &'v Value, id: &str) -> Option<&'v Value> {
 fn audience(provider: &Value) -> Vec<String> {
     let mut found = Vec::new();
     collect(provider, "", &mut found);
-    found.sort_unstable();
+    order::sort(&mut found);
     found.dedup();
     found
 }

@@ -33,6 +33,7 @@ use crate::proto::oidc;
 use crate::proto::saml;
 use crate::replicas::{outbox, Replicas};
 use crate::session::{ended, LiveSession, LiveSessions, Method, Purpose, Session};
+use crate::values::order;
 
 /// Accounts under sorted names.
 type ByName = Vec<(String, Vec<Rc<AccountState>>)>;
@@ -194,7 +195,7 @@ impl FilterState {
             .iter()
             .map(|account_state| account_state.account.paths.path(Endpoint::Ready).to_owned())
             .collect();
-        ready_paths.sort_unstable();
+        order::sort(&mut ready_paths);
         ready_paths.dedup();
         let (live_sessions, bearers) = LiveSessions::pair(config.session.cache);
         let forwards = || config.accounts.iter().map(|account| &account.forward);

@@ -153,7 +153,7 @@ fn room(host: &dyn Host, config: &Config, head: &Head, more: usize) -> Vec<Strin
         gone.extend(oldest.names());
     }
     shortened.retain(|(name, _)| !gone.contains(name));
-    gone.sort_unstable();
+    order::sort(&mut gone);
     gone.dedup();
     let plain = |name: &&str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
     let deleted = gone.into_iter().filter(plain).take(50).map(|name| cookie::delete(name, &config.cookies));

@@ -19,6 +19,7 @@ use crate::pages;
 use crate::proto::oidc::Metadata;
 use crate::session::ended::{self, Party};
 use crate::state::SessionState;
+use crate::values::order;
 
 /// The largest form.
 pub const MAX_FORM: usize = 16 << 10;
@@ -142,7 +143,7 @@ fn origins(metadata: &Metadata, logout: Option<&Url>) -> Vec<String> {
     let urls = [Some(&metadata.authorization_endpoint), metadata.end_session_endpoint.as_ref(), logout];
     let urls: Vec<Url> = urls.into_iter().flatten().cloned().chain(issuer).collect();
     let mut origins: Vec<String> = urls.iter().map(|url| url.origin().ascii_serialization()).collect();
-    origins.sort();
+    order::sort(&mut origins);
     origins.dedup();
     origins
 }

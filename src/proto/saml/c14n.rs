@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use roxmltree::{Node, NodeId};
 
+use crate::values::order;
+
 /// The prefixes of an `InclusiveNamespaces PrefixList`, `""` for `#default`.
 pub type Prefixes<'a> = [&'a str];
 
@@ -81,7 +83,7 @@ impl<'a> Writer<'a, '_> {
             self.attribute_value(uri);
             self.out.push('"');
         }
-        attributes.sort_unstable();
+        order::sort(&mut attributes);
         for (_, _, name, value) in attributes {
             self.out.push(' ');
             self.out.push_str(name);

@@ -14,6 +14,7 @@ use crate::http::response::Response;
 use crate::pages::{self, AccountCenter, CenterVersion, Field, Invited, Kind, FIELDS, PROTOCOLS};
 use crate::session::Purpose;
 use crate::settings::{secrets, Book};
+use crate::values::order;
 use crate::values::time::instant;
 
 /// Fields that a form may have.
@@ -266,7 +267,7 @@ impl Desk {
             .map(|one| Invited { id: one.id.clone(), email: one.email.clone(), roles: one.roles.clone() })
             .collect();
         page.roles = self.live.session.user.roles.iter().chain(&self.allowed.roles).cloned().collect();
-        page.roles.sort();
+        order::sort(&mut page.roles);
         page.roles.dedup();
         page.action = self.action();
         page.csrf = self.sealed(b"")?;
