@@ -70,12 +70,12 @@ impl Replicas {
         }
     }
 
-    /// What became of a renewal that another replica does; `None` while it runs.
+    /// What became of a renewal that another replica does: empty while it runs, `None` where the engine has lost it.
     pub async fn claimed(&self, io: &Io, id: &[u8; 16]) -> Result<Option<Vec<u8>>, Away> {
         let key = self.keys.of('r', id);
         let page = self.page(io, &key, &[], 1).await?;
         let entry = page.values.first().and_then(|value| self.open_entry(&key, &value.value));
-        Ok(entry.map(|entry| entry.content).filter(|content| !content.is_empty()))
+        Ok(entry.map(|entry| entry.content))
     }
 
     /// Leaves what became of a claim of ours for so many milliseconds. `spent`: its token was used up, which is

@@ -19,6 +19,8 @@ use crate::values::secret::Secret;
 pub(super) const LEASE: u64 = 60_000;
 /// How often a replica that came second looks what became of it.
 const GLANCE: u64 = 50;
+/// It waits no longer than this: requests wait with it.
+const PATIENCE: u64 = 10_000;
 
 /// Renews the session, or takes over what another replica has made of it.
 pub(super) async fn renew_once(
@@ -44,8 +46,8 @@ pub(super) async fn renew_once(
             }
         }
         Some(Claim::Spent) => renewals::settle(host, id, &State::Ended(None), host.now(), host.now() + LEASE),
-        // The other replica is at it for longer than requests wait: nothing is known.
-        Some(Claim::Running(_)) => {}
+        // The other replica may have used the token, so nothing is asked while its claim lasts. Grace decides.
+        Some(Claim::Running(until)) => renewals::settle(host, id, &State::Failed(None, 0), host.now(), until),
         None => renew(io, filter_state, account_state, live, id, Alone::MayBe).await,
     }
     filter_state.tell(io, Place::default()).await;
@@ -55,14 +57,13 @@ pub(super) async fn renew_once(
 async fn claimed(io: &Io, replicas: &Replicas, live: &LiveSession, id: Id) -> Option<Claim> {
     let token = live.session.tokens.refresh_token.as_ref().map(Secret::expose).unwrap_or_default();
     let token = id_of(token);
-    let ends = io.now().saturating_add(LEASE);
     loop {
         match replicas.claim(io, id.bytes(), &token, io.now().saturating_add(LEASE)).await {
-            Ok(Claim::Running(until)) if io.now() < ends => {
-                if let Some(content) = wait(io, replicas, id, until.min(ends)).await {
-                    return Some(Claim::Settled(content));
-                }
-            }
+            Ok(Claim::Running(until)) => match wait(io, replicas, id).await {
+                Some(content) => return Some(Claim::Settled(content)),
+                None if io.now() < until => return Some(Claim::Running(until)),
+                None => {}
+            },
             Ok(claim) => return Some(claim),
             Err(away) => {
                 let reason = format!("a session is renewed without the shared engine: {}", away.detail);
@@ -75,14 +76,19 @@ async fn claimed(io: &Io, replicas: &Replicas, live: &LiveSession, id: Id) -> Op
     }
 }
 
-/// What became of it, if that is known before this time.
-async fn wait(io: &Io, replicas: &Replicas, id: Id, until: u64) -> Option<Vec<u8>> {
-    while io.now() < until {
+/// What became of it. `None` once the engine has not answered for `timeout`, has lost the claim, or the other replica
+/// takes too long.
+async fn wait(io: &Io, replicas: &Replicas, id: Id) -> Option<Vec<u8>> {
+    let ends = io.now().saturating_add(PATIENCE);
+    let mut answered = io.now();
+    while io.now() < ends.min(answered.saturating_add(replicas.settings.timeout)) {
         let host = io.shared_host();
         let next = io.now().saturating_add(GLANCE);
         io.until(move || host.now() >= next).await;
-        if let Ok(Some(content)) = replicas.claimed(io, id.bytes()).await {
-            return Some(content);
+        match replicas.claimed(io, id.bytes()).await {
+            Ok(Some(content)) if content.is_empty() => answered = io.now(),
+            Ok(content) => return content,
+            Err(_) => {}
         }
     }
     None

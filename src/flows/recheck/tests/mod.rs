@@ -7,6 +7,7 @@ mod endpoint;
 mod hang_up;
 mod replicas;
 mod same_user;
+mod shared;
 mod userinfo;
 
 use std::rc::Rc;
