@@ -20,6 +20,7 @@ use crate::host::task::Io;
 use crate::host::Host;
 use crate::http::{Head, Jar};
 use crate::session::{cookie, Purpose};
+use crate::values::order;
 
 /// How long a login may take, milliseconds.
 pub const LIFETIME: u64 = 600_000;
@@ -287,5 +288,5 @@ pub fn restarts(config: &Config, head: &Head, account: &str, provider: &str, sin
         counts && login_state.provider == provider && login_state.started > since
     });
     // A login and its twin are one.
-    restarted.map(|login_state| login_state.state).collect::<BTreeSet<_>>().len()
+    order::gathered::<BTreeSet<_>, _>(restarted.map(|login_state| login_state.state)).len()
 }
