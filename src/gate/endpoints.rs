@@ -97,9 +97,7 @@ pub fn answer(exchange: Rc<Exchange>, endpoint: Endpoint) -> Ruling {
 /// form's POST signs out: menus with a prefetched "Sign out" have ended sessions in many products.
 fn is_ignored(head: &Head, endpoint: Endpoint) -> bool {
     match endpoint {
-        Endpoint::Logout | Endpoint::FrontchannelLogout | Endpoint::SamlLogout => {
-            head.method() == b"HEAD" || head.is_speculative() || head.is_sub_resource()
-        }
+        Endpoint::Logout | Endpoint::FrontchannelLogout | Endpoint::SamlLogout => head.is_unasked(),
         // The user's own navigation comes with the same `state`, which counts once.
         Endpoint::OidcCallback | Endpoint::SamlCallback | Endpoint::Admin => head.is_speculative(),
         Endpoint::Invitation => head.method() == b"POST" && head.is_speculative(),

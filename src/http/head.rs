@@ -206,6 +206,11 @@ impl Head {
         })
     }
 
+    /// True if no user asked for the answer: a HEAD, looking ahead, or a part of a page.
+    pub fn is_unasked(&self) -> bool {
+        self.method() == b"HEAD" || self.is_speculative() || self.is_sub_resource()
+    }
+
     /// True where a person's browser shows the answer: HTML and not a script's request. Android's WebView sends the name of
     /// its application in `X-Requested-With`, with navigations too.
     pub fn is_person(&self) -> bool {

@@ -99,8 +99,10 @@ pub async fn start_login(
     target: String,
     parameters: AuthnParameters,
 ) -> Result<Response, Fault> {
-    // Each login in progress has a cookie, of which a browser keeps a few: a page of links looked ahead at would fill them.
-    if exchange.head.is_speculative() {
+    // Each login in progress has a cookie, of which a browser keeps a few: a page of links looked ahead at, or an image that
+    // leads to the sign-in page, would fill them.
+    let begins_here = exchange.endpoint() == Some(Endpoint::Login);
+    if exchange.head.is_speculative() || begins_here && exchange.head.is_unasked() {
         return Ok(Response::ignored());
     }
     let (account_state, origin) = exchange.site_and_origin()?;

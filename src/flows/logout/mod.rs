@@ -160,7 +160,7 @@ pub fn complete(exchange: &Exchange) -> Response {
     };
     let (host, account) = (&*exchange.filter_state.host, &account_state.account);
     let head = &exchange.head;
-    let returned = head.method() != b"HEAD" && !head.is_speculative() && !head.is_sub_resource();
+    let returned = !head.is_unasked();
     let known = head.param("state").filter(|_| returned).map(|state| {
         let known = leaving::take(host, &exchange.filter_state.config, &account.code, &exchange.head, &state);
         events::logout_returned(host, if known.is_some() { "ok" } else { "unknown" });

@@ -135,3 +135,23 @@ fn a_cookie_that_does_not_count_is_not_deleted_by_looking_ahead() {
     let seen = send(&ada, "GET", "/reports", &[]);
     assert!(seen.answer.unwrap().header("set-cookie").is_some());
 }
+
+#[test]
+fn what_a_page_embeds_and_a_head_begin_no_login() {
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let browser = Browser::new(&filter_state, "acme.example");
+    for target in ["/sso/login?idp=corp", "/sso/login?idp=corp&return_to=/reports&prompt=login"] {
+        for (method, headers) in unasked() {
+            let seen = send(&browser, method, target, &headers);
+            let answer = seen.answer.as_ref().unwrap();
+            assert_eq!((seen.status(), seen.code()), (204, "ignored"), "{target} {headers:?}");
+            assert_eq!((answer.header("set-cookie"), answer.header("location")), (None, None));
+        }
+        // A provider's frame signs in silently; programs and old browsers say nothing.
+        for headers in [&[][..], &[("sec-fetch-dest", "document")], &[("sec-fetch-dest", "iframe")]] {
+            let seen = send(&browser, "GET", target, headers);
+            assert!(seen.location().starts_with("https://idp.example/"), "{target} {headers:?}");
+            assert!(seen.answer.unwrap().header("set-cookie").is_some());
+        }
+    }
+}
