@@ -77,9 +77,31 @@ fn the_twin_without_a_mistake_passes_without_a_warning() {
 }
 
 #[test]
+fn an_issuer_that_a_provider_can_have_is_no_mistake() {
+    let oidc = "/accounts/0/identity_providers/0/oidc";
+    for issuer in [
+        "https://idp.example.com",
+        "https://tenant.example.com/GUID/v2.0/",
+        "https://idp.example.com/realms/acme",
+    ] {
+        let document = with(&format!("{oidc}/issuer"), json!(issuer));
+        assert_eq!(said(&document.to_string()), (true, "-: ok\n".into()), "{issuer}");
+    }
+    // By hand a trailing slash may be the provider's own, as Auth0's is.
+    let mut by_hand = good();
+    *by_hand.pointer_mut(oidc).unwrap() = json!({
+        "issuer": "https://idp.example.com/", "authorization_endpoint": "https://idp.example.com/authorize",
+        "token_endpoint": "https://idp.example.com/token", "jwks_uri": "https://idp.example.com/jwks",
+        "client_id": "app", "client_secret": { "value": "a-secret-of-tests" },
+    });
+    assert_eq!(said(&by_hand.to_string()), (true, "-: ok\n".into()));
+}
+
+#[test]
 fn every_mistake_has_its_words() {
     let oidc = "/accounts/0/identity_providers/0/oidc";
     let at = |field: &str| format!("{oidc}/{field}");
+    let issued = |issuer: &str| with(&at("issuer"), json!(issuer)).to_string();
     let secret = with(&at("client_secret"), json!({ "env": "OIDC_SECRET" }));
     let password = with("/accounts/0/password", logins());
     let istio = |own: &Value| json!({ "kind": "WasmPlugin", "spec": { "pluginConfig": own, "url": "oci://r/envoy-sso" } });
@@ -140,6 +162,12 @@ fn every_mistake_has_its_words() {
         ("a password page that needs a session", with("/accounts/0/password", logins()).to_string(), true, "password.page"),
         ("admins without roles", with("/accounts/0/password", json!({ "mode": "admins" })).to_string(), false, "accounts[0].password"),
         ("a trailing slash in an origin", with("/accounts/0/origins", json!(["https://app.example.com/"])).to_string(), true, "ok"),
+        ("a trailing slash in an issuer", issued("https://idp.example.com/"), true, "issuer: ends in a slash that https://idp.example.com lacks"),
+        ("an issuer over http", issued("http://idp.example.com"), true, "issuer: is plain http: providers name an https issuer"),
+        ("an issuer without a scheme", issued("idp.example.com"), true, "issuer: does not begin with https://"),
+        ("an empty issuer", issued(""), true, "issuer: does not begin with https://"),
+        ("white space behind an issuer", issued("https://idp.example.com "), true, "issuer: holds ' ', which no issuer has"),
+        ("an issuer with a fragment", issued("https://idp.example.com#x"), true, "issuer: holds '#', which no issuer has"),
         ("`sso` forgotten", with("/accounts/0/sso", Value::Null).to_string(), true,
          "accounts[0].sso: is not set: single sign-on is off and everything passes"),
         ("a large RSA key", with(&at("client_key"), json!({ "private_key": { "value": large_key() }, "kid": "k", "alg": "RS256" }))

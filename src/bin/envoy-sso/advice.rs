@@ -19,6 +19,10 @@ pub fn of(config: &Config, written: &Value) -> Vec<Problem> {
             }
             if let Protocol::Oidc(oidc) = &provider.protocol {
                 warnings.extend(discovery(format!("{path}.oidc.discovery"), oidc.discovery.as_ref()));
+                let issuer =
+                    oidc.issuer.as_deref().and_then(|issuer| issuer_advice(issuer, oidc.discovery.as_ref()));
+                warnings
+                    .extend(issuer.map(|message| Problem { path: format!("{path}.oidc.issuer"), message }));
             }
         }
         for (j, machine) in account.bearer.iter().flat_map(|bearer| &bearer.machines).enumerate() {
@@ -35,6 +39,31 @@ fn discovery(path: String, url: Option<&Url>) -> Option<Problem> {
     let base = url.as_str().trim_end_matches('/');
     let message = format!("does not hold /.well-known/: {url} looks like an issuer; expected {base}/.well-known/openid-configuration");
     Some(Problem { path, message })
+}
+
+/// What is wrong with an issuer, which is compared with `iss` byte for byte.
+///
+/// OpenID Connect Core 1.0 section 2: a URL with https and without query or fragment. A trailing slash is part of it: Auth0's
+/// issuers have one, most others have none.
+fn issuer_advice(issuer: &str, discovery: Option<&Url>) -> Option<String> {
+    let compared = "it is compared with the provider's `iss` byte for byte";
+    if issuer == "accounts.google.com" {
+        return None; // Google's older form
+    }
+    if issuer.starts_with("http://") {
+        return Some(format!("is plain http: providers name an https issuer, and {compared}"));
+    }
+    if !issuer.starts_with("https://") {
+        return Some(format!("does not begin with https://: {compared}"));
+    }
+    if let Some(odd) = issuer.chars().find(|odd| odd.is_whitespace() || matches!(odd, '?' | '#')) {
+        return Some(format!("holds {odd:?}, which no issuer has: {compared}"));
+    }
+    let address = discovery?.as_str().strip_suffix("/.well-known/openid-configuration")?;
+    let is_other_slash = issuer != address && issuer.trim_end_matches('/') == address;
+    is_other_slash.then(|| {
+        format!("ends in a slash that {address} lacks: {compared}; leave it out, and the discovery document's counts")
+    })
 }
 
 /// Larger RSA keys cost each signature several times as much, in a filter that all requests wait for.
