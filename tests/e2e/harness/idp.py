@@ -28,6 +28,7 @@ PATHS = {
     "/authorize": "authorize",
     "/token": "token",
     "/userinfo": "userinfo",
+    "/user/emails": "emails",
     "/jwks": "jwks",
     "/logout": "end_session",
     "/v2/logout": "logout_url",
@@ -95,6 +96,7 @@ class Issuer:
         self.tamper = None  # ID token -> ID token
         self.userinfo_jwt = None  # claims -> bytes, for signed UserInfo
         self.opaque: dict[str, dict] = {}  # token -> what introspection says of it beside `active`
+        self.addresses: list[dict] = []  # as GitHub lists them: {email, primary, verified}
         self.pages: list[dict] = []  # of the list of groups; each may name the next by `next`
         self.deny = None  # an authorization error in the place of a code
         self.raw_callback = None  # query of the callback as it is
@@ -234,6 +236,11 @@ class Issuer:
         if self.userinfo_jwt:
             return 200, {"content-type": "application/jwt"}, self.userinfo_jwt(claims)
         return self.json(claims)
+
+    def emails(self, asked: Asked):
+        if asked.headers.get("authorization", "").removeprefix("Bearer ") not in self.access_tokens:
+            return self.json({"message": "Requires authentication"}, 401)
+        return self.json(self.addresses)
 
     def introspection(self, asked: Asked):
         if self.client_of(asked) is None:
