@@ -78,10 +78,10 @@ class Http2:
 
 class ForgetfulProxy:
     """A TCP proxy that resets a connection on which a second request arrives, as a load balancer does that has forgotten
-    it. `used` counts the connections that served one request."""
+    it, or closes it in order, as a server does that was idle for too long. `resets` counts them."""
 
-    def __init__(self, target: int):
-        self.target, self.port, self.resets, self.forgets = target, free_port(), 0, True
+    def __init__(self, target: int, abrupt: bool = True):
+        self.target, self.port, self.resets, self.forgets, self.abrupt = target, free_port(), 0, True, abrupt
         self.listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -110,7 +110,8 @@ class ForgetfulProxy:
             while data := client.recv(65536):
                 if answered.is_set() and self.forgets:
                     self.resets += 1
-                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    if self.abrupt:
+                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     break
                 server.sendall(data)
         except OSError:
