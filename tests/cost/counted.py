@@ -8,6 +8,7 @@ import functools
 import json
 import urllib.parse
 
+import certificates
 import texts
 from cases import CRYPTO, HERE, PLAIN, SEEDS, Case, answered, encrypted, fixed, form, jwt, make, shaped
 from harness.client import Reply
@@ -137,6 +138,7 @@ def everything(world):
     """Every request that is counted: XML by its seeds, all else in full."""
     yield from fixed(world)
     yield from encrypted(world)
+    yield from certificates.of(world)
     for seeds in (SEEDS, COUNTED):
         yield from of_xml(world, json.loads(seeds.read_text()))
     yield from of_tokens(world)

@@ -65,6 +65,8 @@ def test_ours_holds_what_an_idp_needs(world):
     account, sp = world.accounts["full"], key("sp")
     root = read(account.client().get(account.entity))
     assert root.get("entityID") == account.entity == account.url("/sso/saml/metadata?u=full")
+    # SAML metadata section 2.3.2: one of the two. A validUntil would have providers refuse us on the day after.
+    assert root.get("cacheDuration") == "P1D" and root.get("validUntil") is None
     role = root.find("md:SPSSODescriptor", NAMES)
     assert role.get("protocolSupportEnumeration") == SAMLP
     assert role.get("AuthnRequestsSigned") == "true" and role.get("WantAssertionsSigned") == "true"
