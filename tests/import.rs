@@ -74,6 +74,7 @@ fn what_they_say_is_carried_over() {
         ("oauth2-proxy/google.cfg", "/session/recheck", r#""1h""#),
         ("oauth2-proxy/keycloak.cfg", "/accounts/0/access/0/roles", r#"["/ops","/sre"]"#),
         ("oauth2-proxy/keycloak.cfg", "/accounts/0/mapping/roles_claim", r#""groups""#),
+        ("oauth2-proxy/keycloak.cfg", "/accounts/0/mapping/role_map", r#"{"/ops":"/ops","/sre":"/sre"}"#),
         (
             "oauth2-proxy/by_hand.cfg",
             "/accounts/0/identity_providers/0/oidc/issuer",

@@ -1,6 +1,6 @@
 //! oauth2-proxy's configuration file.
 
-use serde_json::{json, Value};
+use serde_json::{json, Map, Value};
 
 use super::draft::Draft;
 use super::provider::{self, Given};
@@ -159,10 +159,12 @@ fn endpoint(given: &mut Given, name: &str, value: String) {
     given.endpoints.insert(name.into(), Value::String(value));
 }
 
-/// Every path needs one of the groups, after the paths that are open.
+/// Every path needs one of the groups, after the paths that are open. A group is a role of the same name.
 pub fn require_roles(draft: &mut Draft, claim: &str, roles: &[String]) {
     if !roles.is_empty() {
         draft.set("mapping", "roles_claim", json!(claim));
+        let named: Map<String, Value> = roles.iter().map(|role| (role.clone(), json!(role))).collect();
+        draft.set("mapping", "role_map", Value::Object(named));
         draft.access.push(json!({ "prefix": "/", "allow": "users", "roles": roles }));
     }
 }
