@@ -30,6 +30,10 @@ pub use sign::{check_signing_key, sign, Protected};
 
 use crate::values::secret::Secret;
 
+/// So many certificates of an IdP are tried. Each costs a worker milliseconds, which a forged signature spends on all of
+/// them, and metadata has room for thousands.
+pub const MAX_CERTIFICATES: usize = 16;
+
 /// Whether an operator's certificate can be used, and if not, why.
 pub fn check_certificate(pem: &str) -> Result<(), String> {
     certificate::Certificate::parse(pem).map(|_| ())

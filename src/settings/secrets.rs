@@ -1,13 +1,17 @@
 //! Secrets in settings: they go in as a value and never come out. An administrator who changes something else sends
 //! `{"set": true}`, and the secret stays, unless it would go to another server or for another client than it was made for.
 
-use serde_json::{json, Value};
+use serde_json::{json, Map, Value};
 
 use crate::config::Problem;
 use crate::values::order;
 
 /// The fields that hold a secret.
 pub const FIELDS: [&str; 3] = ["client_secret", "private_key", "client_assertion"];
+
+/// The longest private key, in bytes of PEM: RSA of 4096 bits has 3.3 KB. Each bit more costs every account of a worker:
+/// one signature with 32,768 bits takes minutes.
+const MAX_PRIVATE_KEY: usize = 3_600;
 
 /// The settings as they are shown: `{"set": true}` in the place of every secret.
 pub fn hidden(settings: &Value) -> Value {
@@ -98,6 +102,7 @@ fn walk(value: &mut Value, before: &[Value], moved: bool, path: &str, problems: 
             Some(secret) if secret.len() == 1 && secret.get("value").is_some_and(is_text) => {
                 match name.as_str() {
                     "client_assertion" => Some("is the operator's: only the file can set it"),
+                    "private_key" if is_too_long(secret) => Some("has more than 4096 bits"),
                     _ => None,
                 }
             }
@@ -107,6 +112,10 @@ fn walk(value: &mut Value, before: &[Value], moved: bool, path: &str, problems: 
             problems.push(Problem { path, message: problem.into() });
         }
     }
+}
+
+fn is_too_long(secret: &Map<String, Value>) -> bool {
+    secret.get("value").and_then(Value::as_str).is_some_and(|text| text.len() > MAX_PRIVATE_KEY)
 }
 
 fn is_text(value: &Value) -> bool {
@@ -176,6 +185,22 @@ mod tests {
         assert_eq!(
             kept(settings("app", "a.example.com", set), &[&draft, &old]),
             Ok(json!({ "env": "OIDC_SECRET" }))
+        );
+    }
+
+    #[test]
+    fn a_private_key_is_no_larger_than_usual_ones() {
+        let problems = |bytes: usize| {
+            let mut settings = json!({ "identity_providers": [{ "id": "saml", "saml": { "signing": {
+                "private_key": { "value": "x".repeat(bytes) } } } }] });
+            let mut problems = Vec::new();
+            keep(&mut settings, &[], &mut problems);
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(problems(MAX_PRIVATE_KEY), [""; 0]);
+        let refused = problems(MAX_PRIVATE_KEY + 1);
+        assert!(
+            refused[0].starts_with("identity_providers[0].saml.signing.private_key: has more than 4096 bits")
         );
     }
 

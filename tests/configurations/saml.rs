@@ -44,6 +44,8 @@ fn what_cannot_work_with_a_saml_provider_is_refused_at_load() {
         (json!({ "issuer": "https://idp.example.com|x" }), Some("saml.issuer: ")),
         (json!({ "issuer": "https://idp.example.com " }), Some("saml.issuer: ")),
         (json!({ "issuer": "" }), Some("saml.issuer: ")),
+        (json!({ "certificates": vec![STRANGER; 16] }), None),
+        (json!({ "certificates": vec![STRANGER; 17] }), Some("saml.certificates: are more than 16")),
     ] {
         let found = problems(&with_saml(more.clone()));
         match path {

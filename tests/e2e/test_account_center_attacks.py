@@ -1,6 +1,7 @@
 """What an Account Center is attacked with, over two Envoys and a real etcd: refused, nothing changed, nothing shown; and the
 engine away in every step. Each attack has its twin that passes."""
 
+import base64
 import html
 import html.parser
 import re
@@ -11,6 +12,8 @@ import pytest
 from harness.center import PEOPLE, Center, everywhere, hidden, opened, posted, provider, self_service
 from harness.expect import session_cookies
 from harness.net import eventually
+from harness.saml import SamlIssuer, key, message
+from harness.saml_forge import Answer, Spec
 
 SECRET = "the secret of the client"
 MARKUP = "\"><script>alert('1')</script><img src=x onerror=alert(2)>"
@@ -308,3 +311,36 @@ def test_the_engine_away_in_every_step(center, ada, how):
         assert [one["email"] for one in after["invitations"]] in ([], ["dan@acme.com", "typed@acme.com"], ["dan@acme.com", "e@acme.com"])
     if "active" in changed:
         assert after["active"]["version"] == before["active"]["version"] + 1
+
+
+def test_a_draft_answers_no_response_that_nobody_asked_for(center, ada):
+    """A draft whose SAML provider accepts such responses, with a certificate of the administrator's own: the cookie of its
+    test sign-in is sent under another name, so that no login is in progress, and the response names anybody."""
+    own = SamlIssuer("acme.saml.idp.test", key("own"))
+    saml = {"sso_url": own.sso, "issuer": own.entity, "certificates": [own.key.pem], "idp_initiated": "accept"}
+    partners = {"id": "partners", "title": "Partners", "saml": saml}
+    draft = {"identity_providers": [provider(center), partners]}
+    assert center.call(ada, "PUT", "settings/draft", draft).status == 200
+    acs, entity = (center.account.url(f"/sso/saml/{what}?u=acme") for what in ("consume", "metadata"))
+    headers = {"origin": center.account.origin, "sec-fetch-site": "same-origin", "accept": "application/json"}
+
+    def answered(renamed: bool, asked: bool):
+        begun = ada.browse(center.account.url("/sso/admin/settings/test?idp=partners"))
+        login = message(begun)
+        name, value = next((cookie.name, cookie.value) for cookie in begun.set if "-flow-" in cookie.name)
+        cookie = f"{name.split('-flow-')[0]}-flow-another={value}" if renamed else f"{name}={value}"
+        response = Answer(spec=Spec(own.key), style="both", issuer=own.entity, acs=acs, entity=entity, user="bob@acme.com",
+                          request=login.id if asked else None).write()
+        fields = {"SAMLResponse": base64.b64encode(response.encode()).decode(), "RelayState": login.relay_state, "sso_bounced": "1"}
+        client = center.client()
+        reply = client.request("POST", acs, body=fields, navigation=True, headers=headers | {"cookie": cookie})
+        assert not session_cookies(client), reply
+        return reply
+
+    for asked in (False, True):
+        reply = answered(True, asked)
+        assert reply.code in ("assertion_invalid", "state_unknown"), reply
+    reply = answered(renamed=False, asked=False)
+    assert (reply.json()["ok"], reply.json()["code"]) == (False, "assertion_invalid"), reply
+    reply = answered(renamed=False, asked=True)
+    assert (reply.json()["ok"], reply.json()["user"]) == (True, "bob"), "the twin: the test sign-in, which opens no session either"

@@ -10,7 +10,9 @@ use crate::config::names::is_local;
 use crate::config::problems::At;
 use crate::config::raw::{self, IdpInitiated, NameIdFormat, SamlBinding};
 use crate::config::urls::{address, url, Address};
-use crate::crypto::{check_certificate, check_pair, check_private_key, large_key, USUAL_KEY_BITS};
+use crate::crypto::{
+    check_certificate, check_pair, check_private_key, large_key, MAX_CERTIFICATES, USUAL_KEY_BITS,
+};
 use crate::values::secret::Secret;
 
 /// A key of ours for SAML, with the certificate in our metadata.
@@ -70,6 +72,9 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Saml, env: &dyn Environment) -> Saml
                 at.field(name).problem("is missing: give metadata_url, or sso_url, issuer and certificates");
             }
         }
+    }
+    if raw.certificates.len() > MAX_CERTIFICATES {
+        at.field("certificates").problem("are more than 16");
     }
     for (i, pem) in raw.certificates.iter().enumerate() {
         if let Err(why) = check_certificate(pem) {

@@ -182,6 +182,10 @@ async fn arrived(
     tokens: Tokens,
     resolution: Resolution,
 ) -> Result<Response, Fault> {
+    // A draft signs no user in, whatever led here.
+    if account_state.account.is_draft {
+        return Err(page::nobody_here());
+    }
     notices::note(io.host(), &account_state.account, identity);
     match resolution {
         Resolution::User(user) => {

@@ -294,6 +294,6 @@ fn form_targets(exchange: &Exchange) -> Vec<String> {
         .collect()
 }
 
-fn nobody_here() -> Fault {
+pub(super) fn nobody_here() -> Fault {
     Fault::new(Code::AccountUnknown, "no account is served here")
 }

@@ -150,7 +150,9 @@ pub fn posted(exchange: Rc<Exchange>, body: Vec<u8>) -> Ruling {
         return Ruling::LocalReply(form.bounce(&exchange).unwrap_or_else(|fault| exchange.refuse(&fault)));
     }
     Ruling::flow(exchange, move |io, exchange| async move {
-        let exchange = trial::exchange_for(&exchange, form.relay_state());
+        // Only what answers a login in progress: a draft may accept responses that nobody asked for.
+        let handle = if in_progress { form.relay_state() } else { "" };
+        let exchange = trial::exchange_for(&exchange, handle);
         finish_login(&io, &exchange, form, in_progress).await.map(Outcome::LocalReply)
     })
 }

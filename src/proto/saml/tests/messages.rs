@@ -7,6 +7,7 @@ use url::{form_urlencoded, Url};
 use super::idp::*;
 use super::keys;
 use crate::config::{Address, NameIdFormat};
+use crate::crypto::MAX_CERTIFICATES;
 use crate::proto::saml::authn_request::{AuthnRequest, Settings};
 use crate::proto::saml::bindings::{decode_logout, decode_post, redirect, Kind, Redirected};
 use crate::proto::saml::logout::{LogoutStatus, Outgoing};
@@ -257,6 +258,15 @@ fn the_query_is_signed_as_it_was_sent() {
         assert!(
             matches!(Redirected::parse(&sha1).unwrap().verify(&trust), Err(Problem::Refused(why)) if why.contains("SHA-1"))
         );
+    }
+    // Each certificate costs a forged signature's verification: the last of many is not reached.
+    let url = redirect(&to, Kind::Response, "<x/>", None, Some(signer)).unwrap();
+    let read = Redirected::parse(url.split_once('?').unwrap().1).unwrap();
+    for (strangers, counts) in [(MAX_CERTIFICATES - 1, true), (MAX_CERTIFICATES, false)] {
+        let mut many: Vec<_> = (0..strangers).map(|_| certificate(keys::STRANGER)).collect();
+        many.push(certificate(keys::IDP));
+        let trust = Trust { certificates: &many, ..trust };
+        assert_eq!(read.verify(&trust).is_ok(), counts, "{strangers}");
     }
     // ADFS escapes in lower case: the octets as received are what counts.
     let query = format!(
