@@ -186,7 +186,7 @@ impl Io {
     {
         let io = Self::of(self.0.outside.clone(), self.0.trace.clone());
         let task = Task::new(io.clone(), flow(io));
-        self.0.outside.background.borrow_mut().push(&lane, BackgroundTask::errand(task, lane.clone()));
+        self.0.outside.background.borrow_mut().push(&lane, BackgroundTask::new(task, lane.clone(), None));
     }
 
     /// Waits until `ready` says so; it is asked now and at every tick.
@@ -357,28 +357,46 @@ pub struct BackgroundTask {
     pub provider: Option<String>,
     /// How it begins.
     pub start: Start,
-    /// If its first call was answered: whether it timed out.
+    /// If its first call to its server was answered: whether it timed out.
     pub hung: Option<bool>,
+    /// It asks the shared engine, which is not its server.
+    at_engine: bool,
 }
 
 impl BackgroundTask {
-    /// Work that a flow leaves here.
-    pub fn errand(task: Task<Result<(), Fault>>, lane: Lane) -> Self {
-        Self { task, lane, provider: None, start: Start::Go, hung: None }
+    /// Work that a flow leaves here, or what fetches the documents of this provider.
+    pub fn new(task: Task<Result<(), Fault>>, lane: Lane, provider: Option<String>) -> Self {
+        Self { task, lane, provider, start: Start::Go, hung: None, at_engine: false }
     }
 
-    /// Begins, or fails at once where its server hangs.
+    /// Begins.
     pub fn begin(&mut self, start: Start) -> Step<Result<(), Fault>> {
         self.start = start;
-        match (self.task.start(), start) {
-            (Step::Call(_), Start::FailAtOnce) => self.task.resume(Reply::Failed(Failure::Timeout)),
-            (step, _) => step,
-        }
+        self.wake()
     }
 
-    /// Hands it a reply, and notes if its first call timed out.
+    /// Goes on: what it waited for is there.
+    pub fn wake(&mut self) -> Step<Result<(), Fault>> {
+        let step = self.task.start();
+        self.asks(step)
+    }
+
+    /// Hands it a reply, and notes if its first call to its server timed out.
     pub fn resume(&mut self, reply: Reply) -> Step<Result<(), Fault>> {
-        self.hung.get_or_insert_with(|| reply.is_hanging());
-        self.task.resume(reply)
+        if !self.at_engine {
+            self.hung.get_or_insert_with(|| reply.is_hanging());
+        }
+        let step = self.task.resume(reply);
+        self.asks(step)
+    }
+
+    /// Where its server hangs, its first call to it fails at once.
+    fn asks(&mut self, step: Step<Result<(), Fault>>) -> Step<Result<(), Fault>> {
+        let Step::Call(call) = &step else { return step };
+        self.at_engine = matches!(call.via, Via::Grpc { .. });
+        if self.at_engine || self.hung.is_some() || self.start == Start::Go {
+            return step;
+        }
+        self.resume(Reply::Failed(Failure::Timeout))
     }
 }

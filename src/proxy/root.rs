@@ -210,7 +210,7 @@ impl Root {
     fn wake_sleepers(&mut self) {
         for (mut background_task, mut ready) in std::mem::take(&mut self.sleeping) {
             if ready() {
-                let step = background_task.task.start();
+                let step = background_task.wake();
                 self.go_on(background_task, step);
             } else {
                 self.sleeping.push((background_task, ready));

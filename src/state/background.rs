@@ -5,7 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use crate::fault::Fault;
-use crate::host::task::{BackgroundTask, Io, Lane, Start, Task};
+use crate::host::task::{BackgroundTask, Io, Lane, Task};
 use crate::proto::fetch::secret_file;
 use crate::state::{AccountState, FilterState};
 
@@ -93,13 +93,7 @@ where
     F: Future<Output = Result<(), Fault>> + 'static,
 {
     let io = filter_state.io(Rc::default());
-    BackgroundTask {
-        task: Task::new(io.clone(), flow(io)),
-        lane,
-        provider: Some(id.to_owned()),
-        start: Start::Go,
-        hung: None,
-    }
+    BackgroundTask::new(Task::new(io.clone(), flow(io)), lane, Some(id.to_owned()))
 }
 
 #[cfg(test)]

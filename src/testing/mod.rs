@@ -338,7 +338,7 @@ pub fn run_background(outside: &Rc<Outside>, respond: &mut dyn FnMut(&Call) -> R
             return;
         }
         for mut background_task in awake {
-            let mut step = background_task.task.start();
+            let mut step = background_task.wake();
             loop {
                 step = match step {
                     Step::Done(_) => break,

@@ -48,7 +48,7 @@ impl Envoy {
         for (mut task, mut ready) in std::mem::take(&mut self.sleeping) {
             match ready() {
                 true => {
-                    let step = task.task.start();
+                    let step = task.wake();
                     self.go_on(task, step, engine);
                 }
                 false => self.sleeping.push((task, ready)),
@@ -233,4 +233,32 @@ fn once_the_engine_is_back_the_second_takes_over_what_the_first_has_made_in_an_o
     let Ruling::Pass(pass) = ruling else { panic!("it passes") };
     assert!(!pass.set_cookies.is_empty());
     assert_eq!((two.idp.refreshes, two.idp.good.is_some()), (1, true));
+}
+
+#[test]
+fn a_provider_that_hangs_is_noticed_behind_the_engine_and_gets_no_token_then() {
+    for start in [Start::Go, Start::FailAtOnce] {
+        let mut two = Two::new(2 * DUE);
+        let Ruling::Wait(mut news) = two.rule(0) else { panic!("it waits") };
+        let mut task = two.envoys[0].state.outside.background().borrow_mut().drain().pop().unwrap();
+        let mut asked = Vec::new();
+        let mut step = task.begin(start);
+        while let Step::Call(call) = step {
+            let reply = match call.via {
+                Via::Grpc { .. } => two.engine.answer(&call),
+                Via::Http => Reply::Failed(Failure::Timeout),
+            };
+            asked.push(matches!(call.via, Via::Http));
+            step = task.resume(reply);
+        }
+        let provider = usize::from(start == Start::Go);
+        assert_eq!(asked.iter().filter(|is_provider| **is_provider).count(), provider, "{start:?}");
+        assert_eq!((asked[0], task.hung), (false, Some(true)), "{start:?}: the engine is asked first");
+        let Some(Ruling::Again(head)) = news() else { panic!("there is news") };
+        assert!(passes(&gate::rule(&two.envoys[0].state, head)));
+        // The other Envoy learns it, and does not ask either.
+        let Ruling::Wait(news) = two.rule(1) else { panic!("it is due") };
+        assert!(passes(&two.waits(news, Fate::Works).1));
+        assert!(two.envoys[1].asking.is_empty());
+    }
 }
