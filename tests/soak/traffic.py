@@ -4,6 +4,7 @@ one request after another. What each answer must be is known before it is asked 
 import base64
 import collections
 import copy
+import http.client
 import json
 import random
 import secrets
@@ -39,10 +40,14 @@ class EngineAway(Exception):
     """A ruling that may be, while the replicas cannot tell each other."""
 
 
+class EndedInOutage(Exception):
+    """A session whose refresh token an outage may have used up has ended."""
+
+
 class Weather:
     """What the main process says of the world, shared: which of IdP and directory is up. `number` changes with it."""
 
-    FIELDS = ("number", "idp_down", "directory_down", "stop", "engine_down", "engine_back")
+    FIELDS = ("number", "idp_down", "directory_down", "stop", "engine_down", "engine_back", "idp_hangs", "idp_back")
 
     def __init__(self, shared):
         self.shared = shared
@@ -63,6 +68,7 @@ class Person:
         self.name, self.email, self.roles = about["name"], about["email"], about["roles"]
         self.client = client
         self.signed_in = False
+        self.since = 0.0
 
 
 class Counting(Client):
@@ -96,6 +102,8 @@ class Worker:
         self.counts = collections.Counter()
         self.times = collections.defaultdict(list)
         self.wrong: list[str] = []
+        self.resets = 0
+        self.person: Person | None = None  # whose session is asked with
         self.began = time.monotonic()
 
     def client(self) -> Client:
@@ -112,16 +120,18 @@ class Worker:
             self.one(name)
             with self.done.get_lock():
                 self.done.value += 1
-        self.results.put({"worker": self.number, "counts": self.counts, "wrong": self.wrong,
+        self.results.put({"worker": self.number, "counts": self.counts, "wrong": self.wrong, "resets": self.resets,
                           "times": {name: self.random.sample(t, min(len(t), 2000)) for name, t in self.times.items()}})
 
     def one(self, name: str) -> None:
         before, start = self.weather.now(), time.monotonic()
-        self.began = start
+        self.began, self.person = start, None
         try:
             outcome = getattr(self, name)(before) or "as it must"
         except EngineAway:
             outcome = "engine away"
+        except EndedInOutage:
+            outcome = "ended in an outage"
         except Exception as problem:  # an answer that did not come is wrong too
             outcome = "WRONG"
             if sum(wrong.startswith(f"{name} ") for wrong in self.wrong) < 2:  # the table counts them all
@@ -144,10 +154,22 @@ class Worker:
         now = self.weather.now()
         return bool(now["engine_down"]) or time.time() - now["engine_back"] < ENGINE_MEMORY
 
+    def may_have_ended(self, person: Person) -> bool:
+        """Whether an outage may have used this session's refresh token up, so that the provider refuses it at the next
+        renewal: without the engine each replica uses it (SPEC 12: as a single Envoy does), and a provider that hangs uses
+        it, but its answer with the next one comes later than the filter waits."""
+        now = self.weather.now()
+        return bool(now["engine_down"] or now["idp_hangs"]) or person.since <= max(now["engine_back"], now["idp_back"]) + 1
+
     def must(self, holds, what: str, reply=None) -> None:
         if not holds:
-            if getattr(reply, "status", None) in (302, 401) and self.engine_is_away():
-                raise EngineAway
+            if getattr(reply, "status", None) in (302, 401):
+                if self.person and self.may_have_ended(self.person):
+                    self.person.signed_in = False
+                    self.person.client.drop_cookies()
+                    raise EndedInOutage
+                if self.engine_is_away():
+                    raise EngineAway
             raise Wrong(f"{what}: {reply}")
 
     def somebody(self, before: dict) -> Person | None:
@@ -155,9 +177,11 @@ class Worker:
         person = self.random.choice(self.people)
         if not person.signed_in:
             self.sign_in(person, before)
-        return person if person.signed_in else None
+        self.person = person if person.signed_in else None
+        return self.person
 
     def sign_in(self, person: Person, before: dict) -> str:
+        since = time.time()
         hint = urllib.parse.urlencode({"login_hint": person.email, "return_to": f"/reports?of={person.name}"})
         try:
             hops = person.client.login(f"{ORIGIN}/sso/login?{hint}")
@@ -174,16 +198,11 @@ class Worker:
             return last.code or "no IdP"
         self.is_in(person, last)
         self.must(session_cookies(person.client), "in without a session cookie", last)
-        person.signed_in = True
+        person.signed_in, person.since = True, since
         return "signed in"
 
     def is_in(self, person: Person, reply) -> None:
         """The application answered, and was told who it is, by nobody but the filter."""
-        if reply.status in (302, 401) and self.engine_is_away():
-            # Both replicas used the refresh token, and the provider took it for theft: decision 9.
-            person.signed_in = False
-            person.client.drop_cookies()
-            raise EngineAway
         self.must(reply.status == 200 and reply.code is None, "somebody with a session is out", reply)
         seen = reply.seen()
         named = {name: values for name, values in seen.items() if name.replace("_", "-").replace(".", "-").startswith("x-sso-")}
@@ -200,7 +219,13 @@ class Worker:
         """The session has ended on one replica; the others know it a moment later, or once the engine is back."""
         end = time.monotonic() + 20
         while True:
-            reply = client.get(f"{ORIGIN}/reports")
+            try:
+                reply = client.get(f"{ORIGIN}/reports")
+            except http.client.RemoteDisconnected:
+                # This replica had let the request through when it heard of the end: its stream is reset.
+                self.resets += 1
+                self.must(time.monotonic() < end, "no answer to a session that has ended")
+                continue
             if reply.code:
                 return self.is_out(reply)
             if self.engine_is_away():
@@ -350,7 +375,8 @@ class Worker:
             while True:
                 reply = person.client.get(f"{ORIGIN}/reports")
                 if reply.code:
-                    refused(reply, "user_inactive", "session_expired")
+                    also = ("login_required",) if self.may_have_ended(person) else ()
+                    refused(reply, "user_inactive", "session_expired", *also)
                     outcome = "out"
                     break
                 if self.excused(before, "directory"):
