@@ -56,6 +56,12 @@ pub fn pointer<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Value>
     Some(value)
 }
 
+/// True if [`pointer`] may read the claim of this name in the member.
+pub fn reads(name: &str, member: &str) -> bool {
+    let first = || unescape(name.strip_prefix('/')?.split('/').next()?);
+    name == member || first().is_some_and(|first| first == member)
+}
+
 /// A value as JSON text. `Value`'s own `to_string` goes through the machinery of `format!`, at twice the cost.
 pub fn text(value: &Value) -> String {
     serde_json::to_string(value).unwrap_or_default()

@@ -20,7 +20,7 @@ use crate::session::headers;
 use crate::session::renewals::{self, Id, State};
 use crate::session::{LiveSession, Session, Tokens};
 use crate::state::{AccountState, FilterState};
-use crate::values::secret::Secret;
+use crate::values::{json, secret::Secret};
 
 /// After one that failed, the next comes so much later.
 const BACK_OFF: u64 = 10_000;
@@ -355,17 +355,27 @@ async fn without_id_token(
     else {
         return Ok(None);
     };
-    let missing = |claim: &String| crate::values::json::pointer(&userinfo, claim).is_none();
+    let missing = |claim: &String| json::pointer(&userinfo, claim).is_none();
     // Too large a session keeps no ID token: then nothing tells whether the roles came from it.
     if !is_known && account.mapping.roles_claim.iter().all(missing) {
         return Ok(None);
     }
+    // What it says now of roles, headers and conditions replaces what the ID token said at the login.
+    known.retain(|member, _| !userinfo.contains_key(member) || !is_judged(account, member));
     userinfo::add(&mut known, userinfo);
     // When and in which session the user authenticated is the login's to say.
     for name in ["auth_time", "sid"] {
         known.remove(name);
     }
     Ok(Some(known))
+}
+
+/// True if the account reads roles, forwarded headers or conditions in the member, and not who the user is.
+fn is_judged(account: &Account, member: &str) -> bool {
+    let headers = account.forward.headers.iter().map(|(_, claim)| claim);
+    let conditions = condition::on_claims(&account.access).map(|condition| &condition.claim);
+    let mut judged = account.mapping.roles_claim.iter().chain(headers).chain(conditions);
+    !json::reads(&account.mapping.claim, member) && judged.any(|claim| json::reads(claim, member))
 }
 
 /// The user of these claims may still come in by the provider: a `confined` one may name another address by now.
@@ -390,7 +400,7 @@ fn still_allowed(account: &Account, claims: &Claims, session: &mut Session) -> R
 /// the ID token.
 fn needs_userinfo(account_state: &AccountState, old: &Session, id_token: &Claims) -> bool {
     let account = &account_state.account;
-    let missing = |claim: &String| crate::values::json::pointer(id_token, claim).is_none();
+    let missing = |claim: &String| json::pointer(id_token, claim).is_none();
     let roles = account.mapping.roles_claim.iter().any(missing) && !old.user.claim_roles.is_empty();
     let held = |name: &String| old.headers.iter().any(|own| own.header == *name);
     let met = |own: &ClaimCondition| missing(&own.claim) && own.is_noted_as_met(&old.conditions);

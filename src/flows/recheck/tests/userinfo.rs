@@ -66,6 +66,31 @@ fn a_role_that_was_taken_there_is_gone_with_the_next_renewal() {
     }
 }
 
+/// The ID token of the login named the groups too, and refreshes bring none.
+#[test]
+fn without_an_id_token_userinfo_replaces_what_the_one_of_the_login_said() {
+    let host = TestHost::new();
+    let mut config = with_userinfo();
+    config["accounts"][0]["mapping"]["from"] = json!("userinfo");
+    let filter_state = filter_state(&host, &config);
+    let mut idp = Idp::new(&host);
+    idp.claims["groups"] = json!(["admins"]);
+    let email = idp.claims["email"].clone();
+    let all = |groups: &[&str]| {
+        answer(&json!({ "sub": "1", "groups": groups, "email": email, "email_verified": true }))
+    };
+    let userinfo = |call: &Call| (header(call, ":path") == Some("/userinfo")).then(|| all(&["admins"]));
+    let browser = sign_in_beside(&filter_state, &mut idp, userinfo);
+    idp.change = json!({ "id_token": null });
+    let mut ada = Ada { browser, host, idp };
+    let seen = get(&mut ada.browser, &mut ada.idp);
+    assert_eq!(told(&seen, "x-sso-roles").as_deref(), Some("boss"));
+    for (groups, roles) in [(vec!["staff"], Some("member")), (vec![], None), (vec!["admins"], Some("boss"))] {
+        let seen = ada.renewed(&all(&groups));
+        assert_eq!(told(&seen, "x-sso-roles").as_deref(), roles, "{groups:?}");
+    }
+}
+
 #[test]
 fn while_it_is_down_who_has_roles_from_there_keeps_them() {
     for change in [json!({}), json!({ "id_token": null })] {
