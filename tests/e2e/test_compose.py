@@ -22,7 +22,8 @@ def test_compose_reads_the_sample(read, tmp_path):
     assert done.returncode == 0, done.stderr
     services = json.loads(done.stdout)["services"]
     assert {name: set(one.get("depends_on", {})) for name, one in services.items()} == {
-        "envoy": {"app", "idp", "saml"}, "app": set(), "idp": set(), "saml": set()}
+        "envoy": {"app", "etcd", "idp", "saml"}, "other-envoy": {"app", "etcd", "idp", "saml"},
+        "app": set(), "etcd": set(), "idp": set(), "saml": set()}
     wrong = tmp_path / "compose.yaml"
     wrong.write_text((ENVOY_DIR / "compose.yaml").read_text().replace("    image: ", "    imag: "))
     assert read("-no-interpolation", wrong).returncode != 0

@@ -104,7 +104,8 @@ def as_json(value, status=200, headers=(), kind="application/json"):
 
 
 def chunked(body: bytes, size: int, headers=(), trailers=b""):
-    head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: application/json\r\n" + "".join(f"{n}: {v}\r\n" for n, v in headers)
+    """The connection closes after it, and says so, else Envoy would send the next request into the closing one."""
+    head = "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\ncontent-type: application/json\r\n" + "".join(f"{n}: {v}\r\n" for n, v in headers)
     pieces = b"".join(b"%x\r\n%s\r\n" % (len(body[at:at + size]), body[at:at + size]) for at in range(0, len(body), size))
     return Answer(200, [], raw=head.encode() + b"\r\n" + pieces + b"0\r\n" + trailers + b"\r\n")
 
