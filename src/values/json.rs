@@ -56,7 +56,7 @@ pub fn pointer<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Value>
     Some(value)
 }
 
-/// True if [`pointer`] may read the claim of this name in the member.
+/// True if [`pointer()`] may read the claim of this name in the member.
 pub fn reads(name: &str, member: &str) -> bool {
     let first = || unescape(name.strip_prefix('/')?.split('/').next()?);
     name == member || first().is_some_and(|first| first == member)

@@ -69,7 +69,7 @@ def test_an_access_token_with_controls_opens_no_session(world, acme, odd):
     signed_in(acme.signed_in(), acme)
 
 
-@pytest.mark.parametrize("kind", [None, "bearer", "BEARER", DROP], ids=str)
+@pytest.mark.parametrize("kind", [None, "bearer", "BEARER", DROP], ids=["null", "bearer", "BEARER", "left out"])
 def test_a_token_of_a_type_that_may_be_bearer(acme, kind):
     acme.idp.change("token", token_type=kind)
     callback, _ = acme.callback(acme.client())
