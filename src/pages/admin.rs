@@ -1,7 +1,7 @@
 //! The administrators' overview: readiness, completeness, configuration check, what to register.
 
 use super::escape::Html;
-use super::layout::{Forms, Page};
+use super::layout::Page;
 use super::texts::Texts;
 use super::Context;
 use crate::http::response::Response;
@@ -137,17 +137,7 @@ pub fn admin(context: &Context<'_>, admin: &Admin) -> Response {
         }
         body.raw("</ul></section>");
     }
-    Page {
-        status: 200,
-        code: "admin",
-        title: texts.get("admin.title"),
-        body,
-        wide: true,
-        forms: Forms::None,
-        submits: None,
-        pictures: &[],
-    }
-    .answer(context)
+    Page { wide: true, ..Page::of("admin", texts.get("admin.title"), body) }.answer(context)
 }
 
 fn pending(body: &mut Html, texts: Texts<'_>) {

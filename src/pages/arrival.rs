@@ -2,7 +2,7 @@
 //! not be a matter of a link elsewhere.
 
 use super::escape::Html;
-use super::layout::{Forms, Page};
+use super::layout::Page;
 use super::Context;
 use crate::http::response::Response;
 
@@ -16,6 +16,5 @@ pub fn confirm_arrival(context: &Context<'_>, target: &str) -> Response {
     }
     body.link("alt", "/", texts.get("action.home"));
     let (code, title) = ("arrival_confirm", texts.get("arrival.title"));
-    Page { status: 200, code, title, body, wide: false, forms: Forms::None, submits: None, pictures: &[] }
-        .answer(context)
+    Page::of(code, title, body).answer(context)
 }

@@ -27,16 +27,7 @@ pub fn go_on(context: &Context<'_>, target: &str) -> Response {
     let mut body = Html::new();
     body.element("<p>", texts.get("forward.what"), "</p>");
     body.link("go", target, texts.get("action.continue"));
-    let page = Page {
-        status: 200,
-        code: "continue",
-        title: texts.get("forward.title"),
-        body,
-        wide: false,
-        forms: Forms::None,
-        submits: None,
-        pictures: &[],
-    };
+    let page = Page::of("continue", texts.get("forward.title"), body);
     page.answer(context).with_header("refresh", &format!("0; url={target}"))
 }
 
@@ -55,14 +46,9 @@ pub fn auto_submit(context: &Context<'_>, form: &AutoSubmit) -> Result<Response,
     body.element("<button class=\"go\">", texts.get("action.continue"), "</button></form>");
     let targets: Vec<String> = form.onward.iter().cloned().chain([action]).collect();
     let page = Page {
-        status: 200,
-        code: "continue",
-        title: texts.get("forward.title"),
-        body,
-        wide: false,
         forms: Forms::Idp(&targets),
         submits: Some(&form.framed_by),
-        pictures: &[],
+        ..Page::of("continue", texts.get("forward.title"), body)
     };
     Ok(page.answer(context))
 }

@@ -62,17 +62,11 @@ pub fn invitation(context: &Context<'_>, invitation: &Invitation) -> Response {
             .raw("</button></form>");
     }
     Page {
-        status: 200,
-        code: "invitation",
-        title: texts.get("invitation.title"),
-        body,
-        wide: false,
         forms: match invitation.form_targets.is_empty() {
             true => Forms::Own,
             false => Forms::Idp(&invitation.form_targets),
         },
-        submits: None,
-        pictures: &[],
+        ..Page::of("invitation", texts.get("invitation.title"), body)
     }
     .answer(context)
 }

@@ -46,7 +46,12 @@ pub(super) enum Forms<'a> {
     Idp(&'a [String]),
 }
 
-impl Page<'_> {
+impl<'a> Page<'a> {
+    /// A narrow page without forms and pictures.
+    pub fn of(code: &'a str, title: &'a str, body: Html) -> Self {
+        Self { status: 200, code, title, body, wide: false, forms: Forms::None, submits: None, pictures: &[] }
+    }
+
     /// The answer.
     pub fn answer(self, context: &Context<'_>) -> Response {
         let texts = context.texts();

@@ -4,7 +4,7 @@
 use serde_json::{json, Value};
 
 use super::escape::Html;
-use super::layout::{Forms, Page};
+use super::layout::Page;
 use super::Context;
 use crate::fault::{Code, Fault};
 use crate::http::response::Response;
@@ -154,15 +154,6 @@ fn page(fault: &Fault, context: &Context<'_>) -> Response {
         .element("<dd class=\"id\">", fault.code.as_str(), "</dd>")
         .element("<dt>", texts.get("refusal.request_id"), "</dt>")
         .element("<dd class=\"id\">", context.request_id, "</dd></dl>");
-    Page {
-        status: fault.status(),
-        code: fault.code.as_str(),
-        title: sentence(fault, context, "title"),
-        body,
-        wide: false,
-        forms: Forms::None,
-        submits: None,
-        pictures: &[],
-    }
-    .answer(context)
+    Page { status: fault.status(), ..Page::of(fault.code.as_str(), sentence(fault, context, "title"), body) }
+        .answer(context)
 }

@@ -31,15 +31,6 @@ pub fn sessions(context: &Context<'_>, page: &Sessions) -> Response {
         body.hidden("all", "true");
         body.element("<button class=\"alt\">", texts.get("sessions.end_all"), "</button></form>");
     }
-    Page {
-        status: 200,
-        code: "admin_sessions",
-        title: texts.get("sessions.title"),
-        body,
-        wide: false,
-        forms: Forms::Own,
-        submits: None,
-        pictures: &[],
-    }
-    .answer(context)
+    Page { forms: Forms::Own, ..Page::of("admin_sessions", texts.get("sessions.title"), body) }
+        .answer(context)
 }

@@ -67,17 +67,8 @@ pub fn sign_in(context: &Context<'_>, offer: &SignIn) -> Response {
     if first {
         body.element("<p>", texts.get("sign_in.none"), "</p>");
     }
-    Page {
-        status: 200,
-        code: "sign_in",
-        title: &title,
-        body,
-        wide: false,
-        forms: Forms::Idp(&offer.form_targets),
-        submits: None,
-        pictures: &pictures,
-    }
-    .answer(context)
+    Page { forms: Forms::Idp(&offer.form_targets), pictures: &pictures, ..Page::of("sign_in", &title, body) }
+        .answer(context)
 }
 
 fn providers(texts: Texts<'_>, offer: &SignIn) -> Option<Html> {

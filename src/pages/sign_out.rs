@@ -39,14 +39,8 @@ pub fn confirm_logout(context: &Context<'_>, logout: &ConfirmLogout) -> Response
     let stay = context.continue_to.as_deref().unwrap_or("/");
     body.link("alt", stay, texts.get("sign_out.stay"));
     Page {
-        status: 200,
-        code: "logout_confirm",
-        title: texts.get("sign_out.title"),
-        body,
-        wide: false,
         forms: Forms::Idp(&logout.form_targets),
-        submits: None,
-        pictures: &[],
+        ..Page::of("logout_confirm", texts.get("sign_out.title"), body)
     }
     .answer(context)
 }
@@ -59,17 +53,7 @@ pub fn signed_out(context: &Context<'_>) -> Response {
     if let Some(login) = &context.login {
         body.link("go", login, texts.get("signed_out.again"));
     }
-    Page {
-        status: 200,
-        code: "signed_out",
-        title: texts.get("signed_out.title"),
-        body,
-        wide: false,
-        forms: Forms::None,
-        submits: None,
-        pictures: &[],
-    }
-    .answer(context)
+    Page::of("signed_out", texts.get("signed_out.title"), body).answer(context)
 }
 
 /// The page after signing out for somebody who has a session all the same. Signing out for good leads to
@@ -82,17 +66,7 @@ pub fn still_signed_in(context: &Context<'_>, logout: &str) -> Response {
     if let Some(logout) = safe_url(logout) {
         body.link("alt", &logout, texts.get("sign_out.go"));
     }
-    Page {
-        status: 200,
-        code: "still_signed_in",
-        title: texts.get("still.title"),
-        body,
-        wide: false,
-        forms: Forms::None,
-        submits: None,
-        pictures: &[],
-    }
-    .answer(context)
+    Page::of("still_signed_in", texts.get("still.title"), body).answer(context)
 }
 
 /// The empty page in the IdP's frame (OpenID Connect Front-Channel Logout 1.0 section 2): the only one

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::escape::Html;
-use super::layout::{Forms, Page};
+use super::layout::Page;
 use super::Context;
 use crate::http::response::Response;
 use crate::values::json;
@@ -47,15 +47,5 @@ pub fn trial(context: &Context<'_>, report: &Value) -> Response {
         }
         body.raw("</dl>");
     }
-    Page {
-        status: 200,
-        code: "settings_test",
-        title: texts.get("trial.title"),
-        body,
-        wide: true,
-        forms: Forms::None,
-        submits: None,
-        pictures: &[],
-    }
-    .answer(context)
+    Page { wide: true, ..Page::of("settings_test", texts.get("trial.title"), body) }.answer(context)
 }

@@ -101,13 +101,13 @@ pub fn account_center(context: &Context<'_>, page: &AccountCenter) -> Response {
     view.history();
     Page {
         status: page.status,
-        code: page.refused.as_ref().map_or("settings", |(code, _)| code),
-        title: texts.get("center.title"),
-        body: view.html,
         wide: true,
         forms: Forms::Own,
-        submits: None,
-        pictures: &[],
+        ..Page::of(
+            page.refused.as_ref().map_or("settings", |(code, _)| code),
+            texts.get("center.title"),
+            view.html,
+        )
     }
     .answer(context)
 }
