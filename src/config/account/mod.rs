@@ -36,6 +36,7 @@ use super::paths::Paths;
 use super::problems::At;
 use super::provider::{self, ClientCredentials, Protocol, Provider};
 use super::raw::{self, MappingFrom, PasswordMode, ProvisioningMode, Switch};
+use crate::access::condition::on_claims;
 use crate::http::Path;
 use crate::values::order;
 use crate::values::secret_source::{SecretFile, SecretSource};
@@ -103,6 +104,13 @@ impl Account {
             Protocol::Saml(_) => None,
         });
         clients.flat_map(ClientCredentials::files).chain(scim)
+    }
+
+    /// The claims that roles, forwarded headers and the conditions of access rules are read from.
+    pub fn judged_claims(&self) -> impl Iterator<Item = &String> {
+        let headers = self.forward.headers.iter().map(|(_, claim)| claim);
+        let conditions = on_claims(&self.access).map(|condition| &condition.claim);
+        self.mapping.roles_claim.iter().chain(headers).chain(conditions)
     }
 
     /// True if a role that groups grant decides anything: where groups cannot be read, such an account lets nobody in.

@@ -6,7 +6,6 @@ use super::flow_cookies::Returns;
 use super::groups;
 use super::login_state::{self, handles, AuthnParameters, LoginState};
 use super::{arrived, authenticated_well_enough, departed, trial, unusable, BOUNCED};
-use crate::access::condition::on_claims;
 use crate::config::{Account, MappingFrom, OAuth2, Oidc, Origin, Protocol, Provider, ResponseMode};
 use crate::directory;
 use crate::exchange::{Exchange, Outcome, Ruling};
@@ -261,10 +260,7 @@ pub(crate) fn wants_userinfo(
     has_endpoint: bool,
 ) -> bool {
     let missing = |claim: &String| crate::values::json::pointer(claims, claim).is_none();
-    let headers = account.forward.headers.iter().map(|(_, claim)| claim);
-    let conditions = on_claims(&account.access).map(|condition| &condition.claim);
-    let configured = account.mapping.roles_claim.iter().chain(headers).chain(conditions);
-    account.mapping.from == MappingFrom::Userinfo || has_endpoint && configured.into_iter().any(missing)
+    account.mapping.from == MappingFrom::Userinfo || has_endpoint && account.judged_claims().any(missing)
 }
 
 /// Plain OAuth 2.0: the access token is no proof of who is there but at the UserInfo endpoint it was

@@ -372,9 +372,7 @@ async fn without_id_token(
 
 /// True if the account reads roles, forwarded headers or conditions in the member, and not who the user is.
 fn is_judged(account: &Account, member: &str) -> bool {
-    let headers = account.forward.headers.iter().map(|(_, claim)| claim);
-    let conditions = condition::on_claims(&account.access).map(|condition| &condition.claim);
-    let mut judged = account.mapping.roles_claim.iter().chain(headers).chain(conditions);
+    let mut judged = account.judged_claims();
     !json::reads(&account.mapping.claim, member) && judged.any(|claim| json::reads(claim, member))
 }
 
