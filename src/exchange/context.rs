@@ -13,7 +13,7 @@ use crate::http::response::Response;
 use crate::http::{trace, Head, Jar, Path};
 use crate::pages;
 use crate::session::{chunk_name, cookie};
-use crate::state::{AccountState, FilterState, SessionState};
+use crate::state::{AccountState, FilterState, NoSession, SessionState};
 
 /// A request that was asked, for flows and for refusals: head, account, origin.
 pub struct Exchange {
@@ -275,6 +275,19 @@ impl Exchange {
             PasswordMode::Admins => Some(format!("{home}{}?show=all", account.paths.path(Endpoint::Login))),
             PasswordMode::Disabled => None,
         }
+    }
+
+    /// An answer to a request without a session: cookies that hold nothing that counts are deleted.
+    pub fn answer_without(&self, why: NoSession, answer: Response) -> Response {
+        match why {
+            NoSession::Stale => self.without_session(answer),
+            NoSession::Absent => answer,
+        }
+    }
+
+    /// The refusal of a request without a session.
+    pub fn refuse_without(&self, why: NoSession) -> Response {
+        self.answer_without(why, self.refuse(&why.fault()))
     }
 
     /// The same with the session's cookies deleted: they hold nothing that counts.

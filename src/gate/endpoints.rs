@@ -15,7 +15,6 @@ use crate::http::response::Response;
 use crate::http::Head;
 use crate::proto::{oidc, saml};
 use crate::session::LiveSession;
-use crate::state::SessionState;
 
 /// Answers a request to one of them.
 pub fn answer(exchange: Rc<Exchange>, endpoint: Endpoint) -> Ruling {
@@ -173,17 +172,10 @@ fn is_form(head: &Head) -> bool {
 
 /// Who is signed in: asked again where that is due, as on every path of the application.
 fn session(exchange: Rc<Exchange>) -> Ruling {
-    let live = match exchange.session_state() {
-        SessionState::Valid(live) => live,
-        SessionState::Stale => {
-            let fault = Fault::new(Code::SessionExpired, "the session cookie holds no valid session");
-            return Ruling::LocalReply(exchange.refuse_stale(&fault));
-        }
-        SessionState::None => {
-            return Ruling::LocalReply(exchange.refuse(&Fault::new(Code::LoginRequired, "no session")))
-        }
-    };
-    recheck::answer(exchange, live, |_, _, live| async move { Ok(who(&live)) })
+    match exchange.session_state().live() {
+        Ok(live) => recheck::answer(exchange, live, |_, _, live| async move { Ok(who(&live)) }),
+        Err(why) => Ruling::LocalReply(exchange.refuse_without(why)),
+    }
 }
 
 fn who(live: &LiveSession) -> Response {

@@ -33,7 +33,7 @@ use crate::flows::login::{self, password::Match};
 use crate::flows::recheck;
 use crate::flows::recheck::renewal::Due;
 use crate::http::{Head, Path};
-use crate::state::{AccountState, CookieCopy, FilterState, NoSession, SessionState, Settled};
+use crate::state::{AccountState, CookieCopy, FilterState, SessionState, Settled};
 use account::AccountChoice;
 
 /// Rules on a request.
@@ -164,11 +164,10 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
             return Ruling::LocalReply(bearer::refuse(&exchange, &fault));
         }
     };
-    let live = match session_state {
-        SessionState::Valid(live) => live,
-        _ if is_optional => return Ruling::Pass(pass),
-        SessionState::Stale => return login::sign_in_first(exchange(), NoSession::Stale),
-        SessionState::None => return login::sign_in_first(exchange(), NoSession::Absent),
+    let live = match session_state.live() {
+        Ok(live) => live,
+        Err(_) if is_optional => return Ruling::Pass(pass),
+        Err(why) => return login::sign_in_first(exchange(), why),
     };
     if now >= live.checks.next() && recheck::is_needed(&account_state, &live) {
         // Before the demands: a role may have been granted or taken.

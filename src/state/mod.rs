@@ -457,6 +457,16 @@ pub enum NoSession {
     Stale,
 }
 
+impl NoSession {
+    /// What a client is told that is not sent to sign in.
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::Stale => Fault::new(Code::SessionExpired, "the session cookie holds no valid session"),
+            Self::Absent => Fault::new(Code::LoginRequired, "no session"),
+        }
+    }
+}
+
 /// Who the cookies say is there.
 pub enum SessionState {
     /// There is no session.
@@ -465,4 +475,16 @@ pub enum SessionState {
     Stale,
     /// A valid session.
     Valid(Rc<LiveSession>),
+}
+
+impl SessionState {
+    /// The session, or why there is none.
+    #[inline]
+    pub fn live(self) -> Result<Rc<LiveSession>, NoSession> {
+        match self {
+            Self::Valid(live) => Ok(live),
+            Self::Stale => Err(NoSession::Stale),
+            Self::None => Err(NoSession::Absent),
+        }
+    }
 }

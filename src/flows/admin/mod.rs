@@ -115,10 +115,9 @@ fn known(exchange: Rc<Exchange>, then: Then) -> Ruling {
             Ok(Outcome::LocalReply(answer))
         }),
         Some(BearerLookup::Refused(fault)) => Ruling::LocalReply(bearer::refuse(&exchange, &fault)),
-        Some(BearerLookup::Absent) | None => match exchange.session_state() {
-            SessionState::Valid(live) => recheck::answer(exchange, live, then),
-            SessionState::Stale => Ruling::LocalReply(sign_in_first(&exchange, NoSession::Stale)),
-            SessionState::None => Ruling::LocalReply(sign_in_first(&exchange, NoSession::Absent)),
+        Some(BearerLookup::Absent) | None => match exchange.session_state().live() {
+            Ok(live) => recheck::answer(exchange, live, then),
+            Err(why) => Ruling::LocalReply(sign_in_first(&exchange, why)),
         },
     }
 }
@@ -192,25 +191,17 @@ fn sent_from_elsewhere(exchange: &Exchange, live: &LiveSession) -> Option<Respon
 
 /// As on every protected path; coming back leads here.
 fn sign_in_first(exchange: &Exchange, why: NoSession) -> Response {
-    let answer = match exchange.account_state.as_ref().filter(|_| exchange.head.is_navigation()) {
-        Some(account_state) => {
-            let target = String::from_utf8_lossy(exchange.head.target()).into_owned();
-            let query = url::form_urlencoded::Serializer::new(String::new())
-                .append_pair("u", &account_state.account.code)
-                .append_pair("return_to", &target)
-                .finish();
-            let url = format!("{}?{query}", account_state.account.paths.path(Endpoint::Login));
-            Response::redirect(&url).with_code(Code::LoginRequired.as_str())
-        }
-        None if why == NoSession::Stale => {
-            exchange.refuse(&Fault::new(Code::SessionExpired, "the session cookie holds no valid session"))
-        }
-        None => exchange.refuse(&Fault::new(Code::LoginRequired, "no session")),
+    let Some(account_state) = exchange.account_state.as_ref().filter(|_| exchange.head.is_navigation())
+    else {
+        return exchange.refuse_without(why);
     };
-    match why {
-        NoSession::Stale => exchange.without_session(answer),
-        NoSession::Absent => answer,
-    }
+    let target = String::from_utf8_lossy(exchange.head.target()).into_owned();
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("u", &account_state.account.code)
+        .append_pair("return_to", &target)
+        .finish();
+    let url = format!("{}?{query}", account_state.account.paths.path(Endpoint::Login));
+    exchange.answer_without(why, Response::redirect(&url).with_code(Code::LoginRequired.as_str()))
 }
 
 /// Only for who is an administrator now.

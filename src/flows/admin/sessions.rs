@@ -14,7 +14,6 @@ use crate::host::task::Io;
 use crate::http::response::Response;
 use crate::pages;
 use crate::session::{ended, LiveSession, Method, Purpose};
-use crate::state::SessionState;
 use crate::values::json;
 
 /// Where it is, below the administrators' path.
@@ -60,16 +59,11 @@ pub fn posted(exchange: Rc<Exchange>) -> Ruling {
     let has_token = !matches!(bearer::sent(&exchange.head), bearer::Sent::Nothing);
     let account_state = exchange.account_state.as_ref();
     let takes_tokens = account_state.is_some_and(|own| own.account.self_service.is_some());
-    match exchange.session_state() {
-        _ if is_json && has_token && takes_tokens => {}
-        SessionState::Valid(_) => {}
-        SessionState::Stale => {
-            let fault = Fault::new(Code::SessionExpired, "the session cookie holds no valid session");
-            return Ruling::LocalReply(exchange.refuse_stale(&fault));
+    match exchange.session_state().live() {
+        Err(why) if !(is_json && has_token && takes_tokens) => {
+            return Ruling::LocalReply(exchange.refuse_without(why));
         }
-        SessionState::None => {
-            return Ruling::LocalReply(exchange.refuse(&Fault::new(Code::LoginRequired, "no session")))
-        }
+        _ => {}
     }
     Ruling::Body(
         MAX_BODY,

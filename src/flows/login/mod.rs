@@ -10,8 +10,8 @@
 //! | `ticket` | a login for another origin of the account (`login_origin`) |
 //! | `trial` | a test sign-in with an administrator's draft |
 //!
-//! Invariants: a login in progress lives in one sealed cookie (`state`, `flow_cookies`), which is used up once. A session is
-//! issued in one place, `issue_session`, and ends the one before.
+//! Invariants: a login in progress lives in one sealed cookie (`login_state`, `flow_cookies`), which is used up once. A session
+//! is issued in one place, `issue_session`, and ends the one before.
 
 mod attempt;
 mod flow_cookies;
@@ -84,11 +84,7 @@ pub fn sign_in_first(exchange: Rc<Exchange>, why: NoSession) -> Ruling {
     if exchange.head.is_navigation() && exchange.endpoint() != Some(Endpoint::Session) {
         return page::first(exchange, why);
     }
-    Ruling::LocalReply(match why {
-        NoSession::Stale => exchange
-            .refuse_stale(&Fault::new(Code::SessionExpired, "the session cookie holds no valid session")),
-        NoSession::Absent => exchange.refuse(&Fault::new(Code::LoginRequired, "no session")),
-    })
+    Ruling::LocalReply(exchange.refuse_without(why))
 }
 
 /// The same inside a flow: each protocol begins in its own way.

@@ -26,10 +26,7 @@ pub fn first(exchange: Rc<Exchange>, why: NoSession) -> Ruling {
     }
     let url = exchange.login_url().unwrap_or_else(|| "/".into());
     let answer = Response::redirect(&url).with_code(Code::LoginRequired.as_str());
-    Ruling::LocalReply(match why {
-        NoSession::Stale => exchange.without_session(answer),
-        NoSession::Absent => answer,
-    })
+    Ruling::LocalReply(exchange.answer_without(why, answer))
 }
 
 /// What a login may be asked for with.
