@@ -69,6 +69,11 @@ pub struct Source<T> {
 }
 
 impl<T: 'static> Source<T> {
+    /// An operator's document, of which there is nothing to hint at.
+    pub fn new(url: &Url, timeout: u64, read: Read<T>) -> Self {
+        Self { url: url.clone(), timeout, read, hint: "", bounds: None }
+    }
+
     fn untyped(self) -> UntypedSource {
         let read = self.read;
         UntypedSource {

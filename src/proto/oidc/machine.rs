@@ -162,23 +162,11 @@ impl MachineIssuer {
     fn document(&self, url: &Url) -> Source<Url> {
         let issuer = self.machine.issuer.clone();
         let read = Rc::new(move |bytes: &[u8]| read(&issuer, bytes));
-        Source {
-            url: url.clone(),
-            timeout: self.machine.timeout,
-            read,
-            hint: discovery::hint(url),
-            bounds: None,
-        }
+        Source { hint: discovery::hint(url), ..Source::new(url, self.machine.timeout, read) }
     }
 
     fn key_set(&self, url: &Url) -> Source<KeySet> {
-        Source {
-            url: url.clone(),
-            timeout: self.machine.timeout,
-            read: Rc::new(KeySet::parse),
-            hint: "",
-            bounds: None,
-        }
+        Source::new(url, self.machine.timeout, Rc::new(KeySet::parse))
     }
 }
 

@@ -162,24 +162,14 @@ impl Provider {
         let url = url.ok_or_else(|| Fault::new(Code::NotReady, "no discovery URL is configured"))?;
         let (oidc, forbidden) = (self.oidc.clone(), self.forbidden.clone());
         let read = Rc::new(move |bytes: &[u8]| Metadata::read_apart_from(bytes, &oidc, &forbidden));
-        Ok(Source {
-            url: url.clone(),
-            timeout: self.oidc.timeout,
-            read,
-            hint: discovery::hint(url),
-            bounds: self.oidc.bounds.clone(),
-        })
+        let source = Source::new(url, self.oidc.timeout, read);
+        Ok(Source { hint: discovery::hint(url), bounds: self.oidc.bounds.clone(), ..source })
     }
 
     fn keys_source(&self, metadata: &Metadata) -> Result<Source<KeySet>, Fault> {
         let url = metadata.jwks_uri.as_ref();
         let url = url.ok_or_else(|| Fault::new(Code::IdpInvalidAnswer, "discovery: jwks_uri is missing"))?;
-        Ok(Source {
-            url: url.clone(),
-            timeout: self.oidc.timeout,
-            read: Rc::new(KeySet::parse),
-            hint: "",
-            bounds: self.oidc.bounds.clone(),
-        })
+        let source = Source::new(url, self.oidc.timeout, Rc::new(KeySet::parse));
+        Ok(Source { bounds: self.oidc.bounds.clone(), ..source })
     }
 }

@@ -256,13 +256,7 @@ impl Idp {
         let read = Rc::new(move |bytes: &[u8]| {
             Theirs::read(&metadata::text(bytes)?, issuer.as_deref(), now)?.within(bounds.as_ref())
         });
-        Source {
-            url: url.clone(),
-            timeout: self.saml.timeout,
-            read,
-            hint: "",
-            bounds: self.saml.bounds.clone(),
-        }
+        Source { bounds: self.saml.bounds.clone(), ..Source::new(url, self.saml.timeout, read) }
     }
 }
 
