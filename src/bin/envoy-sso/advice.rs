@@ -2,6 +2,7 @@
 
 use envoy_sso::config::Environment;
 use envoy_sso::config::{Config, Placeholders, Problem, Protocol};
+use envoy_sso::crypto::USUAL_KEY_BITS;
 use rsa::pkcs8::DecodePrivateKey;
 use rsa::traits::PublicKeyParts;
 use serde_json::Value;
@@ -66,21 +67,19 @@ fn issuer_advice(issuer: &str, discovery: Option<&Url>) -> Option<String> {
     })
 }
 
-/// Larger RSA keys cost each signature several times as much, in a filter that all requests wait for.
-const RSA_BITS: usize = 2048;
-
-/// Warns of our own RSA keys that are larger, as far as they can be read here.
+/// Warns of our own RSA keys that are larger than usual, as far as they can be read here: each signature costs several
+/// times as much, in a filter that all requests wait for. Of SAML's keys the configuration warns itself.
 fn keys(value: &Value, path: String, warnings: &mut Vec<Problem>) {
     match value {
         Value::Object(map) => {
-            for (name, value) in map {
+            for (name, value) in map.iter().filter(|(name, _)| *name != "saml") {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 if name == "private_key" {
                     let bits = pem(value).and_then(|pem| {
                         Some(rsa::RsaPrivateKey::from_pkcs8_pem(pem.trim()).ok()?.size() * 8)
                     });
-                    if let Some(bits) = bits.filter(|bits| *bits > RSA_BITS) {
-                        let message = format!("is an RSA key of {bits} bits: each signature takes several times as long as with {RSA_BITS}");
+                    if let Some(bits) = bits.filter(|bits| *bits > USUAL_KEY_BITS) {
+                        let message = format!("is an RSA key of {bits} bits: each signature takes several times as long as with {USUAL_KEY_BITS}");
                         warnings.push(Problem { path, message });
                     }
                 } else {

@@ -74,7 +74,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Saml, env: &dyn Environment) -> Saml
         }
     }
     if raw.certificates.len() > MAX_CERTIFICATES {
-        at.field("certificates").problem("are more than 16");
+        at.field("certificates").problem(format!("are more than {MAX_CERTIFICATES}"));
     }
     for (i, pem) in raw.certificates.iter().enumerate() {
         if let Err(why) = check_certificate(pem) {
