@@ -265,7 +265,7 @@ fn methods_open_only_as_written_and_close_in_any_case() {
     for method in ["POST", "get", "Get", "GETS", ""] {
         assert_eq!(demanded(&open, method, "/news"), Demand::Users(Vec::new()), "{method}");
     }
-    // The rule of users is the first that is for the request, in whatever case: the open one behind it is not reached.
+    // The rule of users comes first for every spelling in capitals too: the open one behind it is not reached.
     let closed = vec![
         rule(Match::Path("/news".into()), &["POST"], users(&[])),
         rule(Match::Path("/news".into()), &[], Admission::Anyone),

@@ -1,4 +1,4 @@
-//! What happens when nobody matches: invited people and automatic accounts, each created once.
+//! What happens if no user matches: invited people and automatic accounts, each created once.
 
 use super::scim::create::{self, Created};
 use super::{invitations, lookup, matching, seen, unavailable, Cache, User, UserSource};

@@ -183,7 +183,9 @@ def test_a_session_ends_when_nobody_uses_it(short):
     refused(ask(short, cookies), "login_required", "session_expired")
 
 
-def test_use_prolongs_it_up_to_its_lifetime(short):
+def kept_in_use(short):
+    """How long a session went on that was used all the time, and the answer at its end; None where the machine was once too
+    slow to use it in time."""
     begun = time.monotonic()
     client = short.signed_in()
     last = time.monotonic()
@@ -191,11 +193,18 @@ def test_use_prolongs_it_up_to_its_lifetime(short):
         now = time.monotonic()
         assert now - begun < 90, "the session outlives its lifetime"
         if now - last > 3.5:
-            pytest.skip("this machine was too slow to keep a session of five seconds alive")
+            return None
         last = now
         time.sleep(0.7)
+    return time.monotonic() - begun, reply
+
+
+def test_use_prolongs_it_up_to_its_lifetime(short):
+    kept = next(filter(None, (kept_in_use(short) for _ in range(20))), None)
+    assert kept, "this machine cannot keep a session of five seconds in use"
+    lasted, reply = kept
     refused(reply, "login_required", "session_expired")
-    assert time.monotonic() - begun >= 18, "used all the time, it still ended early"
+    assert lasted >= 18, "used all the time, it still ended early"
 
 
 def test_keys_rotate_live_and_nobody_signs_in_again(make_world):

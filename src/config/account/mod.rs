@@ -62,7 +62,7 @@ pub struct Account {
     pub mapping: Mapping,
     /// Where users are looked up.
     pub directory: Directory,
-    /// What happens when nobody matches.
+    /// What happens if no user matches.
     pub provisioning: Provisioning,
     /// Who may still use a password.
     pub password: Password,

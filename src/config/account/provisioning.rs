@@ -1,4 +1,4 @@
-//! What happens when nobody in the directory matches.
+//! What happens if no user of the directory matches.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use crate::config::problems::At;
 use crate::config::raw::{self, ProvisioningMode};
 use crate::values::email;
 
-/// What happens when nobody matches.
+/// What happens if no user matches.
 #[derive(Clone, Debug)]
 pub struct Provisioning {
     /// off, invited, automatic.

@@ -80,7 +80,7 @@ raw! {
         pub cache: Option<String>,
     }
 
-    /// What happens when nobody in the directory matches.
+    /// What happens if no user of the directory matches.
     pub struct Provisioning {
         /// off (default), invited or automatic.
         pub mode: Option<ProvisioningMode>,
@@ -106,7 +106,7 @@ raw! {
         pub mode: Option<PasswordMode>,
         /// The roles that make an administrator.
         pub admin_roles: Vec<String>,
-        /// Usernames that are administrators too, whatever their roles, also while the directory cannot be asked.
+        /// Usernames that are administrators too, with any roles or none, also while the directory cannot be asked.
         /// Compared exactly. A user whom the directory calls inactive stays out while it answers.
         pub administrators: Vec<String>,
         /// Where the application takes passwords.
@@ -270,7 +270,7 @@ raw! {
 
     /// What the application is told.
     pub struct Forward {
-        /// The beginning of the header names (default x-sso-). Whatever else begins like this is taken from requests.
+        /// The beginning of the header names (default x-sso-). Other headers that begin like this are removed from requests.
         pub prefix: Option<String>,
         /// Which of the headers about the user are set: user, email, name, roles, account, idp, method (default all; [] sets
         /// none). Each costs a little with every request. What a client sends under the prefix is removed in any case.
@@ -278,7 +278,7 @@ raw! {
         /// More headers: name to claim. Not one of those that the filter sets itself.
         pub headers: Params,
         /// The header that carries the access token as a Bearer token, never one that has expired. Absent: not
-        /// forwarded. With authorization nobody else's Authorization reaches anyone and users paths.
+        /// forwarded. With authorization, paths of anyone and users get no other Authorization header.
         pub access_token: Option<String>,
         /// The header that carries the ID token as it is, without Bearer. Absent: not forwarded. Sessions without an ID
         /// token (OAuth 2.0, SAML, passwords, bearer tokens) have no such header.

@@ -58,7 +58,7 @@ choice! {
     pub enum EmailVerified { Required = "required", #[default] UnlessFalse = "unless_false", Ignored = "ignored", }
     /// Whether a linked user may come in by another provider of the account.
     pub enum Link { #[default] First = "first", Any = "any", }
-    /// What happens when nobody matches.
+    /// What happens if no user matches.
     pub enum ProvisioningMode { #[default] Off = "off", Invited = "invited", Automatic = "automatic", }
     /// Who may still use a password.
     pub enum PasswordMode { Enabled = "enabled", Admins = "admins", #[default] Disabled = "disabled", }

@@ -223,7 +223,7 @@ raw! {
         pub mapping: Option<Mapping>,
         /// Where users are looked up. Absent: the identity is the user.
         pub directory: Option<Directory>,
-        /// What happens when nobody matches.
+        /// What happens if no user matches.
         pub provisioning: Option<Provisioning>,
         /// Who may still use a password.
         pub password: Option<Password>,
