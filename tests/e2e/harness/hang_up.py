@@ -5,7 +5,7 @@ import struct
 import threading
 import time
 
-from .net import free_port
+from .net import Server, free_port
 
 
 def closes(port: int, head: bytes, wait: float = 0.0) -> None:
@@ -76,24 +76,15 @@ class Http2:
         self.plain.close()
 
 
-class ForgetfulProxy:
+class ForgetfulProxy(Server):
     """A TCP proxy that resets a connection on which a second request arrives, as a load balancer does that has forgotten
     it, or closes it in order, as a server does that was idle for too long. `resets` counts them."""
 
     def __init__(self, target: int, abrupt: bool = True):
-        self.target, self.port, self.resets, self.forgets, self.abrupt = target, free_port(), 0, True, abrupt
-        self.listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.target, self.resets, self.forgets, self.abrupt = target, 0, True, abrupt
+        super().__init__(free_port())
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket):
+    def serve(self, client: socket.socket):
         server = socket.create_connection(("127.0.0.1", self.target))
         answered = threading.Event()
 

@@ -1,10 +1,12 @@
 """Ports, polling, and where the project is."""
 
+import contextlib
 import fcntl
 import pathlib
 import random
 import socket
 import tempfile
+import threading
 import time
 
 PROJECT = pathlib.Path(__file__).resolve().parents[3]
@@ -67,3 +69,24 @@ def eventually(check, limit: float = 30, every: float = 0.05, what: str = "condi
         if time.monotonic() > end:
             raise AssertionError(f"{what} did not come true within {limit} s: {problem}")
         time.sleep(every)
+
+
+class Server:
+    """Accepts connections, each served by a thread of its own."""
+
+    def __init__(self, port: int = 0):
+        self.listener = socket.create_server(("127.0.0.1", port), backlog=128)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket):
+        with connection, contextlib.suppress(OSError):
+            self.serve(connection)

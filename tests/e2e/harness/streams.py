@@ -6,28 +6,7 @@ import threading
 import time
 
 from . import http2
-from .net import eventually
-
-
-class Server:
-    """Accepts connections, each served by a thread of its own."""
-
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection):
-        with connection, contextlib.suppress(OSError):
-            self.serve(connection)
+from .net import Server, eventually
 
 
 class Endless(Server):

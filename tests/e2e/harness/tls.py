@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from .envoy import TYPE, cluster
+from .net import Server
 
 
 class Authority:
@@ -59,35 +60,22 @@ def tls_cluster(name: str, port: int, host: str, trusted: str) -> dict:
             "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": host}}]}}}}}
 
 
-class TlsServer:
+class TlsServer(Server):
     """Speaks TLS. `then`: "relay" to a port in plain text, "reset" once a request has come, "hang" without an answer."""
 
     def __init__(self, context: ssl.SSLContext, then: str, target: int = 0):
         self.context, self.then, self.target = context, then, target
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.listener.getsockname()[1]
         self.over = threading.Event()
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def _accept(self):
-        while True:
-            try:
-                plain, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
-
-    def _serve(self, plain: socket.socket):
-        try:
-            with self.context.wrap_socket(plain, server_side=True) as secured:
-                if self.then == "relay":
-                    return self._relay(secured)
-                secured.recv(65536)
-                if self.then == "hang":
-                    self.over.wait(300)
-                secured.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        except OSError:
-            pass
+    def serve(self, plain: socket.socket):
+        with self.context.wrap_socket(plain, server_side=True) as secured:
+            if self.then == "relay":
+                return self._relay(secured)
+            secured.recv(65536)
+            if self.then == "hang":
+                self.over.wait(300)
+            secured.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def _relay(self, secured: ssl.SSLSocket):
         """One request and its answer at a time; the provider's answers have a length."""
