@@ -1,7 +1,7 @@
 //! A session's user, asked about again after `recheck`.
 
 use super::{lookup, provision, Cache, Record, User, UserSource};
-use crate::config::{Account, Directory, PasswordMode, ProvisioningMode};
+use crate::config::{Account, Attribute, Directory, PasswordMode, ProvisioningMode};
 use crate::fault::Fault;
 use crate::host::task::Io;
 use crate::identity::roles::Granted;
@@ -30,6 +30,8 @@ pub async fn recheck(io: &Io, account: &Account, cache: &Cache, user: &User) -> 
         // Two of one name: nobody can say whose session it is.
         _ => return Ok(None),
     };
+    let record =
+        record.filter(|_| user.origin != UserSource::Application || is_certain(account, user, &found));
     match record {
         Some(record) if !record.active => Ok(None),
         Some(record) => {
@@ -39,6 +41,15 @@ pub async fn recheck(io: &Io, account: &Account, cache: &Cache, user: &User) -> 
         }
         None => Ok(without_record(account, user, &found, granted)),
     }
+}
+
+/// True if the record of the name is certainly the user whom the application signed in, as the login would have it: the only
+/// one of the name in any case, and what was typed is a username. Else the session would get the roles that its login was
+/// refused.
+fn is_certain(account: &Account, user: &User, like: &[Record]) -> bool {
+    let logins = &account.password.logins;
+    let by_username = !logins.is_empty() && logins.iter().all(|login| login.attribute == Attribute::Username);
+    like.len() == 1 && (by_username || account.is_named_admin(&user.username))
 }
 
 /// The user as the configuration of today has them, in an account without a directory; `None`: the session ends. A directory

@@ -3,6 +3,7 @@
 mod admin_reports;
 pub(crate) mod provisioning;
 mod remembered;
+mod vouched;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
