@@ -15,6 +15,8 @@ from harness.tools import go_program, need
 
 TOP = Path(__file__).resolve().parents[2]
 WASM = TOP / "target/wasm32-wasip1/release/envoy_sso.wasm"
+# In the place of the project's own folder, which may have the name that compilers are told.
+FOLDER = TOP / "tests"
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.7"
 # What Istio and Envoy Gateway read: the wasm's own media types, and an ordinary image with plugin.wasm.
 KINDS = {
@@ -84,8 +86,8 @@ def test_the_checksums_are_those_of_the_files(tmp_path):
 
 def test_all_that_is_published_is_written_and_summed(tmp_path, monkeypatch):
     """The whole of `make dist` but for the compilers and the bill of materials, which the release workflow runs."""
-    home = tmp_path / "home"
-    monkeypatch.setenv("HOME", str(home))
+    cargo_home = tmp_path / "cargo"
+    monkeypatch.setenv("CARGO_HOME", str(cargo_home))
     monkeypatch.setattr("sys.argv", ["dist", "--without-bill"])
     made = dist(tmp_path / "dist")
     wasm, command = tmp_path / "built.wasm", tmp_path / "built"
@@ -100,9 +102,30 @@ def test_all_that_is_published_is_written_and_summed(tmp_path, monkeypatch):
     assert subprocess.run(["sha256sum", "--check", "--strict", "sha256sums.txt"], cwd=tmp_path / "dist", capture_output=True).returncode == 0
     assert skopeo("inspect", "--raw", f"oci:{tmp_path}/dist/oci:{version}").returncode == 0
     # A path of this machine would make another filter on another.
-    wasm.write_bytes(b"\0asm " + str(home).encode())
+    wasm.write_bytes(b"\0asm " + f"{cargo_home}/registry/src/a.rs".encode())
     with pytest.raises(SystemExit, match="holds a path of this machine"):
         made.main()
+
+
+@pytest.mark.parametrize("text", ["/root/.cargo/registry/src/a.rs", "of a text/root/.cargo/git/b.rs", f"{FOLDER}/src/lib.rs", f"{FOLDER}/target/c.rs"])
+def test_a_path_of_this_machine_is_refused(tmp_path, monkeypatch, text):
+    made = machine(tmp_path, monkeypatch, "/root/.cargo")
+    with pytest.raises(SystemExit, match="holds a path of this machine"):
+        made.refuse_paths_of_this_machine(text.encode())
+
+
+@pytest.mark.parametrize("text", ["src/proxy/root.rs", "/rustc/1f/library/alloc/src/c.rs", "/cargo/registry/src/a.rs", "/envoy-sso/src/lib.rs"])
+@pytest.mark.parametrize("cargo_home", ["/root/.cargo", "/cargo"])
+def test_other_paths_are_not(tmp_path, monkeypatch, cargo_home, text):
+    """As root every filter was refused: it holds the name of `src/proxy/root.rs`."""
+    machine(tmp_path, monkeypatch, cargo_home).refuse_paths_of_this_machine(text.encode())
+
+
+def machine(tmp_path, monkeypatch, cargo_home: str):
+    monkeypatch.setenv("CARGO_HOME", cargo_home)
+    made = dist(tmp_path)
+    made.TOP = FOLDER
+    return made
 
 
 def test_workflows_are_valid(tmp_path):
