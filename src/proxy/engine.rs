@@ -66,6 +66,7 @@ impl Engine {
             self.replicas = replicas.clone();
         }
         self.count(now);
+        sharing::delete_attempts(filter_state);
         if !self.take_role(now) {
             if self.follower.take().is_some() {
                 self.cancel();

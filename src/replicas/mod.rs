@@ -68,6 +68,7 @@ pub struct Replicas {
     gave_up: Cell<bool>,
     /// Since when attempts at passwords were not answered; 0: the last one was.
     unanswered_since: Cell<u64>,
+    deletions: attempts::Deletions,
 }
 
 /// Marks of one transaction: etcd takes 128 operations.
@@ -90,6 +91,7 @@ impl Replicas {
             busy: Cell::new(false),
             gave_up: Cell::new(false),
             unanswered_since: Cell::new(0),
+            deletions: attempts::Deletions::default(),
             settings,
         }))
     }

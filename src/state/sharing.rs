@@ -63,6 +63,18 @@ pub fn deliver(filter_state: &FilterState) {
     spawn(filter_state, |io, replicas| async move { replicas.deliver(&io).await });
 }
 
+/// Deletes attempts at passwords that were no failures, in the background; what the engine does not confirm is tried
+/// again.
+pub fn delete_attempts(filter_state: &FilterState) {
+    let Some(replicas) = filter_state.replicas.clone() else { return };
+    if replicas.has_attempts_to_delete(filter_state.host.now()) {
+        let lane = Lane::new("", "attempts in the shared engine").always_open();
+        filter_state
+            .io(Rc::default())
+            .spawn(lane, |io| async move { replicas.delete_attempts(&io).await.map_err(Fault::from) });
+    }
+}
+
 /// Puts everything that this Envoy knows into an engine that was emptied or set back, or could not be told all of it.
 pub fn restore(filter_state: &FilterState) {
     let lifetime = filter_state.config.session.lifetime;

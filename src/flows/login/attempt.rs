@@ -6,11 +6,12 @@ use crate::config::AttemptLimit;
 use crate::exchange::Exchange;
 use crate::fault::{Code, Fault};
 use crate::host::events;
-use crate::host::task::{Io, Lane};
+use crate::host::task::Io;
 use crate::host::Level;
 use crate::password::attempts::{self, CountedBy};
 use crate::replicas::attempts::Counted;
 use crate::replicas::Replicas;
+use crate::state::sharing;
 
 /// An attempt under way.
 pub(super) struct Attempt {
@@ -34,8 +35,8 @@ impl Attempt {
         };
         let (kind, content) = by.parts();
         let parts = [account.as_bytes(), kind.as_bytes(), &content];
-        let counted = replicas.attempt(io.host(), &parts)?;
-        let answer = replicas.count_attempt(io, &counted, limit.window).await;
+        let counted = replicas.attempt(io.host(), &parts, limit.window)?;
+        let answer = replicas.count_attempt(io, &counted).await;
         let attempt = Self { here, everywhere: Some((replicas.clone(), counted)) };
         let fault = match answer {
             Ok(count) if count <= u64::from(limit.limit.max(1)) => return Ok(attempt),
@@ -47,7 +48,7 @@ impl Attempt {
             Err(away) => {
                 let reason = format!("a password login is counted on this Envoy alone: {}", away.detail);
                 events::notice(io.host(), exchange.place(), Level::Warn, &reason);
-                return Ok(Self { everywhere: None, ..attempt });
+                return Ok(attempt);
             }
         };
         // It does not reach the application, and so is no failure.
@@ -59,9 +60,8 @@ impl Attempt {
     pub(super) fn succeeded(self, exchange: &Exchange) {
         self.here.succeeded(&*exchange.filter_state.host);
         if let Some((replicas, counted)) = self.everywhere {
-            exchange.io().spawn(lane(), |io| async move {
-                replicas.forget_attempts(&io, &counted).await.map_err(Fault::from)
-            });
+            replicas.forget_attempts(exchange.io().now(), counted);
+            sharing::delete_attempts(&exchange.filter_state);
         }
     }
 
@@ -69,15 +69,10 @@ impl Attempt {
     pub(super) fn withdrawn(self, exchange: &Exchange) {
         self.here.withdrawn(&*exchange.filter_state.host);
         if let Some((replicas, counted)) = self.everywhere {
-            exchange.io().spawn(lane(), |io| async move {
-                replicas.withdraw_attempt(&io, &counted).await.map_err(Fault::from)
-            });
+            replicas.withdraw_attempt(exchange.io().now(), counted);
+            sharing::delete_attempts(&exchange.filter_state);
         }
     }
-}
-
-fn lane() -> Lane {
-    Lane::new("", "attempts in the shared engine").always_open()
 }
 
 #[cfg(test)]
