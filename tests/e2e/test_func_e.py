@@ -22,7 +22,10 @@ def func_e(tmp_path_factory, envoy):  # noqa: F811
     (place / "envoy").symlink_to(os.path.realpath(envoy))
     folders = {f"FUNC_E_{name.upper()}": str(home / name.split("_")[0]) for name in ("config_home", "data_home", "state_home", "runtime_dir")}
     own = {name: value for name, value in os.environ.items() if name != "ENVOY"}
-    return place / "envoy", own | SECRETS | folders | {"PATH": f"{home}/bin:{os.environ['PATH']}", "HOME": str(home)}
+    environment = own | SECRETS | folders | {"PATH": f"{home}/bin:{os.environ['PATH']}", "HOME": str(home)}
+    # Without a version in use func-e asks the network for the latest.
+    subprocess.run(["func-e", "use", version], check=True, capture_output=True, env=environment)
+    return place / "envoy", environment
 
 
 def test_find_takes_the_envoy_of_func_e(func_e):
