@@ -165,7 +165,8 @@ impl Head {
     }
 
     /// True where credentials are sent that prove a password: Basic (RFC 7617), Digest (RFC 7616), Mutual (RFC 8120),
-    /// SCRAM (RFC 7804), and NTLM, by itself or in Negotiate.
+    /// SCRAM (RFC 7804), and NTLM, by itself or in Negotiate. Envoy joins two lines with a comma, and an application may
+    /// read the second one.
     #[inline]
     pub fn has_password(&self) -> bool {
         const SCHEMES: [&[u8]; 5] = [b"basic", b"digest", b"mutual", b"scram", b"ntlm"];
@@ -178,7 +179,14 @@ impl Head {
             SCHEMES.iter().any(|scheme| behind(value, scheme).is_some())
                 || behind(value, b"negotiate") == Some(true)
         };
-        self.authorization.is_some() && self.all("authorization").any(proves)
+        // A parameter (`digest=…` in a signature) is no scheme: white space follows one.
+        let is_parameter = |line: &[u8]| {
+            let word = line.trim_ascii_start().split(u8::is_ascii_whitespace).next();
+            word.is_some_and(|word| word.contains(&b'='))
+        };
+        let lines =
+            |value: &[u8]| value.split(|byte| *byte == b',').any(|line| !is_parameter(line) && proves(line));
+        self.authorization.is_some() && self.all("authorization").any(|value| proves(value) || lines(value))
     }
 
     /// True if the request looks ahead: a prefetch, a prerendering or a preview, which no user has asked for. Browsers say
@@ -322,6 +330,20 @@ mod tests {
             [("sec-purpose", ""), ("purpose", "no-prefetch"), ("x-moz", "prefetched"), ("x-a", "prefetch")]
         {
             assert!(!head(&[(name, value)]).is_speculative(), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn credentials_that_prove_a_password_are_seen_in_the_second_of_two_lines_too() {
+        let has = |value: &str| head(&[("authorization", value)]).has_password();
+        for value in
+            ["Basic eDp5", "Token x,Basic eDp5", "Token x, basic eDp5", "Bearer x,\tDigest username=\"x\""]
+        {
+            assert!(has(value), "{value}");
+        }
+        let signature = "Signature keyId=\"x\",digest=\"y\", basic=z, headers=\"digest date\"";
+        for value in ["Token x", "Bearer a.b.c", "Token x,Bearer y", "Token basic", signature] {
+            assert!(!has(value), "{value}");
         }
     }
 

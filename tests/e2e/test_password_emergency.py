@@ -232,9 +232,9 @@ def test_schemes_that_prove_a_password(world, value):
     token = base64.b64encode(b"x").decode()
     for path, arrives in (("/healthz", False), ("/static/x", False), ("/api/sql/x", True), ("/login", False)):
         mark = world.app.mark()
-        for more in ([], [("authorization", value)]):
-            account.client().request("GET", account.url(path), headers={"authorization": value}, more_headers=more)
-        assert [bool(seen.all("authorization")) for seen in world.app.since(mark)] == [arrives] * 2, path
+        for first, more in ((value, []), (value, [("authorization", value)]), ("Token x", [("authorization", value)])):
+            account.client().request("GET", account.url(path), headers={"authorization": first}, more_headers=more)
+        assert [bool(seen.all("authorization")) for seen in world.app.since(mark)] == [arrives] * 3, path
     assert account.client().get(account.url("/healthz"), headers={"authorization": f"Token {token}"}).seen()["authorization"]
 
 
