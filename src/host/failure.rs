@@ -183,9 +183,12 @@ impl Broken {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoCluster(host) => write!(f, "no cluster for host {host}"),
+            Self::NoCluster(host) => write!(
+                f,
+                "no cluster for host {host}: clusters must name one for it, and Envoy must have that cluster"
+            ),
             Self::Unreachable => f.write_str("cannot be reached"),
-            Self::Timeout => f.write_str("no answer in time"),
+            Self::Timeout => f.write_str("no answer in time; see `timeout`, and whether it answers at all"),
             Self::TooLarge => f.write_str("the answer is too large"),
             Self::Grpc(status) => write!(f, "gRPC status {status}"),
             Self::Connection { cluster, broken } => {

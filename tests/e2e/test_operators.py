@@ -25,8 +25,8 @@ MISTAKES = {
         "idp_invalid_answer", "register the redirect URI at the provider exactly as `envoy-sso uris` prints it"),
     "a clock that is ten minutes ahead": ("id_token_invalid", "in the future: compare the clocks of this host and the provider (NTP)"),
     "a mapping that names a wrong claim": ("identity_missing", "is absent, what is there: "),
-    "a wrong token of the directory": ("directory_unavailable", "401"),
-    "a wrong path of the directory": ("directory_unavailable", "404"),
+    "a wrong token of the directory": ("directory_unavailable", "status 401: compare directory.scim.token with"),
+    "a wrong path of the directory": ("directory_unavailable", "status 404: directory.scim.url must be its SCIM base"),
     "Secure cookies over http": ("state_unknown", "Secure cookies over http are not kept, so set cookies.secure to false"),
 }
 

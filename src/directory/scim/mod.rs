@@ -8,11 +8,14 @@ pub(crate) mod request;
 
 use std::collections::HashSet;
 
+use url::Url;
+
 use super::{unavailable, Cache, Record};
 use crate::config::{Account, Attribute, Mapping, Scim};
 use crate::fault::Fault;
 use crate::host::task::{Answer, Failure, Io, Reply, Request};
 use crate::identity::Mapped;
+use crate::proto::fetch::answer::shown;
 use crate::values::names::careless as folded;
 use read::Page;
 
@@ -86,7 +89,7 @@ pub(super) async fn find(
             links::refused(io, account, server, cache).await?;
             return Ok(Vec::new());
         }
-        for record in pages.take(read::page(&answer)?)? {
+        for record in pages.take(read_page(io, server, &answer)?)? {
             let known = record.id.is_some() && found.iter().any(|other| other.id == record.id);
             if !known && wanted.is(&record, &account.mapping) {
                 found.push(record);
@@ -162,20 +165,32 @@ pub(super) async fn page(io: &Io, server: &Scim, start: usize, count: usize) -> 
     let answer = send(io, request::list(server, None, start, Some(count))?).await?;
     match answer.status {
         // Canaille answers 500 to any `count`; its own page size does as well.
-        400 | 500 => read::page(&send(io, request::list(server, None, start, None)?).await?),
-        _ => read::page(&answer),
+        400 | 500 => read_page(io, server, &send(io, request::list(server, None, start, None)?).await?),
+        _ => read_page(io, server, &answer),
     }
 }
 
 /// The whole answer, whatever its status.
 pub(super) async fn send(io: &Io, request: Request) -> Result<Answer, Fault> {
-    match io.call(request).await {
-        Reply::Answer(answer) => Ok(answer),
+    let url = request.url.clone();
+    let fault = match io.call(request).await {
+        Reply::Answer(answer) => return Ok(answer),
         Reply::Failed(Failure::TooLarge) => {
-            Err(unavailable("the directory's answer is too large; it may ignore filters"))
+            unavailable("the directory's answer is too large; it may ignore filters")
         }
-        Reply::Failed(failure) => Err(unavailable(format!("the directory: {failure}"))),
-    }
+        Reply::Failed(failure) => unavailable(format!("the directory: {failure}")),
+    };
+    Err(placed(io, &url, fault))
+}
+
+fn read_page(io: &Io, server: &Scim, answer: &Answer) -> Result<Page, Fault> {
+    read::page(answer).map_err(|fault| placed(io, &server.url, fault))
+}
+
+/// The fault with the directory's address and cluster: what an operator has to look at. A query may hold an address of a user.
+fn placed(io: &Io, url: &Url, fault: Fault) -> Fault {
+    let cluster = io.outside().clusters().resolve(url).unwrap_or_default();
+    Fault { detail: format!("{} ({}, cluster {cluster:?})", fault.detail, shown(url)), ..fault }
 }
 
 /// True where an id was seen before; for readings of the whole directory.

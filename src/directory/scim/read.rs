@@ -22,7 +22,8 @@ pub struct Page {
 /// Reads a ListResponse (RFC 7644 section 3.4.2).
 pub fn page(answer: &Answer) -> Result<Page, Fault> {
     if answer.status != 200 {
-        return Err(unavailable(format!("the directory answers with status {}", answer.status)));
+        let (status, advice) = (answer.status, advice(answer.status));
+        return Err(unavailable(format!("the directory answers with status {status}: {advice}")));
     }
     let body = object(&answer.body)?;
     let number = |name: &str| match member(&body, name) {
@@ -41,6 +42,17 @@ pub fn page(answer: &Answer) -> Result<Page, Fault> {
         _ => return Err(unavailable("the directory's answer is no ListResponse: Resources is no list")),
     };
     Ok(Page { records, total, start })
+}
+
+/// What an operator looks at for a status other than 200.
+fn advice(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "compare directory.scim.token with the token that the directory takes",
+        404 => "directory.scim.url must be its SCIM base, such as https://directory.example.com/scim/v2",
+        300..=399 => "redirects are not followed, so write the address it leads to into directory.scim.url",
+        500..=599 => "its own log says why",
+        _ => "docs/scim-server.md has what it must answer",
+    }
 }
 
 /// Reads one user, as an answer to a POST.

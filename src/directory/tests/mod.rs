@@ -113,6 +113,32 @@ fn name(result: Result<Resolution, Fault>) -> Result<String, Code> {
 }
 
 #[test]
+fn a_directory_that_does_not_answer_is_told_with_what_to_look_at() {
+    let status = |status: u16| testing::status(status, "text/plain", "");
+    for (reply, what) in [
+        (status(401), "status 401: compare directory.scim.token with"),
+        (status(404), "status 404: directory.scim.url must be its SCIM base, such as"),
+        (status(302), "status 302: redirects are not followed, so write"),
+        (status(500), "status 500: its own log says why"),
+        (status(429), "status 429: docs/scim-server.md has what it must answer"),
+        (Reply::Failed(Failure::NoCluster("directory.internal".into())), "clusters must name one for it"),
+        (Reply::Failed(Failure::Timeout), "no answer in time; see `timeout`"),
+        (testing::json(&json!([])), "the directory's answer"),
+    ] {
+        let (result, ..) = resolved(account(scim()), ada(), |_| reply.clone());
+        let Err(fault) = result else { panic!("{reply:?}") };
+        assert_eq!(fault.code, Code::DirectoryUnavailable, "{reply:?}");
+        let detail = &fault.detail;
+        assert!(detail.contains(what), "{what}: {detail}");
+        assert!(
+            detail.contains("(http://directory.internal/scim/v2") && detail.contains(", cluster \""),
+            "{detail}"
+        );
+        assert!(!detail.contains("acme.com") && !detail.contains("scim-token"), "{detail}");
+    }
+}
+
+#[test]
 fn a_static_list_follows_the_table() {
     let with = |users: Vec<StaticUser>| {
         let (result, calls, _) = resolved(account(Directory::Static(users)), ada(), |_| panic!("no call"));

@@ -161,7 +161,7 @@ pub(super) fn location_of(answer: &Answer) -> Option<&str> {
 }
 
 /// A URL for the log: without user, password and query, which may hold what is secret.
-pub(super) fn shown(url: &Url) -> String {
+pub fn shown(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     clean(&format!("{}://{host}{port}{}", url.scheme(), url.path()), 200)
