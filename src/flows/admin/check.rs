@@ -3,7 +3,9 @@
 
 use url::Url;
 
-use crate::config::{Account, Attribute, Directory, Endpoint, MappingFrom, OAuth2, Oidc, Protocol, Saml};
+use crate::config::{
+    Account, Attribute, Config, Directory, Endpoint, MappingFrom, OAuth2, Oidc, Problem, Protocol, Saml,
+};
 use crate::crypto::{large_key, MAX_KEY_SET, USUAL_KEY_BITS};
 use crate::directory::reports;
 use crate::exchange::Exchange;
@@ -53,10 +55,31 @@ pub async fn run(io: &Io, exchange: &Exchange, account_state: &AccountState) -> 
     checks.shared().await;
     let keys = &exchange.filter_state.config.session.keys;
     checks.add("session: keys", Ok(format!("{keys:?}; the first one seals")));
-    for warning in &exchange.filter_state.config.warnings {
+    for warning in warnings_for(&exchange.filter_state.config, &account.code) {
         checks.add("configuration", Ok(format!("warning: {warning}")));
     }
     checks.list
+}
+
+/// The warnings that this account's administrators may read: its own, each with its path inside the account, and those of the
+/// whole file. A file may hold many customers, so that a warning which names another account is left out.
+fn warnings_for(config: &Config, code: &str) -> Vec<String> {
+    let place = config.accounts.iter().position(|own| own.code == code);
+    let own = place.map(|place| format!("accounts[{place}]"));
+    let names_another = |text: &str| {
+        let mut others = config.accounts.iter().filter(|other| other.code != code);
+        others.any(|other| text.contains(&format!("account {:?}", other.code)))
+    };
+    let readable = |warning: &Problem| {
+        let path = match own.as_ref().and_then(|own| warning.path.strip_prefix(own.as_str())) {
+            Some(inside) => inside.trim_start_matches('.'),
+            None if warning.path.starts_with("accounts[") => return None,
+            None => warning.path.as_str(),
+        };
+        let text = Problem { path: path.to_owned(), message: warning.message.clone() }.to_string();
+        (!names_another(&text)).then_some(text)
+    };
+    config.warnings.iter().filter_map(readable).collect()
 }
 
 /// The same as checks of the report: what they say is to be done elsewhere.

@@ -362,3 +362,41 @@ fn who_is_no_administrator_can_become_somebody_else() {
     assert_eq!(seen.code(), "role_missing");
     assert!(!seen.text().contains("/sso/") && !seen.text().contains("bob"), "{}", seen.text());
 }
+
+#[test]
+fn the_check_shows_no_warning_that_tells_of_another_account() {
+    let mut many = configuration();
+    let other = |code: &str, origin: &str| {
+        let mut account = many["accounts"][0].clone();
+        (account["code"], account["origins"]) = (json!(code), json!([origin]));
+        account
+    };
+    let mut off = other("off", "https://globex.example");
+    off["sso"] = json!("disabled");
+    let others = [other("globex", "https://globex.example"), off, other("initech", "http://initech.example")];
+    many["accounts"][0]["origins"] = json!(["http://app.example"]);
+    many["accounts"].as_array_mut().unwrap().extend(others);
+    many["pages"] = json!({ "texts": { "no.such.text": "x" } });
+    let filter_state = filter_state(&TestHost::new(), &many);
+    let all: Vec<String> = filter_state.config.warnings.iter().map(ToString::to_string).collect();
+    for words in ["account \"globex\"", "accounts[3].origins[0]", "accounts[0].origins[0]", "no.such.text"] {
+        assert!(all.iter().any(|warning| warning.contains(words)), "{words} {all:?}");
+    }
+    let mut ada = Browser::new(&filter_state, "app.example");
+    let start = ada.get("/reports", &mut idp("ada@acme.com"));
+    back(&mut ada, &start, "ada@acme.com");
+    let report = get(&mut ada, "/sso/admin/check").json();
+    let checks = report["checks"].as_array().unwrap();
+    let said = |check: &&Value| check["name"] == "configuration";
+    let warnings: Vec<&str> =
+        checks.iter().filter(said).filter_map(|check| check["detail"].as_str()).collect();
+    assert!(
+        warnings.iter().any(|warning| warning.starts_with("warning: origins[0]: is plain http")),
+        "{warnings:?}"
+    );
+    assert!(warnings.iter().any(|warning| warning.contains("no.such.text")), "{warnings:?}");
+    let text = report.to_string();
+    for name in ["globex", "initech", "accounts["] {
+        assert!(!text.contains(name), "{name} {text}");
+    }
+}
