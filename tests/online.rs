@@ -21,6 +21,7 @@ struct Faults {
     wrong_token: bool,
     wrong_path: bool,
     sick_engine: bool,
+    repeats_secret: bool,
 }
 
 /// Provider, directory and engine at one address, until the process ends.
@@ -53,7 +54,7 @@ fn answer(mut stream: TcpStream, port: u16, faults: Faults) {
     let issuer = format!("http://127.0.0.1:{port}");
     let path = first.split(' ').nth(1).unwrap_or_default();
     let (status, said) = match path {
-        "/.well-known/openid-configuration" if !faults.no_discovery => (
+        path if path.starts_with("/.well-known/openid-configuration") && !faults.no_discovery => (
             200,
             json!({
                 "issuer": if faults.other_issuer { "https://other.example" } else { &issuer },
@@ -64,6 +65,9 @@ fn answer(mut stream: TcpStream, port: u16, faults: Faults) {
         ),
         "/keys" if faults.no_keys => (200, json!({ "keys": [] }).to_string()),
         "/keys" => (200, KEYS.to_owned()),
+        "/token" if faults.repeats_secret => {
+            (400, json!({ "error": "no client a-client-secret\u{1b}[2J" }).to_string())
+        }
         "/token" if faults.unknown_client => (401, json!({ "error": "invalid_client" }).to_string()),
         "/token" => {
             // "app:a secret+" as RFC 6749 section 2.3.1 encodes it.
@@ -169,4 +173,68 @@ fn nothing_that_listens_and_a_secret_that_is_not_here_are_told() {
             && text.contains("note: acme/corp: the client was not tried: its secret is not set here"),
         "{text}"
     );
+}
+
+#[test]
+fn a_cluster_that_the_filter_cannot_use_fails_though_this_machine_reaches_the_server() {
+    let port = serve(Faults::default());
+    let good: Value = serde_json::from_str(&configuration(port, json!({ "value": "s" }))).unwrap();
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut document = good.clone();
+        change(&mut document);
+        online(&document.to_string())
+    };
+    let named = |cluster: &str| json!({ "127.0.0.1": cluster });
+    let dynamic = json!({ "cds_config": { "ads": {} } });
+    let static_only = "is not among the static clusters of this file, and it has no cds_config";
+    for (what, code, words, (clusters, engine, dynamic)) in [
+        ("as it is", 0, "works: acme/corp: keys", (named("local"), "local", Value::Null)),
+        (
+            "a host that clusters does not name",
+            1,
+            "FAILS: acme: identity_providers[0].oidc.discovery: no entry of clusters is for 127.0.0.1",
+            (json!({ "other": "local" }), "local", Value::Null),
+        ),
+        ("a cluster that the file lacks", 1, static_only, (named("ipd"), "local", Value::Null)),
+        ("a cluster that may come by CDS", 0, "must come by CDS", (named("ipd"), "local", dynamic)),
+        ("the engine's cluster", 1, "shared.cluster: \"etdc\"", (named("local"), "etdc", Value::Null)),
+    ] {
+        let (found, text) = with(&|document| {
+            document["sso"]["clusters"] = clusters.clone();
+            document["sso"]["shared"]["cluster"] = json!(engine);
+            document["dynamic_resources"] = dynamic.clone();
+        });
+        assert!(found == Some(code) && text.contains(words), "{what}: {found:?}\n{text}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_only_discovery_names_needs_a_cluster_too() {
+    let port = serve(Faults::default());
+    let mut document: Value = serde_json::from_str(&configuration(port, json!({ "value": "s" }))).unwrap();
+    let oidc = "/sso/accounts/0/identity_providers/0/oidc";
+    // The provider names itself 127.0.0.1; its document is read under another name.
+    document.pointer_mut(oidc).unwrap()["discovery"] =
+        json!(format!("http://localhost:{port}/.well-known/openid-configuration"));
+    document["sso"]["clusters"] = json!({ "localhost": "local" });
+    document["sso"]["accounts"][0].as_object_mut().unwrap().remove("directory");
+    let (code, text) = online(&document.to_string());
+    let words =
+        "FAILS: acme/corp: jwks_uri of discovery: no entry of clusters is for 127.0.0.1, so that the filter";
+    assert!(code == Some(1) && text.contains(words), "{text}");
+}
+
+#[test]
+fn nothing_secret_is_printed_whatever_servers_say() {
+    let port = serve(Faults { repeats_secret: true, no_keys: true, ..Faults::default() });
+    let text = configuration(port, json!({ "value": "a-client-secret" }));
+    let text = text.replace("openid-configuration", "openid-configuration?key=of-the-query");
+    for document in [text.clone(), text.replace(&format!(":{port}/.well"), ":1/.well")] {
+        let (_, said) = online(&document);
+        for secret in ["a-client-secret", "of-the-query", "a-token", "\u{1b}"] {
+            assert!(!said.contains(secret), "{secret:?} in {said}");
+        }
+    }
+    let (_, said) = online(&text);
+    assert!(said.contains("the token endpoint answered no client (secret)?[2J (400)"), "{said}");
 }

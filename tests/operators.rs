@@ -98,6 +98,47 @@ fn an_issuer_that_a_provider_can_have_is_no_mistake() {
 }
 
 #[test]
+fn a_discovery_address_that_providers_have_is_no_mistake() {
+    for address in [
+        "/realms/acme/.well-known/openid-configuration",
+        "/.well-known/openid-configuration/tenant",
+        "/.well-known/oauth-authorization-server/tenant",
+        "/v2.0/.well-known/openid-configuration?p=policy",
+    ] {
+        let url = format!("https://idp.example.com{address}");
+        let document = with("/accounts/0/identity_providers/0/oidc/discovery", json!(url));
+        assert_eq!(said(&document.to_string()), (true, "-: ok\n".into()), "{address}");
+    }
+}
+
+#[test]
+fn administrators_whom_a_sign_in_can_prove_are_no_mistake() {
+    let password = json!({ "mode": "disabled", "administrators": ["root"], "admin_roles": ["boss"],
+        "logins": logins()["logins"] });
+    let mapping = json!({ "claim": "email", "roles_claim": "groups", "role_map": { "bosses": "boss" } });
+    let users = json!({ "static": { "users": [{ "username": "root", "email": "root@acme.com", "roles": ["boss"] }] } });
+    for (name, value) in [("mapping", mapping), ("directory", users)] {
+        let mut document = with("/accounts/0/password", password.clone());
+        document["accounts"][0][name] = value;
+        assert_eq!(said(&document.to_string()), (true, "-: ok\n".into()), "{name}");
+    }
+}
+
+#[test]
+fn plain_http_on_this_machine_is_no_mistake() {
+    for (origin, secure) in [
+        ("http://localhost:8080", false),
+        ("http://localhost:8080", true),
+        ("http://acme.localhost:8080", false),
+        ("https://app.example.com:8443", true),
+    ] {
+        let mut document = with("/accounts/0/origins", json!([origin]));
+        document["cookies"] = json!({ "secure": secure });
+        assert_eq!(said(&document.to_string()), (true, "-: ok\n".into()), "{origin} {secure}");
+    }
+}
+
+#[test]
 fn every_mistake_has_its_words() {
     let oidc = "/accounts/0/identity_providers/0/oidc";
     let at = |field: &str| format!("{oidc}/{field}");
@@ -139,6 +180,26 @@ fn every_mistake_has_its_words() {
             .to_string().replace("idp.example.com", "login.microsoftonline.com"), true, "everybody can have an account at this provider"),
         ("https where the origin is http", with("/accounts/0/origins", json!(["http://app.example.com"])).to_string(), true,
          "browsers drop Secure cookies"),
+        ("a public host over http", {
+            let mut open = with("/accounts/0/origins", json!(["http://app.example.com"]));
+            open["cookies"] = json!({ "secure": false });
+            open.to_string()
+        }, true, "accounts[0].origins[0]: is plain http: anybody on the way can read the session cookie"),
+        ("cookies without Secure", with("/cookies", json!({ "secure": false })).to_string(), true,
+         "cookies.secure: is false, and https://app.example.com is https"),
+        ("the port of the other scheme", with("/accounts/0/origins", json!(["https://app.example.com:80"])).to_string(), true,
+         "accounts[0].origins[0]: has the scheme https with the port :80 of the other"),
+        ("administrators that nothing proves", with("/accounts/0/password", json!({ "administrators": ["root"], "logins": logins()["logins"] })).to_string(),
+         true, "accounts[0].password.administrators: have no effect without a directory"),
+        ("administrators by password alone", {
+            let mut named = with("/accounts/0/password", logins());
+            named["accounts"][0]["password"]["administrators"] = json!(["root"]);
+            named.to_string()
+        }, true, "accounts[0].password.administrators: count after a password login alone"),
+        ("admin_roles that nobody can have", with("/accounts/0/password", json!({ "mode": "disabled", "admin_roles": ["boss"] })).to_string(), true,
+         "accounts[0].password.admin_roles: no user can have one of them"),
+        ("a wrong well-known path", with(&at("discovery"), json!("https://idp.example.com/.well-known/openid?key=secret")).to_string(), true,
+         "https://idp.example.com/.well-known/openid is not where providers have the document; expected https://idp.example.com/.well-known/openid-configuration\n"),
         ("a provider over http", with(&at("discovery"), json!("http://idp.example.com/.well-known/openid-configuration")).to_string(),
          true, "is plain http"),
         ("a key that is short", good().to_string().replace(KEY, "c2hvcnQ="), false, "expected 32 bytes in base64"),

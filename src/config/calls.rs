@@ -9,6 +9,15 @@ use super::problems::At;
 use super::{Account, Directory, Introspection, Protocol, Provider};
 use crate::host::clusters::Clusters;
 
+/// What can be done by one who reads and changes what is sent over plain http.
+#[derive(Clone, Copy)]
+enum Risk {
+    SignIn,
+    Tokens,
+    /// Nothing, or what depends on more than the URL.
+    Other,
+}
+
 /// Warns of a host that no entry of `clusters` is for, once, and of plain http under an https origin.
 pub(super) fn check<'a>(
     at: &At<'_>,
@@ -16,42 +25,54 @@ pub(super) fn check<'a>(
     clusters: &Clusters,
     known: &mut HashSet<&'a str>,
 ) {
-    let mut reached = |at: &At<'_>, url: &'a Url| {
+    let https = account.origins_as_written().any(|origin| origin.starts_with("https:"));
+    for (field, url, risk) in asked(account) {
+        let at = if field.is_empty() { at.clone() } else { at.field(&field) };
         let host = url.host_str().unwrap_or_default();
         if clusters.resolve(url).is_none() && known.insert(host) {
             at.warning(format!("no entry of clusters is for {host}: it cannot be reached"));
         }
-    };
-    let https = account.origins_as_written().any(|origin| origin.starts_with("https:"));
-    for (i, provider) in account.providers.iter().enumerate() {
-        let at = at.field("identity_providers").index(i);
-        let (protocol, urls) = exchange(provider);
-        for (name, url) in urls {
-            let at = at.field(protocol).field(name);
-            reached(&at, url);
-            // Whether SAML metadata has to be believed depends on more than its URL.
-            if https && protocol != "saml" && url.scheme() == "http" && !url.host_str().is_some_and(is_local)
-            {
-                at.warning("is plain http: whoever is on the way can sign in as anybody; use https");
+        if !https || url.scheme() != "http" || is_local(host) {
+            continue;
+        }
+        match risk {
+            Risk::SignIn => {
+                at.warning("is plain http: whoever is on the way can sign in as anybody; use https")
             }
+            Risk::Tokens => at.warning("is plain http: whoever is on the way can issue tokens; use https"),
+            Risk::Other => {}
         }
     }
-    for file in account.secret_files() {
-        reached(at, &file.url);
+}
+
+impl Account {
+    /// The URLs that the filter asks for this account, each with its field; those that documents name come beside them.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn asked_urls(&self) -> Vec<(String, &Url)> {
+        asked(self).into_iter().map(|(field, url, _)| (field, url)).collect()
     }
+}
+
+fn asked(account: &Account) -> Vec<(String, &Url, Risk)> {
+    let mut all = Vec::new();
+    for (i, provider) in account.providers.iter().enumerate() {
+        let (protocol, urls) = exchange(provider);
+        // Whether SAML metadata has to be believed depends on more than its URL.
+        let risk = if protocol == "saml" { Risk::Other } else { Risk::SignIn };
+        let field = |name: &str| format!("identity_providers[{i}].{protocol}.{name}");
+        all.extend(urls.into_iter().map(|(name, url)| (field(name), url, risk)));
+    }
+    all.extend(account.secret_files().map(|file| (String::new(), &file.url, Risk::Other)));
     for (i, machine) in account.bearer.iter().flat_map(|bearer| &bearer.machines).enumerate() {
-        let at = at.field("bearer").field("machines").index(i);
         for (name, url) in [("discovery", &machine.discovery), ("jwks_uri", &machine.jwks_uri)] {
-            let Some(url) = url else { continue };
-            reached(&at.field(name), url);
-            if https && url.scheme() == "http" && !url.host_str().is_some_and(is_local) {
-                at.field(name).warning("is plain http: whoever is on the way can issue tokens; use https");
-            }
+            let field = format!("bearer.machines[{i}].{name}");
+            all.extend(url.iter().map(|url| (field.clone(), url, Risk::Tokens)));
         }
     }
     if let Directory::Scim(scim) = &account.directory {
-        reached(&at.field("directory").field("scim").field("url"), &scim.url);
+        all.push(("directory.scim.url".to_owned(), &scim.url, Risk::Other));
     }
+    all
 }
 
 /// The URLs of a provider that are asked, each with its field.

@@ -89,6 +89,7 @@ fn configuration(
         accounts.push(account);
     }
     let cookies = cookies(&at.field("cookies"), &raw.cookies);
+    origins::secure_cookies(&at.field("cookies"), &accounts, &cookies);
     let mut clusters = clusters::check(&at.field("clusters"), &raw.clusters);
     for account in &accounts {
         if let Directory::Scim(scim) = &account.directory {

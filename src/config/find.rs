@@ -18,6 +18,8 @@ pub struct Contents {
     pub problems: Vec<Problem>,
     /// The static clusters with their addresses, if the text is an Envoy configuration with static resources.
     pub clusters: Option<StaticClusters>,
+    /// The Envoy configuration gets clusters from elsewhere too (`cds_config`).
+    pub has_dynamic_clusters: bool,
 }
 
 impl Contents {
@@ -51,7 +53,9 @@ pub fn find_in_text(text: &str) -> Contents {
         }
     }
     let clusters = carrier::static_clusters(&documents);
-    Contents { found, clusters, problems: problems.problems.into_inner() }
+    let has_dynamic_clusters =
+        documents.iter().any(|document| document.pointer("/dynamic_resources/cds_config").is_some());
+    Contents { found, clusters, has_dynamic_clusters, problems: problems.problems.into_inner() }
 }
 
 /// Adds the documents of a text.

@@ -107,6 +107,17 @@ pub(super) fn keep_cookies(at: &At<'_>, account: &Account, written: &[String], c
     }
 }
 
+/// Warns of cookies without `Secure` where browsers come by https: they are sent over plain http too.
+pub(super) fn secure_cookies(at: &At<'_>, accounts: &[Rc<Account>], cookies: &Cookies) {
+    let origins = |account: &Rc<Account>| account.origins_as_written().collect::<Vec<_>>();
+    let https = accounts.iter().flat_map(origins).find(|origin| origin.starts_with("https:"));
+    if let Some(origin) = https.filter(|_| !cookies.secure) {
+        at.field("secure").warning(format!(
+            "is false, and {origin} is https: browsers would send the session cookie over plain http too; leave it out"
+        ));
+    }
+}
+
 fn is_written(text: &str, origin: &Origin) -> bool {
     let text = text.trim_end_matches('/').to_ascii_lowercase();
     text == origin.to_string() || text.replace('*', "label") == origin.to_string()
@@ -115,10 +126,24 @@ fn is_written(text: &str, origin: &Origin) -> bool {
 /// Browsers drop a cookie without a word where it is not for the origin that sets it.
 fn keeps_cookies(at: &At<'_>, origin: &Origin, cookies: &Cookies, enabled: bool) {
     let host = names::host_of(&origin.authority);
-    if cookies.secure && origin.scheme == "http" && !names::is_local(host) {
-        at.warning(
-            "is plain http, where browsers drop Secure cookies: use https, or cookies.secure: false to try things out",
-        );
+    // RFC 6761 section 6.3: names under localhost are this machine.
+    if origin.scheme == "http" && !names::is_local(host) && !host.ends_with(".localhost") {
+        at.warning(match cookies.secure {
+            true => {
+                "is plain http, where browsers drop Secure cookies: use https, or cookies.secure: false to try things out"
+            }
+            false => "is plain http: anybody on the way can read the session cookie and use it; use https",
+        });
+    }
+    let other_port = match origin.scheme.as_str() {
+        "https" => ":80",
+        _ => ":443",
+    };
+    if origin.authority.ends_with(other_port) {
+        at.warning(format!(
+            "has the scheme {} with the port {other_port} of the other: write what browsers show",
+            origin.scheme
+        ));
     }
     let Some(domain) = cookies.domain.as_ref().filter(|_| enabled) else { return };
     let domain = domain.strip_prefix('.').unwrap_or(domain).to_ascii_lowercase();

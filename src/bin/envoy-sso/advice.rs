@@ -3,6 +3,8 @@
 use envoy_sso::config::Environment;
 use envoy_sso::config::{Config, Placeholders, Problem, Protocol};
 use envoy_sso::crypto::USUAL_KEY_BITS;
+use envoy_sso::proto::fetch::answer::shown;
+use envoy_sso::proto::oidc::discovery;
 use rsa::pkcs8::DecodePrivateKey;
 use rsa::traits::PublicKeyParts;
 use serde_json::Value;
@@ -19,7 +21,7 @@ pub fn of(config: &Config, written: &Value) -> Vec<Problem> {
                 warnings.push(Problem { path: format!("{path}.title"), message });
             }
             if let Protocol::Oidc(oidc) = &provider.protocol {
-                warnings.extend(discovery(format!("{path}.oidc.discovery"), oidc.discovery.as_ref()));
+                warnings.extend(discovery_advice(format!("{path}.oidc.discovery"), oidc.discovery.as_ref()));
                 let issuer =
                     oidc.issuer.as_deref().and_then(|issuer| issuer_advice(issuer, oidc.discovery.as_ref()));
                 warnings
@@ -28,17 +30,21 @@ pub fn of(config: &Config, written: &Value) -> Vec<Problem> {
         }
         for (j, machine) in account.bearer.iter().flat_map(|bearer| &bearer.machines).enumerate() {
             let path = format!("accounts[{i}].bearer.machines[{j}].discovery");
-            warnings.extend(discovery(path, machine.discovery.as_ref()));
+            warnings.extend(discovery_advice(path, machine.discovery.as_ref()));
         }
     }
     keys(written, String::new(), &mut warnings);
     warnings
 }
 
-fn discovery(path: String, url: Option<&Url>) -> Option<Problem> {
-    let url = url.filter(|url| !url.path().contains("/.well-known/"))?;
-    let base = url.as_str().trim_end_matches('/');
-    let message = format!("does not hold /.well-known/: {url} looks like an issuer; expected {base}/.well-known/openid-configuration");
+fn discovery_advice(path: String, url: Option<&Url>) -> Option<Problem> {
+    let url = url.filter(|url| !discovery::is_usual(url))?;
+    let shown = shown(url);
+    let (base, what) = match shown.split_once("/.well-known") {
+        Some((base, _)) => (base, "is not where providers have the document"),
+        None => (shown.trim_end_matches('/'), "looks like an issuer"),
+    };
+    let message = format!("{shown} {what}; expected {base}{}", discovery::WELL_KNOWN);
     Some(Problem { path, message })
 }
 

@@ -189,6 +189,8 @@ pub(super) fn check(
                 .problem("is empty: mode admins needs at least one role");
         }
         password::has_admins(&at.field("password"), &password, &directory, &mapping);
+    } else if enabled && raw.directory.is_none() {
+        password::warn_without_directory(&at.field("password"), &password, &mapping);
     }
     let provisioning = provisioning::check(&at.field("provisioning"), raw.provisioning.as_ref());
     if provisioning.mode != ProvisioningMode::Off && raw.directory.is_none() {

@@ -109,12 +109,39 @@ pub(super) fn apart(at: &At<'_>, password: &Password, paths: &Paths) {
     }
 }
 
+/// True if a group of a provider makes an administrator.
+fn grants_admin(password: &Password, mapping: &Mapping) -> bool {
+    let is_admin = |role: &String| password.admin_roles.contains(role);
+    !mapping.roles_claim.is_empty() && mapping.role_map.values().any(is_admin)
+}
+
+/// Warns of administrators that no sign-in can prove. A name that only a provider claims makes no administrator.
+pub(super) fn warn_without_directory(at: &At<'_>, password: &Password, mapping: &Mapping) {
+    if grants_admin(password, mapping) {
+        return;
+    }
+    let mend = "add a directory, or grant one of admin_roles by mapping.roles_claim and mapping.role_map";
+    let (by_name, by_role) = (!password.administrators.is_empty(), !password.admin_roles.is_empty());
+    match password.mode {
+        PasswordMode::Enabled if by_name => at.field("administrators").warning(format!(
+            "count after a password login alone, for want of a directory: after single sign-on the administrators' page \
+             answers 403; {mend}"
+        )),
+        _ if by_name => at.field("administrators").warning(format!(
+            "have no effect without a directory and with passwords off: the administrators' page answers 403 to everybody; {mend}"
+        )),
+        _ if by_role => at.field("admin_roles").warning(format!(
+            "no user can have one of them: the administrators' page answers 403 to everybody; {mend}"
+        )),
+        _ => {}
+    }
+}
+
 /// Mode `admins` with nobody who is one.
 pub(super) fn has_admins(at: &At<'_>, password: &Password, directory: &Directory, mapping: &Mapping) {
     let Directory::Static(users) = directory else { return };
     let is_admin = |role: &String| password.admin_roles.contains(role);
-    let granted = !mapping.roles_claim.is_empty() && mapping.role_map.values().any(is_admin);
-    if !granted
+    if !grants_admin(password, mapping)
         && password.administrators.is_empty()
         && !users.iter().any(|user| user.active && user.roles.iter().any(is_admin))
     {

@@ -176,9 +176,17 @@ impl Metadata {
     }
 }
 
+/// True if a discovery document can stand at this address: OpenID Connect Discovery 1.0 section 4 puts the well-known path
+/// behind the issuer's, RFC 8414 section 3.1 in front of it.
+pub fn is_usual(url: &Url) -> bool {
+    let names = [WELL_KNOWN, "/.well-known/oauth-authorization-server"];
+    let rest = names.iter().find_map(|name| Some(url.path().split_once(name)?.1));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// What to look at if this address brings no discovery document.
 pub fn hint(url: &Url) -> &'static str {
-    match url.path().ends_with(WELL_KNOWN) {
+    match is_usual(url) {
         true => "",
         false => "; does the address end in /.well-known/openid-configuration?",
     }

@@ -39,7 +39,7 @@ impl Client {
         if let Some(value) = authorization {
             request = request.header("authorization", value);
         }
-        answer(request.call())
+        answer(url, request.call())
     }
 
     /// Posts a form.
@@ -53,20 +53,26 @@ impl Client {
         if let Some(value) = authorization {
             request = request.header("authorization", value);
         }
-        answer(request.send_form(form.iter().copied()))
+        answer(url, request.send_form(form.iter().copied()))
     }
 }
 
-fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer, String> {
-    let mut response = result.map_err(|error| words(&error))?;
+fn answer(
+    url: &Url,
+    result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> Result<Answer, String> {
+    let mut response = result.map_err(|error| words(url, &error))?;
     let status = response.status().as_u16();
     let body =
-        response.body_mut().with_config().limit(MOST).read_to_string().map_err(|error| words(&error))?;
+        response.body_mut().with_config().limit(MOST).read_to_string().map_err(|error| words(url, &error))?;
     Ok(Answer { status, body })
 }
 
-fn words(error: &ureq::Error) -> String {
+/// The error in words. A query may hold what is secret.
+fn words(url: &Url, error: &ureq::Error) -> String {
     let text = error.to_string();
+    let text =
+        url.query().filter(|query| !query.is_empty()).map_or(text.clone(), |query| text.replace(query, ""));
     let hint = match () {
         () if text.contains("Expired") => "the certificate has expired",
         () if text.contains("UnknownIssuer") => {

@@ -4,7 +4,8 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use envoy_sso::config::{Account, ClientAuth, ClientCredentials, MappingFrom, OAuth2, Oidc, Provider};
 use envoy_sso::crypto::KeySet;
-use envoy_sso::proto::oidc::client_auth;
+use envoy_sso::proto::fetch::answer::shown;
+use envoy_sso::proto::oidc::{client_auth, discovery as metadata};
 use serde_json::Value;
 use url::form_urlencoded::byte_serialize;
 use url::Url;
@@ -33,6 +34,11 @@ pub fn openid(
     }
     let told =
         |name: &str| document.as_ref().and_then(|document| Url::parse(document.get(name)?.as_str()?).ok());
+    let used = ["jwks_uri", "token_endpoint", "userinfo_endpoint"];
+    let used = used
+        .iter()
+        .filter(|name| **name != "userinfo_endpoint" || account.mapping.from == MappingFrom::Userinfo);
+    report.named.extend(used.filter_map(|name| Some((format!("{place}: {name} of discovery"), told(name)?))));
     match oidc.endpoints.jwks_uri.clone().or_else(|| told("jwks_uri")) {
         Some(url) => keys(http, place, &url, report),
         None if oidc.jwks.is_none() => {
@@ -98,29 +104,30 @@ pub fn oauth2(
 }
 
 fn discovery(http: &Client, place: &str, url: &Url, oidc: &Oidc, report: &mut Report) -> Option<Value> {
+    let at = shown(url);
     let answer = match http.get(url, None) {
         Ok(answer) => answer,
         Err(why) => {
-            report.fails(format_args!("{place}: discovery {url}: {why}"));
+            report.fails(format_args!("{place}: discovery {at}: {why}"));
             return None;
         }
     };
     if answer.status != 200 {
-        let hint = match url.path().contains("/.well-known/") {
+        let hint = match metadata::is_usual(url) {
             true => "is the issuer's path right?",
             false => "does it end in /.well-known/openid-configuration?",
         };
-        report.fails(format_args!("{place}: discovery {url}: status {}; {hint}", answer.status));
+        report.fails(format_args!("{place}: discovery {at}: status {}; {hint}", answer.status));
         return None;
     }
     let document: Option<Value> = serde_json::from_str(&answer.body).ok().filter(Value::is_object);
     let Some(document) = document else {
-        report.fails(format_args!("{place}: discovery {url}: is not a JSON object"));
+        report.fails(format_args!("{place}: discovery {at}: is not a JSON object"));
         return None;
     };
     let issuer = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
     match &oidc.issuer {
-        _ if issuer.is_empty() => report.fails(format_args!("{place}: discovery {url}: has no issuer")),
+        _ if issuer.is_empty() => report.fails(format_args!("{place}: discovery {at}: has no issuer")),
         Some(own) if own != issuer => {
             report.fails(format_args!(
                 "{place}: issuer is {own:?} in the configuration, {issuer:?} at the provider"
@@ -132,18 +139,19 @@ fn discovery(http: &Client, place: &str, url: &Url, oidc: &Oidc, report: &mut Re
 }
 
 fn keys(http: &Client, place: &str, url: &Url, report: &mut Report) {
+    let at = shown(url);
     match http.get(url, None) {
         Ok(answer) if answer.status == 200 => match KeySet::parse(answer.body.as_bytes()) {
-            Ok(set) if set.is_empty() => report.fails(format_args!("{place}: keys {url}: no key can verify")),
+            Ok(set) if set.is_empty() => report.fails(format_args!("{place}: keys {at}: no key can verify")),
             Ok(set) => report.works(format_args!(
                 "{place}: keys; {} can verify ({})",
                 set.len(),
                 set.algs().join(", ")
             )),
-            Err(why) => report.fails(format_args!("{place}: keys {url}: {why}")),
+            Err(why) => report.fails(format_args!("{place}: keys {at}: {why}")),
         },
-        Ok(answer) => report.fails(format_args!("{place}: keys {url}: status {}", answer.status)),
-        Err(why) => report.fails(format_args!("{place}: keys {url}: {why}")),
+        Ok(answer) => report.fails(format_args!("{place}: keys {at}: status {}", answer.status)),
+        Err(why) => report.fails(format_args!("{place}: keys {at}: {why}")),
     }
 }
 
@@ -159,6 +167,7 @@ fn client(
     written: Option<&Value>,
     report: &mut Report,
 ) {
+    let at = shown(url);
     let has_secret = written.is_some_and(|own| own.get("client_secret").is_some());
     let secret =
         client.secret.as_ref().and_then(|secret| secret.get()).map(|secret| secret.expose().to_owned());
@@ -191,7 +200,7 @@ fn client(
     }
     let answer = match http.post(url, &form, authorization.as_deref()) {
         Ok(answer) => answer,
-        Err(why) => return report.fails(format_args!("{place}: token endpoint {url}: {why}")),
+        Err(why) => return report.fails(format_args!("{place}: token endpoint {at}: {why}")),
     };
     let said: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let error = said.get("error").and_then(Value::as_str).unwrap_or_default();
@@ -212,8 +221,9 @@ fn client(
         ("redirect_uri_mismatch", _) => {
             report.fails(format_args!("{place}: register the redirect URI {redirect}"))
         }
-        ("", status) => report
-            .fails(format_args!("{place}: token endpoint {url}: status {status} without an OAuth error")),
+        ("", status) => {
+            report.fails(format_args!("{place}: token endpoint {at}: status {status} without an OAuth error"))
+        }
         (other, status) => report
             .note(format_args!("{place}: the token endpoint answered {other} ({status}) to a made-up code")),
     }

@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use envoy_sso::config::Saml;
 use envoy_sso::crypto::certificate::Certificate;
+use envoy_sso::proto::fetch::answer::shown;
 
 use super::http::Client;
 use super::Report;
@@ -14,19 +15,20 @@ const SOON: u64 = 30 * 86_400_000;
 /// Tries the metadata, and reads the certificates that the configuration has.
 pub fn check(http: &Client, place: &str, saml: &Saml, report: &mut Report) {
     if let Some(url) = &saml.metadata_url {
+        let at = shown(url);
         match http.get(url, None) {
             Ok(answer) if answer.status != 200 => {
-                report.fails(format_args!("{place}: metadata {url}: status {}", answer.status));
+                report.fails(format_args!("{place}: metadata {at}: status {}", answer.status));
             }
             Ok(answer) if !answer.body.contains("EntityDescriptor") => {
-                report.fails(format_args!("{place}: metadata {url}: has no EntityDescriptor"));
+                report.fails(format_args!("{place}: metadata {at}: has no EntityDescriptor"));
             }
             Ok(answer) => {
                 report.works(format_args!("{place}: metadata"));
                 let text = answer.body.split("X509Certificate>").skip(1).step_by(2);
                 text.for_each(|text| dates(place, text.split('<').next().unwrap_or_default(), report));
             }
-            Err(why) => report.fails(format_args!("{place}: metadata {url}: {why}")),
+            Err(why) => report.fails(format_args!("{place}: metadata {at}: {why}")),
         }
     }
     saml.certificates.iter().for_each(|pem| dates(place, pem, report));
