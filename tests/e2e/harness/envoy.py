@@ -37,7 +37,7 @@ def find_envoy() -> list[str]:
 
 
 def wasm_filter(configuration, environment: dict[str, str], *, wasm=WASM, struct=False, stop_iteration=True,
-                failure_policy="FAIL_RELOAD") -> dict:
+                failure_policy="FAIL_RELOAD", reload_config: dict | None = None) -> dict:
     """The HTTP filter as docs/configuration.md has it. `configuration` is a dict, or text as it is."""
     if struct:
         plugin = {"@type": TYPE + "google.protobuf.Struct", "value": configuration}
@@ -56,6 +56,8 @@ def wasm_filter(configuration, environment: dict[str, str], *, wasm=WASM, struct
             "environment_variables": {"key_values": environment},
         },
     }
+    if reload_config:
+        config["reload_config"] = reload_config
     if stop_iteration:
         config["allow_on_headers_stop_iteration"] = True
     return {"name": "envoy.filters.http.wasm",

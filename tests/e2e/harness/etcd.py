@@ -140,6 +140,9 @@ class Etcd:
     def put(self, key: str, value: bytes) -> None:
         self._gateway("put", key=key.encode(), value=value)
 
+    def delete(self, key: str) -> None:
+        self._gateway("deleterange", key=key.encode())
+
     def revision(self) -> int:
         return json.loads(self.control("get", "nothing", "-w", "json"))["header"]["revision"]
 

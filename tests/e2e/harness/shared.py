@@ -106,9 +106,13 @@ class Poll:
         self.goes_on()
         self.over.set()
         self.thread.join(60)
+        return self.since(0)
+
+    def since(self, begin: float) -> list[int]:
+        """Those of what was asked for since then."""
         runs: list[int] = []
-        for _, _, status in self.statuses:
-            if not runs or runs[-1] != status:
+        for asked, _, status in self.statuses:
+            if asked >= begin and (not runs or runs[-1] != status):
                 runs.append(status)
         return runs
 
