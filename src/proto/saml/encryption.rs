@@ -26,6 +26,9 @@ const CANNOT_OPEN: &str =
     "what is encrypted cannot be opened: it is damaged, or encrypted for another key than \
      saml.decryption (compare the certificate that the IdP holds for us)";
 
+const FOR_OTHERS: &str =
+    "the EncryptedKeys are for other service providers: each Recipient names another entity ID";
+
 /// What opens it.
 #[derive(Clone, Copy)]
 pub struct Opener<'a> {
@@ -148,7 +151,8 @@ fn value(node: Node<'_, '_>) -> Result<Vec<u8>, String> {
 const MAX_KEYS: usize = 8;
 
 /// The one `EncryptedKey` that the private key is used on: of those in a method that is taken, and as long as our key,
-/// the first that is addressed to us, else the first. What is for somebody else is skipped.
+/// the first whose `Recipient` is us, else the first without (SAML core section 2.2.4: it should name the entity). A key
+/// for another entity is skipped, unless it is the only one: some providers write another of our addresses.
 fn our_key(
     opener: &Opener<'_>,
     encrypted: Node<'_, '_>,
@@ -156,16 +160,23 @@ fn our_key(
 ) -> Result<(Oaep, Vec<u8>), String> {
     let mut usable = Vec::new();
     let mut unusable = None;
-    for key in encrypted_keys(encrypted, data)? {
+    let all = encrypted_keys(encrypted, data)?;
+    let is_only = all.len() == 1;
+    for key in all {
+        let is_ours = key.attribute("Recipient").map(|recipient| recipient == opener.recipient);
+        if is_ours == Some(false) && !is_only {
+            unusable = unusable.or_else(|| Some(FOR_OTHERS.to_owned()));
+            continue;
+        }
         match oaep(key).and_then(|padding| Ok((padding, value(key)?))) {
             Ok((_, wrapped)) if wrapped.len() != opener.key.size() => {
                 unusable = unusable.or_else(|| Some(CANNOT_OPEN.to_owned()));
             }
-            Ok((padding, wrapped)) => usable.push((key, padding, wrapped)),
+            Ok((padding, wrapped)) => usable.push((is_ours == Some(true), padding, wrapped)),
             Err(why) => unusable = Some(why),
         }
     }
-    let ours = usable.iter().position(|(key, ..)| key.attribute("Recipient") == Some(opener.recipient));
+    let ours = usable.iter().position(|(is_ours, ..)| *is_ours);
     match ours.unwrap_or_default() {
         at if at < usable.len() => {
             let (_, padding, wrapped) = usable.swap_remove(at);

@@ -407,6 +407,19 @@ fn keys_for_somebody_else_are_skipped() {
     let foreign = foreign_key("rsa-oaep-mgf1p", 256, "Recipient=\"https://other.example\"");
     let ours = format!("Recipient=\"{}\"", ENTITY.replace('&', "&amp;"));
     accepted(&with(&foreign, &ours));
+    accepted(&with(&foreign_key("rsa-oaep-mgf1p", 256, ""), &ours));
+    // Ours without a recipient stands behind keys for others, before them, and between.
+    for (before, after) in [(1, 0), (0, 1), (1, 1), (7, 0), (0, 7)] {
+        let text = with(&foreign.repeat(before), "");
+        let end = "</xenc:EncryptedKey></ds:KeyInfo>";
+        assert_eq!(text.matches(end).count(), 1);
+        accepted(&text.replace(end, &format!("</xenc:EncryptedKey>{}</ds:KeyInfo>", foreign.repeat(after))));
+    }
+    // Addressed to another it is not tried, unless there is no other key at all.
+    let other = "Recipient=\"https://app.example.com/another\"";
+    refused(&with(&foreign, other), "for other service providers");
+    refused(&with(&foreign_key("rsa-oaep-mgf1p", 256, ""), other), "cannot be opened");
+    accepted(&with("", other));
     // Two that could be ours, and nothing tells them apart: one is tried, which is the first.
     refused(&with(&foreign_key("rsa-oaep-mgf1p", 256, ""), ""), "cannot be opened");
     refused(&with(&foreign_key("rsa-1_5", 256, "").repeat(8), ""), "more than 8");
