@@ -15,7 +15,9 @@ def endless(make_setting):
     for world in setting.worlds:
         world.clusters["app"] = application.port
         world.engines["grpc"] = [grpc.port]
+        # As the examples have it: Envoy keeps a connection of HTTP/1 so long after its stream was reset.
         world.envoy_options = {
+            "manager": {"delayed_close_timeout": "0.5s"},
             "route": {"cluster": "app", "timeout": "0s"},
             "routes": [{"match": {"prefix": "/rpc."}, "route": {"cluster": "grpc", "timeout": "0s"}}]}
     setting.start()

@@ -74,7 +74,7 @@ class Envoy:
                  trailers: bool = False, engines: dict[str, list[int]] | None = None, routes: list[dict] | None = None,
                  per_filter: dict | None = None, stats_tags: list[dict] | None = None,
                  listeners: list[dict] | None = None, more_clusters: list[dict] | None = None,
-                 runtime: dict | None = None, local_reply: dict | None = None):
+                 runtime: dict | None = None, local_reply: dict | None = None, manager: dict | None = None):
         self.directory = WORK / f"{name}-{os.getpid()}-{time.monotonic_ns()}"
         self.directory.mkdir(parents=True)
         self.port = port or free_port()
@@ -86,6 +86,7 @@ class Envoy:
         self.per_filter = per_filter or {}  # settings of Envoy's own filters for every route
         self.log_level = log_level
         self.local_reply = local_reply  # what users see of Envoy's own answers
+        self.manager = manager or {}  # more settings of the connection manager
         self.trailers = trailers  # HTTP/1 trailers are passed on
         self.tls = tls  # certificate and key, PEM
         self.process = None
@@ -189,7 +190,7 @@ class Envoy:
             manager |= {"normalize_path": True, "merge_slashes": True}
         if self.trailers:
             manager |= {"http_protocol_options": {"enable_trailers": True}}
-        chain = {"filters": [{"name": "http", "typed_config": manager}]}
+        chain = {"filters": [{"name": "http", "typed_config": manager | self.manager}]}
         if self.tls:
             certificate, key = self.tls
             chain["transport_socket"] = {"name": "tls", "typed_config": {
