@@ -8,7 +8,6 @@ import urllib.parse
 
 import pytest
 
-from harness.expect import refused
 from harness.hang_up import ForgetfulProxy, Http2, closes
 from harness.idp import Issuer
 from harness.net import eventually
@@ -19,7 +18,8 @@ from harness.tokens import BEARER, access_token
 RECHECK = 2
 # HANG_UP_TRIES=1000 make e2e E2E=test_hang_up.py: how often a user who is out tries to get in.
 TRIES = int(os.environ.get("HANG_UP_TRIES", "40"))
-OUT = (b'"user_inactive"', b'"session_expired"', b'"login_required"')
+# What is taken away in the directory, how often it is tried, and the codes of the refusals.
+OUT = {"user": (TRIES, ("user_inactive", "session_expired", "login_required")), "role": (min(TRIES, 10), ("role_missing",))}
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +49,15 @@ def head_of(account, path: str, said: dict, method: str = "GET") -> dict[str, st
     return {":method": method, ":scheme": "https", ":authority": f"{account.code}.app.test", ":path": path} | said
 
 
-def tries(account, said: dict, path: str) -> list[bytes]:
+def take(account, what: str) -> None:
+    [user] = account.world.scim.directories[f"{account.code}.scim.test"].users
+    user |= {"active": False} if what == "user" else {"roles": []}
+
+
+def tries(account, said: dict, path: str, number: int = TRIES) -> list[bytes]:
     """What the last request of a connection is answered after nineteen that were reset and one that was cut in its body."""
     answers = []
-    for _ in range(TRIES):
+    for _ in range(number):
         connection = Http2(account.world.port)
         for _ in range(19):
             connection.reset(head_of(account, path, said))
@@ -62,16 +67,18 @@ def tries(account, said: dict, path: str) -> list[bytes]:
     return answers
 
 
-@pytest.mark.parametrize("kind, path", [("cookie", "/owners/x"), ("cookie", "/sso/session"), ("cookie", "/sso/admin/readiness"),
-                                        ("bearer", "/owners/x")])
-def test_resetting_streams_keeps_nobody_in(leaving, kind, path):
+@pytest.mark.parametrize("kind, path, what", [
+    ("cookie", "/owners/x", "user"), ("cookie", "/sso/session", "user"), ("cookie", "/sso/admin/readiness", "user"),
+    ("bearer", "/owners/x", "user"), ("cookie", "/owners/x", "role"), ("bearer", "/owners/x", "role")])
+def test_resetting_streams_keeps_nobody_in(leaving, kind, path, what):
     account = leaving.accounts["resets"]
+    number, codes = OUT[what]
     said = who(account, kind)
-    leaving.scim.directories["resets.scim.test"].users[0]["active"] = False
+    take(account, what)
     time.sleep(RECHECK + 0.1)
     mark = leaving.app.mark()
-    answers = tries(account, said, path)
-    assert all(any(code in answer for code in OUT) for answer in answers), answers
+    answers = tries(account, said, path, number)
+    assert all(any(f'"{code}"'.encode() in answer for code in codes) for answer in answers), answers
     leaving.app.nothing_since(mark)
 
 
@@ -85,22 +92,25 @@ def test_resets_keep_nobody_out(leaving, kind):
 
 
 @pytest.mark.parametrize("kind", ["cookie", "bearer"])
+@pytest.mark.parametrize("what", OUT)
 @pytest.mark.parametrize("code, delay", [("closes", 0), ("slow", 0.15)])
-def test_closing_connections_keeps_nobody_in(leaving, code, delay, kind):
+def test_closing_connections_keeps_nobody_in(leaving, code, delay, what, kind):
     account, directory = leaving.accounts[code], leaving.scim.directories[f"{code}.scim.test"]
+    number, codes = OUT[what]
     said = who(account, kind)
-    directory.users[0]["active"] = False
+    take(account, what)
     if delay:
         directory.fault("GET", delay=delay)
     time.sleep(RECHECK + 0.1)
     [(name, value)] = said.items()
     head = f"GET /owners/x HTTP/1.1\r\nhost: {code}.app.test\r\n{name}: {value}\r\n".encode()
     mark = leaving.app.mark()
-    for number in range(2 * TRIES):
-        body = (b"\r\n", b"content-length: 10\r\n\r\nhalf")[number % 2]
-        closes(leaving.port, head + body, 0.001 * (number % 3))
-        if number % 10 == 0:
-            refused(account.client().get(account.url("/owners/x"), headers=said), "user_inactive", "session_expired", "login_required")
+    for n in range(2 * number):
+        body = (b"\r\n", b"content-length: 10\r\n\r\nhalf")[n % 2]
+        closes(leaving.port, head + body, 0.001 * (n % 3))
+        if n % 10 == 0:
+            reply = account.client().get(account.url("/owners/x"), headers=said)
+            assert reply.code in codes and reply.status in (401, 403), reply
     leaving.app.nothing_since(mark)
 
 
