@@ -295,6 +295,16 @@ impl Exchange {
         self.without_session(self.refuse(fault))
     }
 
+    /// The answer to a request that no user made: it ends, begins and uses up nothing. Chromium keeps each 2xx that a
+    /// speculation rule fetched, 204 too, and takes it for the answer to the user's click, which then did nothing: a
+    /// document gets a page whose link does what was clicked.
+    pub fn ignored(&self) -> Response {
+        match self.head.is_document_ahead() {
+            true => pages::looked_ahead(&self.page_context()),
+            false => Response::ignored(),
+        }
+    }
+
     /// These `set-cookie` values, unless the request looks ahead: the browser gets them with the user's own request.
     pub fn cookies_due(&self, cookies: Vec<String>) -> Vec<String> {
         if self.head.is_speculative() {

@@ -20,7 +20,10 @@ use crate::session::LiveSession;
 pub fn answer(exchange: Rc<Exchange>, endpoint: Endpoint) -> Ruling {
     let method = exchange.head.method().to_owned();
     if is_ignored(&exchange.head, endpoint) {
-        return Ruling::LocalReply(Response::ignored());
+        return Ruling::LocalReply(match endpoint {
+            Endpoint::Logout => logout::looked_ahead(&exchange),
+            _ => exchange.ignored(),
+        });
     }
     if let Err(fault) = query_fits(&exchange, endpoint).and_then(|()| expects_callback(&exchange, endpoint)) {
         return Ruling::LocalReply(exchange.refuse(&fault));

@@ -204,6 +204,15 @@ impl Head {
         })
     }
 
+    /// True if a browser may show the answer to a look ahead when the user opens the link: the navigation of a document.
+    pub fn is_document_ahead(&self) -> bool {
+        let mut dests = self.all("sec-fetch-dest");
+        self.method() == b"GET"
+            && self.is_speculative()
+            && self.is_navigation()
+            && dests.all(|dest| dest.eq_ignore_ascii_case(b"document"))
+    }
+
     /// True if a page embeds the answer or a script reads it: an image, a style, a `fetch`. A script's POST counts as a
     /// form's, since applications sign out that way. Browsers without Fetch Metadata and programs say nothing.
     pub fn is_sub_resource(&self) -> bool {
@@ -324,8 +333,18 @@ mod tests {
         for (name, value) in names.iter().flat_map(|name| values.map(|value| (*name, value))) {
             assert!(head(&[(name, value)]).is_speculative(), "{name}: {value}");
             assert!(head(&[(name, "x"), (name, value)]).is_speculative(), "{name} twice");
+            let case = |method, more: &[(&str, &str)]| {
+                let all = [&[(":method", method), (name, value), ("accept", "text/html")], more].concat();
+                head(&all).is_document_ahead()
+            };
+            assert!(case("GET", &[]) && case("GET", &[("sec-fetch-dest", "Document")]), "{name}: {value}");
+            assert!(!case("HEAD", &[]) && !case("POST", &[]), "{name}: {value}");
+            for more in [("sec-fetch-dest", "iframe"), ("sec-fetch-mode", "cors"), ("upgrade", "websocket")] {
+                assert!(!case("GET", &[more]), "{name}: {value} {more:?}");
+            }
         }
         assert!(head(&[("next-router-prefetch", "1")]).is_speculative());
+        assert!(!head(&[(":method", "GET"), ("accept", "text/html")]).is_document_ahead(), "the user's own");
         for (name, value) in
             [("sec-purpose", ""), ("purpose", "no-prefetch"), ("x-moz", "prefetched"), ("x-a", "prefetch")]
         {

@@ -27,6 +27,7 @@ impl Response {
     }
 
     /// The answer to a request that ends, begins and uses up nothing, since no user made it: nothing to show or to keep.
+    /// `Exchange::ignored` has a page for browsers that would show this to the user.
     pub fn ignored() -> Self {
         Self::new(204, "ignored")
     }

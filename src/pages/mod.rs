@@ -7,6 +7,7 @@
 
 mod account_center;
 mod admin;
+mod ahead;
 mod arrival;
 mod auto_submit;
 mod escape;
@@ -27,6 +28,7 @@ pub use account_center::{
     account_center, AccountCenter, Field, Invited, Kind, Version as CenterVersion, FIELDS, PROTOCOLS,
 };
 pub use admin::{admin, Admin, Check, Completeness, Incomplete, Readiness};
+pub use ahead::looked_ahead;
 pub use arrival::confirm_arrival;
 pub use auto_submit::{auto_submit, go_on, AutoSubmit};
 pub use escape::safe_url;

@@ -14,7 +14,7 @@ pub struct ConfirmLogout {
     pub csrf: String,
     /// More hidden fields, such as `return_to`.
     pub fields: Vec<(String, String)>,
-    /// Who is signed in.
+    /// Who is signed in; `None` if it is not another site that asks.
     pub user: Option<String>,
     /// URLs of IdPs on plain HTTP (development), which the page's policy must name.
     pub form_targets: Vec<String>,
@@ -25,8 +25,8 @@ pub struct ConfirmLogout {
 pub fn confirm_logout(context: &Context<'_>, logout: &ConfirmLogout) -> Response {
     let texts = context.texts();
     let mut body = Html::new();
-    body.element("<p>", texts.get("sign_out.what"), "</p>");
     if let Some(user) = &logout.user {
+        body.element("<p>", texts.get("sign_out.what"), "</p>");
         body.element("<p>", &texts.fill("sign_out.who", &[("user", user)]), "</p>");
     }
     if let Some(action) = safe_url(&logout.action) {

@@ -251,6 +251,8 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("invitation.accept", "Accept and sign in"),
     ("invitation.decline", "Decline"),
 
+    ("ahead.title", "One more step"),
+    ("ahead.what", "Your browser loaded this link before you opened it, so nothing has been done yet. Continue to open it."),
     ("forward.title", "One moment"),
     ("forward.what", "You are being taken to the next step. If nothing happens, continue by hand."),
 

@@ -112,7 +112,7 @@ def of_texts(world):
                 for name, text in units("PAIRS", room):
                     yield Case(f"{account.code} POST {endpoint}: {name}", CRYPTO, account, "POST", f"/sso/{endpoint}?{u}", text, FORM)
     for header in ("accept", "accept-language", "authorization", "content-type", "origin", "referer", "user-agent", "x-forwarded-for",
-                   "sec-fetch-site", "purpose", "connection", "dpop", "x-sso-user"):
+                   "sec-fetch-site", "purpose", "sec-purpose", "connection", "dpop", "x-sso-user"):
         for name, text in units("WORDS", 60_000):
             for path in ("/x", "/sso/login?u=oidc"):
                 yield Case(f"{header} at {path}: {name}", CRYPTO, oidc, "GET", path, headers={header: text})

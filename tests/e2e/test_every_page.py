@@ -34,6 +34,7 @@ KINDS = {
     "still-signed-in": ("acme", "ada", "/sso/logout-complete"),
     "invitation": None,
     "one-moment": None,
+    "one-more-step": None,
     "admin": ("acme", "ada", "/sso/admin"),
     "sessions": ("acme", "ada", "/sso/admin/sessions"),
     "settings": ("acme", "ada", "/sso/admin/settings"),
@@ -131,6 +132,12 @@ def invited(stage, browser) -> None:
     browser.get(stage.account.url("/sso/invitation"))
 
 
+def one_more_step(stage, browser) -> None:
+    browser.devtools("Network.setExtraHTTPHeaders", headers={"Sec-Purpose": "prefetch"})
+    browser.get(stage.worlds[0].accounts["many"].url("/reports"))
+    browser.devtools("Network.setExtraHTTPHeaders", headers={})
+
+
 def one_moment(stage, browser) -> None:
     browser.scripts(False)  # else it goes on by itself
     from_elsewhere(stage, browser, "post")
@@ -147,6 +154,7 @@ WAYS = {
     "arrival": lambda stage, browser: asked_from_elsewhere(stage, browser, "admin"),
     "invitation": invited,
     "one-moment": one_moment,
+    "one-more-step": one_more_step,
     "settings-invalid": lambda stage, browser: posted(
         stage, browser, do="save", **{"oidc.discovery": "https://10.0.0.1/x", "mapping.claim": "", "provider.id": "ä"}),
     "settings-untested": lambda stage, browser: posted(stage, browser, do="enable"),

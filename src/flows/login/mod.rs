@@ -78,7 +78,7 @@ pub fn step_up(exchange: Rc<Exchange>, live: &LiveSession, unmet: Unmet) -> Ruli
 /// Nobody is signed in: a navigation goes to sign in and comes back, anything else is told so.
 pub fn sign_in_first(exchange: Rc<Exchange>, why: NoSession) -> Ruling {
     if exchange.head.is_speculative() && exchange.endpoint() != Some(Endpoint::Session) {
-        return Ruling::LocalReply(Response::ignored());
+        return Ruling::LocalReply(exchange.ignored());
     }
     // Who asks whether anybody is signed in wants to know, not to sign in.
     if exchange.head.is_navigation() && exchange.endpoint() != Some(Endpoint::Session) {
@@ -99,7 +99,7 @@ pub async fn start_login(
     // leads to the sign-in page, would fill them.
     let begins_here = exchange.endpoint() == Some(Endpoint::Login);
     if exchange.head.is_speculative() || begins_here && exchange.head.is_unasked() {
-        return Ok(Response::ignored());
+        return Ok(exchange.ignored());
     }
     let (account_state, origin) = exchange.site_and_origin()?;
     let provider = account_state

@@ -131,7 +131,7 @@ pub(super) fn show(exchange: &Rc<Exchange>) -> Option<Ruling> {
     };
     // What looks ahead, or asks for a head, uses nothing up.
     if exchange.head.is_speculative() || exchange.head.method() == b"HEAD" {
-        return Some(Ruling::LocalReply(Response::ignored()));
+        return Some(Ruling::LocalReply(exchange.ignored()));
     }
     let exchange = exchange.clone();
     Some(Ruling::flow(exchange, move |io, exchange| async move {

@@ -55,11 +55,26 @@ pub fn asked_for(exchange: Rc<Exchange>, body: Option<Vec<u8>>) -> Ruling {
     let confirmed = body.as_deref().is_some_and(|body| is_confirmed(&exchange, &live, body));
     let origins = exchange.own_origins();
     if !confirmed && exchange.head.is_sent_from_elsewhere(&origins) {
-        return Ruling::LocalReply(confirm(&exchange, &live).unwrap_or_else(|fault| exchange.refuse(&fault)));
+        let user = live.session.user.username.clone();
+        return Ruling::LocalReply(
+            confirm(&exchange, &live, Some(user)).unwrap_or_else(|fault| exchange.refuse(&fault)),
+        );
     }
     Ruling::flow(exchange, move |io, exchange| async move {
         log_out(&io, &exchange, &live).await.map(Outcome::LocalReply)
     })
+}
+
+/// The answer to a request for the sign-out that no user made. A page that the user may come to asks, as another site's
+/// request does: Chromium's look ahead does not say which site it is for (`Sec-Fetch-Site: none`). It names no user.
+pub fn looked_ahead(exchange: &Exchange) -> Response {
+    let with_ticket = ticket::in_query(exchange).is_some();
+    match exchange.session_state() {
+        SessionState::Valid(live) if exchange.head.is_document_ahead() && !with_ticket => {
+            confirm(exchange, &live, None).unwrap_or_else(|fault| exchange.refuse(&fault))
+        }
+        _ => exchange.ignored(),
+    }
 }
 
 /// What the provider has to hear of a session that has ended here.
@@ -203,8 +218,9 @@ fn landing(exchange: &Exchange) -> String {
     )
 }
 
-/// The page that asks; its form carries the session's id, sealed, so that no other site can send it.
-fn confirm(exchange: &Exchange, live: &LiveSession) -> Result<Response, Fault> {
+/// The page that asks; its form carries the session's id, sealed, so that no other site can send it. `user`: whom another
+/// site's request would sign out.
+fn confirm(exchange: &Exchange, live: &LiveSession, user: Option<String>) -> Result<Response, Fault> {
     let (account_state, _) = exchange.site_and_origin()?;
     let keys = &exchange.filter_state.config.session.keys;
     let csrf = keys.seal(
@@ -214,12 +230,8 @@ fn confirm(exchange: &Exchange, live: &LiveSession) -> Result<Response, Fault> {
         live.session.id.as_bytes(),
     )?;
     let action = account_state.account.paths.path(Endpoint::Logout);
-    let page = pages::ConfirmLogout {
-        action: action.to_owned(),
-        csrf,
-        user: Some(live.session.user.username.clone()),
-        ..pages::ConfirmLogout::default()
-    };
+    let page =
+        pages::ConfirmLogout { action: action.to_owned(), csrf, user, ..pages::ConfirmLogout::default() };
     Ok(pages::confirm_logout(&exchange.page_context(), &page))
 }
 

@@ -31,6 +31,41 @@ fn unasked() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
     all
 }
 
+/// Nothing was done: 204, or for the navigation of a document the page that leads to its own address.
+fn ignored(seen: &Seen, is_document: bool, what: &str) {
+    let answer = seen.answer.as_ref().unwrap();
+    assert_eq!((seen.status(), seen.code()), (if is_document { 200 } else { 204 }, "ignored"), "{what}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}");
+    for name in ["set-cookie", "location", "refresh"] {
+        assert_eq!(answer.header(name), None, "{what}");
+    }
+    assert!(seen.calls.is_empty(), "{what}");
+    let body = String::from_utf8(answer.body.clone()).unwrap();
+    assert_eq!(body.contains("<a class=\"go\" href=\"\">Continue</a>"), is_document, "{what}: {body}");
+    assert!(!body.contains("ada") && !body.contains("<script"), "{what}: {body}");
+}
+
+/// Nothing was done: the page asks whether to sign out, and names no user.
+fn asks(seen: &Seen, what: &str) {
+    let answer = seen.answer.as_ref().unwrap();
+    assert_eq!((seen.status(), seen.code()), (200, "logout_confirm"), "{what}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}");
+    assert_eq!((answer.header("set-cookie"), answer.header("location")), (None, None), "{what}");
+    assert!(seen.calls.is_empty(), "{what}");
+    let body = String::from_utf8(answer.body.clone()).unwrap();
+    assert!(
+        !body.contains("ada@") && !body.contains("Another site") && !body.contains("<script"),
+        "{what}: {body}"
+    );
+}
+
+/// True for the navigation of a document: the browser may show its answer to the user.
+fn is_document(method: &str, headers: &[(&str, &str)]) -> bool {
+    let dest = headers.iter().find(|(name, _)| *name == "sec-fetch-dest");
+    let is_speculative = headers.iter().any(|(name, _)| !name.starts_with("sec-fetch-"));
+    method == "GET" && is_speculative && dest.is_none_or(|(_, dest)| *dest == "document")
+}
+
 #[test]
 fn a_sign_out_that_no_user_asked_for_ends_nothing() {
     let filter_state = filter_state(&TestHost::new(), &configuration());
@@ -44,11 +79,10 @@ fn a_sign_out_that_no_user_asked_for_ends_nothing() {
             "/sso/saml/logout?u=acme&SAMLRequest=x",
         ] {
             let seen = send(&ada, method, target, &headers);
-            let answer = seen.answer.as_ref().unwrap();
-            assert_eq!((seen.status(), seen.code()), (204, "ignored"), "{target} {headers:?}");
-            assert_eq!(answer.header("cache-control"), Some("no-store"));
-            assert_eq!((answer.header("set-cookie"), answer.header("location")), (None, None));
-            assert!(seen.calls.is_empty());
+            match is_document(method, &headers) {
+                true if target == "/sso/logout" => asks(&seen, &format!("{headers:?}")),
+                is_document => ignored(&seen, is_document, &format!("{target} {headers:?}")),
+            }
         }
         assert!(is_in(&mut ada), "{headers:?}");
     }
@@ -83,9 +117,10 @@ fn looking_ahead_uses_no_login_and_no_logout_up() {
     let mut ada = Browser::new(&filter_state, "acme.example");
     let prefetch = [("sec-purpose", "prefetch")];
     for target in ["/reports", "/sso/login", "/sso/login?idp=corp&return_to=/reports", "/sso/admin"] {
-        let seen = send(&ada, "GET", target, &prefetch);
-        assert_eq!((seen.status(), seen.code()), (204, "ignored"), "{target}");
-        assert_eq!(seen.answer.unwrap().header("set-cookie"), None, "{target}");
+        ignored(&send(&ada, "GET", target, &prefetch), true, target);
+        let script = [prefetch[0], ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")];
+        ignored(&send(&ada, "GET", target, &script), false, target);
+        ignored(&send(&ada, "GET", target, &[prefetch[0], ("sec-fetch-dest", "iframe")]), false, target);
     }
     let start = ada.get("/sso/login?idp=corp", &mut documents());
     let (state, nonce) =
@@ -94,8 +129,7 @@ fn looking_ahead_uses_no_login_and_no_logout_up() {
     for headers in
         [&[("purpose", "prefetch")], &[("sec-purpose", "prefetch;prerender")], &[("x-moz", "prefetch")]]
     {
-        let seen = send(&ada, "GET", &callback, headers);
-        assert_eq!((seen.status(), seen.code(), seen.calls.len()), (204, "ignored", 0));
+        ignored(&send(&ada, "GET", &callback, headers), true, "the callback");
     }
     let seen = ada.get(&callback, &mut idp(ADA, nonce));
     assert_eq!((seen.status(), seen.location()), (302, "/"), "the user's own still counts");
@@ -128,7 +162,7 @@ fn a_cookie_that_does_not_count_is_not_deleted_by_looking_ahead() {
     let filter_state = filter_state(&TestHost::new(), &configuration());
     let mut ada = Browser::new(&filter_state, "acme.example");
     ada.cookies.push(("__Host-sso".into(), "1.k1.1.a.b".into()));
-    for (target, status) in [("/reports", 204), ("/sso/session", 401), ("/sso/login", 204)] {
+    for (target, status) in [("/reports", 200), ("/sso/session", 401), ("/sso/login", 200)] {
         let seen = send(&ada, "GET", target, &[("sec-purpose", "prefetch")]);
         assert_eq!((seen.status(), seen.answer.unwrap().header("set-cookie")), (status, None), "{target}");
     }
@@ -143,9 +177,7 @@ fn what_a_page_embeds_and_a_head_begin_no_login() {
     for target in ["/sso/login?idp=corp", "/sso/login?idp=corp&return_to=/reports&prompt=login"] {
         for (method, headers) in unasked() {
             let seen = send(&browser, method, target, &headers);
-            let answer = seen.answer.as_ref().unwrap();
-            assert_eq!((seen.status(), seen.code()), (204, "ignored"), "{target} {headers:?}");
-            assert_eq!((answer.header("set-cookie"), answer.header("location")), (None, None));
+            ignored(&seen, is_document(method, &headers), &format!("{target} {headers:?}"));
         }
         // A provider's frame signs in silently; programs and old browsers say nothing.
         for headers in [&[][..], &[("sec-fetch-dest", "document")], &[("sec-fetch-dest", "iframe")]] {
@@ -153,5 +185,36 @@ fn what_a_page_embeds_and_a_head_begin_no_login() {
             assert!(seen.location().starts_with("https://idp.example/"), "{target} {headers:?}");
             assert!(seen.answer.unwrap().header("set-cookie").is_some());
         }
+    }
+}
+
+#[test]
+fn a_sign_out_that_is_looked_ahead_at_asks_when_the_user_comes_to_it() {
+    let filter_state = filter_state(&TestHost::new(), &configuration());
+    let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
+    let prefetch = ("sec-purpose", "prefetch;prerender");
+    for from in [
+        ("sec-fetch-site", "none"),
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-site", "same-site"),
+        ("referer", "https://a.example/"),
+    ] {
+        let stranger = Browser::new(&filter_state, "acme.example");
+        ignored(&send(&stranger, "GET", "/sso/logout", &[prefetch, from]), true, "nobody is in");
+        let script = [prefetch, from, ("sec-fetch-dest", "empty"), ("sec-fetch-mode", "cors")];
+        ignored(&send(&ada, "GET", "/sso/logout", &script), false, "a script");
+        let seen = send(&ada, "GET", "/sso/logout", &[prefetch, from]);
+        asks(&seen, &format!("{from:?}"));
+        assert!(is_in(&mut ada), "{from:?}");
+        let page = String::from_utf8(seen.answer.unwrap().body).unwrap();
+        let csrf =
+            page.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        let own = [("sec-fetch-site", "same-origin"), ("origin", "https://acme.example")];
+        let mut here = ada.clone_headers(&own);
+        here.cookies.clone_from(&ada.cookies);
+        let seen = here.post("/sso/logout", &[("csrf", csrf)], &mut documents());
+        assert!(seen.location().starts_with("https://idp.example/end?"), "{from:?}");
+        assert!(!is_in(&mut ada), "{from:?}");
+        ada = signed_in(&filter_state, "acme", "corp", ADA);
     }
 }
