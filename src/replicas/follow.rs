@@ -374,7 +374,12 @@ impl Follower {
             true => (documents_end, DOCUMENTS),
             false => (self.keys.followed().1, PAGE),
         };
-        let message = etcd::page(next, &end, limit, self.known.revision.saturating_add(1), *at);
+        // With this condition etcd reads everything from here on before it takes a page of it.
+        let since = match self.known.revision {
+            0 => 0,
+            known => known.saturating_add(1),
+        };
+        let message = etcd::page(next, &end, limit, since, *at);
         vec![self.ask(now, Kind::Page, Method::Range, message)]
     }
 

@@ -12,11 +12,13 @@ struct Engine {
     values: Vec<(Vec<u8>, u64)>,
     head: u64,
     epoch: Option<(Vec<u8>, u64)>,
+    /// Keys that it had to read so far: with a condition all from the first one on, whatever the limit.
+    read: usize,
 }
 
 impl Engine {
     fn new() -> Self {
-        Self { cluster_id: 7, revision: 1, values: Vec::new(), head: 0, epoch: None }
+        Self { cluster_id: 7, revision: 1, values: Vec::new(), head: 0, epoch: None, read: 0 }
     }
 
     /// Writes a mark together with the head, as every replica does.
@@ -72,6 +74,10 @@ impl Engine {
             let old = range.revision == 0 || *revision <= range.revision as u64;
             inside && old && *revision as i64 >= range.min_mod_revision
         });
+        self.read += match range.min_mod_revision {
+            0 => all.len().min(range.limit as usize),
+            _ => self.values.iter().filter(|(key, _)| *key >= range.key && *key < range.range_end).count(),
+        };
         let more = range.limit > 0 && all.len() > range.limit as usize;
         all.truncate(if range.limit > 0 { range.limit as usize } else { usize::MAX });
         kvs.extend(all.into_iter().map(|(key, revision)| pb::KeyValue {
@@ -176,6 +182,24 @@ fn everything_is_read_before_it_is_in_step() {
     assert_eq!(run.said(), []);
     run.tick(&mut engine, 500);
     assert_eq!(run.said(), [Action::InStep(run.now)]);
+}
+
+#[test]
+fn a_first_read_makes_the_engine_read_each_key_once() {
+    let mut engine = Engine::new();
+    for n in 0..5_000 {
+        engine.put(&format!("{n:05}"));
+    }
+    let mut run = Run::new(Known::default());
+    run.open(&mut engine);
+    assert!(run.is_in_step());
+    assert_eq!((run.applied.len(), engine.read), (5_000, 5_000));
+    // Later only what is new comes, for which the engine looks at all of them once.
+    run.follower.closed(run.now);
+    let value = engine.put("new");
+    run.open(&mut engine);
+    assert!(run.is_in_step());
+    assert_eq!((run.applied.last(), engine.read), (Some(&value.key), 10_001));
 }
 
 #[test]
@@ -285,7 +309,7 @@ fn an_engine_that_was_set_back_gets_a_new_epoch() {
     run.told(&mut engine, &told);
     run.said();
     // A snapshot, under the open stream: the next head shows it.
-    engine = Engine { cluster_id: 7, revision, values, head: revision, epoch: epoch.clone() };
+    engine = Engine { cluster_id: 7, revision, values, head: revision, epoch: epoch.clone(), read: 0 };
     run.tick(&mut engine, 1_000);
     assert_eq!(run.said(), [Action::Lost, Action::Restore, Action::InStep(run.now)]);
     assert_ne!(
