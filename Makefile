@@ -23,6 +23,7 @@ KEYCLOAK := $(shell command -v java >/dev/null && command -v mvn >/dev/null && e
 GO_PROVIDERS := $(shell tests/setup has go && echo .dex/dex .hydra/hydra)
 FUZZ_SECONDS ?= 60
 E2E ?=
+SHARED ?=
 # Test files that run side by side; most of them wait for Envoy, a provider or a browser.
 WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
 
@@ -94,9 +95,8 @@ cost: wasm $(VENV) ## the dearest requests of every endpoint against their budge
 	$(PYTHON) tests/cost/others
 
 .PHONY: shared
-shared: wasm $(VENV) $(NODE_MODULES) ## how soon an end on one Envoy holds on another, and renewals over two, with a real etcd
-	$(PYTHON) tests/bench/shared ends
-	$(PYTHON) tests/bench/shared renewals
+shared: wasm $(VENV) $(NODE_MODULES) ## two Envoys with a real etcd: ends and streams, marks, renewals, guesses, idle CPU (SHARED="ends 50" for a part)
+	$(PYTHON) tests/bench/shared $(SHARED)
 
 .PHONY: soak
 soak: wasm $(VENV) ## mixed traffic over two Envoys at the machine's limit through outages, SOAK_MINUTES long, 10 unless told

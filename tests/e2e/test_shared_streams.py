@@ -5,21 +5,13 @@ import time
 import pytest
 
 from harness.net import eventually
-from harness.streams import Endless, EndlessGrpc, Open
+from harness.streams import Open, before_endless
 
 
 @pytest.fixture(scope="module")
 def endless(make_setting):
     setting = make_setting("shared-streams", start=False)
-    application, grpc = Endless(), EndlessGrpc()
-    for world in setting.worlds:
-        world.clusters["app"] = application.port
-        world.engines["grpc"] = [grpc.port]
-        # As the examples have it: Envoy keeps a connection of HTTP/1 so long after its stream was reset.
-        world.envoy_options = {
-            "manager": {"delayed_close_timeout": "0.5s"},
-            "route": {"cluster": "app", "timeout": "0s"},
-            "routes": [{"match": {"prefix": "/rpc."}, "route": {"cluster": "grpc", "timeout": "0s"}}]}
+    before_endless(setting)
     setting.start()
     return setting
 

@@ -143,6 +143,14 @@ class Etcd:
     def delete(self, key: str) -> None:
         self._gateway("deleterange", key=key.encode())
 
+    def put_all(self, values: list[tuple[bytes, bytes]]) -> None:
+        """In one transaction, which takes 128 of them."""
+        text = [{"requestPut": {"key": base64.b64encode(key).decode(), "value": base64.b64encode(value).decode()}}
+                for key, value in values]
+        request = urllib.request.Request(f"{self.members[0].url}/v3/kv/txn", data=json.dumps({"success": text}).encode())
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            assert json.loads(answer.read())["succeeded"]
+
     def revision(self) -> int:
         return json.loads(self.control("get", "nothing", "-w", "json"))["header"]["revision"]
 

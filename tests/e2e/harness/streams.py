@@ -57,6 +57,19 @@ class EndlessGrpc(Server):
                 connection.sendall(http2.frame(http2.DATA, 0, stream, b"\0\0\0\0\x01x"))
 
 
+def before_endless(setting) -> None:
+    """Puts the applications behind a setting that has not started."""
+    application, grpc = Endless(), EndlessGrpc()
+    for world in setting.worlds:
+        world.clusters["app"] = application.port
+        world.engines["grpc"] = [grpc.port]
+        # As the examples have it: Envoy keeps a connection of HTTP/1 so long after its stream was reset.
+        world.envoy_options = {
+            "manager": {"delayed_close_timeout": "0.5s"},
+            "route": {"cluster": "app", "timeout": "0s"},
+            "routes": [{"match": {"prefix": "/rpc."}, "route": {"cluster": "grpc", "timeout": "0s"}}]}
+
+
 class Open:
     """A stream that a client holds open; it notes when it ended."""
 
