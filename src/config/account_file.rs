@@ -1,12 +1,13 @@
 //! An account's part of the file, kept for accounts whose administrators may change it.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use serde_json::{json, Map, Value};
 
 use super::env::Environment;
 use super::raw::SettingsPart;
-use crate::values::json;
+use crate::values::{json, order};
 
 /// The file of one account, and what of the rest of the configuration its check needs.
 #[derive(Debug)]
@@ -51,34 +52,38 @@ pub(super) fn keep(document: &Value, env: &dyn Environment) -> Vec<Option<Rc<Acc
     if !accounts.iter().any(is_kept) {
         return accounts.iter().map(|_| None).collect();
     }
-    let mut common = document.clone();
-    if let Some(common) = common.as_object_mut() {
-        common.remove("accounts");
-    }
-    let common = Rc::new(common);
+    let beside = document.as_object().into_iter().flatten().filter(|(name, _)| *name != "accounts");
+    let common: Map<String, Value> = beside.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let common = Rc::new(Value::Object(common));
     let single = accounts.len() == 1;
-    let shares = |one: &Value, other: &Value| {
-        let origins = |account: &Value| -> Vec<Value> {
-            let list = account.get("origins").and_then(Value::as_array).cloned().unwrap_or_default();
-            list.into_iter().chain(account.get("login_origin").cloned()).collect()
-        };
-        let theirs = origins(other);
-        origins(one).iter().any(|origin| theirs.contains(origin))
-    };
-    let file = |(i, account): (usize, &Value)| {
+    let mut served: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (i, account) in accounts.iter().enumerate() {
+        origins(account).for_each(|origin| served.entry(origin).or_default().push(i));
+    }
+    // An account beside several has one copy for all of them.
+    let mut copies: HashMap<usize, Rc<Value>> = HashMap::new();
+    let mut copy =
+        |i: usize, account: &Value| copies.entry(i).or_insert_with(|| Rc::new(account.clone())).clone();
+    let mut file = |(i, account): (usize, &Value)| {
         is_kept(account).then(|| {
-            let beside = accounts.iter().enumerate().filter(|(j, other)| *j != i && shares(account, other));
+            let mut beside: Vec<usize> =
+                origins(account).filter_map(|origin| served.get(origin)).flatten().copied().collect();
+            order::sort(&mut beside);
+            beside.dedup();
+            let others = beside.into_iter().filter(|j| *j != i);
+            let others = others.filter_map(|j| Some(copy(j, accounts.get(j)?))).collect();
             let mut account = account.clone();
             if single && account.get("code").is_none_or(Value::is_null) {
                 json::set(&mut account, "code", "default".into());
             }
-            Rc::new(AccountFile {
-                account,
-                common: common.clone(),
-                others: beside.map(|(_, other)| Rc::new(other.clone())).collect(),
-                lenient: env.lenient(),
-            })
+            Rc::new(AccountFile { account, common: common.clone(), others, lenient: env.lenient() })
         })
     };
-    accounts.iter().enumerate().map(file).collect()
+    accounts.iter().enumerate().map(&mut file).collect()
+}
+
+/// Where an account is served, as it is written.
+fn origins(account: &Value) -> impl Iterator<Item = &str> {
+    let list = account.get("origins").and_then(Value::as_array).into_iter().flatten();
+    list.chain(account.get("login_origin")).filter_map(Value::as_str)
 }

@@ -2,9 +2,28 @@
 //! at the first. `schema.json` is made from the types in `raw` (a test compares them), and this walks
 //! it: only what those types use, not JSON Schema at large.
 
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+
 use serde_json::{Map, Value};
 
 use super::problems::At;
+
+thread_local! {
+    /// The schema as it was parsed last, as long as it is held.
+    static PARSED: RefCell<Weak<Value>> = const { RefCell::new(Weak::new()) };
+}
+
+/// The schema, parsed. Parsing takes several times as long as checking an account, so hold it while you check many; it is too
+/// large to be kept for ever.
+pub fn parsed() -> Result<Rc<Value>, String> {
+    if let Some(parsed) = PARSED.with_borrow(Weak::upgrade) {
+        return Ok(parsed);
+    }
+    let parsed = serde_json::from_str::<Value>(SCHEMA).map(Rc::new).map_err(|error| error.to_string())?;
+    PARSED.set(Rc::downgrade(&parsed));
+    Ok(parsed)
+}
 
 /// The JSON Schema of the configuration, without the descriptions that `generate` has.
 pub const SCHEMA: &str = include_str!("schema.json");
@@ -13,7 +32,7 @@ pub const SCHEMA: &str = include_str!("schema.json");
 /// can still be checked. An unquoted `off` arrives as `false` from YAML 1.1; where a word is expected it
 /// is read as the word.
 pub(super) fn check(document: &mut Value, at: &At<'_>) {
-    match serde_json::from_str::<Value>(SCHEMA) {
+    match parsed() {
         Ok(schema) => Walk { definitions: schema.get("$defs") }.value(document, &schema, at),
         Err(error) => at.problem(format!("the built-in schema is broken: {error}")),
     }
@@ -245,6 +264,14 @@ mod tests {
     use super::*;
     use crate::config::problems::Problems;
     use serde_json::json;
+
+    #[test]
+    fn the_schema_is_parsed_once_while_it_is_held() {
+        let held = parsed().unwrap();
+        assert!(Rc::ptr_eq(&held, &parsed().unwrap()));
+        drop(held);
+        assert!(PARSED.with_borrow(Weak::upgrade).is_none(), "it takes no memory afterwards");
+    }
 
     fn bare(schema: &mut Value) {
         match schema {

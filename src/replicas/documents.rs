@@ -57,6 +57,11 @@ impl Replicas {
         self.record(host, name)?.present()
     }
 
+    /// The revision of a document, deleted ones too: what a worker made of the document holds as long as it is the same.
+    pub fn document_revision(&self, host: &dyn Host, name: &str) -> Option<u64> {
+        self.stored(host, name).map(|(revision, _)| revision)
+    }
+
     /// All documents whose name begins so, with their names.
     pub fn documents(&self, host: &dyn Host, prefix: &str) -> Vec<(String, Document)> {
         let names = self.document_names(host);

@@ -37,6 +37,7 @@ impl FilterState {
         }
         let is_known = seen.1;
         self.settings_seen.replace(Some(seen));
+        let _held = config::schema::parsed();
         let mut changed = false;
         let next = self.account_states.iter().map(|own| match self.resettle(own, is_known) {
             Some(newer) => {
@@ -53,6 +54,12 @@ impl FilterState {
     fn resettle(&self, own: &Rc<AccountState>, is_known: bool) -> Option<AccountState> {
         let (replicas, file) = (self.replicas.as_ref()?, own.account.file.as_ref()?);
         let code = &own.account.code;
+        // Opening a thousand documents, of which one has changed, would hold up a worker.
+        if let Settled::Document(known) = own.settled {
+            if replicas.document_revision(&*self.host, &store::name(code)) == Some(known) {
+                return None;
+            }
+        }
         let revision = replicas.document(&*self.host, &store::name(code)).map(|document| document.revision);
         let settled = match revision {
             Some(revision) => Settled::Document(revision),
@@ -68,6 +75,8 @@ impl FilterState {
                 let kept = store::known(replicas, &*self.host, code).map_err(|fault| fault.detail);
                 kept.and_then(|kept| account_of(&own.account, &kept.book, self.host.now()))
             }
+            // It has not been changed yet.
+            _ if own.settled == Settled::Waiting => Ok(own.account.clone()),
             _ => config::with_settings(file, &serde_json::json!({})).map_err(|_| "the file".to_owned()),
         };
         match made {

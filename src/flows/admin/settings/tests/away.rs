@@ -67,3 +67,13 @@ fn without_the_engine_there_is_no_self_service() {
         "{problems:?}"
     );
 }
+
+#[test]
+fn an_account_for_which_nothing_was_set_is_not_checked_again() {
+    let host = TestHost::new();
+    let first = filter_state(&host, &configuration(|_| ()));
+    let world = World { host, state: first.clone(), engine: Rc::default(), email: RefCell::default() };
+    world.read_everything();
+    let next = first.resettled().expect("nothing was set");
+    assert!(Rc::ptr_eq(&next.account_states[0].account, &first.account_states[0].account));
+}
