@@ -270,7 +270,7 @@ impl Exchange {
             true => account.origins.first()?.to_string(),
             false => String::new(),
         };
-        match account.password.mode {
+        match account.password.offered() {
             PasswordMode::Enabled => Some(format!("{home}{page}")),
             PasswordMode::Admins => Some(format!("{home}{}?show=all", account.paths.path(Endpoint::Login))),
             PasswordMode::Disabled => None,

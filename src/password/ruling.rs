@@ -39,7 +39,7 @@ pub async fn rule(
     attribute: Attribute,
     username: &Username,
 ) -> Result<Ruling, Fault> {
-    rule_under(account.password.mode, io, account, cache, attribute, username).await
+    rule_under(account.password.mode_for(username.as_str()), io, account, cache, attribute, username).await
 }
 
 /// The administrator whose name it is, if it certainly is one's.
@@ -189,7 +189,7 @@ fn is_case_stable(name: &str) -> bool {
 /// True while a `password` session stands under the present mode, judged by the user's last known roles. While single
 /// sign-on is off it is an administrator's, who prepares it.
 pub fn session_stands(account: &Account, user: &User) -> bool {
-    let mode = if account.enabled { account.password.mode } else { PasswordMode::Admins };
+    let mode = if account.enabled { account.password.mode_for(&user.username) } else { PasswordMode::Admins };
     match mode {
         PasswordMode::Enabled => true,
         PasswordMode::Admins => match user.origin {

@@ -20,6 +20,8 @@ pub struct Password {
     pub admin_roles: Vec<String>,
     /// Usernames that are administrators too.
     pub administrators: Vec<String>,
+    /// The account's own administrators turned passwords off, not the operator, whose `administrators` may use theirs all the same.
+    pub keeps_administrators: bool,
     /// Where the application takes passwords.
     pub logins: Vec<Rc<PasswordLogin>>,
     /// Its own password page.
@@ -35,6 +37,26 @@ pub struct AttemptLimit {
     pub limit: u32,
     /// Milliseconds.
     pub window: u64,
+}
+
+impl Password {
+    /// The mode as pages offer it: passwords that are off but for `administrators` are administrators' only.
+    pub fn offered(&self) -> PasswordMode {
+        match self.mode {
+            PasswordMode::Disabled if self.keeps_administrators => PasswordMode::Admins,
+            mode => mode,
+        }
+    }
+
+    /// The mode that a username is ruled by.
+    pub fn mode_for(&self, username: &str) -> PasswordMode {
+        let is_named = || self.administrators.iter().any(|name| name == username);
+        if is_named() {
+            self.offered()
+        } else {
+            self.mode
+        }
+    }
 }
 
 /// Checks it.
@@ -59,6 +81,7 @@ pub(super) fn check(at: &At<'_>, raw: Option<&raw::Password>, has_directory: boo
         mode: raw.mode.unwrap_or_default(),
         admin_roles: raw.admin_roles.clone(),
         administrators: raw.administrators.clone(),
+        keeps_administrators: false,
         logins: logins.into_iter().map(Rc::new).collect(),
         page: raw.page.clone(),
         attempts: AttemptLimit {

@@ -42,6 +42,7 @@ pub(crate) fn account(directory: Directory) -> Account {
             administrators: Vec::new(),
             logins: Vec::new(),
             page: None,
+            keeps_administrators: false,
             attempts: AttemptLimit { limit: 3, window: 60_000 },
         },
         access: Vec::new(),

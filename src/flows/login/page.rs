@@ -241,7 +241,7 @@ fn page(exchange: &Exchange, message: Option<String>) -> Response {
         url: link(&provider.id),
         icon: provider.icon.clone(),
     };
-    let show_password = match account.password.mode {
+    let show_password = match account.password.offered() {
         PasswordMode::Enabled => true,
         PasswordMode::Admins => exchange.head.param("show").as_deref() == Some("all"),
         PasswordMode::Disabled => false,
@@ -251,7 +251,7 @@ fn page(exchange: &Exchange, message: Option<String>) -> Response {
     let offer = SignIn {
         providers: account.providers.iter().map(button).collect(),
         password_page: account.password.page.clone().filter(|_| show_password),
-        for_admins: account.password.mode == PasswordMode::Admins,
+        for_admins: account.password.offered() == PasswordMode::Admins,
         email_form: account.providers.len() > 1
             && account.providers.iter().any(|p| !p.email_domains.is_empty()),
         account_form: false,

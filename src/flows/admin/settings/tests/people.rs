@@ -130,3 +130,73 @@ fn while_single_sign_on_is_off_an_administrators_password_opens_a_session() {
         assert!(login("/login", "username=ada", &[header], 200).cookies.is_empty(), "{header:?}");
     }
 }
+
+/// A password login; the browser afterwards if it passed, else the code.
+fn by_password(world: &World, name: &str) -> Result<Browser, String> {
+    let body = format!("username={name}&password=x").into_bytes();
+    let mut browser = world.browser();
+    let seen = browser.send("POST", "/login", Some(body), &mut |call| world.respond(call));
+    let Some(mut pass) = seen.pass else { return Err(seen.code().to_owned()) };
+    let judge = pass.on_response.take().expect("the answer is judged");
+    let lines = crate::testing::decided(judge(&vec![(":status".to_owned(), b"200".to_vec())], true));
+    let pairs = lines.iter().filter_map(|line| line.split(';').next()?.split_once('='));
+    browser.cookies.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    Ok(browser)
+}
+
+/// The operator's `administrators` are a way back that no setting closes; the file's own word does.
+#[test]
+fn passwords_that_settings_turn_off_stay_open_to_the_administrators_of_the_file() {
+    let with = |mode: &str, administrators: Value| {
+        World::with(|c| {
+            c["accounts"][0]["password"] = json!({
+                "mode": mode, "admin_roles": ["account_admin"], "administrators": administrators, "page": "/login",
+                "logins": [{ "path": "/login", "username": { "form": "username" }, "success": { "status": [200] } }],
+            });
+            c["accounts"][0]["access"] = json!([{ "path": "/login", "allow": "anyone" }]);
+        })
+    };
+    let off = |world: &mut World, admin: &Browser| {
+        assert_eq!(
+            world
+                .call(admin, "PUT", "settings/draft", json!({ "password": { "mode": "disabled" } }))
+                .status(),
+            200
+        );
+        let first = world.call(admin, "POST", "settings/enable", json!({ "confirm": false }));
+        assert_eq!((first.status(), first.code()), (409, "settings_untested"), "{}", first.text());
+        assert_eq!(world.call(admin, "POST", "settings/enable", json!({ "confirm": true })).status(), 200);
+        world.settled();
+    };
+    let is_in = |world: &World, name: &str| by_password(world, name).map(|_| ());
+    let disabled = || Err("password_disabled".to_owned());
+    let link = "href=\"/login\"";
+
+    let mut world = with("enabled", json!(["root"]));
+    let root = by_password(&world, "root").expect("root is let through");
+    off(&mut world, &root);
+    assert_eq!(
+        world.call(&root, "GET", "settings", Value::Null).status(),
+        200,
+        "the session at the keyboard goes on"
+    );
+    assert_eq!(is_in(&world, "root"), Ok(()));
+    for name in ["ada", "bob", "nobody", "ROOT"] {
+        assert_eq!(is_in(&world, name), disabled(), "{name}");
+    }
+    assert!(world.get(&mut world.browser(), "/sso/login?show=all").text().contains(link));
+    assert!(!world.get(&mut world.browser(), "/sso/login").text().contains(link));
+
+    // Nobody is named; or the operator himself has turned passwords off.
+    for (mode, administrators) in [("enabled", json!([])), ("disabled", json!(["root"]))] {
+        let mut world = with(mode, administrators);
+        let ada = world.signed_in("ada");
+        world.call(&ada, "PUT", "settings/draft", json!({ "password": { "mode": "disabled" } }));
+        assert_eq!(world.call(&ada, "POST", "settings/enable", json!({ "confirm": true })).status(), 200);
+        world.settled();
+        for name in ["root", "ada", "bob"] {
+            assert_eq!(is_in(&world, name), disabled(), "{mode} {name}");
+        }
+        assert!(!world.get(&mut world.browser(), "/sso/login?show=all").text().contains(link), "{mode}");
+    }
+}
