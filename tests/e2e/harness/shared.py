@@ -1,5 +1,6 @@
 """Several Envoys in front of one application, with one provider and a real etcd between them."""
 
+import http.client
 import threading
 import time
 
@@ -87,8 +88,8 @@ class Poll:
                 asked = time.monotonic()
                 try:
                     status = setting.ask(cookies, replica).status
-                except OSError:
-                    continue  # no Envoy: it restarts
+                except (OSError, http.client.HTTPException):
+                    continue  # no Envoy, or no longer: it restarts
                 self.statuses.append((asked, time.monotonic(), status))
                 time.sleep(0.002)
 
