@@ -125,7 +125,7 @@ def fixed(world) -> list[Case]:
         for name, query in {"short parameters": "a&" * 28_000, "escapes": "%75%3d" * 9000, "within": "a=%41&" * 1360,
                             "names": "return_t%6f&" * 600}.items():
             cases.append(Case(f"{endpoint}: {name}", PLAIN, saml, "GET", f"/sso/{endpoint}?{query}"))
-    ahead = {"accept": "text/html", "sec-purpose": "prefetch;prerender", "accept-language": "de-x;q=0.5," * 5000}
+    ahead = {"accept": "text/html", "sec-fetch-dest": "document", "sec-purpose": "prefetch;prerender", "accept-language": "de-x;q=0.5," * 5000}
     for path in ("/x", "/" + "a;b%2f" * 680, "/sso/login?return_to=/" + "%61" * 600, "/sso/logout?" + "a=%41&" * 9000,
                  "/sso/oidc/consume?" + "a=%41&" * 9000, "/sso/admin/settings?x"):
         cases.append(Case(f"looked ahead: {path[:20]}", PLAIN, saml, "GET", path, headers=ahead))

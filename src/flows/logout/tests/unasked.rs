@@ -63,7 +63,7 @@ fn asks(seen: &Seen, what: &str) {
 fn is_document(method: &str, headers: &[(&str, &str)]) -> bool {
     let dest = headers.iter().find(|(name, _)| *name == "sec-fetch-dest");
     let is_speculative = headers.iter().any(|(name, _)| !name.starts_with("sec-fetch-"));
-    method == "GET" && is_speculative && dest.is_none_or(|(_, dest)| *dest == "document")
+    method == "GET" && is_speculative && dest.is_some_and(|(_, dest)| *dest == "document")
 }
 
 #[test]
@@ -116,8 +116,10 @@ fn looking_ahead_uses_no_login_and_no_logout_up() {
     let filter_state = filter_state(&TestHost::new(), &configuration());
     let mut ada = Browser::new(&filter_state, "acme.example");
     let prefetch = [("sec-purpose", "prefetch")];
+    let document = ("sec-fetch-dest", "document");
     for target in ["/reports", "/sso/login", "/sso/login?idp=corp&return_to=/reports", "/sso/admin"] {
-        ignored(&send(&ada, "GET", target, &prefetch), true, target);
+        ignored(&send(&ada, "GET", target, &prefetch), false, target);
+        ignored(&send(&ada, "GET", target, &[prefetch[0], document]), true, target);
         let script = [prefetch[0], ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")];
         ignored(&send(&ada, "GET", target, &script), false, target);
         ignored(&send(&ada, "GET", target, &[prefetch[0], ("sec-fetch-dest", "iframe")]), false, target);
@@ -129,7 +131,7 @@ fn looking_ahead_uses_no_login_and_no_logout_up() {
     for headers in
         [&[("purpose", "prefetch")], &[("sec-purpose", "prefetch;prerender")], &[("x-moz", "prefetch")]]
     {
-        ignored(&send(&ada, "GET", &callback, headers), true, "the callback");
+        ignored(&send(&ada, "GET", &callback, &[headers[0], document]), true, "the callback");
     }
     let seen = ada.get(&callback, &mut idp(ADA, nonce));
     assert_eq!((seen.status(), seen.location()), (302, "/"), "the user's own still counts");
@@ -163,7 +165,7 @@ fn a_cookie_that_does_not_count_is_not_deleted_by_looking_ahead() {
     let mut ada = Browser::new(&filter_state, "acme.example");
     ada.cookies.push(("__Host-sso".into(), "1.k1.1.a.b".into()));
     for (target, status) in [("/reports", 200), ("/sso/session", 401), ("/sso/login", 200)] {
-        let seen = send(&ada, "GET", target, &[("sec-purpose", "prefetch")]);
+        let seen = send(&ada, "GET", target, &[("sec-purpose", "prefetch"), ("sec-fetch-dest", "document")]);
         assert_eq!((seen.status(), seen.answer.unwrap().header("set-cookie")), (status, None), "{target}");
     }
     let seen = send(&ada, "GET", "/reports", &[]);
@@ -193,6 +195,7 @@ fn a_sign_out_that_is_looked_ahead_at_asks_when_the_user_comes_to_it() {
     let filter_state = filter_state(&TestHost::new(), &configuration());
     let mut ada = signed_in(&filter_state, "acme", "corp", ADA);
     let prefetch = ("sec-purpose", "prefetch;prerender");
+    let document = ("sec-fetch-dest", "document");
     for from in [
         ("sec-fetch-site", "none"),
         ("sec-fetch-site", "same-origin"),
@@ -200,10 +203,11 @@ fn a_sign_out_that_is_looked_ahead_at_asks_when_the_user_comes_to_it() {
         ("referer", "https://a.example/"),
     ] {
         let stranger = Browser::new(&filter_state, "acme.example");
-        ignored(&send(&stranger, "GET", "/sso/logout", &[prefetch, from]), true, "nobody is in");
+        ignored(&send(&stranger, "GET", "/sso/logout", &[prefetch, from, document]), true, "nobody is in");
         let script = [prefetch, from, ("sec-fetch-dest", "empty"), ("sec-fetch-mode", "cors")];
         ignored(&send(&ada, "GET", "/sso/logout", &script), false, "a script");
-        let seen = send(&ada, "GET", "/sso/logout", &[prefetch, from]);
+        ignored(&send(&ada, "GET", "/sso/logout", &[prefetch, from]), false, "no document");
+        let seen = send(&ada, "GET", "/sso/logout", &[prefetch, from, document]);
         asks(&seen, &format!("{from:?}"));
         assert!(is_in(&mut ada), "{from:?}");
         let page = String::from_utf8(seen.answer.unwrap().body).unwrap();
