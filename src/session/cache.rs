@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::assertions::Assertions;
 use super::checks::{Asking, Checks};
 use super::ended::Mark;
+use super::renewals;
 use super::Session;
 use crate::access::Verdict;
 use crate::config::Account;
@@ -28,8 +29,10 @@ const OVERHEAD: usize = 1024;
 pub struct LiveSession {
     /// The envelope, compared as a whole: the map's key is only a part of it.
     pub sealed: Box<[u8]>,
-    /// The session.
+    /// The session without its tokens, which stand in the envelope ([`FilterState::whole`](crate::state::FilterState::whole)).
     pub session: Session,
+    /// What a renewal of this state is called.
+    pub renewal: renewals::Id,
     /// Its account.
     pub account: Rc<Account>,
     /// By what it ends early.

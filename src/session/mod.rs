@@ -1,6 +1,7 @@
 //! The session: a sealed cookie, and nothing on any server but which ones have ended early.
 //!
 //! - `cookie`, `cache`: from cookies to a [`LiveSession`] and back; what a worker remembers is bounded in bytes.
+//! - `packed`: the bytes in the envelope, which have a format of their own. To change what a cookie holds: there.
 //! - `headers`: what the application is told. To change which header carries what: there.
 //! - `ended`: marks of what has ended, by session, user, provider's session or account. To change what ends a session: there.
 //! - `renewals`: one renewal of a session over all workers. `device`: browsers that have signed in before.
@@ -19,6 +20,7 @@ pub mod cookie;
 pub mod device;
 pub mod ended;
 pub mod headers;
+mod packed;
 pub mod renewals;
 #[cfg(test)]
 mod tests;
@@ -127,9 +129,18 @@ pub struct Tokens {
     /// The key that tokens are bound to (RFC 9449): only a refresh needs it.
     #[serde(rename = "k", default, skip_serializing_if = "Option::is_none", with = "secret_text")]
     pub dpop: Option<Secret>,
+    /// They are in the envelope alone, and a refresh token is among them.
+    #[serde(skip)]
+    pub is_renewable: bool,
 }
 
 impl Tokens {
+    /// What of them a remembered session holds: none, but when they expire and whether it can be renewed.
+    pub fn set_aside(&self) -> Self {
+        let is_renewable = self.refresh_token.is_some();
+        Self { access_expires: self.access_expires, is_renewable, ..Self::default() }
+    }
+
     /// Without a key that nothing needs any more.
     pub fn bound(mut self) -> Self {
         if self.refresh_token.is_none() {
@@ -252,7 +263,7 @@ impl Session {
 
     /// True where it has a refresh token: then the IdP is asked again too.
     pub fn is_renewable(&self) -> bool {
-        self.tokens.refresh_token.is_some()
+        self.tokens.is_renewable || self.tokens.refresh_token.is_some()
     }
 
     /// When the IdP is to be asked again: after `recheck`, and before the access token for the application
@@ -306,7 +317,7 @@ impl Session {
     pub fn seal(mut self, host: &dyn Host, config: &Config, account: &Account) -> Result<Sealed, Fault> {
         let mut left_out = Vec::new();
         loop {
-            let plain = serde_json::to_vec(&self).unwrap_or_default();
+            let plain = self.to_bytes();
             let fault = match config.session.keys.seal(host, Purpose::Session, &account.code, &plain) {
                 Ok(text) => return Ok(Sealed { text, session: self, left_out }),
                 Err(fault) => fault,

@@ -310,7 +310,7 @@ pub(crate) fn kept(io: &Io, account: &Account, tokens: token::Tokens) -> Tokens 
         access_token: tokens.access_token.filter(|_| forwarded),
         access_expires: expires.filter(|_| forwarded),
         refresh_token: tokens.refresh_token,
-        dpop: None,
+        ..Tokens::default()
     }
 }
 

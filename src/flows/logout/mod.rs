@@ -94,7 +94,8 @@ async fn log_out(io: &Io, exchange: &Exchange, live: &LiveSession) -> Result<Res
     live.mark.end(io.host(), until);
     events::session_ended(io.host(), session.place(exchange.place()), "logout");
     exchange.filter_state.tell(io, exchange.place()).await;
-    let tokens = Tokens { id_token: session.tokens.id_token.clone(), ..Tokens::default() };
+    let id_token = exchange.filter_state.whole(live).and_then(|whole| whole.tokens.id_token);
+    let tokens = Tokens { id_token, ..Tokens::default() };
     let left = Left { from: session.origin.clone(), tokens };
     let is_elsewhere = account_state.account.login_elsewhere(&origin).is_some();
     let answer = match is_elsewhere && has_logout(&account_state, &left.from.provider) {

@@ -116,7 +116,9 @@ async fn check(io: &Io, exchange: &Exchange, live: &Rc<LiveSession>) -> Verdict 
             return Ok(live.clone());
         }
     }
-    let session = Session { user, checked: now, seen: now, ..session.clone() };
+    let unreadable = || Fault::new(Code::NotReady, "a remembered session cannot be read again");
+    let session = filter_state.whole(live).ok_or_else(unreadable)?;
+    let session = Session { user, checked: now, seen: now, ..session };
     match reseal(filter_state, live, session)? {
         Some((newer, _)) => Ok(newer),
         None => Err(Fault::new(

@@ -11,7 +11,7 @@ use crate::host::Level;
 use crate::replicas::claims::{Claim, Held};
 use crate::replicas::Replicas;
 use crate::session::renewals::{self, Id, State};
-use crate::session::LiveSession;
+use crate::session::{LiveSession, Session};
 use crate::state::{AccountState, FilterState};
 use crate::values::secret::Secret;
 
@@ -30,14 +30,17 @@ pub(super) async fn renew_once(
     live: &Rc<LiveSession>,
     id: Id,
 ) {
-    let Some(replicas) = &filter_state.replicas else {
-        return renew(io, filter_state, account_state, live, id, Alone::MayBe).await;
-    };
     let host = io.host();
-    match claimed(io, replicas, live, id).await {
+    let Some(old) = filter_state.whole(live) else {
+        return renewals::settle(host, id, &State::Ended(None), host.now(), host.now().saturating_add(LEASE));
+    };
+    let Some(replicas) = &filter_state.replicas else {
+        return renew(io, filter_state, account_state, live, &old, id, Alone::MayBe).await;
+    };
+    match claimed(io, replicas, live, &old, id).await {
         Some(Claim::Ours(held)) => {
-            renew(io, filter_state, account_state, live, id, Alone::Surely).await;
-            leave(io, replicas, filter_state, live, id, &held).await;
+            renew(io, filter_state, account_state, live, &old, id, Alone::Surely).await;
+            leave(io, replicas, filter_state, &old, id, &held).await;
         }
         Some(Claim::Settled(content)) => {
             let now = host.now();
@@ -48,15 +51,14 @@ pub(super) async fn renew_once(
         Some(Claim::Spent) => renewals::settle(host, id, &State::Ended(None), host.now(), host.now() + LEASE),
         // The other replica may have used the token, so nothing is asked while its claim lasts. Grace decides.
         Some(Claim::Running(until)) => renewals::settle(host, id, &State::Failed(None, 0), host.now(), until),
-        None => renew(io, filter_state, account_state, live, id, Alone::MayBe).await,
+        None => renew(io, filter_state, account_state, live, &old, id, Alone::MayBe).await,
     }
     filter_state.tell(io, Place::default()).await;
 }
 
 /// What the engine says, once it is settled or this replica's; `None` where the engine is away.
-async fn claimed(io: &Io, replicas: &Replicas, live: &LiveSession, id: Id) -> Option<Claim> {
-    let token = live.session.tokens.refresh_token.as_ref().map(Secret::expose).unwrap_or_default();
-    let token = id_of(token);
+async fn claimed(io: &Io, replicas: &Replicas, live: &LiveSession, old: &Session, id: Id) -> Option<Claim> {
+    let token = id_of(old.tokens.refresh_token.as_ref().map(Secret::expose).unwrap_or_default());
     loop {
         match replicas.claim(io, id.bytes(), &token, io.now().saturating_add(LEASE)).await {
             Ok(Claim::Running(until)) => match wait(io, replicas, id).await {
@@ -95,20 +97,13 @@ async fn wait(io: &Io, replicas: &Replicas, id: Id) -> Option<Vec<u8>> {
 }
 
 /// Leaves the result for the others. The engine may be away for a moment.
-async fn leave(
-    io: &Io,
-    replicas: &Replicas,
-    filter_state: &FilterState,
-    live: &LiveSession,
-    id: Id,
-    held: &Held,
-) {
+async fn leave(io: &Io, replicas: &Replicas, filter_state: &FilterState, old: &Session, id: Id, held: &Held) {
     let host = io.host();
     let now = host.now();
     let Some((content, until)) = renewals::written(host, id, now) else { return };
-    let token = live.session.tokens.refresh_token.as_ref();
+    let token = old.tokens.refresh_token.as_ref();
     let is_spent = token.is_some_and(|token| renewals::is_spent(host, token, now));
-    let spent = is_spent.then(|| live.session.ends(&filter_state.config.session));
+    let spent = is_spent.then(|| old.ends(&filter_state.config.session));
     for _ in 0..20 {
         if replicas.settle(io, held, &content, until.saturating_sub(now), spent).await.is_ok() {
             return;

@@ -139,8 +139,8 @@ pub fn slide(filter_state: &FilterState, live: &Rc<LiveSession>, now: u64) -> Ve
     if let Some(newer) = renewal::renewed_elsewhere(filter_state, live, now) {
         return cookies_of(filter_state, &newer);
     }
-    let session = Session { seen: now, ..live.session.clone() };
-    match reseal(filter_state, live, session) {
+    let Some(session) = filter_state.whole(live) else { return Vec::new() };
+    match reseal(filter_state, live, Session { seen: now, ..session }) {
         Ok(Some((_, cookies))) => cookies,
         _ => Vec::new(),
     }

@@ -47,12 +47,12 @@ pub(super) async fn renew(
     filter_state: &FilterState,
     account_state: &AccountState,
     live: &Rc<LiveSession>,
+    old: &Session,
     id: Id,
     alone: Alone,
 ) {
     let host = io.host();
     let settings = &filter_state.config.session;
-    let old = &live.session;
     let place = old.place(Place { account: Some(&account_state.account.code), ..Place::default() });
     let ends = old.ends(settings);
     let settle = |id: Id, state: State, keep: u64| {
@@ -273,7 +273,9 @@ async fn ask_idp(io: &Io, account_state: &AccountState, old: &Session) -> Result
                 Some(token) => (Some(token), fresh.access_expires),
                 None => (old.tokens.access_token.clone(), old.tokens.access_expires),
             };
-            let tokens = Tokens { id_token, access_token, access_expires, refresh_token, dpop }.bound();
+            let tokens =
+                Tokens { id_token, access_token, access_expires, refresh_token, dpop, ..Tokens::default() }
+                    .bound();
             Ok(Answered::Fresh { tokens, claims })
         }
         Err(fault) if fault.code == Code::IdTokenInvalid => Err(fault),

@@ -38,7 +38,7 @@ pub enum Due {
 pub fn due(exchange: &Rc<Exchange>, live: &Rc<LiveSession>) -> Due {
     let (filter_state, now) = (&exchange.filter_state, exchange.now);
     let host = &*filter_state.host;
-    let id = Id::of(&live.session);
+    let id = live.renewal;
     let go_on_until = |until| {
         live.checks.put_off_provider(until);
         Due::GoOn
@@ -73,7 +73,9 @@ pub fn due(exchange: &Rc<Exchange>, live: &Rc<LiveSession>) -> Due {
 fn begin(exchange: &Rc<Exchange>, live: &Rc<LiveSession>, id: Id) -> Due {
     let (filter_state, now) = (&exchange.filter_state, exchange.now);
     let host = &*filter_state.host;
-    let session = &live.session;
+    let Some(session) = filter_state.whole(live) else {
+        return over(exchange, live, "its tokens cannot be read again");
+    };
     if session.tokens.refresh_token.as_ref().is_some_and(|token| renewals::is_spent(host, token, now)) {
         return over(
             exchange,
@@ -114,7 +116,7 @@ pub fn renewed_elsewhere(
     if !live.session.is_renewable() {
         return None;
     }
-    match renewals::look(&*filter_state.host, Id::of(&live.session), now) {
+    match renewals::look(&*filter_state.host, live.renewal, now) {
         State::Done(sealed) if filter_state.adopt(live, &sealed) => live.successor.borrow().clone(),
         _ => None,
     }

@@ -227,7 +227,7 @@ fn tokens_that_do_not_come_again_are_kept() {
             host.advance(2 * DUE);
             let seen = get(&mut ada, &mut idp);
             assert_eq!(idp.refreshes, round, "{change}");
-            let tokens = &seen.pass.unwrap().live.unwrap().session.tokens;
+            let tokens = filter_state.whole(&seen.pass.unwrap().live.unwrap()).unwrap().tokens;
             assert!(tokens.id_token.is_some() && tokens.refresh_token.is_some(), "{change}");
         }
         assert!(idp.good.is_some(), "no token was used twice");
