@@ -11,8 +11,8 @@ use super::origins::Served;
 use super::problems::{At, Problem, Problems};
 use super::read::Read;
 use super::{
-    account, calls, clusters, document as reading, duration, names, origins, raw, schema, shared, Config,
-    Cookies, Directory, SameSite, SessionSettings,
+    account, calls, clusters, document as reading, duration, names, origins, raw, schema, shared, Account,
+    Config, Cookies, Directory, SameSite, SessionSettings,
 };
 use crate::crypto::seal::KeyRing;
 
@@ -44,7 +44,8 @@ fn checked(
     if let Some(message) = wrong.into_iter().next() {
         return Err(problem(message));
     }
-    let mut config = configuration(&problems.root(), &raw, files, env);
+    let unknown = vec![None; raw.accounts.len()];
+    let mut config = configuration(&problems.root(), &raw, &unknown, files, env);
     config.warnings = problems.warnings.into_inner();
     let mut all = shape;
     for found in problems.problems.into_inner() {
@@ -59,32 +60,42 @@ fn checked(
     }
 }
 
-fn configuration(
+/// Checks what was read. `known`: the accounts in their order, those that were checked before; `raw` holds the others.
+pub(super) fn configuration(
     at: &At<'_>,
     raw: &raw::Configuration,
+    known: &[Option<Rc<Account>>],
     files: Vec<Option<Rc<AccountFile>>>,
     env: &dyn Environment,
 ) -> Config {
-    if raw.accounts.is_empty() {
+    if known.is_empty() {
         at.field("accounts").problem("is empty: at least one account is needed");
     }
     let mut codes = HashSet::new();
-    let mut accounts = Vec::with_capacity(raw.accounts.len());
+    let mut accounts = Vec::with_capacity(known.len());
     let mut served = Served::default();
-    for (i, account) in raw.accounts.iter().enumerate() {
-        let at = at.field("accounts").index(i);
-        let code = match &account.code {
-            Some(code) => code.clone(),
-            None if raw.accounts.len() == 1 => "default".into(),
+    let mut written = raw.accounts.iter();
+    let list = at.field("accounts");
+    for (i, known_account) in known.iter().enumerate() {
+        let at = list.index(i);
+        let account = match known_account {
+            Some(account) => account.clone(),
             None => {
-                at.field("code").problem("is missing: needed where there are several accounts");
-                format!("account-{i}")
+                let Some(account) = written.next() else { break };
+                let code = match &account.code {
+                    Some(code) => code.clone(),
+                    None if known.len() == 1 => "default".into(),
+                    None => {
+                        at.field("code").problem("is missing: needed where there are several accounts");
+                        format!("account-{i}")
+                    }
+                };
+                Rc::new(account::check(&at, account, code, files.get(i).cloned().flatten(), env))
             }
         };
-        if !codes.insert(code.clone()) {
-            at.field("code").problem(format!("{code:?} is another account's already"));
+        if !codes.insert(account.code.clone()) {
+            at.field("code").problem(format!("{:?} is another account's already", account.code));
         }
-        let account = Rc::new(account::check(&at, account, code, files.get(i).cloned().flatten(), env));
         served.add(&at, &account);
         accounts.push(account);
     }
@@ -98,14 +109,22 @@ fn configuration(
     }
     let is_shared = raw.shared.is_some();
     let mut unreached = HashSet::new();
-    for (i, account) in accounts.iter().enumerate() {
-        let at = at.field("accounts").index(i);
+    let mut written = raw.accounts.iter();
+    for (i, (account, known)) in accounts.iter().zip(known).enumerate() {
+        let is_known = known.is_some();
+        if is_known && !served.is_shared() {
+            continue;
+        }
+        let at = list.index(i);
+        served.check(&at, account);
+        if is_known {
+            continue;
+        }
         if account.self_service.is_some() && !is_shared {
             at.field("self_service").problem("needs shared: settings and invitations are kept in the engine");
         }
-        let written = raw.accounts.get(i).map(|raw| raw.origins.as_slice()).unwrap_or_default();
-        origins::keep_cookies(&at, account, written, &cookies);
-        served.check(&at, account);
+        let origins = written.next().map(|raw| raw.origins.as_slice()).unwrap_or_default();
+        origins::keep_cookies(&at, account, origins, &cookies);
         calls::check(&at, account, &clusters, &mut unreached);
     }
     Config {

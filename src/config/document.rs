@@ -8,7 +8,7 @@ use super::problems::At;
 use super::unique::Unique;
 
 /// The largest configuration that is read: a thousand accounts take about two megabytes.
-const MAX: usize = 64 << 20;
+pub(super) const MAX: usize = 64 << 20;
 
 /// How deeply a Struct may nest.
 const DEPTH: usize = 32;

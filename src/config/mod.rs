@@ -6,6 +6,7 @@
 
 mod account;
 mod account_file;
+mod again;
 mod calls;
 #[cfg(not(target_family = "wasm"))]
 mod carrier;
@@ -41,6 +42,7 @@ pub use account::{
     UsernameField, When, MAX_ANSWER,
 };
 pub use account_file::AccountFile;
+pub use again::Loaded;
 #[cfg(not(target_family = "wasm"))]
 pub use carrier::{Carrier, Found, Kind, StaticClusters};
 pub use check::load;

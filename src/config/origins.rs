@@ -13,6 +13,7 @@ use super::{Account, Cookies, Origin};
 pub(super) struct Served {
     exact: HashMap<String, Vec<Rc<Account>>>,
     patterns: HashMap<String, Rc<Account>>,
+    is_shared: bool,
 }
 
 impl Served {
@@ -20,6 +21,7 @@ impl Served {
     pub(super) fn add(&mut self, at: &At<'_>, account: &Rc<Account>) {
         for origin in &account.origins {
             let served = self.exact.entry(origin.authority.clone()).or_default();
+            self.is_shared |= !served.is_empty();
             if served.iter().any(|other| Rc::ptr_eq(other, account)) {
                 at.field("origins").problem(format!("{} is listed twice", origin.authority));
             } else if let Some(other) =
@@ -47,8 +49,16 @@ impl Served {
         }
         let login = account.login_origin.iter().map(|login| &login.origin);
         for origin in login.filter(|origin| !account.origins.contains(origin)) {
-            self.exact.entry(origin.authority.clone()).or_default().push(account.clone());
+            let served = self.exact.entry(origin.authority.clone()).or_default();
+            self.is_shared |= !served.is_empty();
+            served.push(account.clone());
         }
+    }
+
+    /// True if two accounts have an origin in common. Else nothing that was found good for an account by itself can have
+    /// become wrong.
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// Checks what an account shares with others, once all were added.

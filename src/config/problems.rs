@@ -30,6 +30,11 @@ pub struct Problems {
 }
 
 impl Problems {
+    /// True if there are neither problems nor warnings.
+    pub fn is_empty(&self) -> bool {
+        self.problems.borrow().is_empty() && self.warnings.borrow().is_empty()
+    }
+
     /// The document itself.
     pub fn root(&self) -> At<'_> {
         At { all: self, path: String::new() }

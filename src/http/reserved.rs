@@ -28,6 +28,9 @@ impl Reserved {
         prefixes: impl IntoIterator<Item = &'n str>,
         names: impl IntoIterator<Item = &'n str>,
     ) -> Self {
+        let mut prefixes: Vec<&str> = prefixes.into_iter().collect();
+        // Mostly all accounts have one.
+        prefixes.dedup();
         let mut prefixes: Vec<String> = prefixes.into_iter().map(str::to_owned).collect();
         order::sort(&mut prefixes);
         // The shorter of two comes first and covers the longer.

@@ -16,13 +16,18 @@ use super::host::EnvoyHost;
 use super::stage::Stage;
 use super::streams::Streams;
 use super::waiting::Waiting;
-use crate::config::{self, ProcessEnvironment};
+use crate::config::{Loaded, ProcessEnvironment};
 use crate::fault::Fault;
 use crate::host::events;
 use crate::host::task::{BackgroundTask, Lane, Ready, Reply, Start, Step};
 use crate::host::Host;
 use crate::state::background::{self, Turns};
 use crate::state::FilterState;
+
+thread_local! {
+    /// What this worker has loaded before: a live update comes to a new root context of the same VM.
+    static LOADED: Loaded = Loaded::default();
+}
 
 /// How often background work is looked for.
 const TICK: Duration = Duration::from_millis(500);
@@ -106,11 +111,11 @@ impl RootContext for Root {
                 .flatten()
                 .unwrap_or_default(),
         };
-        match config::load(&bytes, &ProcessEnvironment) {
+        match LOADED.with(|loaded| loaded.load(bytes, &ProcessEnvironment)) {
             Ok(config) => {
                 let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
                 events::configuration(&*self.host, config.accounts.len(), &[], &warnings);
-                let filter_state = Rc::new(FilterState::new(self.host.clone(), config));
+                let filter_state = Rc::new(FilterState::again(self.host.clone(), config));
                 self.engine = Engine::new(&filter_state, &self.host);
                 self.filter_state = Some(filter_state);
                 self.resettle();

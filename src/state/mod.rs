@@ -91,6 +91,8 @@ pub struct AccountState {
     pub directory: directory::Cache,
     /// How far what administrators set is known.
     pub settled: Settled,
+    /// Operations with a private key that strangers may cause.
+    rate: Rc<PrivateKeyRate>,
 }
 
 impl AccountState {
@@ -111,7 +113,16 @@ impl AccountState {
         let machines = account.bearer.iter().flat_map(|bearer| &bearer.machines);
         let machines = machines.map(|own| Rc::new(oidc::machine::MachineIssuer::new(own.clone()))).collect();
         let directory = directory::Cache::with_issuers(issuers.clone());
-        Self { clients, machines, idps, directory, issuers, account, settled: Settled::File }
+        Self {
+            clients,
+            machines,
+            idps,
+            directory,
+            issuers,
+            account,
+            settled: Settled::File,
+            rate: rate.clone(),
+        }
     }
 
     /// What is known of an OpenID Connect provider.
@@ -130,7 +141,19 @@ impl AccountState {
 impl FilterState {
     /// Makes it from a checked configuration.
     pub fn new(host: Rc<dyn Host>, config: Config) -> Self {
-        let rate = Rc::default();
+        let nothing = vec![None; config.accounts.len()];
+        Self::with_kept(host, config, nothing)
+    }
+
+    /// Makes it from a configuration that took accounts over from one before: what is kept for them is taken over too.
+    pub fn again(host: Rc<dyn Host>, config: Config) -> Self {
+        let kept = config.accounts.iter().map(|account| account.kept.get()).collect();
+        Self::with_kept(host, config, kept)
+    }
+
+    fn with_kept(host: Rc<dyn Host>, config: Config, kept: Vec<Option<Rc<AccountState>>>) -> Self {
+        // One budget for all accounts.
+        let rate = kept.iter().flatten().next().map_or_else(Rc::default, |own| own.rate.clone());
         let directories: Rc<[String]> = config
             .accounts
             .iter()
@@ -143,10 +166,15 @@ impl FilterState {
         if replicas.is_some() {
             outbox::begin(&*host);
         }
-        let account_states = config.accounts.iter().map(|account| {
-            let waits = replicas.is_some() && account.file.is_some();
-            let settled = if waits { Settled::Waiting } else { Settled::File };
-            Rc::new(AccountState { settled, ..AccountState::new(account.clone(), &rate, &directories) })
+        let account_states = config.accounts.iter().zip(kept).map(|(account, kept)| {
+            kept.unwrap_or_else(|| {
+                let waits = replicas.is_some() && account.file.is_some();
+                let settled = if waits { Settled::Waiting } else { Settled::File };
+                let own = AccountState { settled, ..AccountState::new(account.clone(), &rate, &directories) };
+                let own = Rc::new(own);
+                account.kept.set(&own);
+                own
+            })
         });
         let account_states = account_states.collect();
         let outside = Outside::new(host.clone(), config.clusters.clone());
@@ -194,10 +222,10 @@ impl FilterState {
         }
         let by_authority = by_authority.into_iter().collect();
         let by_suffix = by_suffix.into_iter().collect();
-        let mut ready_paths: Vec<String> = account_states
-            .iter()
-            .map(|account_state| account_state.account.paths.path(Endpoint::Ready).to_owned())
-            .collect();
+        let ready = |own: &Rc<AccountState>| own.account.paths.path(Endpoint::Ready).to_owned();
+        let mut ready_paths: Vec<String> = account_states.iter().map(ready).collect();
+        // Mostly all are one path, which need not be sorted.
+        ready_paths.dedup();
         order::sort(&mut ready_paths);
         ready_paths.dedup();
         let (live_sessions, bearers) = LiveSessions::pair(config.session.cache);
@@ -285,4 +313,48 @@ impl FilterState {
 fn named<'a>(list: &'a ByName, name: &[u8]) -> Option<&'a [Rc<AccountState>]> {
     let at = list.binary_search_by(|(own, _)| own.as_bytes().cmp(name)).ok()?;
     list.get(at).map(|(_, account_states)| account_states.as_slice())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{json, Value};
+
+    use super::*;
+    use crate::config::{Loaded, Placeholders};
+    use crate::testing::TestHost;
+
+    fn loaded(known: &Loaded, claims: [&str; 4]) -> FilterState {
+        let account = |(n, claim): (usize, &&str)| -> Value {
+            json!({
+                "code": format!("a{n}"), "origins": [format!("https://a{n}.example.com")], "sso": "enabled",
+                "identity_providers": [{"id": "corp", "title": "Acme", "oidc": {
+                    "discovery": "https://idp.example.com/.well-known/openid-configuration", "client_id": "c",
+                }}],
+                "mapping": {"claim": claim},
+            })
+        };
+        let accounts: Vec<Value> = claims.iter().enumerate().map(account).collect();
+        let text = json!({
+            "session": {"keys": [{"id": "k", "value": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]},
+            "clusters": {"*": "all"}, "accounts": accounts,
+        });
+        FilterState::again(TestHost::new(), known.load(text.to_string().into_bytes(), &Placeholders).unwrap())
+    }
+
+    #[test]
+    fn a_live_update_keeps_what_is_known_of_accounts_that_did_not_change() {
+        let known = Loaded::default();
+        let before = loaded(&known, ["email"; 4]);
+        let after = loaded(&known, ["email", "upn", "email", "email"]);
+        let pairs = before.account_states.iter().zip(&after.account_states);
+        let kept: Vec<bool> = pairs.map(|(before, after)| Rc::ptr_eq(before, after)).collect();
+        assert_eq!(kept, [true, false, true, true]);
+        assert!(Rc::ptr_eq(&before.rate, &after.rate), "one budget of private keys for old and new accounts");
+        let at = after.accounts_at(b"a1.example.com");
+        assert_eq!(at.first().map(|own| own.account.mapping.claim.as_str()), Some("upn"));
+        // The twin: what nobody uses any more is not kept.
+        drop((before, after));
+        let anew = loaded(&known, ["email"; 4]);
+        assert_eq!(anew.account_states.len(), 4);
+    }
 }

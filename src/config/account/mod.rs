@@ -4,6 +4,7 @@ mod access;
 mod bearer;
 mod directory;
 mod forward;
+mod kept;
 mod logout;
 mod mapping;
 mod origins;
@@ -21,6 +22,7 @@ pub use crate::access::{AccessRule, Admission, Match};
 pub use bearer::{Bearer, Machine};
 pub use directory::{Directory, Scim, StaticUser};
 pub use forward::{Assertion, Forward};
+pub use kept::Kept;
 pub use logout::Logout;
 pub use mapping::Mapping;
 pub use origins::{suffix, LoginOrigin, Origin, OriginPattern};
@@ -84,6 +86,8 @@ pub struct Account {
     pub file: Option<Rc<AccountFile>>,
     /// It is a draft that is tried out: nothing is linked, created or noted by it.
     pub is_draft: bool,
+    /// What a worker keeps for it, for the configuration after this one.
+    pub kept: Kept,
 }
 
 impl Account {
@@ -246,6 +250,7 @@ pub(super) fn check(
             .map(|raw| self_service::check(&at.field("self_service"), raw)),
         file,
         is_draft: false,
+        kept: Kept::default(),
     }
 }
 

@@ -54,6 +54,7 @@ pub(crate) fn account(directory: Directory) -> Account {
         self_service: None,
         file: None,
         is_draft: false,
+        kept: Default::default(),
     }
 }
 

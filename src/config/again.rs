@@ -1,0 +1,438 @@
+//! A configuration that is loaded again with a few of its accounts changed.
+//!
+//! Reading and checking an account takes some hundred microseconds, and a worker answers nothing meanwhile. So the accounts whose
+//! text has not changed are taken over, as long as all outside of `accounts` is the same, byte for byte. An account that was warned of
+//! is checked again. In every other case, where anything is wrong, and for a Struct, the whole configuration is read.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::{Rc, Weak};
+
+use memchr::memchr2;
+
+use super::check;
+use super::document;
+use super::env::Environment;
+use super::problems::{Problem, Problems};
+use super::raw;
+use super::read::Read;
+use super::schema;
+use super::{Account, Config, Directory};
+use crate::values::order;
+
+/// So far a known account is looked for behind the one before it: accounts mostly keep their order.
+const AHEAD: usize = 256;
+
+/// So many configurations are known at once: each plugin of the VM has one.
+const MOST: usize = 8;
+
+/// The accounts that were loaded before, as long as some configuration in use has them.
+#[derive(Debug, Default)]
+pub struct Loaded(RefCell<Vec<Known>>);
+
+/// The accounts of one configuration.
+#[derive(Debug)]
+struct Known {
+    text: Vec<u8>,
+    places: Places,
+    /// In their order. One that must be checked again is none.
+    accounts: Vec<Weak<Account>>,
+    /// The SCIM servers of all accounts, to which no URL of any other may lead.
+    servers: Vec<String>,
+}
+
+/// A configuration that took accounts over, and where its text has them.
+type Again = (Config, Places);
+
+impl Loaded {
+    /// [`config::load`](super::load), which takes over what has not changed.
+    pub fn load(&self, bytes: Vec<u8>, env: &dyn Environment) -> Result<Config, Vec<Problem>> {
+        if bytes.len() > document::MAX {
+            return check::load(&bytes, env);
+        }
+        let again = self.0.borrow().iter().find_map(|before| before.again(&bytes, env));
+        let (config, places) = match again {
+            Some((config, places)) => (config, Some(places)),
+            None => (check::load(&bytes, env)?, Places::of(&bytes)),
+        };
+        if let Some(places) = places.filter(|places| places.accounts.len() == config.accounts.len()) {
+            self.keep(&config, bytes, places);
+        }
+        Ok(config)
+    }
+
+    fn keep(&self, config: &Config, text: Vec<u8>, places: Places) {
+        // What was warned of is checked again, so that it is warned of again.
+        let mut is_warned = vec![false; config.accounts.len()];
+        for warning in &config.warnings {
+            if let Some(is_warned) = place(&warning.path).and_then(|place| is_warned.get_mut(place)) {
+                *is_warned = true;
+            }
+        }
+        let accounts = config.accounts.iter().zip(is_warned);
+        let accounts = accounts.map(|(account, is_warned)| match account.file.is_some() || is_warned {
+            true => Weak::new(),
+            false => Rc::downgrade(account),
+        });
+        let known = Known { accounts: accounts.collect(), servers: servers(config), text, places };
+        let mut all = self.0.borrow_mut();
+        all.retain(|other| !other.is_beside(&known) && other.is_in_use());
+        all.truncate(MOST - 1);
+        all.insert(0, known);
+    }
+}
+
+impl Known {
+    fn is_in_use(&self) -> bool {
+        self.accounts.iter().any(|account| account.strong_count() > 0)
+    }
+
+    /// True if all outside of the accounts is the same.
+    fn is_beside(&self, other: &Self) -> bool {
+        same(self.before(), other.before()) && same(self.after(), other.after())
+    }
+
+    fn before(&self) -> &[u8] {
+        self.text.get(..self.places.list).unwrap_or_default()
+    }
+
+    fn after(&self) -> &[u8] {
+        self.text.get(self.places.end..).unwrap_or_default()
+    }
+
+    /// The configuration out of known accounts and a few that are checked; `None` if it must be read as a whole.
+    fn again(&self, text: &[u8], env: &dyn Environment) -> Option<Again> {
+        let (places, known) = self.taken_over(text)?;
+        let changed = known.iter().filter(|known| known.is_none()).count();
+        if known.len() < 2 || changed * 2 > known.len() {
+            return None;
+        }
+        let problems = Problems::default();
+        let mut document = document::read(&without(text, &places, &known)?, &problems.root()).ok()?;
+        schema::check(&mut document, &problems.root());
+        let mut wrong = Vec::new();
+        let raw = raw::Configuration::read(document, &mut wrong);
+        // So far places are those in the shorter list.
+        if !wrong.is_empty() || !problems.is_empty() || raw.accounts.len() != changed {
+            return None;
+        }
+        if raw.accounts.iter().any(|account| account.self_service.is_some()) {
+            return None; // its file holds the accounts beside it
+        }
+        let mut config = check::configuration(&problems.root(), &raw, &known, Vec::new(), env);
+        config.warnings = problems.warnings.take();
+        (problems.is_empty() && servers(&config) == self.servers).then_some((config, places))
+    }
+
+    /// Where a text has its accounts, and those of them that are known; `None` if all else is not the same.
+    fn taken_over(&self, text: &[u8]) -> Option<(Places, Vec<Option<Rc<Account>>>)> {
+        let list = self.places.list;
+        if !same(text.get(..list)?, self.before()) {
+            return None;
+        }
+        let (mut accounts, mut known) = (Vec::with_capacity(self.accounts.len()), Vec::new());
+        let (mut at, mut next) = (list, 0);
+        loop {
+            at = behind_space(text, at);
+            let mut found = self.is_next(text, at, next).then_some(next);
+            let place = match found.and_then(|place| self.places.accounts.get(place)) {
+                Some(place) => at..at + place.len(),
+                None => value_at(text, at)?,
+            };
+            if found.is_none() {
+                found = self.find(text.get(place.clone())?, next);
+            }
+            known.push(found.and_then(|found| self.accounts.get(found)?.upgrade()));
+            next = found.map_or(next, |found| found + 1);
+            let end = behind_space(text, place.end);
+            accounts.push(place);
+            match text.get(end)? {
+                b',' => at = end + 1,
+                _ if same(text.get(end..)?, self.after()) => {
+                    return Some((Places { list, accounts, end }, known));
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    /// The text of a known account.
+    fn text_of(&self, account: usize) -> Option<&[u8]> {
+        self.text.get(self.places.accounts.get(account)?.clone())
+    }
+
+    /// True if this known account stands here. It is a whole value of JSON, so it is one here too.
+    fn is_next(&self, text: &[u8], at: usize, account: usize) -> bool {
+        let Some(known) = self.text_of(account) else { return false };
+        let end = at.saturating_add(known.len());
+        text.get(at..end).is_some_and(|here| same(here, known))
+            && matches!(text.get(behind_space(text, end)), Some(b',' | b']'))
+    }
+
+    /// The known account of this text, if it is one of the next.
+    fn find(&self, text: &[u8], next: usize) -> Option<usize> {
+        (next..next.saturating_add(AHEAD))
+            .find(|account| self.text_of(*account).is_some_and(|known| same(known, text)))
+    }
+}
+
+/// Which account a path begins with.
+fn place(path: &str) -> Option<usize> {
+    path.strip_prefix("accounts[")?.split_once(']')?.0.parse().ok()
+}
+
+fn servers(config: &Config) -> Vec<String> {
+    let url = |account: &Rc<Account>| match &account.directory {
+        Directory::Scim(server) => Some(server.url.to_string()),
+        _ => None,
+    };
+    let mut servers: Vec<String> = config.accounts.iter().filter_map(url).collect();
+    order::sort(&mut servers);
+    servers.dedup();
+    servers
+}
+
+/// Where a configuration's JSON has its accounts.
+#[derive(Debug)]
+struct Places {
+    /// Behind the bracket that begins their list.
+    list: usize,
+    accounts: Vec<Range<usize>>,
+    /// The bracket that ends it.
+    end: usize,
+}
+
+impl Places {
+    /// Finds them in the text of a configuration that was loaded; `None` if it is a Struct.
+    fn of(text: &[u8]) -> Option<Self> {
+        let mut at = behind(text, 0, b'{')?;
+        loop {
+            let key = behind(text, at, b'"')?;
+            let end = end_of_string(text, key)?;
+            let value = behind(text, end, b':')?;
+            if text.get(key..end)? == b"accounts\"" {
+                return Self::of_list(text, behind(text, value, b'[')?);
+            }
+            at = behind(text, value_at(text, value)?.end, b',')?;
+        }
+    }
+
+    fn of_list(text: &[u8], list: usize) -> Option<Self> {
+        let mut accounts = Vec::new();
+        let mut at = list;
+        loop {
+            let place = value_at(text, behind_space(text, at))?;
+            let end = behind_space(text, place.end);
+            accounts.push(place);
+            match text.get(end)? {
+                b',' => at = end + 1,
+                b']' => return Some(Self { list, accounts, end }),
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// The text with those accounts alone that are not known.
+fn without(text: &[u8], places: &Places, known: &[Option<Rc<Account>>]) -> Option<Vec<u8>> {
+    let mut short = text.get(..places.list)?.to_vec();
+    let unknown = places.accounts.iter().zip(known).filter(|(_, known)| known.is_none());
+    for (n, (place, _)) in unknown.enumerate() {
+        if n > 0 {
+            short.push(b',');
+        }
+        short.extend(text.get(place.clone())?);
+    }
+    short.extend(text.get(places.end..)?);
+    Some(short)
+}
+
+/// Equality, eight bytes at a time: `memcmp` in wasm goes byte by byte.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let ((a_words, a_end), (b_words, b_end)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut words = a_words.iter().zip(b_words);
+    a.len() == b.len()
+        && a_end == b_end
+        && words.all(|(a, b)| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b))
+}
+
+/// The first place from here on that is not white space (RFC 8259 section 2).
+fn behind_space(text: &[u8], at: usize) -> usize {
+    let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    at + text.get(at..).unwrap_or_default().iter().take_while(is_space).count()
+}
+
+/// The place behind this byte, if it is the next that is not white space.
+fn behind(text: &[u8], at: usize, wanted: u8) -> Option<usize> {
+    let at = behind_space(text, at);
+    (text.get(at) == Some(&wanted)).then_some(at + 1)
+}
+
+/// The place behind the quote that ends the string of which this is the beginning.
+fn end_of_string(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let found = at + memchr2(b'"', b'\\', text.get(at..)?)?;
+        match text.get(found)? {
+            b'"' => return Some(found + 1),
+            _ => at = found + 2,
+        }
+    }
+}
+
+/// From here to the last byte of a value. What is no JSON may end anywhere: no known account has its text.
+fn value_at(text: &[u8], from: usize) -> Option<Range<usize>> {
+    let (mut at, mut depth) = (from, 0usize);
+    loop {
+        match text.get(at)? {
+            b'"' => {
+                at = end_of_string(text, at + 1)?;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b',' | b'}' | b']' if depth == 0 => break,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    let value = text.get(from..at)?;
+    let space = value.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+    Some(from..at - space)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{json, Value};
+
+    use super::*;
+    use crate::config::{load, Placeholders};
+
+    fn account(n: usize) -> Value {
+        json!({
+            "code": format!("a{n}"), "origins": [format!("https://a{n}.example.com")], "sso": "enabled",
+            "identity_providers": [{"id": "corp", "title": "\"[{,", "oidc": {
+                "discovery": "https://idp.example.com/.well-known/openid-configuration", "client_id": "c",
+            }}],
+            "mapping": {"claim": "email"},
+        })
+    }
+
+    fn document(accounts: Vec<Value>) -> Value {
+        json!({ "session": {"keys": [{"id": "k", "value": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]}, "clusters": {"*": "all"}, "accounts": accounts })
+    }
+
+    fn accounts(count: usize) -> Vec<Value> {
+        (0..count).map(account).collect()
+    }
+
+    /// Loads it both ways, which agree; how many accounts were taken over from before.
+    fn loaded(known: &Loaded, before: Option<&Config>, text: &str) -> (Option<Config>, usize) {
+        let again = known.load(text.as_bytes().to_vec(), &Placeholders);
+        let anew = load(text.as_bytes(), &Placeholders);
+        // The order of a HashMap is another in each.
+        let show = |found: &Result<Config, Vec<Problem>>| match found {
+            Ok(config) => {
+                let of = |account: &Rc<Account>| {
+                    (account.code.clone(), account.origins.len(), account.providers.len())
+                };
+                Ok((config.accounts.iter().map(of).collect::<Vec<_>>(), config.warnings.clone()))
+            }
+            Err(problems) => Err(problems.clone()),
+        };
+        assert_eq!(show(&again), show(&anew), "{text}");
+        let Ok(config) = again else { return (None, 0) };
+        let old = before.map(|before| before.accounts.as_slice()).unwrap_or_default();
+        let is_old = |account: &&Rc<Account>| old.iter().any(|old| Rc::ptr_eq(old, account));
+        let taken = config.accounts.iter().filter(is_old).count();
+        (Some(config), taken)
+    }
+
+    #[test]
+    fn accounts_that_did_not_change_are_taken_over() {
+        let known = Loaded::default();
+        let (first, _) = loaded(&known, None, &document(accounts(10)).to_string());
+        let mut changed = accounts(10);
+        changed[3]["mapping"]["claim"] = "upn".into();
+        let (second, taken) = loaded(&known, first.as_ref(), &document(changed.clone()).to_string());
+        assert_eq!((taken, second.as_ref().unwrap().accounts[3].mapping.claim.as_str()), (9, "upn"));
+        // One goes, one comes.
+        changed.remove(0);
+        changed.insert(4, account(77));
+        let (third, taken) = loaded(&known, second.as_ref(), &document(changed).to_string());
+        assert_eq!((taken, third.unwrap().accounts.len()), (9, 10));
+    }
+
+    #[test]
+    fn what_is_wrong_is_found_as_in_a_load_of_the_whole() {
+        let known = Loaded::default();
+        let text = document(accounts(6)).to_string();
+        let (first, _) = loaded(&known, None, &text);
+        let with = |n: usize, name: &str, value: Value| {
+            let mut list = accounts(6);
+            list[n][name] = value;
+            document(list).to_string()
+        };
+        for other in [
+            with(2, "sso", "on".into()),
+            with(2, "nonsense", 1.into()),
+            with(2, "code", "a1".into()),
+            with(2, "origins", json!(["https://a1.example.com"])),
+            with(4, "forward", json!({"access_token": "x y"})),
+            with(2, "directory", json!({"scim": {"url": "https://idp.example.com/scim"}})),
+            with(2, "origins", json!(["http://a2.example.com"])),
+            text.replacen("\"a3\"", "\"a3\", \"code\": \"a3\"", 1),
+            text.replacen("}]}", "}], \"accounts\": []}", 1),
+            text.replacen("{\"code\":\"a5\"", "{\"code\":\"a5\"]", 1),
+            text.replacen("},{", "}{", 1),
+            text.replacen("},{", "},,{", 1),
+            text.replacen("\"accounts\":[", "\"accounts\":[,", 1),
+            text.replacen("}],\"clusters\"", "},],\"clusters\"", 1),
+            text.replacen("},{\"code\"", "}\u{c},{\"code\"", 1),
+            text.replacen("},{\"code\"", "},\u{c}{\"code\"", 1),
+            text.replacen("},{\"code\"", "} \n ,\t\r{\"code\"", 1),
+            text.clone() + "x",
+            text.replacen("https://", "https:\\/\\/", 1),
+            text.replacen("accounts", "\\u0061ccounts", 1),
+            text.replacen("\"*\":\"all\"", "\"x.example\":\"all\"", 1),
+        ] {
+            assert_ne!(text, other);
+            loaded(&known, first.as_ref(), &other);
+        }
+        let (last, _) = loaded(&known, None, &text);
+        assert_eq!(loaded(&known, last.as_ref(), &with(1, "sso", "disabled".into())).1, 5);
+    }
+
+    #[test]
+    fn what_was_warned_of_is_warned_of_again() {
+        let known = Loaded::default();
+        let mut list = accounts(6);
+        list[2]["origins"] = json!(["http://a2.example.com"]);
+        let (first, _) = loaded(&known, None, &document(list.clone()).to_string());
+        list[4]["mapping"]["claim"] = "upn".into();
+        let (second, taken) = loaded(&known, first.as_ref(), &document(list).to_string());
+        let warnings = second.unwrap().warnings;
+        assert_eq!((taken, warnings.len()), (4, 1), "{warnings:?}");
+        assert!(warnings[0].path.starts_with("accounts[2]."), "{warnings:?}");
+    }
+
+    #[test]
+    fn everything_is_read_anew_after_a_change_outside_of_the_accounts() {
+        let known = Loaded::default();
+        let (first, _) = loaded(&known, None, &document(accounts(4)).to_string());
+        let mut other = document(accounts(4));
+        other["cookies"] = json!({"name": "other"});
+        assert_eq!(loaded(&known, first.as_ref(), &other.to_string()).1, 0);
+        let mut scim = accounts(4);
+        scim[0]["directory"] = json!({"scim": {"url": "https://directory.example.com/scim"}});
+        assert_eq!(loaded(&known, first.as_ref(), &document(scim).to_string()).1, 0);
+    }
+
+    #[test]
+    fn what_no_configuration_has_any_more_is_forgotten() {
+        let known = Loaded::default();
+        drop(loaded(&known, None, &document(accounts(4)).to_string()));
+        drop(loaded(&known, None, &document(accounts(1)).to_string()));
+        let all = known.0.borrow();
+        assert_eq!(all.iter().map(|known| known.accounts.len()).collect::<Vec<_>>(), [1]);
+    }
+}
