@@ -102,23 +102,37 @@ def test_all_that_is_published_is_written_and_summed(tmp_path, monkeypatch):
     assert subprocess.run(["sha256sum", "--check", "--strict", "sha256sums.txt"], cwd=tmp_path / "dist", capture_output=True).returncode == 0
     assert skopeo("inspect", "--raw", f"oci:{tmp_path}/dist/oci:{version}").returncode == 0
     # A path of this machine would make another filter on another.
-    wasm.write_bytes(b"\0asm " + f"{cargo_home}/registry/src/a.rs".encode())
-    with pytest.raises(SystemExit, match="holds a path of this machine"):
-        made.main()
+    for built in (wasm, command):
+        whole = built.read_bytes()
+        built.write_bytes(whole + f"{cargo_home}/registry/src/a.rs".encode())
+        with pytest.raises(SystemExit, match="holds a path of this machine"):
+            made.main()
+        built.write_bytes(whole)
+    assert made.main() == 0
 
 
 @pytest.mark.parametrize("text", ["/root/.cargo/registry/src/a.rs", "of a text/root/.cargo/git/b.rs", f"{FOLDER}/src/lib.rs", f"{FOLDER}/target/c.rs"])
 def test_a_path_of_this_machine_is_refused(tmp_path, monkeypatch, text):
     made = machine(tmp_path, monkeypatch, "/root/.cargo")
     with pytest.raises(SystemExit, match="holds a path of this machine"):
-        made.refuse_paths_of_this_machine(text.encode())
+        made.refuse_paths_of_this_machine("the wasm", text.encode())
 
 
 @pytest.mark.parametrize("text", ["src/proxy/root.rs", "/rustc/1f/library/alloc/src/c.rs", "/cargo/registry/src/a.rs", "/envoy-sso/src/lib.rs"])
 @pytest.mark.parametrize("cargo_home", ["/root/.cargo", "/cargo"])
 def test_other_paths_are_not(tmp_path, monkeypatch, cargo_home, text):
     """As root every filter was refused: it holds the name of `src/proxy/root.rs`."""
-    machine(tmp_path, monkeypatch, cargo_home).refuse_paths_of_this_machine(text.encode())
+    machine(tmp_path, monkeypatch, cargo_home).refuse_paths_of_this_machine("the wasm", text.encode())
+
+
+def test_the_bill_of_materials_names_no_folder(tmp_path):
+    made = dist(tmp_path)
+    made.TOP = Path("/home/ada/project")
+    bill = '{"bom-ref": "path+file:///home/ada/project#envoy-sso@0.1.0 bin-target-0"}'
+    assert made.without_this_folder(bill) == '{"bom-ref": "path+file:///envoy-sso#envoy-sso@0.1.0 bin-target-0"}'
+    for left in ("/home/ada/project/src/lib.rs", "dir:/home/ada/project#envoy-sso"):
+        with pytest.raises(SystemExit, match="holds a path of this machine"):
+            made.without_this_folder(left)
 
 
 def machine(tmp_path, monkeypatch, cargo_home: str):
