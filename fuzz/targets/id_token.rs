@@ -39,7 +39,7 @@ fn found(token: &str) {
     let verified = keys.verify(&Still::default(), &jws);
     assert!(!(jws.alg.is_symmetric() && verified.is_ok()), "an HMAC with a public key");
     for key in [JWKS, P256, "x"] {
-        // The key of a public key's document is no secret.
+        // The key of a public key's document is not a secret.
         assert!(jws.verify_with_secret(&Secret::new(key.into())).is_err());
     }
     if verified.is_ok() {

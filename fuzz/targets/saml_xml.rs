@@ -15,7 +15,7 @@ pub fn run(data: &[u8]) {
         Ok(again) => again,
         // Declarations move to where they are used, where there may then be too many.
         Err(why) if why.contains("namespace") || why.contains("attributes") => return,
-        Err(why) => panic!("the canonical form is no XML: {why}\n{canonical}"),
+        Err(why) => panic!("the canonical form is not XML: {why}\n{canonical}"),
     };
     let twice = c14n::canonical(again.root_element(), None, &[]).expect("canonical form has one");
     assert_eq!(twice, canonical.as_bytes(), "{text}");
