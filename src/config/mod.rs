@@ -1,8 +1,17 @@
 //! What operators write, checked into what the filter runs on.
 //!
-//! `document` reads bytes into JSON, `schema` checks their shape, `raw` gives them types, `check` turns
-//! these into the types below, in which nothing downstream has to ask "is this set?". All problems of a
-//! configuration are reported together, each with its path.
+//! 1. `document`, `unique`: bytes into JSON. `schema`: its shape, by `schema.json`.
+//! 2. `read`, `raw`: types with the description of every field, which docs/configuration.md is made of.
+//! 3. `check`, `account`, `provider`: the types below, in which nothing downstream has to ask "is this set?".
+//!
+//! - `check`: what stands beside the accounts: session, cookies (their names too), pages. `shared`: the engine (etcd).
+//! - `account`: one account: access, password, provisioning, bearer. `provider`: one provider: OpenID Connect, SAML, OAuth 2.0.
+//! - `paths`: the filter's own endpoints. `origins`, `shared_origins`: which account is served where.
+//! - `env`, `urls`, `clusters`, `calls`, `duration`, `names`: values of one kind, and what is wrong with them.
+//! - `overlay`, `account_file`: what administrators set, over the file. `find`, `carrier`: for the command line alone.
+//!
+//! Invariants: all problems are reported together, each with its path. A configuration with a problem is never used. To add a
+//! field: `raw`, then the checked type, then the recipe in docs/developing.md.
 
 mod account;
 mod account_file;

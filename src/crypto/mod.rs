@@ -1,6 +1,9 @@
-//! Keys and what is done with them: compact JWS (RFC 7515), the keys that verify them (RFC 7517) and the algorithms
-//! (RFC 7518, RFC 8037), certificates and private keys of operators and providers, and the seal of cookies. What a
-//! token claims is the business of `proto`.
+//! Keys and what is done with them. What a token claims is the business of `proto`.
+//!
+//! - `jws`, `alg`: compact JWS (RFC 7515) and its algorithms (RFC 7518, RFC 8037). `key_set`, `jwk`: the keys that verify (RFC 7517).
+//! - `certificate`, `private_key`: those of operators and providers. `sign`, `assertion_key`: what the filter signs.
+//! - `seal`: the one envelope of cookies and hidden fields. To change what a cookie is sealed with: there.
+//! - `rate`: how often one worker uses private keys. `rng`: the host's randomness. `curve`: ES384 and ES512 outside of wasm.
 
 mod alg;
 mod assertion_key;

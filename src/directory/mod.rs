@@ -1,8 +1,13 @@
 //! Where users are looked up, and the one account behind an identity.
 //!
-//! What a directory returns is compared again here, whatever it was asked: real ones ignore filters. A
-//! directory that cannot be asked, or that answers something odd, is `directory_unavailable`: it never
-//! signs anyone in, and it never makes anyone unknown.
+//! - `resolve`: from an identity to the user, at sign-in. `matching`: which record is meant, and whether it may sign in.
+//! - `recheck`: the user of a session, asked again. `provision`, `invitations`: if no user matches.
+//! - `lookup`: finding records, in a `static_list` or by `scim`. `cache`: what is remembered of them. `record`: what a user is.
+//! - `reports`, `seen`, `notices`: what administrators are shown.
+//!
+//! Invariants: what a directory returns is compared again here, whatever it was asked: real ones ignore filters. A directory that
+//! cannot be asked, or that answers something odd, is `directory_unavailable`: it never signs a user in, and never makes one
+//! unknown. How values compare: `values`.
 
 mod cache;
 #[cfg(test)]

@@ -1,5 +1,13 @@
-//! What the filter needs from its surroundings: time, randomness, the proxy's cryptography, data shared
-//! by all workers, metrics and the log. `proxy::host` is the one for Envoy; tests bring their own.
+//! All that comes from outside: time, randomness, the proxy's cryptography, shared data, calls, metrics and the log.
+//!
+//! - `Host`, below, is the trait. `proxy::host` is the one for Envoy; tests bring their own (`testing`).
+//! - `task`: a flow that waits for answers (`Io`). `call`: what it asks, and the answer. `failure`: why there was no answer.
+//! - `clusters`: from a host's name to Envoy's cluster. `lanes`: how many calls one server gets at a time.
+//! - `events`: log lines and metrics. To add either: there.
+//! - `shared_set`: ids in the data that all workers share, bounded, each until it has expired.
+//!
+//! Invariants: nothing else in the filter reads a clock or draws a random number. Every call has a timeout. No event carries a
+//! secret, a token or a cookie.
 
 pub mod call;
 pub mod clusters;
@@ -76,7 +84,7 @@ pub trait Host {
     /// there is none.
     fn shared_get(&self, key: &str) -> (Option<Vec<u8>>, Option<u32>);
 
-    /// Writes it. With `cas`, only if nobody wrote since that `shared_get`; `false` says somebody did.
+    /// Writes it. With `cas`, only if nothing was written since that `shared_get`; `false` if something was.
     fn shared_set(&self, key: &str, value: &[u8], cas: Option<u32>) -> bool;
 
     /// Adds one to a counter of `/stats`.

@@ -1,5 +1,5 @@
 //! The `cookie` headers of one request, read in one pass: what of them is this filter's, and what is left
-//! for the application.
+//! for the application. What goes out is `session::cookie`, the names are made in `config::check`.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -150,7 +150,7 @@ impl<'a> Jar<'a> {
         true
     }
 
-    /// Takes a chunk. What cannot be one is as good as absent: otherwise anybody who can set a cookie of that
+    /// Takes a chunk. What cannot be one is as good as absent: otherwise an attacker who can set a cookie of that
     /// name, on another host of the domain, could take the session away.
     #[inline]
     fn take_chunk(&mut self, index: usize, value: &'a [u8]) {
@@ -209,7 +209,7 @@ impl<'a> Jar<'a> {
         Found::Sealed(Cow::Owned(whole))
     }
 
-    /// The values of a cookie of ours that is no session's.
+    /// The values of a cookie of ours that is not a session's.
     pub fn named<'s>(&'s self, name: &'s [u8]) -> impl Iterator<Item = &'a [u8]> + 's {
         self.others.iter().filter(move |(own, _)| *own == name).map(|(_, value)| *value)
     }

@@ -1,9 +1,14 @@
-//! What people see of the filter, and the one place where a [`Fault`](crate::fault::Fault) becomes an
-//! answer.
+//! What users see of the filter, and the one place where a [`Fault`](crate::fault::Fault) becomes an answer.
 //!
-//! Every page works without JavaScript and with a keyboard, is light or dark as its reader likes, and
-//! runs under a Content-Security-Policy that allows its own style and nothing else. Text from outside is
-//! escaped by the type that builds the page (`escape::Html`).
+//! - `texts`: every word of every page, in English. `language`: which translation a reader gets. To change a wording: `texts`.
+//! - `refusal`: a page or problem JSON for each code. `sign_in`, `sign_out`, `invitation`, `arrival`, `trial`: the pages.
+//! - `admin`, `sessions`, `account_center`: the administrators' pages.
+//! - `layout`, `style.css`: what all pages have, and their policy. `auto_submit`: the one page with a script.
+//! - `settings`: what operators choose: name, logo, colour, texts. `escape`: how text gets into a page.
+//!
+//! Invariants: every page works without JavaScript and with a keyboard, is light or dark as its reader likes, and runs under a
+//! Content-Security-Policy that allows its own style and nothing else. Text from outside is escaped by the type that builds the
+//! page (`escape::Html`).
 
 mod account_center;
 mod admin;
@@ -59,7 +64,7 @@ pub struct Context<'a> {
     pub html: bool,
     /// Where to sign in, or to try again.
     pub login: Option<String>,
-    /// Where somebody who is already signed in can go on.
+    /// Where a user who is already signed in can go on.
     pub continue_to: Option<String>,
     /// As which user.
     pub continue_as: Option<String>,

@@ -1,4 +1,4 @@
-//! Cookies as they go out.
+//! Cookies as they go out: their attributes. Their names are made in `config::check`, what comes in is read by `http::cookies`.
 
 use crate::config::{Cookies, SameSite};
 

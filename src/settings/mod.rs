@@ -15,7 +15,7 @@
 //!
 //! The file is version 0. A version that this filter cannot read is passed over for the newest one that it can.
 //!
-//! To change what administrators may set: `config::raw::SelfService`. To change how it looks: `pages::settings`.
+//! To change what administrators may set: `config::raw::SelfService`. To change the form: `pages::account_center`.
 
 pub mod book;
 pub mod changes;

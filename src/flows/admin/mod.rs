@@ -1,5 +1,11 @@
 //! The administrators' pages: who could not sign in, whether passwords can be turned off, and whether the
 //! configuration works end to end. JSON for programs, one page for people.
+//!
+//! - `check`: the configuration tried end to end: discovery, keys, token endpoint, directory. To add a check: there.
+//! - `sessions`: ends the sessions of one user or of all. `settings`: the Account Center: draft, test, enable, go back.
+//!
+//! The pages are `pages::admin`, `pages::sessions`, `pages::account_center`; the reports are `directory::reports`. Invariant: each
+//! of these requests is an administrator's of this very account, and no change is sent by another site's page.
 
 mod check;
 pub mod sessions;
@@ -122,7 +128,7 @@ fn known(exchange: Rc<Exchange>, then: Then) -> Ruling {
     }
 }
 
-/// A change by whoever is there: an administrator's, from the account's own pages or by a program, as JSON.
+/// A change by a client: an administrator's, from the account's own pages or by a program, as JSON.
 async fn changed(
     io: &Io,
     exchange: &Rc<Exchange>,
@@ -221,7 +227,7 @@ async fn judged(io: Io, exchange: Rc<Exchange>, live: Rc<LiveSession>) -> Result
     }))
 }
 
-/// The refusal of who is no administrator.
+/// The refusal of who is not an administrator.
 fn admits(live: &LiveSession) -> Result<(), Fault> {
     let user = &live.session.user;
     if user.is_administrator(&live.account) {
@@ -330,8 +336,8 @@ fn ready(report: &Value) -> pages::Readiness {
     }
 }
 
-/// One page of the table: the one that `page` asks for, the first where it is no number, the last where it
-/// is too high (somebody mended the directory in between).
+/// One page of the table: the one that `page` asks for, the first where it is not a number, the last where it
+/// is too high (the directory was mended in between).
 fn complete(report: &Value, head: &Head, account: &Account) -> pages::Completeness {
     let number = |name: &str| report[name].as_u64().unwrap_or_default() as usize;
     let problems = report["problems"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -5,9 +5,11 @@
 //! | `page` | `/sso/login`: the sign-in page, or straight to the provider |
 //! | `oidc` | OpenID Connect and OAuth 2.0: to the provider, and back at the callback |
 //! | `saml` | SAML 2.0: AuthnRequest, assertion consumer service, unsolicited responses |
-//! | `password` | the application's own login, ruled on; `watch` waits for its answer |
+//! | `password` | the application's own login, ruled on; `attempt` counts it, `watch` waits for its answer |
+//! | `unruled` | the application's own login while single sign-on is off |
 //! | `invitation` | an invited person accepts or declines |
 //! | `ticket` | a login for another origin of the account (`login_origin`) |
+//! | `groups` | groups that a provider lists at a URL |
 //! | `trial` | a test sign-in with an administrator's draft |
 //!
 //! Invariants: a login in progress lives in one sealed cookie (`login_state`, `flow_cookies`), which is used up once. A session
@@ -75,12 +77,12 @@ pub fn step_up(exchange: Rc<Exchange>, live: &LiveSession, unmet: Unmet) -> Ruli
     }
 }
 
-/// Nobody is signed in: a navigation goes to sign in and comes back, anything else is told so.
+/// A request without a session: a navigation goes to sign in and comes back, anything else is told so.
 pub fn sign_in_first(exchange: Rc<Exchange>, why: NoSession) -> Ruling {
     if exchange.head.is_speculative() && exchange.endpoint() != Some(Endpoint::Session) {
         return Ruling::LocalReply(exchange.ignored());
     }
-    // Who asks whether anybody is signed in wants to know, not to sign in.
+    // The session endpoint answers the question and begins no login.
     if exchange.head.is_navigation() && exchange.endpoint() != Some(Endpoint::Session) {
         return page::first(exchange, why);
     }

@@ -2,7 +2,8 @@
 //! request and read the answer.
 //!
 //! ```text
-//! provider::Client   discovery and keys of one provider, kept and refreshed
+//! provider           discovery and keys of one provider, kept and refreshed
+//! client_auth, dpop  how the filter proves itself              (RFC 6749 2.3, RFC 7523, RFC 9449)
 //! authorization      where the browser goes                    (RFC 6749 4.1.1, RFC 7636, RFC 9126)
 //! callback           what it brings back                       (RFC 6749 4.1.2, RFC 9207)
 //! token              code or refresh token for tokens          (RFC 6749 4.1.3 and 6)
@@ -13,7 +14,11 @@
 //! userinfo           what else is known                        (OpenID Connect Core 5.3)
 //! logout             the way out                               (OpenID Connect RP-Initiated Logout 1.0)
 //! logout_token       the provider's own logout                 (OpenID Connect Back-Channel Logout 1.0)
+//! groups, addresses  what a provider lists at URLs of its own  (Google, GitHub)
 //! ```
+//!
+//! To change what a token must show: `id_token`, `access_token`. How a signature is verified: `signed`, over `crypto`. A
+//! provider's quirk belongs to the endpoint where it shows, and is told by what the provider sends, never by its name.
 
 pub mod access_token;
 mod addresses;

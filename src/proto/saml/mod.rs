@@ -3,12 +3,15 @@
 //! ```text
 //! authn_request ─┬─ bindings (redirect, post) ── the browser ── the IdP
 //! logout ────────┤
-//!                └─ sign ── key
-//! response ──┬─ encryption ── key          what is read is read from the node that
+//!                └─ sign ── crypto::private_key
+//! response ──┬─ encryption ── crypto       what is read is read from the node that
 //! logout ────┼─ signature ── c14n          `signature` verified, in the one tree that
-//! metadata ──┴─ xml                        `xml` let through: nothing is looked up globally
+//! metadata ──┴─ xml, limits                `xml` let through: nothing is looked up globally
 //! idp: what one VM knows of one provider
 //! ```
+//!
+//! To change a check: `expected` (audience, times, recipient, request), `response` (the order of all checks), `signature`,
+//! `name_id` (who it is). `verified` is what comes out, `refused` why nothing did, `names` the schemas' names.
 //!
 //! Written by hand because no library fits (see the decision record): a verifier of the SAML profile alone is small
 //! enough to read, and is tested against xmlsec1 as an oracle.
