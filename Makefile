@@ -55,16 +55,18 @@ e2e: wasm $(VENV) $(CANAILLE) $(NANOIDP) $(APPLICATIONS) $(NODE_MODULES) $(KEYCL
 quick: set-up-check ## a minute: formatting, rooms, clippy and native tests
 	cargo fmt --check
 	python3 tests/check/rooms.py
+	python3 tests/check/plain.py
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo test --locked
 
 .PHONY: check
-check: set-up-check wasm ## formatting, clippy on both targets, docs, rooms, imports and exports, size, licences
+check: set-up-check wasm ## formatting, clippy on both targets, docs, rooms, plain words, imports and exports, size, licences
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --lib --target wasm32-wasip1 -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 	python3 tests/check/rooms.py
+	python3 tests/check/plain.py
 	python3 tests/check/wasm.py $(WASM) tests/wasm_imports.txt tests/wasm_exports.txt $(WASM_LIMIT)
 	python3 tests/check/licences.py
 

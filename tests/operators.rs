@@ -174,10 +174,10 @@ fn every_mistake_has_its_words() {
         ("no title", with("/accounts/0/identity_providers/0/title", Value::Null).to_string(), true,
          "title: is missing: the page's button says \"corp\""),
         ("Google without a directory", with(&at("discovery"), json!("https://accounts.google.com/.well-known/openid-configuration"))
-            .to_string().replace("idp.example.com", "accounts.google.com"), true, "everybody can have an account at this provider"),
+            .to_string().replace("idp.example.com", "accounts.google.com"), true, "anyone can have an account at this provider"),
         ("Entra common without a directory",
          with(&at("discovery"), json!("https://login.microsoftonline.com/common/v2.0/.well-known/openid-configuration"))
-            .to_string().replace("idp.example.com", "login.microsoftonline.com"), true, "everybody can have an account at this provider"),
+            .to_string().replace("idp.example.com", "login.microsoftonline.com"), true, "anyone can have an account at this provider"),
         ("https where the origin is http", with("/accounts/0/origins", json!(["http://app.example.com"])).to_string(), true,
          "browsers drop Secure cookies"),
         ("a public host over http", {

@@ -201,7 +201,7 @@ def migrate(demo, step, by_sso, by_password):
     change("sso: enabled ", "sso: disabled ", "before SSO: the application's own form, and nothing else",
            lambda: when(Browser().get(f"{app}/reports?q=1"), lambda b: b.url == f"{app}/login" and b.status == 200))
     forged = Browser().once("GET", f"{app}/reports?q=1", headers={"x-sso-user": "ada", "X_SSO_User": "ada"}.items())
-    step("a forged header makes nobody ada", forged.status == 303, forged)
+    step("a forged header makes no request ada's", forged.status == 303, forged)
 
 
 def check(demo):
@@ -235,7 +235,7 @@ def check(demo):
         b.submit(logout="yes")
     step("signing out comes back to the application", b.url.startswith(f"{app}/sso/logout-complete") and b.status == 200, b)
     b.get(f"{app}/sso/session")
-    step("and nobody is signed in", b.status == 401, b)
+    step("and no user is signed in", b.status == 401, b)
 
     for name, code in (("carol", "identity_unknown"), ("grace", "identity_unknown"), ("heidi", "user_inactive")):
         other = Browser()

@@ -39,7 +39,7 @@ const provider = new Provider(ISSUER, {
       }),
     };
   },
-  // The company's own application: nobody is asked for consent.
+  // The company's own application: no user is asked for consent.
   async loadExistingGrant(ctx) {
     const { client, session } = ctx.oidc;
     const grant = new ctx.oidc.provider.Grant({ clientId: client.clientId, accountId: session.accountId });

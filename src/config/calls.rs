@@ -37,9 +37,9 @@ pub(super) fn check<'a>(
         }
         match risk {
             Risk::SignIn => {
-                at.warning("is plain http: whoever is on the way can sign in as anybody; use https")
+                at.warning("is plain http: an attacker on the way can sign in as any user; use https")
             }
-            Risk::Tokens => at.warning("is plain http: whoever is on the way can issue tokens; use https"),
+            Risk::Tokens => at.warning("is plain http: an attacker on the way can issue tokens; use https"),
             Risk::Other => {}
         }
     }

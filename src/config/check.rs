@@ -245,7 +245,7 @@ fn pages(at: &At<'_>, raw: &raw::Pages) -> crate::pages::Settings {
     }
 }
 
-/// A key that another release knew must not take everybody's sign-in down: a warning.
+/// A key that another release knew must not take every sign-in down: a warning.
 fn texts(at: &At<'_>, texts: &raw::Params) {
     for key in texts.keys().filter(|key| !crate::pages::is_text(key)) {
         at.field(key).warning("no text has this key: `envoy-sso texts` prints those there are");

@@ -91,7 +91,7 @@ fn one(bytes: &[u8], depth: usize) -> Option<Value> {
     Some(value)
 }
 
-/// A Struct knows doubles only; whole ones are integers to everybody who reads them.
+/// A Struct knows doubles only; whole ones are integers to every reader.
 fn number(value: f64) -> Option<Value> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() < EXACT {

@@ -12,7 +12,7 @@ pub trait Environment {
     /// The variable's value.
     fn get(&self, name: &str) -> Option<String>;
 
-    /// True where a missing variable is no problem: `envoy-sso check` runs where secrets are not.
+    /// True where a missing variable is not a problem: `envoy-sso check` runs where secrets are not.
     fn lenient(&self) -> bool {
         false
     }
@@ -80,7 +80,7 @@ pub fn named(
         (Some(name), None) => match env.get(name).as_deref().map(str::trim) {
             Some(text) if !text.is_empty() => Some(Secret::new(text.to_owned())),
             _ if !could_be_variable(name) => {
-                at.field("env").problem("is no variable's name: expected letters, digits and '_'");
+                at.field("env").problem("is not a variable's name: expected letters, digits and '_'");
                 None
             }
             _ if env.lenient() => {
@@ -117,7 +117,7 @@ fn could_be_variable(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
 }
 
-/// The name, where it can be nothing else: whoever wrote the secret itself there does not want to read it in the log.
+/// The name, if it can be nothing else: an operator who wrote the secret itself there must not find it in the log.
 fn shown(name: &str) -> &str {
     let any = |is: fn(&u8) -> bool| name.as_bytes().iter().any(is);
     let (upper, lower) = (any(u8::is_ascii_uppercase), any(u8::is_ascii_lowercase));

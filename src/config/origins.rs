@@ -142,7 +142,7 @@ fn keeps_cookies(at: &At<'_>, origin: &Origin, cookies: &Cookies, enabled: bool)
             true => {
                 "is plain http, where browsers drop Secure cookies: use https, or cookies.secure: false to try things out"
             }
-            false => "is plain http: anybody on the way can read the session cookie and use it; use https",
+            false => "is plain http: an attacker on the way can read the session cookie and use it; use https",
         });
     }
     let other_port = match origin.scheme.as_str() {

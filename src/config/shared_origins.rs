@@ -5,11 +5,11 @@ use std::rc::Rc;
 use super::problems::At;
 use super::{Account, Endpoint, Protocol};
 
-/// Whoever comes without a session is asked for the account, and one that is off gives nobody a session.
+/// A request without a session is asked for the account, and an account that is off opens no session.
 pub(super) fn left_out(at: &At<'_>, served: &[Rc<Account>]) {
     if let Some(other) = served.iter().find(|other| other.enabled) {
         at.field("sso").warning(format!(
-            "nobody of it gets past the sign-in of account {:?}: it needs an origin of its own",
+            "no user of it gets past the sign-in of account {:?}: it needs an origin of its own",
             other.code
         ));
     }

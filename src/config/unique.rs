@@ -76,7 +76,7 @@ impl<'de> Visitor<'de> for Unique<'_, '_> {
     }
 }
 
-/// A key; YAML has some that are no text.
+/// A key; YAML has some that are not text.
 struct Key(String);
 
 impl<'de> Deserialize<'de> for Key {

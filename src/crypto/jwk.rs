@@ -38,7 +38,7 @@ enum Public {
 
 impl Key {
     /// Reads a member of `keys`; `Err` says why it is of no use here. That is normal: sets hold
-    /// encryption keys and types nobody knows yet, and they must not spoil the others.
+    /// encryption keys and types that are not known yet, and they must not spoil the others.
     pub fn parse(jwk: &Map<String, Value>) -> Result<Self, String> {
         let text = |name: &str| match jwk.get(name) {
             None | Some(Value::Null) => Ok(None),

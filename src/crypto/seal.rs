@@ -2,7 +2,7 @@
 //!
 //! `1.<key id>.<chunks>.<account>.<base64url(nonce ‖ ciphertext ‖ tag)>`, XChaCha20-Poly1305 with a
 //! random 192-bit nonce. Version, purpose, key id, chunk count and account are associated data, and
-//! every purpose has a key of its own (HKDF, RFC 5869): a flow cookie is no session, one account's
+//! every purpose has a key of its own (HKDF, RFC 5869): a flow cookie is not a session, one account's
 //! cookie none of another's, and a chunk less or more does not open. There is no padding to probe.
 
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};

@@ -305,7 +305,7 @@ fn another_provider_opens_no_linked_record() {
         assert_eq!(of(true, json!({})), Err("identity_conflict"), "{kind:?}");
         assert_eq!(of(true, json!({"mapping": {"link": "first"}})), Err("identity_conflict"));
         assert_eq!(of(true, json!({"mapping": {"link": "any"}})), Ok("ada".into()));
-        // The other provider is gone: its link is no obstacle.
+        // The other provider is gone: its link is not an obstacle.
         let partner = json!({"identity_providers": [provider("partner", false)]});
         assert_eq!(of(false, partner), Ok("ada".into()));
     }

@@ -7,7 +7,7 @@ use crate::fault::Fault;
 use crate::host::task::Io;
 use crate::identity::{mapping, Mapped};
 
-/// Everybody whom the mapped value leads to, inactive users too: uniqueness counts them.
+/// All users whom the mapped value leads to, inactive users too: uniqueness counts them.
 pub(super) async fn by_mapped(
     io: &Io,
     account: &Account,
@@ -37,7 +37,7 @@ pub(super) async fn by_link(
     }
 }
 
-/// Everybody whom a name leads to that was typed in at a password login, where the name is that field of the
+/// All users whom a name leads to that was typed in at a password login, where the name is that field of the
 /// directory; inactive users too.
 pub async fn by_attribute(
     io: &Io,
@@ -62,7 +62,7 @@ pub async fn by_attribute(
     }
 }
 
-/// Everybody whose username could be taken for this one: equal but for case and compatibility forms.
+/// All users whose username could be taken for this one: equal but for case and compatibility forms.
 pub async fn like_username(
     io: &Io,
     account: &Account,

@@ -131,7 +131,7 @@ pub(super) fn one(account: &Account, mapped: &Mapped, found: Vec<Record>) -> Res
     Ok(found.into_iter().next())
 }
 
-/// Refuses a record that signs nobody in.
+/// Refuses a record that signs no user in.
 fn can_sign_in(account: &Account, record: &Record) -> Result<(), Fault> {
     if record.username.is_empty() {
         return Err(super::unavailable(format!("the user {:?} has no userName", record.id)));
@@ -143,7 +143,7 @@ fn can_sign_in(account: &Account, record: &Record) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Refuses a record that this identity may not sign in as: one that signs nobody in, or is linked to another identity.
+/// Refuses a record that this identity may not sign in as: one that signs no user in, or is linked to another identity.
 pub(super) fn check(
     account: &Account,
     issuers: &Issuers,
@@ -177,7 +177,7 @@ pub(super) fn check(
     }
 }
 
-/// The other provider of the account that a record is linked to. A link to an issuer that no provider has is no obstacle.
+/// The other provider of the account that a record is linked to. A link to an issuer that no provider has is not an obstacle.
 fn other_provider<'a>(
     account: &'a Account,
     issuers: &Issuers,
@@ -206,7 +206,7 @@ pub(super) fn text(identity: &Identity, name: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= 1_024).then(|| text.to_owned())
 }
 
-/// Nobody matches, and nobody is made.
+/// No user matches, and none is created.
 pub(super) fn unknown(account: &Account, mapped: &Mapped, why: &str) -> Fault {
     let shown = match email::normalise(&mapped.value) {
         Some(_) => mapped.value.clone(),

@@ -79,14 +79,14 @@ pub(super) fn automatic(account: &Account, identity: &Identity, mapped: &Mapped)
     }
 }
 
-/// The roles of whoever is invited by this normalised address.
+/// The roles of the user who is invited by this normalised address.
 pub(super) fn invited<'a>(account: &'a Account, address: &str) -> Option<&'a [String]> {
     let mut invitations = account.provisioning.invitations.iter();
     let invited = invitations.find(|one| email::normalise(&one.email).as_deref() == Some(address))?;
     Some(&invited.roles)
 }
 
-/// The roles of whoever has this normalised address, where its domain is let in.
+/// The roles of a user with this normalised address, where its domain is let in.
 pub(super) fn let_in<'a>(account: &'a Account, address: &str) -> Option<&'a [String]> {
     let rules = &account.provisioning;
     let domain = email::domain(address);
@@ -106,7 +106,7 @@ pub async fn accept_invitation(
     let mapped = mapped_value(&account.mapping, identity);
     if matches!(account.directory, Directory::None) || account.provisioning.mode != ProvisioningMode::Invited
     {
-        return Err(matching::unknown(account, &mapped?, "nobody is invited"));
+        return Err(matching::unknown(account, &mapped?, "the account invites no users"));
     }
     if let Some(user) = matching::existing(io, account, cache, identity, &mapped).await? {
         use_up_invitation(io.host(), account, identity);
@@ -149,7 +149,7 @@ pub(super) async fn create(
     let patience = io.now().saturating_add(lease);
     for _ in 0..LOOKS {
         if let Some(held) = Lock::take(io.host(), &lock, lease) {
-            // Between the lookup that found nobody and the lock, the login that held it may have created.
+            // Between the lookup that found no user and the lock, the login that held it may have created.
             let result = match matching::existing(io, account, cache, identity, &found).await {
                 Ok(None) => creation.post(io, cache).await,
                 Ok(Some(user)) => Ok(user),
@@ -210,7 +210,7 @@ impl Creation<'_> {
     }
 }
 
-/// Refuses to make a second user of a name: whoever has it would be taken for the new one.
+/// Refuses to make a second user of a name: the one who has it would be taken for the new one.
 async fn free(io: &Io, account: &Account, cache: &Cache, username: &str) -> Result<(), Fault> {
     match lookup::like_username(io, account, cache, username).await?.first() {
         None => Ok(()),

@@ -27,7 +27,7 @@ pub async fn recheck(io: &Io, account: &Account, cache: &Cache, user: &User) -> 
     });
     let record: Option<&Record> = match (same.next(), same.next()) {
         (record, None) => record,
-        // Two of one name: nobody can say whose session it is.
+        // Two of one name: it is not certain whose session it is.
         _ => return Ok(None),
     };
     let record =
@@ -63,7 +63,7 @@ pub fn without_directory(account: &Account, user: &User) -> Option<User> {
 fn without_record(account: &Account, user: &User, like: &[Record], granted: Granted) -> Option<User> {
     let directory_roles = match user.origin {
         UserSource::Session if like.is_empty() => still_provisioned(account, user)?,
-        // The application may take one spelling for the other: nobody stays as an inactive user.
+        // The application may take one spelling for the other: a session never stays as an inactive user.
         UserSource::Application
             if account.password.mode == PasswordMode::Enabled && like.iter().all(|record| record.active) =>
         {

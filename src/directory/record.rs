@@ -14,7 +14,7 @@ const MAX_NAME: usize = 128;
 pub struct Record {
     /// The id in a SCIM directory.
     pub id: Option<String>,
-    /// `userName`; empty where the directory has none, which signs nobody in.
+    /// `userName`; empty where the directory has none: such a record signs no user in.
     pub username: String,
     /// All addresses, the primary one first.
     pub emails: Vec<String>,
@@ -89,7 +89,7 @@ pub enum UserSource {
     /// There is no directory: the identity is the user.
     #[serde(rename = "i")]
     Identity,
-    /// The application's own: a password login of somebody whom the directory did not know or could not
+    /// The application's own: a password login of a user whom the directory did not know or could not
     /// be asked about.
     #[serde(rename = "a")]
     Application,

@@ -134,7 +134,7 @@ impl Survey {
     fn readiness(&self, account: &Account) -> Value {
         let mut reasons = Vec::new();
         if matches!(account.directory, Directory::None) {
-            reasons.push("there is no directory: nobody can say who would be left out".to_owned());
+            reasons.push("there is no directory: the filter cannot say who would be left out".to_owned());
         }
         if self.active_problems > 0 {
             reasons.push(format!("{} active users could not sign in with the mapping", self.active_problems));
@@ -319,7 +319,7 @@ impl Reader {
                 }
                 let page = scim::page(io, server, start, COUNT).await?;
                 let mut records = self.pages.take(page)?;
-                // Somebody who moved to the next page while it was read must not be shared with themselves.
+                // A user who moved to the next page while it was read must not count as a second one.
                 let ids = &mut self.ids;
                 records.retain(|record| !scim::repeated(ids, record));
                 Ok(Some(records))

@@ -12,7 +12,7 @@ use crate::identity::{mapped_value, roles, Identity, Mapped};
 pub enum Resolution {
     /// A user, signed in.
     User(User),
-    /// Nobody yet, but invited: ask whether the person accepts, then call `accept_invitation`.
+    /// No user yet, but an invitation: ask whether the person accepts, then call `accept_invitation`.
     Invitation {
         /// The address that was invited.
         email: String,

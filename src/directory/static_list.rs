@@ -36,17 +36,17 @@ impl Index {
         index
     }
 
-    /// Everybody whom the mapped value leads to.
+    /// All users whom the mapped value leads to.
     pub(super) fn by_value(&self, users: &[StaticUser], value: &str) -> Vec<Record> {
         records(self.by_value.get(value), users)
     }
 
-    /// Everybody who is linked to this issuer and subject.
+    /// All users who are linked to this issuer and subject.
     pub(super) fn by_link(&self, users: &[StaticUser], link: &str) -> Vec<Record> {
         records(self.by_link.get(link), users)
     }
 
-    /// Everybody of that name, in any case.
+    /// All users of that name, in any case.
     pub(super) fn by_username(&self, users: &[StaticUser], username: &str) -> Vec<Record> {
         records(self.by_username.get(&folded(username)), users)
     }

@@ -16,7 +16,7 @@ pub fn insufficient(exchange: &Exchange, unmet: &Unmet) -> Response {
     refusal(exchange, &unmet.fault()).set_header("www-authenticate", &text)
 }
 
-/// RFC 6750 section 3.1 and RFC 9470 section 3. Roles are no scopes, so that none is named.
+/// RFC 6750 section 3.1 and RFC 9470 section 3. Roles are not scopes, so that none is named.
 fn challenge(unmet: &Unmet) -> String {
     let extras = match unmet {
         Unmet::Role(_) | Unmet::Scope(_) | Unmet::Condition(_) => {

@@ -360,7 +360,7 @@ fn is_cured_by_another_account(code: Code) -> bool {
     )
 }
 
-/// Codes with which a login fails, as opposed to a request of somebody who is in.
+/// Codes with which a login fails, as opposed to a request with a session.
 fn is_failed_login(code: Code) -> bool {
     use Code::*;
     !matches!(

@@ -63,9 +63,9 @@ fn worst_verdict(demands: &[&Admission], live: &LiveSession) -> Verdict {
     demands.iter().map(verdict).max().unwrap_or(Verdict::Met)
 }
 
-/// When the person proved who they are, in milliseconds since 1970. A session that an OpenID provider opened without
-/// saying so may have cost nobody a password for weeks; asked with `max_age`, it has to say (OpenID Connect Core section
-/// 2, `auth_time`). Others cannot be asked: there the login counts.
+/// When the person proved who they are, in milliseconds since 1970. Without
+/// `auth_time` the user may have authenticated weeks ago; a provider asked with `max_age` has to send it (OpenID Connect
+/// Core section 2). Others cannot be asked: there the login counts.
 fn authenticated(live: &LiveSession) -> Option<u64> {
     let session = &live.session;
     let says = || {
@@ -120,7 +120,7 @@ pub fn step_up_target(
     Some((exchange.target_or_home(), parameters))
 }
 
-/// The refusal where nobody is sent to the IdP. A script learns of the login that helps: one without what the path
+/// The refusal of a request that is not sent to the IdP. A script learns of the login that helps: one without what the path
 /// demands could lead back here for ever.
 pub fn refuse(exchange: &Exchange, live: &LiveSession, unmet: &Unmet) -> Response {
     let session = &live.session;

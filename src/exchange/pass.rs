@@ -66,7 +66,7 @@ impl Pass {
         }
         if now >= live.token_expires {
             self.withheld.clone_from(&live.account.forward.access_token);
-            // Where the filter's token would stand, nobody else's takes its place.
+            // Where the filter's token would stand, the client's own does not take its place.
             self.remove.extend(self.withheld.clone());
         }
         if let Some(assertions) = &live.assertions {

@@ -29,7 +29,7 @@ pub fn check(text: &str, origin: &Origin) -> Result<String, Fault> {
         if begins_like_a_host(text) {
             return Err(refused("begins like a host"));
         }
-        base.join(text).map_err(|_| refused("is no path"))?
+        base.join(text).map_err(|_| refused("is not a path"))?
     } else {
         Url::parse(text).map_err(|_| refused("is neither a path nor a URL"))?
     };
@@ -79,7 +79,7 @@ pub fn sent(head: &Head) -> String {
     text
 }
 
-/// `//host`, `/\host`, and what becomes one of them after decoding as often as anybody might.
+/// `//host`, `/\host`, and what becomes one of them after decoding several times.
 fn begins_like_a_host(path: &str) -> bool {
     let mut text: String = path.chars().take(64).collect();
     for _ in 0..4 {

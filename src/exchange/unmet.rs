@@ -18,7 +18,7 @@ pub enum Unmet {
 }
 
 impl Unmet {
-    /// It as a refusal, where nobody can be sent to the IdP.
+    /// It as a refusal, if the request cannot be sent to the IdP.
     pub fn fault(&self) -> Fault {
         let weak = "the session was authenticated too long ago or too weakly for this path";
         match self {

@@ -19,7 +19,7 @@ use crate::state::{AccountState, CookieCopy, FilterState, SessionState};
 pub enum AccountChoice {
     /// This one, who is there, and the copy of the session that its cookies hold.
     Account(Rc<AccountState>, SessionState, CookieCopy),
-    /// Nobody is served here.
+    /// No account is served here.
     None,
     /// Several accounts are, and nothing says which.
     AskUser,
@@ -64,7 +64,7 @@ pub fn choose(
                 Named::Unknown => AccountChoice::None,
                 Named::Nothing => match (bearer::named(several, head), &session_state) {
                     // A token says for whom it is, and is verified there. Where that account would not ask for one
-                    // it says nothing: anybody can write what an unverified token says.
+                    // its claims are ignored: without verification they may be forged.
                     (Named::Account(account_state), _)
                         if is_verified_at(account_state, several, head, path) =>
                     {
@@ -95,7 +95,7 @@ fn of_session(
 }
 
 /// True where a token for this account is verified before anything passes: on a path of `users` or `optional` that is
-/// nobody's password login.
+/// not a password login.
 fn is_verified_at(
     account_state: &AccountState,
     account_states: &[Rc<AccountState>],
@@ -155,7 +155,7 @@ fn shared_by_all(account_states: &[Rc<AccountState>], path: &Path<'_>, head: &He
     }
 }
 
-/// The refusal where nobody is served.
+/// The refusal if no account is served.
 pub fn account_unknown(filter_state: &Rc<FilterState>, head: &Rc<Head>, now: u64) -> Ruling {
     let host: String = String::from_utf8_lossy(head.authority()).chars().take(100).collect();
     let accounts = filter_state.config.accounts.iter();
@@ -194,7 +194,7 @@ pub fn ask_for_account(filter_state: &Rc<FilterState>, head: &Rc<Head>, now: u64
         Some(Endpoint::Jwks) => return Ruling::LocalReply(published::jwks(&exchange(None))),
         _ => {}
     }
-    // Whoever has just signed out is of no account, and nobody is asked for one on the way out.
+    // A user who has just signed out has no account, and is not asked for one on the way out.
     let is_out = |account_state: &&Rc<AccountState>| {
         account_state.account.paths.endpoint(&path) == Some(Endpoint::LogoutComplete)
     };

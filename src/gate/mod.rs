@@ -195,7 +195,7 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
 }
 
 /// What administrators have set was not read yet, and the file may be more open than it: only what the file gives to
-/// everybody passes, as if single sign-on were on.
+/// `anyone` passes, as if single sign-on were on.
 fn unsettled(
     filter_state: &Rc<FilterState>,
     account_states: &[Rc<AccountState>],

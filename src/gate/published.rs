@@ -1,4 +1,4 @@
-//! What anybody may ask: whether the filter can rule on requests, and the public keys of assertions.
+//! What every client may ask: whether the filter can rule on requests, and the public keys of assertions.
 
 use serde_json::{json, Value};
 
@@ -9,7 +9,7 @@ use crate::http::Head;
 use crate::state::FilterState;
 
 /// 200 if the filter could rule on requests now, else 503. Nothing else is said, and no line is logged: probes ask every
-/// few seconds, and nobody knows who.
+/// few seconds, from unknown addresses.
 pub fn ready(filter_state: &FilterState, head: &Head) -> Ruling {
     let answer = match (head.method(), filter_state.is_ready()) {
         (b"GET" | b"HEAD", true) => Response::new(200, "ok"),

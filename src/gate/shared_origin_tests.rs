@@ -113,7 +113,7 @@ fn a_login_of_one_account_is_not_open_to_whoever_is_signed_in_to_another() {
     }
     let rulings = host.counted("sso_password_rulings.account.b.outcome.request_invalid");
     assert!(rulings > 0, "counted as a ruling of the account that was chosen");
-    // Under its own rule, beside what is no login, and without the other account.
+    // Under its own rule, beside what is not a login, and without the other account.
     let mut own = signed_in(&host, &filter_state, "a");
     assert_eq!(told(&post(&mut own, "/login", "ada")), (403, "password_not_allowed", false));
     assert_eq!(told(&post(&mut own, "/login", "root")), (0, "", true));

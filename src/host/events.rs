@@ -222,7 +222,7 @@ pub fn left_out(host: &dyn Host, place: Place<'_>, tokens: &[&str]) {
     }
 }
 
-/// Something an operator should know that is no refusal.
+/// Something an operator should know that is not a refusal.
 pub fn notice(host: &dyn Host, place: Place<'_>, level: Level, reason: &str) {
     let mut line = place.line("notice");
     line.insert("reason".into(), limited(reason).into());

@@ -39,7 +39,7 @@ pub enum Broken {
     NotTls,
     /// Any other failure of TLS.
     Tls,
-    /// Nobody listens there.
+    /// The port is closed.
     Refused,
     /// No connection came about, and Envoy does not say why: since 1.38.1 its answer leaves out what TLS or the
     /// operating system said (`envoy.reloadable_features.hide_transport_failure_reason_in_response_body`).

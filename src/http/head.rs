@@ -157,7 +157,7 @@ impl Head {
     }
 
     /// True for an upgrade whose `connection` names more than `upgrade`. Of any other request Envoy takes the
-    /// header away; this one it sends on, and whoever takes away what it names (RFC 9110 section 7.6.1) takes
+    /// header away; this one it sends on, and a hop that takes away what it names (RFC 9110 section 7.6.1) takes
     /// the filter's headers (Traefik CVE-2024-45410).
     #[inline]
     pub fn names_hops(&self) -> bool {
@@ -179,7 +179,7 @@ impl Head {
             SCHEMES.iter().any(|scheme| behind(value, scheme).is_some())
                 || behind(value, b"negotiate") == Some(true)
         };
-        // A parameter (`digest=…` in a signature) is no scheme: white space follows one.
+        // A parameter (`digest=…` in a signature) is not a scheme: white space follows one.
         let is_parameter = |line: &[u8]| {
             let word = line.trim_ascii_start().split(u8::is_ascii_whitespace).next();
             word.is_some_and(|word| word.contains(&b'='))
@@ -399,7 +399,7 @@ mod tests {
             &[("referer", "https://a.example/page?x=y")],
             &[("referer", "https://a.example")],
             &[("sec-fetch-site", "same-origin"), ("referer", "https://a.example/")],
-            // The browser says that nobody else's page is behind it: a bookmark, an address typed in.
+            // The browser says that no other site's page is behind it: a bookmark, an address typed in.
             &[("sec-fetch-site", "none"), ("referer", "https://b.example/")],
         ] {
             assert!(!elsewhere(headers), "{headers:?}");

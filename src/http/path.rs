@@ -123,7 +123,7 @@ fn canonicalise(bytes: &[u8]) -> Path<'static> {
             _ => decoded.push(byte),
         }
     }
-    // Bytes that are no UTF-8 are another text to everybody; overlong forms (`%c0%ae`) are dots and slashes to
+    // Bytes that are not UTF-8 are read in different ways; overlong forms (`%c0%ae`) are dots and slashes to
     // lenient decoders (Tomcat CVE-2008-2938, IIS MS00-078).
     ambiguous |= beyond_ascii && std::str::from_utf8(&unescaped(bytes)).is_err();
     let text = String::from_utf8_lossy(&decoded);

@@ -1,4 +1,4 @@
-//! The parameters of a query, found without decoding those that nobody asked for.
+//! The parameters of a query, found without decoding the others.
 
 use url::form_urlencoded;
 

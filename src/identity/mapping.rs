@@ -52,7 +52,7 @@ pub fn mapped_value(mapping: &Mapping, identity: &Identity) -> Result<Mapped, Fa
         (Value::Array(values), MappingFrom::Saml) => match values.as_slice() {
             [] => return Err(missing("has no value")),
             [Value::String(text)] => text,
-            [_] => return Err(missing("is no text")),
+            [_] => return Err(missing("is not text")),
             _ => {
                 let detail =
                     format!("{} of {:?} has {} values", mapping.claim, identity.subject, values.len());
@@ -94,7 +94,7 @@ fn username(text: &str) -> Option<String> {
 }
 
 /// The email that provisioning may go by: the mapped one, or the claim `email`, well formed and not
-/// refused by the policy for `email_verified`. An email that anybody may type in opens no invitation.
+/// refused by the policy for `email_verified`. An email that any user may type in opens no invitation.
 pub fn usable_email(mapping: &Mapping, identity: &Identity) -> Option<String> {
     let address = address(mapping, identity)?;
     verified(mapping, identity, address_claim(mapping)).ok().map(|()| address)

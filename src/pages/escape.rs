@@ -48,7 +48,7 @@ impl Html {
         self.raw("<input type=\"hidden\"").attr("name", name).raw(" value=\"").exactly(value).raw("\">")
     }
 
-    /// Text that comes back as it is: what nobody reads is not made readable.
+    /// Text that must come back byte for byte (hidden fields): controls are kept.
     pub fn exactly(&mut self, text: &str) -> &mut Self {
         for c in text.chars() {
             match c {
@@ -96,7 +96,7 @@ fn escape_into(out: &mut String, text: &str) {
     }
 }
 
-/// The URL if a page may send somebody there: `http`, `https`, or a path of this origin. `javascript:`
+/// The URL if a page may send a user there: `http`, `https`, or a path of this origin. `javascript:`
 /// and `data:` run script, `//host` and `/\host` leave the origin, userinfo disguises the host.
 pub fn safe_url(url: &str) -> Option<String> {
     if url.chars().any(|c| c.is_control() || c == '\\' || c == ' ') {

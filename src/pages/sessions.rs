@@ -16,7 +16,7 @@ pub struct Sessions {
     pub is_shared: bool,
 }
 
-/// Two forms: one ends the sessions of a user, one those of everybody.
+/// Two forms: one ends the sessions of a user, one those of all users.
 pub fn sessions(context: &Context<'_>, page: &Sessions) -> Response {
     let texts = context.texts();
     let mut body = Html::new();

@@ -5,7 +5,7 @@ use super::layout::{framed_by, Forms, Page};
 use super::Context;
 use crate::http::response::Response;
 
-/// A sign-out that somebody has to confirm.
+/// A sign-out that the user has to confirm.
 #[derive(Clone, Debug, Default)]
 pub struct ConfirmLogout {
     /// The logout path.
@@ -20,7 +20,7 @@ pub struct ConfirmLogout {
     pub form_targets: Vec<String>,
 }
 
-/// Asks before a request of another site signs somebody out (logout CSRF). Staying is
+/// Asks before a request of another site signs the user out (logout CSRF). Staying is
 /// `context.continue_to`.
 pub fn confirm_logout(context: &Context<'_>, logout: &ConfirmLogout) -> Response {
     let texts = context.texts();
@@ -56,7 +56,7 @@ pub fn signed_out(context: &Context<'_>) -> Response {
     Page::of("signed_out", texts.get("signed_out.title"), body).answer(context)
 }
 
-/// The page after signing out for somebody who has a session all the same. Signing out for good leads to
+/// The page after signing out for a user who has a session all the same. Signing out for good leads to
 /// `logout`.
 pub fn still_signed_in(context: &Context<'_>, logout: &str) -> Response {
     let texts = context.texts();

@@ -2,8 +2,8 @@
 //!
 //! An attempt is counted when it begins, and taken back when the application accepts the password: a
 //! hundred guesses sent at once are a hundred failures before the first answer comes, and a guess whose
-//! answer nobody waits for counts too. What is counted is kept as a keyed hash, so that nobody can aim at another
-//! name's bucket. Users whom the directory knows have buckets of their own: a flood of made-up names reaches none of
+//! answer is not waited for counts too. What is counted is kept as a keyed hash, so that an attacker cannot aim at
+//! another name's bucket. Users whom the directory knows have buckets of their own: a flood of made-up names reaches none of
 //! them. A bucket that is full forgets the name with the fewest failures, and of names that are all locked out the one
 //! that failed longest ago.
 
@@ -108,7 +108,7 @@ impl Attempt {
         self.change(host, |times, _| times.clear());
     }
 
-    /// Nobody judged the password: it was no guess.
+    /// The application did not judge the password: it was not a guess.
     pub fn withdrawn(self, host: &dyn Host) {
         self.change(host, |times, at| {
             if let Some(own) = times.iter().rposition(|time| *time == at) {

@@ -115,7 +115,7 @@ fn has_body(head: &Head<'_>) -> bool {
         || values(head, "transfer-encoding").next().is_some()
 }
 
-/// The refusal for a body over `MAX_BODY`, for whoever collects it.
+/// The refusal for a body over `MAX_BODY`, for the caller that collects it.
 pub fn too_large() -> Fault {
     Fault::new(Code::BodyTooLarge, format!("the body of a password login is larger than {MAX_BODY} bytes"))
 }
@@ -217,7 +217,7 @@ fn once<'a>(head: &Head<'a>, name: &'a str) -> Result<Option<&'a [u8]>, ()> {
     }
 }
 
-/// Fetch metadata and Origin: another site must not sign its visitors in as somebody (login CSRF).
+/// Fetch metadata and Origin: another site must not sign its visitors in as another user (login CSRF).
 /// Programs send neither.
 fn same_origin(head: &Head<'_>, origins: &[Origin]) -> Result<(), Fault> {
     let foreign = |why: String| Fault::new(Code::RequestInvalid, why).with_status(403);

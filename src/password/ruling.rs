@@ -22,8 +22,8 @@ pub struct Ruling {
 enum Found {
     /// This record, and no other.
     One(Box<Record>),
-    /// Nobody of that name, and nobody whom an application could take for it.
-    Nobody,
+    /// No user of that name, and none whom an application could take for it.
+    None,
     /// Several, or one of a name that is spelled otherwise: which one the application takes is not certain.
     Unclear,
     /// An inactive user whom the application may take the name for.
@@ -90,7 +90,7 @@ async fn rule_under(
         Found::Unclear if mode == PasswordMode::Admins => {
             return refused(Code::PasswordNotAllowed, "is not the only one of that name");
         }
-        Found::Nobody | Found::Unclear => without_record(name),
+        Found::None | Found::Unclear => without_record(name),
     };
     match mode {
         PasswordMode::Admins if !user.is_administrator(account) => {
@@ -119,26 +119,26 @@ async fn find(
     name: &str,
 ) -> Result<Found, Fault> {
     if let Directory::None = account.directory {
-        return Ok(Found::Nobody);
+        return Ok(Found::None);
     }
     if attribute == Attribute::Username {
         let found = by_username(io, account, cache, name).await?;
         let mapped = account.mapping.attribute;
         let is_one = mapped != Attribute::Username && normalise_as(mapped, &account.mapping, name).is_some();
-        if !matches!(found, Found::Nobody) || !is_one {
+        if !matches!(found, Found::None) || !is_one {
             return Ok(found);
         }
         // An application that takes addresses in the field too would sign an inactive user in by one.
         let by_address = directory::by_attribute(io, account, cache, mapped, name).await?;
         return Ok(match only(by_address, |_| false) {
             Found::Inactive => Found::Inactive,
-            _ => Found::Nobody,
+            _ => Found::None,
         });
     }
     let found = directory::by_attribute(io, account, cache, attribute, name).await?;
     match only(found, |record| !record.username.is_empty()) {
-        Found::Nobody => match by_username(io, account, cache, name).await? {
-            Found::Nobody => Ok(Found::Nobody),
+        Found::None => match by_username(io, account, cache, name).await? {
+            Found::None => Ok(Found::None),
             found if account.is_named_admin(name) => Ok(found),
             // An application that takes both in one field signs that user in. But an address that is a stranger's
             // username would open the stranger's session.
@@ -171,8 +171,8 @@ async fn by_username(io: &Io, account: &Account, cache: &Cache, name: &str) -> R
 /// The one record that it is, and what else an application could take the name for.
 fn only(mut found: Vec<Record>, is_it: impl Fn(&Record) -> bool) -> Found {
     match found.as_slice() {
-        [] => Found::Nobody,
-        [one] if is_it(one) => found.pop().map_or(Found::Nobody, |record| Found::One(record.into())),
+        [] => Found::None,
+        [one] if is_it(one) => found.pop().map_or(Found::None, |record| Found::One(record.into())),
         several if several.iter().any(|record| is_it(record) && record.active) => Found::Unclear,
         several if several.iter().any(|record| !record.active) => Found::Inactive,
         _ => Found::Unclear,

@@ -158,7 +158,7 @@ fn an_application_may_take_an_address_in_the_field_of_usernames() {
         // The username of a user is an address: it is that user.
         (Attribute::Username, "eve@acme.com", found("eve@acme.com"), found("eve@acme.com")),
         (Attribute::Username, "gone", Err(Code::UserInactive), refused.clone()),
-        // A name is no address: an application that takes both in one field signs that user in.
+        // A name is not an address: an application that takes both in one field signs that user in.
         (Attribute::Email, "bob", found("bob"), refused.clone()),
         (Attribute::Email, "pair@acme.com", found("pair@acme.com"), refused.clone()),
         (Attribute::Email, "left@acme.com", Err(Code::UserInactive), refused.clone()),

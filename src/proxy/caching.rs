@@ -2,9 +2,9 @@
 
 use crate::http::Headers;
 
-/// What such an answer says in `cache-control` instead of what made it somebody else's too. RFC 9111 lets a shared
+/// What such an answer says in `cache-control` instead of what let others have it. RFC 9111 lets a shared
 /// cache keep an answer with `set-cookie`, which would hand one person's session to the next (section 7.3).
-/// `no-transform` stays (section 5.2.2.6): event streams have it, lest somebody compresses and holds them.
+/// `no-transform` stays (section 5.2.2.6): event streams have it, so that no proxy compresses and holds them.
 pub fn private(headers: &Headers) -> &'static str {
     let forbids = |value: &[u8]| {
         value.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(b"no-transform"))

@@ -172,7 +172,7 @@ fn buffered(body: BufferType, limit: usize) -> usize {
     hostcalls::get_buffer(body, 0, limit.saturating_add(1)).ok().flatten().map_or(0, |bytes| bytes.len())
 }
 
-/// Gives the browser our cookies with the application's answer, which is then for nobody else. What is left to do
+/// Gives the browser our cookies with the application's answer, which is then for this browser alone. What is left to do
 /// where the body decides.
 fn add_cookies(cookies: Vec<String>, on_response: Option<OnResponse>, ends: bool) -> Option<(usize, OnBody)> {
     let headers = hostcalls::get_map_bytes(MapType::HttpResponseHeaders).unwrap_or_default();
@@ -235,7 +235,7 @@ impl Filter {
         }
     }
 
-    /// Takes out of the trailers what nobody may send: some applications make headers of them.
+    /// Takes out of the trailers what no client may send: some applications make headers of them.
     fn strip_trailers(&self) {
         const TRAILERS: MapType = MapType::HttpRequestTrailers;
         let Some(filter_state) = &self.filter_state else { return };
@@ -262,7 +262,7 @@ impl Filter {
         Next::Wait
     }
 
-    /// Leaves the body in the connection until the request goes on: nobody reads it before the ruling.
+    /// Leaves the body in the connection until the request goes on: it is not read before the ruling.
     ///
     /// `Action::Pause` alone lets Envoy hand us the body and buffer it, and what is larger than
     /// `per_connection_buffer_limit_bytes` gets a bare 413. The SDK has no word for Envoy's

@@ -20,7 +20,7 @@ const HURRY: Duration = Duration::from_millis(10);
 /// What a parked request asks.
 pub type News = Box<dyn FnMut() -> Option<Ruling>>;
 
-/// Everybody who waits, by context id.
+/// All requests that wait, by context id.
 #[derive(Default)]
 pub struct Waiting {
     bodies: RefCell<HashMap<u32, (u64, Rc<Head>)>>,
@@ -63,7 +63,7 @@ impl Waiting {
     /// The tick comes often from now on.
     pub fn hurry(&self) {
         if !self.hurried.replace(true) {
-            // The period is the root context's, whoever sets it.
+            // The period is the root context's, whichever context sets it.
             let _ = hostcalls::set_tick_period(HURRY);
         }
     }

@@ -1,6 +1,6 @@
 //! Attempts at passwords, counted over all replicas: every attempt under way or failed is a key under its name's.
 //!
-//! What was no failure is deleted again. A deletion that the engine did not confirm is tried again: an engine that hung
+//! What was not a failure is deleted again. A deletion that the engine did not confirm is tried again: an engine that hung
 //! may do the counting late, and an administrator who signed in five times meanwhile would be locked out when it is back.
 
 use std::cell::{Cell, RefCell};
@@ -112,7 +112,7 @@ impl Replicas {
         self.delete_later(now, counted.all, true, counted.window);
     }
 
-    /// It was no guess, and counts until [`Self::delete_attempts`] has run.
+    /// It was not a guess, and counts until [`Self::delete_attempts`] has run.
     pub fn withdraw_attempt(&self, now: u64, counted: Counted) {
         self.delete_later(now, counted.own, false, counted.window);
     }
@@ -129,7 +129,7 @@ impl Replicas {
         is_waiting && !deletions.is_under_way.get() && now >= deletions.next.get()
     }
 
-    /// Deletes in the engine what was no failure. What the engine does not confirm stays for the next try.
+    /// Deletes in the engine what was not a failure. What the engine does not confirm stays for the next try.
     pub async fn delete_attempts(&self, io: &Io) -> Result<(), Away> {
         let deletions = &self.deletions;
         let mut under_way = UnderWay::begin(deletions, io.now());

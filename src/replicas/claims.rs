@@ -37,7 +37,7 @@ struct Entry {
 }
 
 impl Replicas {
-    /// Claims the renewal of this id, which uses this token, until a time. Ids are hashes of what nobody can guess.
+    /// Claims the renewal of this id, which uses this token, until a time. Ids are hashes of what cannot be guessed.
     pub async fn claim(&self, io: &Io, id: &[u8; 16], token: &[u8; 16], until: u64) -> Result<Claim, Away> {
         let owner = random::<16>(io.host()).map_err(Away::from)?;
         let (key, token) = (self.keys.of('r', id), self.keys.of('t', token));

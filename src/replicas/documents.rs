@@ -22,7 +22,7 @@ pub struct Document {
     pub body: Vec<u8>,
     /// One more than the version before it.
     pub version: u64,
-    /// What [`Replicas::write_document`] compares. It is no version: it changes too when the document was put back.
+    /// What [`Replicas::write_document`] compares. It is not a version: it changes too when the document was put back.
     pub revision: u64,
 }
 

@@ -251,7 +251,7 @@ impl Follower {
                 }
             }
             Kind::Epoch => match answer.and_then(etcd::read_transaction) {
-                // Whoever made it: read it.
+                // Another Envoy may have made it: read it.
                 Some(_) => self.ask_head(now),
                 None => self.failed(now),
             },

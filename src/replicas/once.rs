@@ -8,7 +8,7 @@ use crate::host::task::Io;
 
 impl Replicas {
     /// True for the first replica that uses this id, which is forgotten after a time in milliseconds since 1970. Ids
-    /// are hashes of what nobody can guess.
+    /// are hashes of what cannot be guessed.
     pub async fn use_once(&self, io: &Io, id: &[u8; 16], until: u64) -> Result<bool, Away> {
         let owner = random::<16>(io.host()).map_err(Away::from)?;
         let key = self.keys.of('u', id);

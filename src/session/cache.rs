@@ -134,7 +134,7 @@ impl LiveSessions {
     }
 }
 
-/// The end of an envelope is its authentication tag: as good as a hash, and nobody can choose it.
+/// The end of an envelope is its authentication tag: as good as a hash, and not for a client to choose.
 #[inline]
 fn key(sealed: &[u8]) -> Option<u64> {
     sealed.last_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))
@@ -222,7 +222,7 @@ impl<T> Clock<T> {
         }
     }
 
-    /// The first place, from where the hand stands, that nobody has asked for since it came by.
+    /// The first place, from where the hand stands, that was not asked for since it came by.
     fn next_to_go(&mut self) -> usize {
         loop {
             let at = self.hand.min(self.places.len().saturating_sub(1));

@@ -1,7 +1,7 @@
 //! The mark of a browser that signed in before (OWASP, "device cookie").
 //!
 //! A stranger's guesses lock a username out. A browser that signed in as that user, by single sign-on or by password,
-//! has a count of its own, so that they do not lock its user out too. The mark lets nobody in. It survives a sign-out
+//! has a count of its own, so that they do not lock its user out too. The mark lets no user in. It survives a sign-out
 //! and is renewed by each sign-in.
 
 use sha2::{Digest, Sha256};

@@ -3,7 +3,7 @@
 //! other replicas learn of it at once too ([`outbox`]); without, they and this one after a restart learn of it at the
 //! next `recheck` at the latest, where the IdP or the directory says so.
 //!
-//! A session ends by its own id (somebody signed out here), or by what its provider calls it: the person
+//! A session ends by its own id (a user signed out here), or by what its provider calls it: the person
 //! (`sub`, NameID), the provider's session (`sid`), or both (a SAML SessionIndex counts only together with
 //! its NameID). A request asks for one value, which changes whenever anything ends; only after a change
 //! does a session look whether it was meant.
@@ -36,7 +36,7 @@ const CHANGED: &str = "sso.ended.changed";
 /// (milliseconds).
 const UNDER_WAY: u64 = 60_000;
 
-/// A provider of an account, which ends its own sessions and nobody else's.
+/// A provider of an account, which ends its own sessions alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Party<'a> {
     /// The account's code.
@@ -79,7 +79,7 @@ pub fn by_sid(host: &dyn Host, settings: &SessionSettings, party: Party<'_>, sid
     end(host, settings, Which::Sid(sid).of(party), host.now().saturating_add(UNDER_WAY))
 }
 
-/// Ends the sessions of a person whose `sid` nobody told: where one session of theirs ends, it may be any
+/// Ends the sessions of a user that have no `sid`: where one session of theirs ends, it may be any
 /// of these. False where it could not be noted.
 #[must_use]
 pub fn by_subject_without_sid(
@@ -92,7 +92,7 @@ pub fn by_subject_without_sid(
     end(host, settings, Which::Both(subject, "").of(party), opened_until)
 }
 
-/// True where a session with this `sid` was used on this Envoy. What anybody may ask for ends only those:
+/// True where a session with this `sid` was used on this Envoy. What a stranger may ask for ends only those:
 /// else a flood of made-up ones would push out the real ones.
 pub fn is_known_sid(host: &dyn Host, party: Party<'_>, sid: &str) -> bool {
     KNOWN.contains(host, &Which::Sid(sid).of(party), host.now())
@@ -127,7 +127,7 @@ pub fn by_account(host: &dyn Host, settings: &SessionSettings, account: &str) ->
 
 fn end(host: &dyn Host, settings: &SessionSettings, id: [u8; 16], opened_until: u64) -> bool {
     let now = host.now();
-    // All that is open now has ended already: whoever repeats an order changes nothing for the others.
+    // All that is open now has ended already: a repeated order changes nothing for the others.
     if ENDED_BY.time(host, &id).is_some_and(|known| known >= opened_until.min(now)) {
         return true;
     }
@@ -182,7 +182,7 @@ pub fn known(host: &dyn Host, lifetime: u64, part: u32) -> Vec<Shared> {
     sessions.chain(parties.map(|(id, time)| Shared { kind: Kind::Party, id, time })).collect()
 }
 
-/// After the entry is written, so that whoever sees the new value sees the entry too. Every value is the
+/// After the entry is written, so that a reader of the new value sees the entry too. Every value is the
 /// hash of the one before and of what ended: without compare-and-swap none comes back.
 fn changed(host: &dyn Host, id: &[u8; 16]) {
     let (before, _) = host.shared_get(CHANGED);
@@ -239,7 +239,7 @@ impl Mark {
         let party = Party { account, provider: &origin.provider, issuer: &origin.issuer };
         let whole = Party::of_account(account);
         let mut by = vec![Which::User(&session.user.username).of(whole), Which::Everyone.of(whole)];
-        // A LogoutRequest names the NameID as it came, also one that is no subject to link an account to.
+        // A LogoutRequest names the NameID as it came, also one that is not a subject to link an account to.
         let subject = origin.name_id.as_ref().map_or(&origin.subject, |name_id| &name_id.value);
         if !subject.is_empty() {
             by.push(Which::Subject(subject).of(party));

@@ -126,7 +126,7 @@ fn encode(text: &str, in_list: bool) -> String {
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
-    // Leading and trailing white space is no part of a header's value (RFC 9110 section 5.5).
+    // Leading and trailing white space is not part of a header's value (RFC 9110 section 5.5).
     let trimmed = out.trim_matches(' ').len();
     if trimmed != out.len() {
         out = out.replace(' ', "%20");

@@ -2,8 +2,8 @@
 //! once, by one request, whatever arrives beside it.
 //!
 //! Two things are kept. A bounded table says what became of the renewal of a state of a session: it runs,
-//! it failed and may be tried again, or this is the newer state, sealed as in its cookie, for whoever still
-//! sends the older one. And a set of refresh tokens that the provider replaced or refused: one of them is
+//! it failed and may be tried again, or this is the newer state, sealed as in its cookie, for requests that still
+//! send the older one. And a set of refresh tokens that the provider replaced or refused: one of them is
 //! never sent again, also when the table has long forgotten the rest (a second use is taken for theft, RFC
 //! 9700 section 4.14.2).
 
@@ -54,9 +54,9 @@ impl Id {
 /// What is known of a renewal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nothing: whoever claims it does it.
+    /// Nothing: the request that claims it has it done.
     Nothing,
-    /// Somebody does it.
+    /// It is under way.
     Running,
     /// It failed with this code and is not tried again before this time.
     Failed(Option<Code>, u64),

@@ -83,7 +83,7 @@ pub struct Test {
     pub at: u64,
 }
 
-/// Somebody who may come in without being in the directory yet.
+/// A user who may come in without being in the directory yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation {
     /// Names it in URLs.
@@ -129,7 +129,7 @@ impl Book {
         self.versions.drain(..over);
     }
 
-    /// Leaves out invitations that nobody can take up any more.
+    /// Leaves out invitations that can no longer be accepted.
     pub fn forget_expired(&mut self, now: u64) {
         self.invitations.retain(|invitation| invitation.stands(now));
     }

@@ -1,5 +1,5 @@
-//! What keeps administrators from locking themselves out: settings are enabled by somebody who came in by them, or who
-//! says twice that nobody shall be able to.
+//! What keeps administrators from locking themselves out: settings are enabled by an administrator who came in by them,
+//! or who confirms that no administrator will be able to.
 
 use super::book::Test;
 use crate::config::{Account, PasswordMode};

@@ -304,7 +304,7 @@ mod tests {
             refused(with(name, "https://127.0.0.1/x"), &path, "addresses");
             refused(with(name, "https://localhost/x"), &path, "public host");
         }
-        // Names that are compared and parameters are no URLs that anything is fetched from.
+        // Names that are compared and parameters are not URLs that anything is fetched from.
         proposed(provider(|p| {
             p["oidc"]["issuer"] = json!("https://elsewhere.example.com");
             p["oidc"]["client_secret"] = json!({ "value": "new" });

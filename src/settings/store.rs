@@ -35,7 +35,7 @@ pub fn known(replicas: &Replicas, host: &dyn Host, code: &str) -> Result<Kept, F
     Ok(Kept { book, revision: Some(document.revision) })
 }
 
-/// Changes a book: reads what is known, changes it, writes it if nobody else wrote meanwhile, and tries again if so. The
+/// Changes a book: reads what is known, changes it, writes it if no other Envoy wrote meanwhile, and tries again if so. The
 /// engine away: 503, and nothing is changed.
 pub async fn change<T>(
     replicas: &Replicas,

@@ -1,6 +1,6 @@
 //! What providers said about opaque tokens, by the tokens' hash, and how often they may be asked.
 //!
-//! Anybody can send random tokens. A worker asks once for a token whatever arrives beside it, remembers refusals, and
+//! Any client can send random tokens. A worker asks once for a token whatever arrives beside it, remembers refusals, and
 //! asks a provider only as often as its budget allows, which all workers of the process share.
 
 use std::cell::{Cell, RefCell};

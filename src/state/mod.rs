@@ -192,7 +192,7 @@ impl FilterState {
         next
     }
 
-    /// What is kept for an account that is no part of the configuration: a draft.
+    /// What is kept for an account that is not part of the configuration: a draft.
     pub fn account_state_of(&self, account: Rc<Account>) -> Rc<AccountState> {
         Rc::new(AccountState::new(account, &self.rate, &self.directories))
     }

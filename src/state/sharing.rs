@@ -63,7 +63,7 @@ pub fn deliver(filter_state: &FilterState) {
     spawn(filter_state, |io, replicas| async move { replicas.deliver(&io).await });
 }
 
-/// Deletes attempts at passwords that were no failures, in the background; what the engine does not confirm is tried
+/// Deletes attempts at passwords that were not failures, in the background; what the engine does not confirm is tried
 /// again.
 pub fn delete_attempts(filter_state: &FilterState) {
     let Some(replicas) = filter_state.replicas.clone() else { return };

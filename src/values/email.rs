@@ -1,7 +1,7 @@
 //! Email addresses: compared trimmed and without regard to ASCII case.
 //!
 //! Only ASCII letters fold. Unicode case folding and normalisation make look-alikes equal (`K` KELVIN SIGN
-//! folds to `k`, `ſ` to `s`), and whoever registers the look-alike would get the other's account: every
+//! folds to `k`, `ſ` to `s`), and an attacker who registers the look-alike would get the other's account: every
 //! other character is compared byte for byte.
 
 /// The longest address that fits a mailbox (RFC 5321 section 4.5.3.1.3, erratum 1690).

@@ -34,7 +34,7 @@ pub fn parse_object(bytes: &[u8], max: usize) -> Result<Map<String, Value>, Stri
 }
 
 /// A member by its name, taken literally first (`https://app/roles` is one name); a name that starts with
-/// `/` and is no member is read as a JSON Pointer (RFC 6901).
+/// `/` and is not a member is read as a JSON Pointer (RFC 6901).
 pub fn pointer<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     if let Some(value) = map.get(name) {
         return Some(value);

@@ -14,7 +14,7 @@ pub fn careless(name: &str) -> String {
 }
 
 /// Characters that are not seen: zero-width, direction marks, soft hyphen, byte order mark. Two names
-/// that differ in one of them look the same to whoever reads them.
+/// that differ in one of them look the same to a reader.
 pub fn invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

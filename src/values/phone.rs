@@ -4,7 +4,7 @@
 //! without a country code is read with `default_country_code`. Nothing else is guessed: a national trunk
 //! prefix (the `0` of `020 7946 0958`) is kept, because some countries dial it from abroad and others do
 //! not, and a dropped digit could be another person's number. Both sides are read the same way, so a
-//! national number matches the same national number, and never somebody else's.
+//! national number matches the same national number, and never another user's.
 
 /// The number as `+` and 5 to 15 ASCII digits (ITU-T E.164), or `None` where it is none. A leading `tel:`
 /// is what RFC 7643 section 4.1.2 makes directories store.

@@ -94,7 +94,7 @@ fn single_sign_on_that_is_off_and_does_not_look_like_it_is_a_warning() {
     two["accounts"][1]["code"] = json!("off");
     warn(&two, None);
     two["accounts"][1]["sso"] = json!("disabled");
-    warn(&two, Some("accounts[1].sso: nobody of it gets past"));
+    warn(&two, Some("accounts[1].sso: no user of it gets past"));
     two["accounts"][0]["sso"] = json!("disabled");
     warn(&two, None);
 }

@@ -13,7 +13,7 @@ fn each_contradiction_is_named_with_its_path() {
         ("/session/keys", json!([]), "session.keys: "),
         ("/session/keys/0/env", json!("NOWHERE"), "session.keys[0].env: "),
         ("/session/keys/0/env", json!("SECRET"), "session.keys[0]: "),
-        ("/session/keys/0/env", json!("hunter2+swordfish="), "session.keys[0].env: is no variable's name"),
+        ("/session/keys/0/env", json!("hunter2+swordfish="), "session.keys[0].env: is not a variable's name"),
         ("/session/keys", json!(["hunter2"]), "session.keys[0]: expected an object with env"),
         ("/session/idle", json!("soon"), "session.idle: "),
         ("/accounts", json!([]), "accounts: "),

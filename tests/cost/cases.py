@@ -103,7 +103,7 @@ def shaped(world, endpoint: str, shape: str, long: int, beside: int, part: float
 
 
 def fixed(world) -> list[Case]:
-    """Inputs that are no XML, at the limits."""
+    """Inputs that are not XML, at the limits."""
     saml, oidc = world.accounts["saml"], world.accounts["oidc"]
     is_form = {"content-type": "application/x-www-form-urlencoded"}
     is_json = {"content-type": "application/json"}

@@ -79,7 +79,7 @@ def test_two_headers_are_refused(world):
     for other in (f"Bearer {good}", "Basic eDp5", "x"):
         reply = acme.client().get(acme.url("/who"), headers={"authorization": f"Bearer {good}"},
                                   more_headers=[("authorization", other)])
-        # Envoy may join the two; what comes out is no token.
+        # Envoy may join the two; what comes out is not a token.
         refused(reply, "request_invalid", "token_invalid")
     world.app.nothing_since(mark)
 

@@ -171,7 +171,7 @@ def test_openssl_makes_keys_that_check_takes(command_line, tmp_path):
 
     done = check((tmp_path / "saml.key").read_text())
     assert done.returncode == 0, done.stdout + done.stderr
-    assert check(certificate).returncode == 1, "a certificate is no key"
+    assert check(certificate).returncode == 1, "a certificate is not a key"
 
 
 def test_curl_asks_the_directory_as_documented():

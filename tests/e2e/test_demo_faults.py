@@ -89,7 +89,7 @@ def test_a_mistake_at_the_start_is_said_and_nothing_starts(demo, what):
 
 
 def test_a_filter_that_refuses_its_configuration_is_said(demo, tmp_path):
-    """What this command line accepts and that filter refuses: another release, or a file that is no wasm."""
+    """What this command line accepts and that filter refuses: another release, or a file that is not wasm."""
     other = tmp_path / "other.wasm"
     other.write_bytes(b"no wasm")
     running, _ = demo(CONFIG, "--wasm", str(other))

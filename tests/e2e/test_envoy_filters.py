@@ -78,7 +78,7 @@ def test_a_preflight_is_answered_before_anybody_asks_who_is_there(world):
         assert reply.get("access-control-allow-origin") == FRONTEND
         assert "DELETE" in reply.get("access-control-allow-methods")
         assert reply.get("access-control-allow-credentials") == "true"
-    # Without Access-Control-Request-Method it is no preflight, and from elsewhere it is not allowed.
+    # Without Access-Control-Request-Method it is not a preflight, and from elsewhere it is not allowed.
     for headers in ({"origin": FRONTEND}, {"origin": "https://evil.test", "access-control-request-method": "GET"}):
         reply = refused(acme.client().request("OPTIONS", acme.url("/who"), headers=headers), "login_required")
         assert (reply.get("access-control-allow-origin") is not None) == (headers["origin"] == FRONTEND)

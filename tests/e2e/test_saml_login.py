@@ -429,7 +429,7 @@ def test_a_no_of_the_idp(acme, world, style, outer, inner, expected):
     world.app.nothing_since(mark)
 
 
-# What is no response at all.
+# What is not a response at all.
 
 
 @pytest.mark.parametrize("body", cases(

@@ -49,7 +49,7 @@ pub(super) fn check(at: &At<'_>, raw: &[raw::AccessRule], providers: &[Rc<Provid
         }
         for acr in rule.acr_values.iter().filter(|acr| !is_token(acr)) {
             at.field("acr_values")
-                .problem(format!("{acr:?} is no acr: visible ASCII without spaces and quotes"));
+                .problem(format!("{acr:?} is not an acr: visible ASCII without spaces and quotes"));
         }
         let conditions = condition::check(&at.field("when"), &rule.when, providers);
         let admission = match allow {

@@ -68,7 +68,9 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Bearer, providers: &[Rc<Provider>]) 
         if !providers.iter().any(|p| p.id == *id) {
             at.problem(format!("no identity provider has the id {id:?}"));
         } else if !is_openid(id) {
-            at.problem(format!("{id:?} is no oidc provider: there are no keys to verify its tokens with"));
+            at.problem(format!(
+                "{id:?} is not an oidc provider: there are no keys to verify its tokens with"
+            ));
         }
     }
     let ids: Vec<String> = match raw.providers.is_empty() {

@@ -117,7 +117,7 @@ impl Account {
         self.mapping.roles_claim.iter().chain(headers).chain(conditions)
     }
 
-    /// True if a role that groups grant decides anything: where groups cannot be read, such an account lets nobody in.
+    /// True if a role that groups grant decides anything: where groups cannot be read, such an account lets no user in.
     pub fn roles_decide(&self) -> bool {
         let granted = |role: &String| self.mapping.role_map.values().any(|own| own == role);
         let demanded = self.access.iter().any(|rule| match &rule.admission {
@@ -181,7 +181,7 @@ pub(super) fn check(
     }
     let password = password::check(&at.field("password"), raw.password.as_ref(), raw.directory.is_some());
     if password.mode == PasswordMode::Admins && enabled {
-        // Without roles to look up nobody could be told from an administrator.
+        // Without roles to look up no user can be told from an administrator.
         if raw.directory.is_none() {
             at.field("password")
                 .field("mode")

@@ -151,16 +151,16 @@ pub(super) fn warn_without_directory(at: &At<'_>, password: &Password, mapping: 
              answers 403; {mend}"
         )),
         _ if by_name => at.field("administrators").warning(format!(
-            "have no effect without a directory and with passwords off: the administrators' page answers 403 to everybody; {mend}"
+            "have no effect without a directory and with passwords off: the administrators' page answers 403 to every user; {mend}"
         )),
         _ if by_role => at.field("admin_roles").warning(format!(
-            "no user can have one of them: the administrators' page answers 403 to everybody; {mend}"
+            "no user can have one of them: the administrators' page answers 403 to every user; {mend}"
         )),
         _ => {}
     }
 }
 
-/// Mode `admins` with nobody who is one.
+/// Mode `admins` without a user who is one.
 pub(super) fn has_admins(at: &At<'_>, password: &Password, directory: &Directory, mapping: &Mapping) {
     let Directory::Static(users) = directory else { return };
     let is_admin = |role: &String| password.admin_roles.contains(role);
@@ -169,11 +169,11 @@ pub(super) fn has_admins(at: &At<'_>, password: &Password, directory: &Directory
         && !users.iter().any(|user| user.active && user.roles.iter().any(is_admin))
     {
         at.field("admin_roles")
-            .warning("no active user of the directory has one of them: nobody gets in by password");
+            .warning("no active user of the directory has one of them: no user gets in by password");
     }
 }
 
-/// A password page behind single sign-on is no way in.
+/// A password page behind single sign-on lets no user in.
 pub(super) fn reachable(at: &At<'_>, password: &Password, access: &[AccessRule]) {
     let Some(page) = password.page.as_ref().filter(|_| password.mode != PasswordMode::Disabled) else {
         return;

@@ -1,4 +1,4 @@
-//! What the providers of an account make possible together, and what a provider for everybody does: warnings.
+//! What the providers of an account make possible together, and what a provider for all the world does: warnings.
 
 use std::rc::Rc;
 
@@ -20,7 +20,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, providers: &[Rc<Provider>],
             );
         } else if raw.directory.is_none() && is_open_to_all(&provider.protocol) {
             at.warning(
-                "is not set: everybody can have an account at this provider, and without a directory everybody can \
+                "is not set: anyone can have an account at this provider, and without a directory all of them can \
                  sign in; set it, with email_domains, or set directory",
             );
         }
@@ -46,7 +46,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Account, providers: &[Rc<Provider>],
     }
 }
 
-/// True if everybody can have an account there: Google, GitHub, and Entra for all tenants.
+/// True if anyone can have an account there: Google, GitHub, and Entra for all tenants.
 fn is_open_to_all(protocol: &Protocol) -> bool {
     let url = match protocol {
         Protocol::Oidc(oidc) if oidc.tenants.is_some() => return false,

@@ -94,7 +94,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Saml, env: &dyn Environment) -> Saml
     if let Some(url) = metadata_url.as_ref().filter(|_| raw.certificates.is_empty()) {
         if url.scheme() == "http" && !url.host_str().is_some_and(is_local) {
             at.field("metadata_url").warning(
-                "is plain http: whoever is on the way can replace the keys and sign in as anybody; use https, or \
+                "is plain http: an attacker on the way can replace the keys and sign in as any user; use https, or \
                  give certificates",
             );
         }

@@ -13,7 +13,7 @@ const HARMLESS: &str = "envoy-sso";
 
 /// A question for a link was refused: finds out whether the server refuses all of them, and remembers it.
 ///
-/// One odd subject must not turn the lookup of links off for everybody else.
+/// One odd subject must not turn the lookup of links off for all others.
 pub(super) async fn refused(io: &Io, account: &Account, server: &Scim, cache: &Cache) -> Result<(), Fault> {
     let filter = request::equals("externalId", HARMLESS);
     if !is_unfilterable(send(io, request::list(server, Some(&filter), 1, None)?).await?.status) {

@@ -65,7 +65,7 @@ impl Wanted<'_> {
     }
 }
 
-/// Everybody who is looked for, each once, after all pages: compared here, whatever the filter did.
+/// All users who are looked for, each once, after all pages: compared here, whatever the filter did.
 pub(super) async fn find(
     io: &Io,
     account: &Account,
@@ -126,7 +126,7 @@ impl Pages {
     }
 
     /// Takes a page in. One that is not the page asked for is a fault: a server that repeats its first page
-    /// would hide everybody else, and what is hidden looks unique.
+    /// would hide all others, and what is hidden looks unique.
     pub(super) fn take(&mut self, page: Page) -> Result<Vec<Record>, Fault> {
         let got = page.records.len();
         if page.start.is_some_and(|start| start != self.start && got > 0 && self.start > 1) {

@@ -31,15 +31,17 @@ pub fn page(answer: &Answer) -> Result<Page, Fault> {
         Some(value) => value
             .as_u64()
             .map(Some)
-            .ok_or_else(|| unavailable(format!("{name} of the directory's answer is no number"))),
+            .ok_or_else(|| unavailable(format!("{name} of the directory's answer is not a number"))),
     };
     let total = number("totalResults")?;
     let start = number("startIndex")?.and_then(|n| usize::try_from(n).ok());
     let records = match member(&body, "Resources") {
         Some(Value::Array(users)) => users.iter().map(user).collect::<Result<_, _>>()?,
-        // An empty list may be left out, but an answer that says nothing at all finds nobody missing.
+        // `Resources` may be absent if `totalResults` is there. An answer without both proves nothing.
         None | Some(Value::Null) if total.is_some() => Vec::new(),
-        _ => return Err(unavailable("the directory's answer is no ListResponse: Resources is no list")),
+        _ => {
+            return Err(unavailable("the directory's answer is not a ListResponse: Resources is not a list"))
+        }
     };
     Ok(Page { records, total, start })
 }
@@ -72,11 +74,13 @@ fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
 }
 
 fn user(value: &Value) -> Result<Record, Fault> {
-    let Value::Object(user) = value else { return Err(unavailable("a user of the directory is no object")) };
+    let Value::Object(user) = value else {
+        return Err(unavailable("a user of the directory is not an object"));
+    };
     let text = |name: &str| match member(user, name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.len() <= 4_096 => Ok(Some(text.clone())),
-        Some(_) => Err(unavailable(format!("{name} of a user is no text, or too long"))),
+        Some(_) => Err(unavailable(format!("{name} of a user is not text, or too long"))),
     };
     let active = match member(user, "active") {
         None => true,
@@ -121,7 +125,7 @@ fn full_name(name: &Map<String, Value>) -> Option<String> {
 /// The values of a multi-valued attribute (RFC 7643 section 2.4), the primary one first; plain texts, and
 /// one value without a list, are read too.
 fn values(user: &Map<String, Value>, name: &str, keys: &[&str]) -> Result<Vec<String>, Fault> {
-    let odd = || unavailable(format!("{name} of a user is no list of values"));
+    let odd = || unavailable(format!("{name} of a user is not a list of values"));
     let items = match member(user, name) {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Array(items)) => items.as_slice(),

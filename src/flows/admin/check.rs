@@ -387,7 +387,7 @@ impl Checks<'_> {
                 let at = crate::proto::saml::time::instant(last.at);
                 self.add("last sign-in", Ok(format!("worked at {at}")));
             }
-            // Anybody can have a sign-in refused: it says what to look at, not that something is wrong.
+            // Any visitor can have a sign-in refused: it says what to look at, not that something is wrong.
             Some(last) => {
                 let at = crate::proto::saml::time::instant(last.at);
                 self.add(

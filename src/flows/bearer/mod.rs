@@ -46,7 +46,7 @@ pub enum Sent<'a> {
     Nothing,
     /// A token.
     Token(&'a str),
-    /// Something that is no token: never passed over for a cookie.
+    /// Something that is not a token: never passed over for a cookie.
     Wrong(Fault),
 }
 
@@ -75,7 +75,7 @@ pub fn sent(head: &Head) -> Sent<'_> {
     let fine = !token.is_empty() && token.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(b));
     match std::str::from_utf8(token) {
         Ok(token) if fine => Sent::Token(token),
-        _ => Sent::Wrong(Fault::new(Code::TokenInvalid, "what follows Bearer is no token")),
+        _ => Sent::Wrong(Fault::new(Code::TokenInvalid, "what follows Bearer is not a token")),
     }
 }
 
@@ -91,7 +91,7 @@ pub enum BearerLookup {
     Refused(Fault),
 }
 
-/// Looks a request's token up; decides without asking anybody.
+/// Looks a request's token up; decides without a call.
 #[inline]
 pub fn lookup(
     filter_state: &FilterState,
@@ -236,7 +236,7 @@ async fn identify(
     let holder = match read.await {
         Ok(found) => found,
         Err(fault) => match known {
-            // A token that held goes on while nobody can be asked about it, as a session does.
+            // A token that held goes on while neither provider nor directory can be asked about it, as a session does.
             Some(live) if fault.status() >= 500 && io.now() < graced_until(filter_state, live) => {
                 live.checks.put_off_directory(
                     io.now().saturating_add(recheck::asking::BACK_OFF).min(graced_until(filter_state, live)),
@@ -380,7 +380,7 @@ async fn verified(
     let refused = |why: String| Fault::new(Code::TokenInvalid, format!("access token: {why}"));
     let Some(bearer) = &account_state.account.bearer else { return Err(refused("none counts here".into())) };
     let token = token.expose();
-    let claims = access_token::unverified(token).ok_or_else(|| refused("it is no JWT".into()))?;
+    let claims = access_token::unverified(token).ok_or_else(|| refused("it is not a JWT".into()))?;
     let iss = oidc::signed::string(&claims, "iss").map_err(refused)?;
     let iss = iss.ok_or_else(|| refused("iss is missing".into()))?;
     let mut down = None;

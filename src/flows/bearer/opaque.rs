@@ -11,7 +11,7 @@ use crate::state::introspected::{hash, Known, Permit, TokenHash, IN_FLIGHT};
 use crate::state::{AccountState, FilterState};
 use crate::values::secret::Secret;
 
-/// A longer token is nobody's.
+/// A longer token is refused.
 const MAX_TOKEN: usize = 4_096;
 
 /// An answer that has not come by then, in milliseconds, died with the call.
@@ -80,7 +80,7 @@ fn ask(
     let timeout: u64 = introspecting(account_state).map(|(_, timeout)| timeout).sum();
     let until = now.saturating_add(timeout).saturating_add(SLACK);
     let providers = introspecting(account_state).map(|(id, _)| id).collect::<Vec<_>>();
-    // Everybody whom the question concerns is asked, or nobody is.
+    // All providers that the question concerns are asked, or none is.
     let mut permits = Vec::new();
     for provider in &providers {
         match Permit::take(&*filter_state.host, &account_state.account.code, provider, until) {

@@ -51,7 +51,7 @@ impl Attempt {
                 return Ok(attempt);
             }
         };
-        // It does not reach the application, and so is no failure.
+        // It does not reach the application, and so is not a failure.
         attempt.withdrawn(exchange);
         Err(fault)
     }
@@ -65,7 +65,7 @@ impl Attempt {
         }
     }
 
-    /// The application judged no password: it was no guess.
+    /// The application judged no password: it was not a guess.
     pub(super) fn withdrawn(self, exchange: &Exchange) {
         self.here.withdrawn(&*exchange.filter_state.host);
         if let Some((replicas, counted)) = self.everywhere {

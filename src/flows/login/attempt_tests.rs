@@ -187,7 +187,7 @@ fn an_engine_that_refuses_is_done_without_at_once_but_not_under_closed() {
     assert_eq!(world.guess(0), "");
 }
 
-/// An engine that hung counts late: what was no failure would lock out an administrator once it is back.
+/// An engine that hung counts late: what was not a failure would lock out an administrator once it is back.
 #[test]
 fn what_was_no_failure_is_deleted_once_the_engine_answers() {
     for status in ["303", "503"] {

@@ -10,7 +10,7 @@ use crate::proto::oidc::dpop::Proofs;
 use crate::proto::oidc::groups;
 use crate::values::secret::Secret;
 
-/// Adds the names of a provider's list to the claims. Where the list cannot be read and roles decide, nobody gets in by
+/// Adds the names of a provider's list to the claims. Where the list cannot be read and roles decide, no user gets in by
 /// half of the groups; elsewhere the log tells.
 pub(crate) async fn add(
     io: &Io,

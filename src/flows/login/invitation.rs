@@ -187,7 +187,7 @@ async fn enter(
         account_state.provider(&login_state.provider).ok_or_else(|| unknown("its provider is gone"))?;
     let identity =
         Identity::unsealed(&waiting.identity).ok_or_else(|| unknown("it is of another version"))?;
-    // Nobody is created for what another provider has said.
+    // No user is created for what another provider has said.
     if let (Protocol::Oidc(_), Ok(client)) = (&provider.protocol, account_state.client(&provider.id)) {
         client.metadata(io).await?;
     }
@@ -260,7 +260,7 @@ async fn put_back(
     }
 }
 
-/// Uses up what an administrator invited whoever is in the directory by now.
+/// Uses up the invitation of a user who is in the directory by now.
 pub(super) async fn use_up(io: &Io, exchange: &Exchange, account_state: &AccountState, identity: &Identity) {
     let account = &account_state.account;
     let address = crate::identity::usable_email(&account.mapping, identity);

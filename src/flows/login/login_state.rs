@@ -131,7 +131,8 @@ impl LoginState {
             kept.state.clear();
             kept.nonce.clear();
         }
-        let plain = serde_json::to_vec(&kept).map_err(|_| Fault::new(Code::NotReady, "a flow is no JSON"))?;
+        let plain =
+            serde_json::to_vec(&kept).map_err(|_| Fault::new(Code::NotReady, "a flow is not JSON"))?;
         config.session.keys.seal(host, Purpose::LoginState, account, &plain)
     }
 

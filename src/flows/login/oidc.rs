@@ -263,7 +263,7 @@ pub(crate) fn wants_userinfo(
     account.mapping.from == MappingFrom::Userinfo || has_endpoint && account.judged_claims().any(missing)
 }
 
-/// Plain OAuth 2.0: the access token is no proof of who is there but at the UserInfo endpoint it was
+/// Plain OAuth 2.0: the access token is not proof of who is there but at the UserInfo endpoint it was
 /// made for, asked by us, with a code that only our client could exchange.
 async fn plain(
     io: &Io,

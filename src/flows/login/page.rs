@@ -1,4 +1,4 @@
-//! The sign-in page, and what decides whether anybody sees it.
+//! The sign-in page, and what decides whether a user sees it.
 
 use std::rc::Rc;
 
@@ -112,7 +112,7 @@ fn requested(exchange: &Exchange) -> Result<Way, Fault> {
     if let Some(issuer) = head.param("iss") {
         let named = account.providers.iter().find(|provider| is_issuer(exchange, provider, &issuer));
         let provider = named.ok_or_else(|| {
-            Fault::new(Code::RequestInvalid, "iss is no identity provider's of this account").about("iss")
+            Fault::new(Code::RequestInvalid, "iss is not an identity provider of this account").about("iss")
         })?;
         return Ok(Way::Provider(provider.id.clone(), target, Box::new(parameters)));
     }
@@ -133,24 +133,24 @@ fn requested(exchange: &Exchange) -> Result<Way, Fault> {
 /// What the provider is asked for: `login_hint` or else the address, `prompt`, `max_age`, `acr_values`.
 fn parameters(head: &Head, email: Option<&str>) -> Result<login_state::AuthnParameters, Fault> {
     let prompt = head.param("prompt");
-    // `none` would only come back as an error: nobody is signed in without being seen here.
+    // `none` would only come back as an error: the filter has no sign-in without a page.
     if prompt.as_deref().is_some_and(|prompt| !matches!(prompt, "login" | "select_account" | "consent")) {
         let why = "prompt is not login, select_account or consent";
         return Err(Fault::new(Code::RequestInvalid, why).about("prompt"));
     }
     let hint = head.param("login_hint").filter(|hint| hint.len() <= 320);
     let login_hint = hint.or_else(|| email.map(str::to_owned));
-    // What a path demands of whoever has a session: asking for more than anybody demands harms nobody.
+    // What a path may demand of a session. Asking for more than a path demands does no harm.
     let max_age = head.param("max_age").map(|text| {
         let seconds =
             text.parse().ok().filter(|_| text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit()));
         seconds.ok_or_else(|| {
-            Fault::new(Code::RequestInvalid, "max_age is no number of seconds").about("max_age")
+            Fault::new(Code::RequestInvalid, "max_age is not a number of seconds").about("max_age")
         })
     });
     let acr_values = head.param("acr_values").unwrap_or_default();
     if acr_values.len() > 512 || !acr_values.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
-        return Err(Fault::new(Code::RequestInvalid, "acr_values are no list of acr").about("acr_values"));
+        return Err(Fault::new(Code::RequestInvalid, "acr_values is not a list of acr").about("acr_values"));
     }
     let acr_values = acr_values.split_ascii_whitespace().map(str::to_owned).collect();
     Ok(login_state::AuthnParameters {
@@ -206,7 +206,7 @@ fn is_issuer(exchange: &Exchange, provider: &Provider, iss: &str) -> bool {
     }
 }
 
-/// After signing in nobody wants to be signed out, or in again. The path is read as the gate reads it: `/sso/%6cogout` is
+/// After signing in a user must not be signed out, or in again. The path is read as the gate reads it: `/sso/%6cogout` is
 /// the sign-out too.
 pub(super) fn own_endpoints_lead_home(account: &Account, target: String) -> String {
     let path = target.split(['?', '#']).next().unwrap_or_default();

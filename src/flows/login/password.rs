@@ -52,7 +52,7 @@ fn carries_password(account: &Account, logins: &[Rc<PasswordLogin>], head: &Head
 }
 
 /// True where accounts share an origin and this is a login of one that was not chosen, and not of the chosen one:
-/// its own rule would not be asked, whoever else is signed in. Pages that carry no password are not meant.
+/// its own rule would not be asked. Pages that carry no password are not meant.
 pub fn is_of_another(
     account_states: &[Rc<AccountState>],
     chosen: &Rc<AccountState>,

@@ -151,7 +151,7 @@ async fn begin(io: &Io, exchange: &Rc<Exchange>, text: &str) -> Result<Response,
     let Ticket { origin, handle, what, .. } = ticket;
     let draft = what.parameters.trial.as_ref().and_then(|own| trial::with_trial(exchange, own));
     let exchange = draft.unwrap_or_else(|| exchange.clone());
-    // With its origin: whoever is refused here and tries again starts there.
+    // With its origin: a user who is refused here and tries again starts there.
     let target = format!("{origin}{}", what.return_to);
     let parameters = AuthnParameters { asked: Some(Asked { origin, handle }), ..what.parameters };
     start_login(io, &exchange, &what.provider, target, parameters).await
@@ -164,7 +164,7 @@ async fn open_session(io: &Io, exchange: &Exchange, text: &str) -> Result<Respon
     if ticket.origin != origin.to_string() {
         return Err(unknown("it is for another origin"));
     }
-    // Used up whoever brings it: one that came to another browser is lost, so that it serves no one who has read it there.
+    // Used up by any browser: one that came to another browser is lost, so that it is useless to who has read it there.
     use_up(io, exchange, "back", &ticket).await?;
     let config = &exchange.filter_state.config;
     let code = &account_state.account.code;
@@ -262,7 +262,7 @@ fn seal<T: Serialize>(
     purpose: Purpose,
     ticket: &Ticket<T>,
 ) -> Result<String, Fault> {
-    let plain = serde_json::to_vec(ticket).map_err(|_| Fault::new(Code::NotReady, "a ticket is no JSON"))?;
+    let plain = serde_json::to_vec(ticket).map_err(|_| Fault::new(Code::NotReady, "a ticket is not JSON"))?;
     let filter_state = &exchange.filter_state;
     filter_state.config.session.keys.seal(&*filter_state.host, purpose, &account.code, &plain)
 }

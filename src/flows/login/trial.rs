@@ -1,5 +1,5 @@
 //! The test sign-in: a whole login with an account's draft, which shows what came of it and opens no session, links and
-//! creates nobody. What an administrator may enable is what he has come in by.
+//! creates no user. What an administrator may enable is what he has come in by.
 
 use std::rc::Rc;
 
@@ -103,7 +103,7 @@ pub async fn report(
     show(exchange, &report)
 }
 
-/// It failed before anybody was known.
+/// It failed before a user was known.
 pub fn failed(io: &Io, exchange: &Exchange, login_state: &LoginState, fault: &Fault) -> Response {
     let Some(trial) = &login_state.parameters.trial else { return exchange.refuse(fault) };
     fell(io, exchange, trial, fault)

@@ -61,7 +61,7 @@ async fn end(io: &Io, exchange: &Exchange, body: &[u8]) -> Result<(), Fault> {
         let party =
             Party { account: &account_state.account.code, provider: &provider.id, issuer: &token.issuer };
         let noted = match (&token.sid, &token.subject) {
-            // Section 2.7: with a sid it is that session, whoever is named beside it.
+            // Section 2.7: with a sid it is that session, whatever `sub` stands beside it.
             (Some(sid), subject) => {
                 let unknown =
                     |subject| ended::by_subject_without_sid(host, settings, party, subject, opened_until);
@@ -108,7 +108,7 @@ async fn addressees<'a>(
     }
     let refused = |why: String| Fault::new(Code::RequestInvalid, format!("logout token: {why}"));
     let claims = Jws::parse(token).map_err(refused)?.unverified();
-    let claims = claims.ok_or_else(|| refused("its payload is no JSON object".into()))?;
+    let claims = claims.ok_or_else(|| refused("its payload is not a JSON object".into()))?;
     let audiences = signed::audiences(&claims).map_err(refused)?;
     let iss = signed::string(&claims, "iss").map_err(refused)?.unwrap_or_default();
     let (mut found, mut down) = (Vec::new(), None);
@@ -139,7 +139,7 @@ fn refused(exchange: &Exchange, fault: Fault) -> Response {
     events::refusal(&*exchange.filter_state.host, exchange.place(), &fault);
     let body = json!({
         "error": error,
-        "error_description": "nobody was signed out; the log says why, under this request_id",
+        "error_description": "no session was ended; the log says why, under this request_id",
         "code": fault.code.as_str(),
         "request_id": exchange.head.request_id(),
     });

@@ -2,7 +2,7 @@
 //!
 //! A frame of another site carries no `Lax` cookie, so what ends the session is `sid`, which is long and
 //! random, and known only to who has the person's ID tokens. Without `iss` and `sid` there is only the
-//! cookie, where it comes: then the frame must be the provider's own, and what is no frame is a request to
+//! cookie, where it comes: then the frame must be the provider's own, and what is not a frame is a request to
 //! sign out like any other, which is asked about first where it comes from another site.
 
 use std::rc::Rc;
@@ -109,8 +109,9 @@ async fn end(io: &Io, exchange: &Exchange, iss: Option<&str>, sid: Option<&str>)
     if !known {
         return Err(down.unwrap_or_else(|| {
             let iss: String = iss.unwrap_or_default().chars().take(200).collect();
-            let why =
-                format!("front-channel logout: iss {iss:?} is no OpenID Connect provider of this account");
+            let why = format!(
+                "front-channel logout: iss {iss:?} is not an OpenID Connect provider of this account"
+            );
             Fault::new(Code::RequestInvalid, why)
         }));
     }

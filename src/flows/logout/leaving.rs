@@ -1,5 +1,5 @@
 //! A sign-out that goes on at the provider: its `state`, in a short-lived sealed cookie, so that the
-//! browser's return is told from a link that somebody made up. Nothing but what the page and the metric
+//! browser's return is told from a forged link. Nothing but what the page and the metric
 //! say hangs on it: the session has ended before the browser leaves.
 
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,7 @@ pub(super) fn begin(
 ) -> Result<String, Fault> {
     let leaving = Leaving { state: state.to_owned(), started: host.now(), back: back.map(str::to_owned) };
     let plain =
-        serde_json::to_vec(&leaving).map_err(|_| Fault::new(Code::NotReady, "a logout is no JSON"))?;
+        serde_json::to_vec(&leaving).map_err(|_| Fault::new(Code::NotReady, "a logout is not JSON"))?;
     let sealed = config.session.keys.seal(host, Purpose::Logout, account, &plain)?;
     let attributes = cookie::Attributes {
         cookies: &config.cookies,

@@ -141,7 +141,7 @@ async fn at_provider(
     let state = random_token::<16>(io.host())?;
     let at_idp = match account_state.provider(&left.from.provider).map(|provider| &provider.protocol) {
         Some(Protocol::Oidc(oidc)) => {
-            // An IdP that is down does not keep anybody from signing out here.
+            // An IdP that is down does not keep a user from signing out here.
             let metadata = account_state.client(&left.from.provider)?.metadata(io).await.ok();
             let logout = oidc::logout::Logout {
                 client_id: &oidc.client.client_id,
@@ -168,7 +168,7 @@ async fn at_provider(
     Ok(Some(Response::redirect(url.as_str()).with_cookie(&leaving)))
 }
 
-/// Where the IdP sends the browser afterwards. Whoever else sends one here, or with another `state`, learns
+/// Where the IdP sends the browser afterwards. A browser that comes from elsewhere, or with another `state`, learns
 /// nothing and changes nothing: the page says what is the case in this browser.
 pub fn complete(exchange: &Exchange) -> Response {
     let Some(account_state) = &exchange.account_state else {

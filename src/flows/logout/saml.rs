@@ -43,7 +43,7 @@ struct Waiting {
 }
 
 /// Sends the browser to the IdP with a LogoutRequest for the session's NameID. `None` where there is no single
-/// logout, or where its endpoint is not known: an IdP that is down does not keep anybody from signing out here.
+/// logout, or where its endpoint is not known: an IdP that is down does not keep a user from signing out here.
 pub(super) async fn request(
     io: &Io,
     exchange: &Exchange,
@@ -171,7 +171,7 @@ async fn answer(io: &Io, exchange: &Exchange, message: &Message) -> Result<Respo
             let to = &endpoint.responses;
             let response = Outgoing::response(io.host(), to, &own.entity_id, &request.id, status)?;
             let answer = leave(io, exchange, idp, *binding, to, &response, message.relay_state())?;
-            // A session of somebody else in this browser is none of this.
+            // The session of another user in this browser is not meant.
             Ok(match exchange.session_state() {
                 SessionState::Valid(_) => answer,
                 _ => exchange.signed_out(answer),
@@ -244,7 +244,7 @@ async fn verify<T>(
             clock_skew: idp.config().clock_skew,
         })
     };
-    idp.judged(io, Sender::Anybody, judge).await
+    idp.judged(io, Sender::Stranger, judge).await
 }
 
 fn no_single_logout() -> Fault {

@@ -240,7 +240,7 @@ fn without_slo_url_there_is_no_single_logout() {
     assert_eq!(user(&mut browser), None);
 }
 
-/// An endpoint in their metadata is no wish for single logout: most IdPs meet an unsigned message with an error page of
+/// An endpoint in their metadata is not a wish for single logout: most IdPs meet an unsigned message with an error page of
 /// their own, where the sign-out would end.
 #[test]
 fn their_metadata_brings_single_logout_only_where_messages_are_signed() {

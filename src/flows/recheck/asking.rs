@@ -88,7 +88,7 @@ async fn check(io: &Io, exchange: &Exchange, live: &Rc<LiveSession>) -> Verdict 
             return Err(Fault::new(Code::UserInactive, detail));
         }
         Err(fault) => {
-            // Nobody gets more than they had while the directory cannot be asked, nor for longer.
+            // While the directory cannot be asked a user keeps what they had, no more and no longer.
             let until = session.graced_until(settings, &live.account);
             let is_over = now >= until;
             // An administrator by name is one also while the directory cannot be asked: without its roles.

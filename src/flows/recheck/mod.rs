@@ -3,7 +3,7 @@
 //! - `asking`: the directory, asked by the background once for all requests of a session that wait.
 //! - `renewal`: the use of a refresh token (RFC 6749 section 6), once over all workers and Envoys; `refresh` asks the provider.
 //!
-//! Invariants: hanging up changes nothing, what was begun is finished. While nobody can be asked a session goes on unchanged
+//! Invariants: hanging up changes nothing, what was begun is finished. While provider or directory are down a session goes on unchanged
 //! for `recheck_grace`, and gains nothing. A recheck comes before the demands of the path.
 
 pub mod asking;
@@ -30,7 +30,7 @@ use crate::http::response::Response;
 use crate::session::{self, LiveSession, Session};
 use crate::state::{AccountState, FilterState};
 
-/// True where there is anybody to ask.
+/// True if a provider or directory must be asked.
 pub fn is_needed(account_state: &AccountState, live: &LiveSession) -> bool {
     !matches!(account_state.account.directory, Directory::None) || live.session.is_renewable()
 }

@@ -27,7 +27,7 @@ const BACK_OFF: u64 = 10_000;
 /// The provider refused the token: most likely the person is signed out there, or another replica used it a
 /// moment ago and the browser is about to send what that one made. Only time tells which.
 const RACE: u64 = 10_000;
-/// The newer state is kept for whoever still sends the older one.
+/// The newer state is kept for requests that still send the older one.
 const KEPT: u64 = 15 * 60_000;
 /// What ended is known for as long as requests wait for it.
 const ENDED: u64 = 60_000;
@@ -322,7 +322,7 @@ async fn openid(
         && tokens.access_token.is_some()
     {
         let (subject, token) = (claims.subject(), tokens.access_token.as_ref());
-        // Whoever has roles or headers from there keeps them while it cannot be asked; others have nothing to lose.
+        // A user with roles or headers from there keeps them while it cannot be asked; others have nothing to lose.
         let needed = needs_userinfo(account_state, old, &known);
         let userinfo =
             userinfo::more(io, client, subject, token, client.proofs(dpop)?.as_ref(), needed).await?;

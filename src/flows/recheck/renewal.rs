@@ -1,7 +1,7 @@
 //! A session with a refresh token, renewed: asked about at the IdP and the directory in one go, once for one
 //! session whatever arrives beside it.
 //!
-//! No request does it. Whoever finds it due first claims it in the shared data, leaves it to the background,
+//! No request does it. The first one that finds it due claims it in the shared data, leaves it to the background,
 //! where a browser that goes away cannot take the new tokens along, and waits. Others go on with the session
 //! as it is while that is good enough, or wait too; then all are ruled on again, with the session as it is by
 //! then (docs/decisions/009-one-renewal.md).
@@ -85,7 +85,7 @@ fn begin(exchange: &Rc<Exchange>, live: &Rc<LiveSession>, id: Id) -> Due {
     }
     let shares = filter_state.replicas.as_ref().is_some_and(|replicas| replicas.is_in_step(host, now));
     if !shares && is_good_enough(filter_state, live, now) && !live.spread.replace(true) {
-        // Requests of one moment reach several replicas, which know nothing of each other. Whoever draws the
+        // Requests of one moment reach several replicas, which know nothing of each other. The one that draws the
         // shortest delay renews the session; by the time the others would, the browser has the new cookie.
         let most = (filter_state.config.session.recheck / 16).min(SPREAD);
         let drawn = random::<2>(host).map(u16::from_le_bytes).unwrap_or_default();
@@ -122,8 +122,8 @@ pub fn renewed_elsewhere(
     }
 }
 
-/// While somebody renews it, a session in use goes on as it is: until its grace or its access token ends, and
-/// no longer than one more `recheck`, so that whoever comes back after hours waits for what is true now.
+/// While it is being renewed, a session in use goes on as it is: until its grace or its access token ends, and
+/// no longer than one more `recheck`, so that a user who comes back after hours waits for what is true now.
 fn is_good_enough(filter_state: &FilterState, live: &LiveSession, now: u64) -> bool {
     let settings = &filter_state.config.session;
     let until = live.session.graced_until(settings, &live.account);

@@ -7,7 +7,7 @@ use crate::fault::{Code, Fault};
 use crate::host::task::{Answer, Broken, Failure, Reply};
 use crate::values::json;
 
-/// An answer that is no success, with the OAuth error code where it has one.
+/// An answer that is not a success, with the OAuth error code where it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// What it means for the person.

@@ -157,7 +157,7 @@ impl<T: 'static> Document<T> {
     }
 
     /// A newer one than ours because ours lacks something: another worker's if that has it, else a fetch. A flood of
-    /// forged tokens must not become a flood at the provider: what anybody sent is worth one fetch a minute in the whole
+    /// forged tokens must not become a flood at the provider: what strangers sent is worth one fetch a minute in the whole
     /// process, `None` while that minute lasts. What the provider itself sent waits its turn and is served with a fetch
     /// that began after it came: strangers spend nothing of what logins need.
     pub async fn newer(

@@ -4,7 +4,7 @@
 use crate::fault::Code;
 use crate::host::task::Io;
 
-/// What anybody sent causes a fetch at most so often in the whole process, in milliseconds.
+/// What strangers sent causes a fetch at most so often in the whole process, in milliseconds.
 pub const STRANGERS: u64 = 60_000;
 /// After a fetch that brought a provider's own answer nothing, the next such one comes so much later.
 const VAIN: u64 = 5_000;
@@ -16,11 +16,11 @@ const LEASE: u64 = 1_000;
 pub enum Sender {
     /// The provider itself, in an answer to our own call, or a browser that answers a login under way.
     Provider,
-    /// Anybody: a bearer token, a logout token, a message that no login asked for.
-    Anybody,
+    /// A stranger: a bearer token, a logout token, a message that no login asked for.
+    Stranger,
 }
 
-/// One fetch that somebody waits for.
+/// One fetch that a request waits for.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn {
     /// For whom.
@@ -82,7 +82,7 @@ impl Turn {
         let is_over = |at: u64, pause: u64| at == 0 || io.now().saturating_sub(at) >= pause;
         match self.sender {
             Sender::Provider => is_over(record.vain[0], VAIN) && is_over(record.vain[1], STRANGERS),
-            Sender::Anybody => is_over(record.strangers, STRANGERS),
+            Sender::Stranger => is_over(record.strangers, STRANGERS),
         }
     }
 
@@ -127,7 +127,7 @@ impl Turn {
         let record = Record {
             lease: 0,
             ended: if self.pause > 0 { now } else { record.ended },
-            strangers: if self.sender == Sender::Anybody { now } else { record.strangers },
+            strangers: if self.sender == Sender::Stranger { now } else { record.strangers },
             failed: failed.map_or(0, place),
             vain: record.vain,
         };

@@ -32,7 +32,7 @@ pub struct AccessToken {
     pub all: Map<String, Value>,
 }
 
-/// What a token says of itself before anybody has looked at its signature: to find out who could have issued
+/// What a token says of itself, its signature not verified: to find out who could have issued
 /// it, and for nothing else.
 pub fn unverified(token: &str) -> Option<Map<String, Value>> {
     use base64::Engine;
@@ -119,12 +119,12 @@ fn check(
         subject => subject.map(str::to_owned),
     };
     let is = |name: &&str| claims.get(*name).and_then(Value::as_str) == Some(client_id);
-    // Entra's `sub` is another for every API, whoever asked for the token (`tid`: its tenant).
+    // Entra's `sub` is another for every API, whichever client asked for the token (`tid`: its tenant).
     let by_us = audience == Audience::Client
         || !claims.contains_key("tid") && ["azp", "client_id", "cid", "appid"].iter().any(is);
     let is_login_subject = subject.is_some() && (by_us || !metadata.pairwise);
     let auth_time = match claims.get("auth_time") {
-        // ADFS writes a date; what cannot be read is no time at all.
+        // ADFS writes a date; what cannot be read is not a time at all.
         Some(Value::String(text)) => parse_rfc3339(text).map(|milliseconds| milliseconds / 1000),
         _ => signed::date(claims, "auth_time")?.map(|seconds| seconds as u64),
     };

@@ -184,7 +184,7 @@ impl<'a> Authorization<'a> {
         let brings_id = !matches!(auth.method, crate::config::ClientAuth::Basic);
         let pairs =
             self.pairs().into_iter().filter(|(name, _)| !(brings_id && name == "client_id")).collect();
-        // A second request_uri harms nobody: the first one is never used.
+        // A second request_uri does no harm: the first one is never used.
         let form = Form { what: "par", url: endpoint, pairs, timeout: oidc.timeout, repeatable: true };
         let reply = client_auth::post(io, form, &auth, MAX_ANSWER, proofs).await?;
         let map = answer::object("pushed authorization request endpoint", reply, MAX_ANSWER)?;

@@ -77,7 +77,7 @@ impl Callback {
         self.plain_code()
     }
 
-    /// The code of a plain OAuth 2.0 provider, whose issuer nobody knows.
+    /// The code of a plain OAuth 2.0 provider, whose issuer is not known.
     pub fn plain_code(&self) -> Result<&Secret, Fault> {
         let (error, description) = match &self.outcome {
             Outcome::Code(code) => return Ok(code),

@@ -88,7 +88,7 @@ impl Metadata {
             token_endpoint: needed("token_endpoint", &by_hand.token)?,
             userinfo_endpoint: endpoint("userinfo_endpoint", &by_hand.userinfo)?,
             jwks_uri: match endpoint("jwks_uri", &by_hand.jwks_uri)? {
-                // Without keys nobody could ever sign in: better said before they are sent away.
+                // Without keys no user could ever sign in: better said before they are sent away.
                 None if oidc.jwks.is_none()
                     && !oidc.id_token_alg.as_deref().is_some_and(|alg| alg.starts_with("HS")) =>
                 {

@@ -1,4 +1,4 @@
-//! Tokens that are bound to a key of ours (DPoP, RFC 9449): whoever steals one cannot use it.
+//! Tokens that are bound to a key of ours (DPoP, RFC 9449): a thief cannot use one.
 //!
 //! Every login has a key of its own. It is sealed with the login in progress and, where there is a refresh token, with
 //! the session, so that every replica can prove possession.

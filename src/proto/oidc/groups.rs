@@ -21,7 +21,7 @@ const MAX_PAGE: usize = 1 << 20;
 const MAX_NAME: usize = 256;
 
 /// The names in the list. Any page that cannot be read makes all of it unreadable (`idp_unavailable`): with half of the
-/// groups a person would have half of the roles, and nobody would know.
+/// groups a user would silently have half of the roles.
 pub async fn read(
     io: &Io,
     groups: &Groups,

@@ -34,7 +34,7 @@ pub struct LogoutToken {
 /// Verifies a logout token. Any refusal is a 400 with `request_invalid` (section 2.8).
 pub async fn verify(io: &Io, provider: &Provider, token: &str) -> Result<LogoutToken, Fault> {
     let metadata = provider.metadata(io).await?;
-    let signed = signed::open(io, provider, &metadata, token, Code::RequestInvalid, Sender::Anybody).await?;
+    let signed = signed::open(io, provider, &metadata, token, Code::RequestInvalid, Sender::Stranger).await?;
     let oidc = provider.config();
     signed::issuer(&signed.claims, &metadata, signed.key_issuer.as_deref(), oidc.tenants.as_deref())
         .and_then(|issuer| check(&signed, issuer, &oidc.client.client_id, io.now() as f64 / 1000.0))

@@ -76,7 +76,7 @@ impl Provider {
         Metadata::read_apart_from(bytes, &self.oidc, &self.forbidden)
     }
 
-    /// The metadata if it is there, without asking anybody: for the paths that must not wait.
+    /// The metadata if it is there, without a call: for the paths that must not wait.
     pub fn known_metadata(&self) -> Option<Rc<Metadata>> {
         match &self.by_hand {
             Some(by_hand) => by_hand.as_ref().ok().cloned(),
@@ -152,7 +152,7 @@ impl Provider {
         Ok(())
     }
 
-    /// Without metadata nobody knows where the keys are: then its own pace is the pace.
+    /// Without metadata it is not known where the keys are: then its own pace is the pace.
     fn keys_due(&self, now: u64) -> bool {
         self.own_keys.is_none() && self.known_metadata().is_some() && self.keys.due(now)
     }

@@ -45,15 +45,15 @@ pub async fn open(
     verify(io, provider, jws, code, sender).await
 }
 
-/// The same for an access token, whose algorithm discovery does not list. Never an HMAC: whoever may verify
-/// one may also make one.
+/// Like `open`, for an access token, whose algorithm discovery does not list. Never an HMAC: a party that may
+/// verify one may also make one.
 pub async fn open_access_token(io: &Io, provider: &Provider, token: &str) -> Result<Signed, Fault> {
     let refused = |why: String| Fault::new(Code::TokenInvalid, why);
     let jws = Jws::parse(token).map_err(refused)?;
     if jws.alg.is_symmetric() {
         return Err(refused(format!("alg {} is not accepted for access tokens", jws.alg.name())));
     }
-    verify(io, provider, jws, Code::TokenInvalid, Sender::Anybody).await
+    verify(io, provider, jws, Code::TokenInvalid, Sender::Stranger).await
 }
 
 async fn verify(

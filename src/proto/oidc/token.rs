@@ -178,7 +178,7 @@ fn read(reply: Reply, bound: bool) -> Result<Tokens, Refusal> {
     };
     // RFC 6749 section 7.1: a token of a type that is not understood must not be used. Several providers leave the type
     // out; no type but Bearer was ever meant by that. One that was to be bound to a key and is not could be used by
-    // whoever steals it (RFC 9449 section 5).
+    // a thief (RFC 9449 section 5).
     let wanted = if bound { "DPoP" } else { "Bearer" };
     let fits = kind.map_or(!bound, |kind| kind.eq_ignore_ascii_case(wanted));
     if tokens.access_token.is_some() && !fits {

@@ -46,7 +46,7 @@ fn refused(why: String) -> Refusal {
     Refusal::from(Fault::new(Code::IdTokenInvalid, format!("UserInfo: {why}")))
 }
 
-/// The answer, whomever it is about.
+/// The answer, whichever user it is about.
 async fn read(
     io: &Io,
     provider: &Provider,

@@ -43,7 +43,7 @@ pub enum Signing {
 }
 
 impl Signing {
-    /// By URI (RFC 9231 section 2.3). HMAC never counts: keyed with the public certificate, anybody can make one.
+    /// By URI (RFC 9231 section 2.3). HMAC never counts: keyed with the public certificate, any attacker can make one.
     pub fn from_uri(uri: &str) -> Result<Self, String> {
         Ok(match uri {
             "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256" => Self::Rsa(Hash::Sha256),

@@ -25,7 +25,7 @@ const LIFETIME: u64 = 24 * 60 * 60 * 1000;
 /// it is large.
 const PAUSE: u64 = 5_000;
 
-/// Whether there can be single logout with this provider. An endpoint in its metadata is no wish of the operator's: where
+/// Whether there can be single logout with this provider. An endpoint in its metadata is not a wish of the operator's: where
 /// our messages are not signed, most IdPs answer them with an error page, where the person's sign-out ends.
 pub fn single_logout(saml: &Saml) -> bool {
     saml.slo_url.is_some() || (saml.metadata_url.is_some() && saml.signing.is_some())
@@ -92,12 +92,12 @@ impl Idp {
         &self.saml
     }
 
-    /// Their entity ID, if it is known without asking anybody.
+    /// Their entity ID, if it is known without a call.
     pub fn known_issuer(&self) -> Option<String> {
         self.saml.issuer.clone().or_else(|| self.metadata.current().map(|theirs| theirs.entity_id.clone()))
     }
 
-    /// Where an AuthnRequest goes, if it is known without asking anybody.
+    /// Where an AuthnRequest goes, if it is known without a call.
     pub fn known_sso_url(&self) -> Option<Address> {
         let theirs = self.metadata.current();
         let by_metadata =

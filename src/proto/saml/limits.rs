@@ -60,7 +60,7 @@ impl Work {
         Self { bytes: MAX_MESSAGE, steps: 1_000_000 }
     }
 
-    /// For a logout message, which anybody may send. A real one has a few kilobytes.
+    /// For a logout message, which any stranger may send. A real one has a few kilobytes.
     pub fn logout() -> Self {
         Self { bytes: MAX_LOGOUT, steps: 120_000 }
     }

@@ -67,7 +67,7 @@ pub struct LogoutRequest {
 /// What came of our request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogoutResponse {
-    /// Everybody was told; `false`: the IdP says that some session may go on.
+    /// All parties were told; `false`: the IdP says that some session may go on.
     pub complete: bool,
     /// The status, for the log.
     pub status: String,
@@ -100,10 +100,10 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Reads a LogoutRequest. Its identifier should be answered once; ending a session twice harms nobody.
+/// Reads a LogoutRequest. Its identifier should be answered once; ending a session twice does no harm.
 pub fn read_request(expected: &Expected<'_>, message: &Message<'_>) -> Result<LogoutRequest, Refused> {
     read(expected, message, Kind::Request, |root, warnings| {
-        let issued = time::parse(attribute(root, "IssueInstant")?).ok_or("IssueInstant is no time")?;
+        let issued = time::parse(attribute(root, "IssueInstant")?).ok_or("IssueInstant is not a time")?;
         let name_id = NameId::of(expected.trust.host, expected.decryption_key, expected.entity_id, root)?;
         let name_id = name_id.ok_or("the LogoutRequest has no NameID")?;
         let session_indexes: Vec<String> = xml::children(root, SAMLP, "SessionIndex")

@@ -234,9 +234,9 @@ fn status(response: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), Refused
     Err(no)
 }
 
-/// The IdP's no to a response that nobody verified, where its status is no success.
+/// The IdP's refusal in a response that was not verified, if its status is not a success.
 pub fn claimed_refusal(text: &str) -> Result<(), Refused> {
-    // Anybody may send one: a success is told from the text alone, a no has a few hundred bytes.
+    // Any stranger may send one: a success is told from the text alone, a refusal has a few hundred bytes.
     let code = memchr::memmem::find(text.as_bytes(), b"StatusCode").and_then(|at| text.get(at..));
     let value = code.and_then(|code| attribute_anywhere(code, "Value"));
     if value.as_deref().and_then(|value| value.strip_prefix(STATUS)) == Some("Success") {

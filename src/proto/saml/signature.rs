@@ -205,7 +205,7 @@ pub(super) fn base64(node: Node<'_, '_>) -> Result<Vec<u8>, String> {
 /// A longer text is not looked at: a certificate with an RSA key of 4096 bits has 2 KB.
 const MAX_SHOWN: usize = 16 << 10;
 
-/// Whose certificate the message shows, for the operator alone: by its fingerprint, never parsed, since anybody can
+/// Whose certificate the message shows, for the operator alone: by its fingerprint, never parsed, since an attacker can
 /// write one that takes seconds to read.
 fn shown(key_info: Option<Node<'_, '_>>) -> String {
     let text = key_info

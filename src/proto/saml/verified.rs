@@ -9,7 +9,7 @@ pub(super) struct Proof;
 /// The facts of a response that passed every check. Only `response::verify` makes one.
 #[derive(Clone, Debug)]
 pub struct Verified {
-    /// Nobody outside this house can make one: leaving out the verification does not compile.
+    /// Code outside this house cannot make one: leaving out the verification does not compile.
     pub(super) _proof: Proof,
     /// The IdP's entity ID.
     pub issuer: String,

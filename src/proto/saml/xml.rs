@@ -93,12 +93,12 @@ pub fn one<'a, 'i: 'a>(
 
 /// The text of an element that holds one text node and nothing else, without the white space around it.
 /// A comment or an element inside is a refusal: parsers that return the text before the comment read
-/// `admin@acme.com<!---->.evil.com` as somebody else (CVE-2017-11427 and its siblings).
+/// `admin@acme.com<!---->.evil.com` as another user (CVE-2017-11427 and its siblings).
 pub fn text<'a>(node: Node<'a, '_>) -> Result<&'a str, String> {
     Ok(whole(node)?.trim_matches(limits::WHITE))
 }
 
-/// The same for what names a person or a right: only indentation goes, which begins or ends with a line. Somebody
+/// Like `text`, for what names a user or a right: only indentation goes, which begins or ends with a line. A user
 /// called `admin ` at the IdP is not `admin`.
 pub fn value<'a>(node: Node<'a, '_>) -> Result<&'a str, String> {
     let all = whole(node)?;

@@ -20,7 +20,7 @@ pub struct Draft {
     pub access: Vec<Value>,
     /// What an operator has to know or to do.
     pub notes: Vec<String>,
-    /// A limit was lost: nobody gets in until an operator has written it anew.
+    /// A limit was lost: no user gets in until an operator has written it anew.
     unfinished: bool,
 }
 

@@ -8,7 +8,7 @@
 //! | POST `settings/enable`, `settings/rollback` | a new version, past the guards against lock-out |
 //! | POST `invitations`, DELETE `invitations/{id}` | who may come in |
 //!
-//! Every change reads the account's book, changes it, and writes it if nobody else has written meanwhile.
+//! Every change reads the account's book, changes it, and writes it if no other Envoy has written meanwhile.
 
 mod change;
 mod form;

@@ -214,7 +214,7 @@ fn without_a_token_the_challenge_is_plain() {
     assert_eq!(
         io(&filter_state, "/reports", "Digest x").code(),
         "login_required",
-        "another scheme is no token"
+        "another scheme is not a token"
     );
     assert_eq!(io(&filter_state, "/reports?access_token=x", "").code(), "login_required");
 }

@@ -260,7 +260,7 @@ fn a_name_with_white_space_is_not_the_name_without() {
         ("email", " ada", "identity_missing"),
         ("NameID", "ada", "redirect"),
         ("NameID", "ada ", "identity_missing"),
-        // Indentation is no part of the value.
+        // Indentation is not part of the value.
         ("email", "\n      ada\n    ", "redirect"),
         ("NameID", "\n\t\tada\n\t", "redirect"),
     ] {
@@ -436,7 +436,7 @@ fn an_empty_in_response_to_names_no_request() {
             let seen = if seen.code() == "continue" { bounced(&mut browser, &seen) } else { seen };
             assert_eq!(seen.code(), code, "{mode}: {}", seen.text());
         }
-        // With a login of ours under way it is no answer to that.
+        // With a login of ours under way it is not an answer to that.
         let (_, _, mut browser) = filter(json!({ "idp_initiated": mode }));
         let login = begin(&mut browser);
         assert_eq!(post(&mut browser, &written(""), &login.relay_state).code(), "assertion_invalid");

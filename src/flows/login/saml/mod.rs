@@ -44,7 +44,7 @@ use crate::session::Tokens;
 use crate::state::AccountState;
 
 /// Requests of ours that were answered by a verified response, for as long as their logins may last. The states of
-/// [`LoginState::take`] can be pushed out of their record by anybody who begins logins and answers them with garbage; here
+/// [`LoginState::take`] can be pushed out of their record by a stranger who begins logins and answers them with garbage; here
 /// only an IdP's answers count.
 const ANSWERED: SharedSet =
     SharedSet { name: "sso.saml.answered", buckets: 1024, capacity: 64, when_full: WhenFull::Evict };
@@ -150,7 +150,7 @@ pub fn posted(exchange: Rc<Exchange>, body: Vec<u8>) -> Ruling {
         return Ruling::LocalReply(form.bounce(&exchange).unwrap_or_else(|fault| exchange.refuse(&fault)));
     }
     Ruling::flow(exchange, move |io, exchange| async move {
-        // Only what answers a login in progress: a draft may accept responses that nobody asked for.
+        // Only what answers a login in progress: a draft may accept unsolicited responses.
         let handle = if in_progress { form.relay_state() } else { "" };
         let exchange = trial::exchange_for(&exchange, handle);
         finish_login(&io, &exchange, form, in_progress).await.map(Outcome::LocalReply)
@@ -196,7 +196,7 @@ impl Form {
         self.relay_state.as_deref().unwrap_or_default()
     }
 
-    /// False for an unsolicited response that signs nobody in by itself: the login that it begins, or its refusal,
+    /// False for an unsolicited response that opens no session by itself: the login that it begins, or its refusal,
     /// is the same in every browser. (The logins that it has begun already have cookies that come along over HTTPS.)
     fn needs_cookies(&self, exchange: &Exchange) -> bool {
         let unasked = self.claimed.in_response_to.is_none() && !login_state::is_handle(self.relay_state());
@@ -365,12 +365,12 @@ async fn verify(
     // What answers a login of this browser does not wait for what strangers send.
     let sender = match request.in_response_to {
         Some(_) => Sender::Provider,
-        None => Sender::Anybody,
+        None => Sender::Stranger,
     };
     idp.judged(io, sender, judge).await.map(|(verified, _)| verified)
 }
 
-/// The person, as attributes and NameID say. A name that does not last is no subject to link an account to. Where a value
+/// The person, as attributes and NameID say. A name that does not last is not a subject to link an account to. Where a value
 /// of an attribute that counts was left out, the others do not count alone.
 fn identity(account_state: &AccountState, provider: &str, verified: &Verified) -> Result<Identity, Fault> {
     let mapping = &account_state.account.mapping;

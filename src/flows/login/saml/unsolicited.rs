@@ -1,4 +1,4 @@
-//! A response that nobody here asked for (SAML profiles section 4.1.5).
+//! An unsolicited response (SAML profiles section 4.1.5).
 
 use std::rc::Rc;
 
@@ -27,16 +27,16 @@ const MAX_RESTARTS: usize = 3;
 const USED: SharedSet =
     SharedSet { name: "sso.saml.used", buckets: 1024, capacity: 64, when_full: WhenFull::Refuse };
 
-/// A response that answers no request (SAML profiles section 4.1.5): anybody could have had it made for themselves and
-/// sent it with somebody else's browser, so what becomes of it is configured.
+/// A response that answers no request (SAML profiles section 4.1.5): an attacker could have had it made for
+/// themselves and sent it with a victim's browser, so what becomes of it is configured.
 pub(super) async fn answer(io: &Io, exchange: &Exchange, form: &Form) -> Result<Response, Fault> {
     let (account_state, origin) = exchange.site_and_origin()?;
-    let nobody = || {
+    let unknown = || {
         let issuer = form.claimed.issuer.as_deref().unwrap_or_default();
         Fault::new(Code::AssertionInvalid, format!("no provider of this account has the issuer {issuer:?}"))
     };
-    let issuer = form.claimed.issuer.as_deref().ok_or_else(nobody)?;
-    let (id, idp) = by_issuer(io, &account_state, issuer).await.ok_or_else(nobody)?;
+    let issuer = form.claimed.issuer.as_deref().ok_or_else(unknown)?;
+    let (id, idp) = by_issuer(io, &account_state, issuer).await.ok_or_else(unknown)?;
     let target = page::own_endpoints_lead_home(
         &account_state.account,
         return_to::check(form.relay_state(), &origin).unwrap_or_else(|_| "/".into()),
@@ -109,7 +109,7 @@ fn in_circles(io: &Io, exchange: &Exchange, account_state: &AccountState, id: &s
         .then(|| Fault::new(Code::AssertionInvalid, detail))
 }
 
-/// `idp_initiated: accept`: fresh, once, and never in the place of somebody else's session.
+/// `idp_initiated: accept`: fresh, once, and never in the place of another user's session.
 async fn accept(
     io: &Io,
     exchange: &Exchange,
@@ -125,7 +125,7 @@ async fn accept(
     }
     let idp = idp(account_state, id)?;
     let own = Own::at(origin, &account_state.account, idp);
-    // Nobody asked for a fresh sign-in; with force_authn it must be as fresh as the response itself.
+    // No request asked for a fresh sign-in; with force_authn it must be as fresh as the response itself.
     let since = idp.config().force_authn.then(|| io.now().saturating_sub(response::MAX_AGE));
     let request = Request { in_response_to: None, authenticated_since: since };
     let verified = verify(io, idp, &own, &request, &form.message).await?;
@@ -179,7 +179,7 @@ async fn accept(
     arrived(io, exchange, account_state, &login_state, &identity, Tokens::default(), resolution).await
 }
 
-/// Whoever is signed in with this browser, in any account: with `cookies.domain` their origins share one session.
+/// The user who is signed in with this browser, in any account: with `cookies.domain` their origins share one session.
 fn signed_in(exchange: &Exchange) -> Option<Rc<LiveSession>> {
     let filter_state = &exchange.filter_state;
     match filter_state.session(&filter_state.account_states, &exchange.jar(), exchange.now) {

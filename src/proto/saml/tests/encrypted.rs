@@ -238,7 +238,7 @@ fn one_error_for_every_damage() {
     details.push(refused(&write(Style::Both, &stranger), "").fault.detail);
     let live: Vec<&String> = details.iter().filter(|d| d.contains("cannot be opened")).collect();
     assert!(live.iter().all(|d| *d == live[0]));
-    // A changed CBC padding byte may open to something that is no assertion: that too says nothing of the content.
+    // A changed CBC padding byte may open to something that is not an assertion: that too says nothing of the content.
     assert!(details.iter().all(|d| d.contains("cannot be opened") || d.contains("decrypted")), "{details:?}");
 }
 

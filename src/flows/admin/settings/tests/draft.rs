@@ -23,7 +23,7 @@ fn a_draft_changes_nothing_until_it_is_tested_and_enabled() {
     // Nobody has signed in with it.
     let refused = world.call(&ada, "POST", "settings/enable", json!({}));
     assert_eq!((refused.status(), refused.code()), (409, "settings_untested"));
-    // Another user's sign-in is shown, and is no proof.
+    // Another user's sign-in is shown, and is not proof.
     let report = world.tested(&ada, "bob", "corp");
     assert_eq!(
         (&report["ok"], &report["user"], &report["mapped"]),
