@@ -184,7 +184,7 @@ fn every_mistake_has_its_words() {
             let mut open = with("/accounts/0/origins", json!(["http://app.example.com"]));
             open["cookies"] = json!({ "secure": false });
             open.to_string()
-        }, true, "accounts[0].origins[0]: is plain http: anybody on the way can read the session cookie"),
+        }, true, "accounts[0].origins[0]: is plain http: an attacker on the way can read the session cookie"),
         ("cookies without Secure", with("/cookies", json!({ "secure": false })).to_string(), true,
          "cookies.secure: is false, and https://app.example.com is https"),
         ("the port of the other scheme", with("/accounts/0/origins", json!(["https://app.example.com:80"])).to_string(), true,
