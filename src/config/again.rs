@@ -279,7 +279,7 @@ fn end_of_string(text: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// From here to the last byte of a value. What is no JSON may end anywhere: no known account has its text.
+/// From here to the last byte of a value. What is not JSON may end anywhere: no known account has its text.
 fn value_at(text: &[u8], from: usize) -> Option<Range<usize>> {
     let (mut at, mut depth) = (from, 0usize);
     loop {
