@@ -425,7 +425,7 @@ impl Filter {
             let _ = hostcalls::set_map_value(REQUEST, "accept-encoding", Some("identity"));
         }
         if let Some(live) = pass.live {
-            self.streams.enter(self.id, live);
+            self.streams.enter(self.id, live, self.waiting.is_hurried());
         }
         self.stage = Stage::Passed { set_cookies: pass.set_cookies, on_response: pass.on_response };
     }

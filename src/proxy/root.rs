@@ -14,7 +14,7 @@ use super::engine::{self, Engine};
 use super::filter::{self, Filter};
 use super::host::EnvoyHost;
 use super::stage::Stage;
-use super::streams::Streams;
+use super::streams::{self, Streams};
 use super::waiting::Waiting;
 use crate::config::{Loaded, ProcessEnvironment};
 use crate::fault::Fault;
@@ -31,10 +31,6 @@ thread_local! {
 
 /// How often background work is looked for.
 const TICK: Duration = Duration::from_millis(500);
-
-/// How often it is looked for while the application answers requests with a session: a stream whose session ends is to be
-/// closed soon.
-const STREAMS: Duration = Duration::from_millis(100);
 
 /// Refreshes of documents under way at once in one worker: a thousand accounts take turns.
 const MAX_REFRESHES: usize = 8;
@@ -272,8 +268,9 @@ impl Root {
         if is_busy {
             return self.waiting.hurry();
         }
-        let period = if self.streams.is_empty() { TICK } else { STREAMS };
-        if self.waiting.is_hurried() || self.period != period {
+        let is_watched = !self.streams.is_empty();
+        let period = if is_watched { streams::PERIOD } else { TICK };
+        if self.streams.watch(is_watched) || self.waiting.is_hurried() || self.period != period {
             self.waiting.calm_down();
             self.set_period(period);
         }

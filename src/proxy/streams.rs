@@ -2,10 +2,11 @@
 //! streams, long answers. Once the session has ended they are closed, by the root context in the place of the stream's
 //! own: between two messages nothing of a stream reaches the filter.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
+use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 
@@ -13,19 +14,34 @@ use crate::config::SessionSettings;
 use crate::host::Host;
 use crate::session::{ended, LiveSession};
 
+/// How often they are looked at: a stream whose session ends is to be closed soon.
+pub const PERIOD: Duration = Duration::from_millis(100);
+
 /// By the id of the stream's context.
 #[derive(Default)]
 pub struct Streams {
     open: RefCell<HashMap<u32, Rc<LiveSession>, BuildHasherDefault<Id>>>,
     /// What had ended when they were last looked at.
     seen: RefCell<Option<Vec<u8>>>,
+    /// The tick comes after [`PERIOD`].
+    is_watched: Cell<bool>,
 }
 
 impl Streams {
-    /// The application has the request.
+    /// The application has the request. The first one does not wait for the tick of an idle worker to be looked at; a tick
+    /// that is hurried comes sooner anyway.
     #[inline]
-    pub fn enter(&self, id: u32, live: Rc<LiveSession>) {
+    pub fn enter(&self, id: u32, live: Rc<LiveSession>, is_hurried: bool) {
         self.open.borrow_mut().insert(id, live);
+        if !is_hurried && !self.is_watched.replace(true) {
+            // The period is the root context's, whoever sets it.
+            let _ = hostcalls::set_tick_period(PERIOD);
+        }
+    }
+
+    /// True where the tick has to come at another pace from now on: after [`PERIOD`], or no longer.
+    pub fn watch(&self, is_watched: bool) -> bool {
+        self.is_watched.replace(is_watched) != is_watched
     }
 
     /// It is over.
