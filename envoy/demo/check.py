@@ -22,7 +22,7 @@ class Browser:
     def once(self, method, url, form=None, headers=()):
         target = urlsplit(url)
         kept = [f"{name}={value}" for (host, path, name), value in self.jar.items() if host == target.hostname and target.path.startswith(path)]
-        send = {"accept": "text/html,application/json;q=0.5", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document", **dict(headers)}
+        send = {"accept": "text/html,*/*;q=0.5", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document", **dict(headers)}
         if kept:
             send["cookie"] = "; ".join(kept)
         body = None
@@ -71,16 +71,22 @@ class Browser:
     def get(self, url):
         return self.go("GET", url)
 
-    def submit(self, **fields):
-        """The first form on the page, with its hidden fields and these."""
-        form = re.search(r"<form\b([^>]*)>(.*?)</form>", self.text, re.S)
-        assert form, f"no form on {self.url}: {self.text[:500]}"
+    def submit(self, holding="", **fields):
+        """The first form on the page that holds this, with its hidden fields, what is chosen in it, and these."""
+        forms = [form for form in re.finditer(r"<form\b([^>]*)>(.*?)</form>", self.text, re.S) if holding in form[0]]
+        assert forms, f"no form with {holding!r} on {self.url}: {self.text[:500]}"
+        form = forms[0]
         found = {"action": "", "method": "get", **attributes(form[1])}
         values = {}
         for tag in re.findall(r"<input\b([^>]*)>", form[2]):
             given = attributes(tag)
-            if "name" in given and given.get("type") == "hidden":
+            if "name" in given and given.get("type") in ("hidden", "text"):
                 values[given["name"]] = given.get("value", "")
+        for tag, options in re.findall(r"<select\b([^>]*)>(.*?)</select>", form[2], re.S):
+            chosen = [attributes(option).get("value", "") for option in re.findall(r"<option\b([^>]*)>", options) if "selected" in option]
+            values[attributes(tag)["name"]] = chosen[0] if chosen else ""
+        for tag, text in re.findall(r"<textarea\b([^>]*)>(.*?)</textarea>", form[2], re.S):
+            values[attributes(tag)["name"]] = html.unescape(text)
         values.update(fields)
         action = urljoin(self.url, found["action"])
         if found["method"].lower() == "post":
@@ -112,10 +118,10 @@ def sign_in_by_saml(browser, demo, name, target="/reports?q=1"):
     return browser
 
 
-def password(demo, name):
+def password(demo, name, address=None):
     """A new browser that posts this local user's password."""
     browser = Browser()
-    return browser.go("POST", f"{demo.app}/login", {"username": name, "password": "local"})
+    return browser.go("POST", f"{address or demo.app}/login", {"username": name, "password": "local"})
 
 
 def refused(browser, status, code):
@@ -204,6 +210,68 @@ def migrate(demo, step, by_sso, by_password):
     step("a forged header makes no request ada's", forged.status == 303, forged)
 
 
+def account_center(demo, step):
+    """The same migration by an administrator's clicks, beginning where the file has single sign-on off: docs/migration.md."""
+    settings = f"{demo.app}/sso/admin/settings"
+
+    def holds(what, browser_of, truth):
+        """On both Envoys, for each worker that a connection may come to."""
+        in_a_row, browser = 0, None
+        for _ in range(300):
+            browsers = [browser_of(address) for address in (demo.app, demo.other)]
+            browser = next((one for one in browsers if not truth(one)), browsers[0])
+            in_a_row = in_a_row + 1 if all(map(truth, browsers)) else 0
+            if in_a_row == 4:
+                break
+            if not in_a_row:
+                time.sleep(0.2)
+        step(what, in_a_row == 4, browser)
+
+    def by_password(name):
+        return lambda address: password(demo, name, address)
+
+    def draft(what, **fields):
+        ada.get(settings).submit('value="save"', do="save", **fields)
+        step(f"draft: {what}", ada.status == 200 and "The draft is saved." in ada.text, ada)
+
+    def tested(what):
+        ada.get(f"{settings}/test?idp=corp")
+        if ada.url.startswith(demo.idp):
+            ada.submit(login="ada", password="idp")
+        step(what, ada.status == 200 and "Test sign-in" in ada.text and "it leads to ada" in ada.text, ada)
+
+    def enabled(what):
+        ada.get(settings).submit('value="enable"', do="enable")
+        step(what, ada.status == 200 and "The settings hold now." in ada.text, ada)
+
+    bob = password(demo, "bob").get(settings)
+    step("bob's password does not open the Account Center", "What holds now" not in bob.text, bob)
+    ada = password(demo, "ada").get(settings)
+    step("ada's does, while single sign-on is off", ada.status == 200 and "Version 0" in ada.text, ada)
+    draft("single sign-on beside passwords", **{"sso": "enabled", "password.mode": "enabled"})
+    ada.get(settings).submit('value="enable"', do="enable")
+    step("which is not enabled before somebody has signed in with it", refused(ada, 409, "settings_untested"), ada)
+    tested("ada tests the sign-in")
+    enabled("and enables it")
+    holds("side by side: bob's password opens a session",
+          lambda address: password(demo, "bob", address).once("GET", f"{address}/sso/session"), lambda b: b.status == 200)
+    by_sso = sign_in(Browser(), demo, "bob")
+    step("and he is in by the provider", by_sso.status == 200 and "Bob Noyce" in by_sso.text, by_sso)
+    draft("administrators only", **{"password.mode": "admins"})
+    tested("ada tests again")
+    enabled("and enables it again")
+    holds("administrators only: bob's password is refused", by_password("bob"), lambda b: refused(b, 403, "password_not_allowed"))
+    holds("ada's still works", by_password("ada"), lambda b: b.status == 200 and "Ada Lovelace" in b.text)
+    by_sso.get(f"{demo.app}/reports?q=4")
+    step("bob's session by the provider goes on", by_sso.status == 200 and "Bob Noyce" in by_sso.text, by_sso)
+    ada.get(settings).submit('name="version" value="1"', do="rollback")
+    step("back in one step", ada.status == 200 and "The older settings hold again." in ada.text, ada)
+    holds("bob's password works again", by_password("bob"), lambda b: b.status == 200 and "Bob Noyce" in b.text)
+    ada.get(settings).submit('name="version" value="0"', do="rollback")
+    holds("back to the file: the application's own form, and nothing else",
+          lambda address: Browser().get(f"{address}/reports?q=1"), lambda b: b.url.endswith("/login") and b.status == 200)
+
+
 def check(demo):
     """True steps printed, the exit code returned."""
     app = demo.app
@@ -266,5 +334,6 @@ def check(demo):
     step("frank is shown his invitation", frank.status == 200 and "/sso/invitation" in frank.url + frank.text, frank)
     replicas(demo, step, bob)
     migrate(demo, step, bob, local)
+    account_center(demo, step)
     print(f"{sum(steps)} of {len(steps)} in {time.monotonic() - started:.1f} s", flush=True)
     return 0 if all(steps) else 1
