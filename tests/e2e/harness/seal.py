@@ -54,13 +54,18 @@ class Ring:
         """Other sessions that are as this one but for their ids: each with its cookie's value."""
         header, payload = cookie.rsplit(".", 1)
         associated = b"envoy-sso\0session\0" + header.encode()
-        session = json.loads(_opened(self.session, base64.urlsafe_b64decode(payload + "=="), associated))
+        # src/session/packed.rs: a version, the length of the JSON, the JSON, tokens.
+        packed = _opened(self.session, base64.urlsafe_b64decode(payload + "=="), associated)
+        assert packed[0] == 1, "another format"
+        end = 5 + int.from_bytes(packed[1:5], "little")
+        session = json.loads(packed[5:end])
         made = []
         for _ in range(number):
             name = secrets.token_urlsafe(16)
-            plain = json.dumps(session | {"s": name}).encode()
-            text = base64.urlsafe_b64encode(_sealed(self.session, plain, associated)).rstrip(b"=").decode()
-            made.append((name, f"{header}.{text}"))
+            text = json.dumps(session | {"s": name}).encode()
+            plain = packed[:1] + len(text).to_bytes(4, "little") + text + packed[end:]
+            sealed = base64.urlsafe_b64encode(_sealed(self.session, plain, associated)).rstrip(b"=").decode()
+            made.append((name, f"{header}.{sealed}"))
         return made
 
     def mark(self, session: str, until: int) -> tuple[bytes, bytes]:
