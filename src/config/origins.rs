@@ -12,6 +12,8 @@ use super::{Account, Cookies, Origin};
 #[derive(Default)]
 pub(super) struct Served {
     exact: HashMap<String, Vec<Rc<Account>>>,
+    /// The first account whose application is served at an authority. Thousands may have one login origin.
+    applications: HashMap<String, Rc<Account>>,
     patterns: HashMap<String, Rc<Account>>,
     is_shared: bool,
 }
@@ -22,6 +24,7 @@ impl Served {
         for origin in &account.origins {
             let served = self.exact.entry(origin.authority.clone()).or_default();
             self.is_shared |= !served.is_empty();
+            self.applications.entry(origin.authority.clone()).or_insert_with(|| account.clone());
             if served.iter().any(|other| Rc::ptr_eq(other, account)) {
                 at.field("origins").problem(format!("{} is listed twice", origin.authority));
             } else if let Some(other) =
@@ -47,9 +50,12 @@ impl Served {
                 None => {}
             }
         }
-        let login = account.login_origin.iter().map(|login| &login.origin);
-        for origin in login.filter(|origin| !account.origins.contains(origin)) {
-            let served = self.exact.entry(origin.authority.clone()).or_default();
+        for login in account.login_origin.iter().filter(|login| !account.origins.contains(&login.origin)) {
+            let authority = &login.origin.authority;
+            if login.is_application {
+                self.applications.entry(authority.clone()).or_insert_with(|| account.clone());
+            }
+            let served = self.exact.entry(authority.clone()).or_default();
             self.is_shared |= !served.is_empty();
             served.push(account.clone());
         }
@@ -72,11 +78,8 @@ impl Served {
                 false => shared_origins::left_out(at, served),
             }
         }
-        let authority = |origin: &Origin| origin.authority.clone();
         for origin in login.filter(|origin| account.is_login_only(origin.authority.as_bytes())) {
-            let served = self.exact.get(&authority(origin)).map(Vec::as_slice).unwrap_or_default();
-            let is_application = |other: &&Rc<Account>| !other.is_login_only(origin.authority.as_bytes());
-            if let Some(other) = served.iter().find(is_application) {
+            if let Some(other) = self.applications.get(&origin.authority) {
                 at.field("login_origin").problem(format!(
                     "is an origin of account {:?}: name it in origins too, or use a host of its own",
                     other.code
