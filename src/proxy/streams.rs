@@ -34,7 +34,7 @@ impl Streams {
     pub fn enter(&self, id: u32, live: Rc<LiveSession>, is_hurried: bool) {
         self.open.borrow_mut().insert(id, live);
         if !is_hurried && !self.is_watched.replace(true) {
-            // The period is the root context's, whoever sets it.
+            // Of all contexts only the root one has a tick: this sets its period.
             let _ = hostcalls::set_tick_period(PERIOD);
         }
     }
