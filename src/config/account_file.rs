@@ -23,6 +23,11 @@ pub struct AccountFile {
 }
 
 impl AccountFile {
+    /// True unless the file itself turns passwords off.
+    pub fn lets_passwords(&self) -> bool {
+        self.account.pointer("/password/mode").and_then(Value::as_str) != Some("disabled")
+    }
+
     /// The settings that the file has, as version 0.
     pub fn settings(&self, parts: &[SettingsPart]) -> Value {
         let mut settings = Map::new();

@@ -38,10 +38,6 @@ pub fn with_settings(file: &Rc<AccountFile>, settings: &Value) -> Result<Rc<Acco
         (!config.accounts.is_empty()).then(|| config.accounts.swap_remove(0)).ok_or_else(gone)?;
     let own = Rc::get_mut(&mut account).ok_or_else(gone)?;
     hold(own, file, settings, &config.clusters).ok_or_else(gone)?;
-    let mode = |of: &Value| of.pointer("/password/mode").and_then(Value::as_str).map(str::to_owned);
-    let is_off = |mode: Option<String>| mode.as_deref() == Some("disabled");
-    own.password.keeps_administrators =
-        is_off(mode(settings)) && !is_off(mode(&file.account)) && !own.password.administrators.is_empty();
     // The next change starts from the file again.
     own.file = Some(file.clone());
     Ok(account)

@@ -47,6 +47,9 @@ pub struct Version {
     /// The test sign-ins that were made before it was enabled.
     #[serde(default, rename = "e")]
     pub tests: Vec<Test>,
+    /// True where a guard against a lock-out spoke and the administrator said that it shall be so.
+    #[serde(default, rename = "f", skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
 }
 
 /// Settings that are being prepared.
@@ -177,6 +180,7 @@ mod tests {
             settings: Some(settings),
             changes: Vec::new(),
             tests: Vec::new(),
+            forced: false,
         }
     }
 

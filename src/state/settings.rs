@@ -101,13 +101,15 @@ impl FilterState {
 fn account_of(own: &Account, book: &Book, now: u64) -> Result<Rc<Account>, String> {
     let Some(file) = &own.file else { return Err("the account has no file".into()) };
     let empty = serde_json::json!({});
-    let versions = book.versions.iter().rev().map(|version| version.settings.as_ref().unwrap_or(&empty));
-    let versions: Vec<_> = if book.versions.is_empty() { vec![&empty] } else { versions.collect() };
+    let versions = book.versions.iter().rev();
+    let versions = versions.map(|version| (version.settings.as_ref().unwrap_or(&empty), version.forced));
+    let versions: Vec<_> = if book.versions.is_empty() { vec![(&empty, false)] } else { versions.collect() };
     let mut why = String::new();
-    for settings in versions {
+    for (settings, forced) in versions {
         match config::with_settings(file, settings) {
             Ok(mut account) => {
                 if let Some(account) = Rc::get_mut(&mut account) {
+                    account.password.keeps_administrators = forced && file.lets_passwords();
                     invite(account, book, now);
                 }
                 return Ok(account);

@@ -20,7 +20,8 @@ pub struct Password {
     pub admin_roles: Vec<String>,
     /// Usernames that are administrators too.
     pub administrators: Vec<String>,
-    /// The account's own administrators turned passwords off, not the operator, whose `administrators` may use theirs all the same.
+    /// The account's own administrators turned passwords off although they were told that none of them would be left: the
+    /// operator's `administrators` may use theirs all the same.
     pub keeps_administrators: bool,
     /// Where the application takes passwords.
     pub logins: Vec<Rc<PasswordLogin>>,
@@ -43,7 +44,9 @@ impl Password {
     /// The mode as pages offer it: passwords that are off but for `administrators` are administrators' only.
     pub fn offered(&self) -> PasswordMode {
         match self.mode {
-            PasswordMode::Disabled if self.keeps_administrators => PasswordMode::Admins,
+            PasswordMode::Disabled if self.keeps_administrators && !self.administrators.is_empty() => {
+                PasswordMode::Admins
+            }
             mode => mode,
         }
     }

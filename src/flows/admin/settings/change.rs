@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 
 use super::{invalid, Desk, Refusal};
-use crate::config::{self, Account};
+use crate::config::{self, Account, PasswordMode};
 use crate::fault::{Code, Fault};
 use crate::host::events;
 use crate::host::random_token;
@@ -80,10 +80,11 @@ impl Desk {
                 let none = || Fault::new(Code::SettingsUntested, "there is no draft to enable");
                 let draft = book.draft.clone().ok_or_else(none)?;
                 let next = self.account_of(&draft.settings)?;
-                self.guard(book, &next, &draft.tests, confirmed)?;
+                let forced = self.guard(book, &next, &draft.tests, confirmed)? || stays_forced(book, &next);
                 let changes = changes::between(&self.active(book), &draft.settings);
                 book.draft = None;
-                book.enable(self.version(io, Some(draft.settings), changes, draft.tests));
+                let version = self.version(io, Some(draft.settings), changes, draft.tests);
+                book.enable(Version { forced, ..version });
                 Ok(())
             })
             .await?;
@@ -113,11 +114,11 @@ impl Desk {
                 let whole = settings.clone().unwrap_or_else(|| self.file.settings(&self.allowed.settings));
                 let next = self.account_of(&whole)?;
                 let now = self.account_of(&self.active(book))?;
-                if !guards::opens_passwords(&now, &next) {
-                    self.guard(book, &next, &tests, confirmed)?;
-                }
+                let forced = !guards::opens_passwords(&now, &next)
+                    && (self.guard(book, &next, &tests, confirmed)? || stays_forced(book, &next));
                 let changes = changes::between(&self.active(book), &whole);
-                book.enable(self.version(io, settings, changes, tests));
+                let version = self.version(io, settings, changes, tests);
+                book.enable(Version { forced, ..version });
                 Ok(())
             })
             .await?;
@@ -126,7 +127,8 @@ impl Desk {
     }
 
     fn version(&self, io: &Io, settings: Option<Value>, changes: Vec<String>, tests: Vec<Test>) -> Version {
-        Version { number: 0, by: self.user().to_owned(), at: io.now(), settings, changes, tests }
+        let by = self.user().to_owned();
+        Version { number: 0, by, at: io.now(), settings, changes, tests, forced: false }
     }
 
     /// The account that settings make. They were checked when they were saved, but the file may have changed since.
@@ -137,11 +139,12 @@ impl Desk {
         })
     }
 
-    fn guard(&self, book: &Book, next: &Account, tests: &[Test], confirmed: bool) -> Result<(), Fault> {
+    /// True where the administrator says that it shall be so although the guards speak against it.
+    fn guard(&self, book: &Book, next: &Account, tests: &[Test], confirmed: bool) -> Result<bool, Fault> {
         let now = self.account_of(&self.active(book))?;
         match guards::against(&now, next, tests, self.keyboard()) {
             Some(why) if !confirmed => Err(Fault::new(Code::SettingsUntested, why)),
-            _ => Ok(()),
+            why => Ok(why.is_some()),
         }
     }
 
@@ -160,6 +163,13 @@ impl Desk {
             detail,
         );
     }
+}
+
+/// True where passwords are off since a version that an administrator forced: what else changes does not close the
+/// operator's way back.
+fn stays_forced(book: &Book, next: &Account) -> bool {
+    let was_forced = book.active().is_some_and(|version| version.forced);
+    was_forced && next.password.mode == PasswordMode::Disabled
 }
 
 fn confirmed(body: &Map<String, Value>) -> Result<bool, Refusal> {

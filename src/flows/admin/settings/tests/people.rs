@@ -144,7 +144,7 @@ fn by_password(world: &World, name: &str) -> Result<Browser, String> {
     Ok(browser)
 }
 
-/// The operator's `administrators` are a way back that no setting closes; the file's own word does.
+/// The operator's `administrators` are the way back where none was left; the file's own word closes it.
 #[test]
 fn passwords_that_settings_turn_off_stay_open_to_the_administrators_of_the_file() {
     let with = |mode: &str, administrators: Value| {
@@ -186,6 +186,26 @@ fn passwords_that_settings_turn_off_stay_open_to_the_administrators_of_the_file(
     }
     assert!(world.get(&mut world.browser(), "/sso/login?show=all").text().contains(link));
     assert!(!world.get(&mut world.browser(), "/sso/login").text().contains(link));
+
+    // Another change does not close it, nor does the next version without a guard's word.
+    let ada = world.signed_in("ada");
+    let draft = json!({ "password": { "mode": "disabled" }, "mapping": { "from": "userinfo", "claim": "mail", "attribute": "email" } });
+    let saved = world.call(&ada, "PUT", "settings/draft", draft);
+    assert_eq!(saved.status(), 200, "{}", saved.text());
+    let enabled = world.call(&ada, "POST", "settings/enable", json!({ "confirm": true }));
+    assert_eq!(enabled.status(), 200, "{}", enabled.text());
+    world.settled();
+    assert_eq!((is_in(&world, "root"), is_in(&world, "bob")), (Ok(()), disabled()));
+
+    // An administrator is left, who comes in by the provider: no password at all.
+    let mut world = with("enabled", json!(["root"]));
+    let ada = world.signed_in("ada");
+    world.call(&ada, "PUT", "settings/draft", json!({ "password": { "mode": "disabled" } }));
+    assert_eq!(world.tested(&ada, "ada", "corp")["user"], "ada");
+    let enabled = world.call(&ada, "POST", "settings/enable", json!({ "confirm": false }));
+    assert_eq!(enabled.status(), 200, "{}", enabled.text());
+    world.settled();
+    assert_eq!((is_in(&world, "root"), is_in(&world, "bob")), (disabled(), disabled()));
 
     // Nobody is named; or the operator himself has turned passwords off.
     for (mode, administrators) in [("enabled", json!([])), ("disabled", json!(["root"]))] {
