@@ -18,9 +18,9 @@ import threading
 import time
 import urllib.parse
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from . import jose
+from .serving import serve
 
 DROP = object()
 PATHS = {
@@ -292,33 +292,8 @@ class IdpServer:
         return self.issuers.setdefault(host, Issuer(host, self.keys))
 
     def up(self):
-        idp = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def log_message(self, *_):
-                pass
-
-            def handle_one_request(self):
-                try:
-                    super().handle_one_request()
-                except OSError:
-                    self.close_connection = True
-
-            def do_GET(self):
-                idp._serve(self)
-
-            do_POST = do_GET
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 512
-
-        self.server = Server(("127.0.0.1", self.port), Handler)
+        self.server = serve(self.port, self._serve)
         self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def down(self):
         """Connections are refused from now on; those that are open end with their next request."""

@@ -14,9 +14,9 @@ import socket
 import threading
 import urllib.parse
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from .idp import Fault
+from .serving import serve
 
 TOKEN = "the token of the directory"
 CLAUSE = re.compile(r'\s*([A-Za-z.]+)\s+(eq|ew|sw|co)\s+("(?:[^"\\]|\\.)*")\s*', re.I)
@@ -188,33 +188,8 @@ class ScimServer:
     def __init__(self):
         self.directories: dict[str, Directory] = {}
         self.closing = threading.Event()
-        scim = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def log_message(self, *_):
-                pass
-
-            def handle_one_request(self):
-                try:
-                    super().handle_one_request()
-                except OSError:
-                    self.close_connection = True
-
-            def do_GET(self):
-                scim._serve(self)
-
-            do_POST = do_PATCH = do_PUT = do_DELETE = do_GET
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 512
-
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = serve(0, self._serve, ("GET", "POST", "PATCH", "PUT", "DELETE"))
         self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def directory(self, host: str) -> Directory:
         return self.directories.setdefault(host, Directory(host))
