@@ -62,8 +62,14 @@ class Center:
         """A client with this user's session, at the first replica."""
         account = account or self.account
         account.idp.person = PEOPLE[name]
-        client = account.client()
-        hops = client.login(account.url(f"/sso/login?u={account.code}&return_to=/reports"))
+
+        def attempt():
+            """`/sso/ready` speaks for the worker that answers it: another one may not have read the settings yet."""
+            client = account.client()
+            hops = client.login(account.url(f"/sso/login?u={account.code}&return_to=/reports"))
+            return None if hops[-1].code == "not_ready" else (client, hops)
+
+        client, hops = eventually(attempt, 60, what="a worker that is ready")
         assert session_cookies(client), hops
         return client
 
