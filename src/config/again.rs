@@ -10,6 +10,7 @@ use std::rc::{Rc, Weak};
 
 use memchr::memchr2;
 
+use super::calls;
 use super::check;
 use super::document;
 use super::env::Environment;
@@ -69,10 +70,16 @@ impl Loaded {
                 *is_warned = true;
             }
         }
+        // A host that is not reached is named once, at the first account that asks it.
+        let is_unreached = |account: &Rc<Account>| {
+            !config.warnings.is_empty() && calls::is_unreached(account, &config.clusters)
+        };
         let accounts = config.accounts.iter().zip(is_warned);
-        let accounts = accounts.map(|(account, is_warned)| match account.file.is_some() || is_warned {
-            true => Weak::new(),
-            false => Rc::downgrade(account),
+        let accounts = accounts.map(|(account, is_warned)| {
+            match account.file.is_some() || is_warned || is_unreached(account) {
+                true => Weak::new(),
+                false => Rc::downgrade(account),
+            }
         });
         let known = Known { accounts: accounts.collect(), servers: servers(config), text, places };
         let mut all = self.0.borrow_mut();
@@ -104,7 +111,9 @@ impl Known {
     fn again(&self, text: &[u8], env: &dyn Environment) -> Option<Again> {
         let (places, known) = self.taken_over(text)?;
         let changed = known.iter().filter(|known| known.is_none()).count();
-        if known.len() < 2 || changed * 2 > known.len() {
+        // The code of a single account may be left out, but not beside others.
+        let is_single = known.len() < 2 || self.accounts.len() < 2;
+        if is_single || changed * 2 > known.len() {
             return None;
         }
         let problems = Problems::default();
@@ -413,6 +422,39 @@ mod tests {
         let warnings = second.unwrap().warnings;
         assert_eq!((taken, warnings.len()), (4, 1), "{warnings:?}");
         assert!(warnings[0].path.starts_with("accounts[2]."), "{warnings:?}");
+    }
+
+    #[test]
+    fn an_account_without_a_code_is_refused_once_it_has_a_second_one_beside_it() {
+        let known = Loaded::default();
+        let mut alone = account(0);
+        alone.as_object_mut().unwrap().remove("code");
+        let (first, _) = loaded(&known, None, &document(vec![alone.clone()]).to_string());
+        assert!(first.is_some());
+        let both = document(vec![alone, account(1)]).to_string();
+        assert!(loaded(&known, first.as_ref(), &both).0.is_none());
+    }
+
+    #[test]
+    fn a_warning_that_stands_for_several_accounts_outlives_the_first_of_them() {
+        let known = Loaded::default();
+        let mut list = accounts(6);
+        for n in [0, 3] {
+            list[n]["identity_providers"][0]["oidc"]["discovery"] = "https://other.example.com/d".into();
+        }
+        let text = |accounts: &[Value]| {
+            let mut document = document(accounts.to_vec());
+            document["clusters"] = json!({"idp.example.com": "idp"});
+            document.to_string()
+        };
+        let (first, _) = loaded(&known, None, &text(&list));
+        list[4]["mapping"]["claim"] = "upn".into();
+        let (second, taken) = loaded(&known, first.as_ref(), &text(&list));
+        assert_eq!((taken, second.as_ref().unwrap().warnings.len()), (3, 1));
+        list.remove(0);
+        let (third, _) = loaded(&known, second.as_ref(), &text(&list));
+        let warnings = third.unwrap().warnings;
+        assert!(warnings.len() == 1 && warnings[0].path.starts_with("accounts[2]."), "{warnings:?}");
     }
 
     #[test]

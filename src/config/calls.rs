@@ -45,6 +45,11 @@ pub(super) fn check<'a>(
     }
 }
 
+/// True if `check` warns of a host that this account asks, here or at an account before it.
+pub(super) fn is_unreached(account: &Account, clusters: &Clusters) -> bool {
+    asked(account).iter().any(|(_, url, _)| clusters.resolve(url).is_none())
+}
+
 impl Account {
     /// The URLs that the filter asks for this account, each with its field; those that documents name come beside them.
     #[cfg(not(target_family = "wasm"))]
