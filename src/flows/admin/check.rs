@@ -68,7 +68,11 @@ fn warnings_for(config: &Config, code: &str) -> Vec<String> {
     let own = place.map(|place| format!("accounts[{place}]"));
     let names_another = |text: &str| {
         let mut others = config.accounts.iter().filter(|other| other.code != code);
-        others.any(|other| text.contains(&format!("account {:?}", other.code)))
+        others.any(|other| {
+            let mut origins = other.origins_as_written();
+            text.contains(&format!("account {:?}", other.code))
+                || origins.any(|origin| text.contains(&origin))
+        })
     };
     let readable = |warning: &Problem| {
         let path = match own.as_ref().and_then(|own| warning.path.strip_prefix(own.as_str())) {

@@ -377,9 +377,11 @@ fn the_check_shows_no_warning_that_tells_of_another_account() {
     many["accounts"][0]["origins"] = json!(["http://app.example"]);
     many["accounts"].as_array_mut().unwrap().extend(others);
     many["pages"] = json!({ "texts": { "no.such.text": "x" } });
+    many["cookies"] = json!({ "secure": false });
     let filter_state = filter_state(&TestHost::new(), &many);
     let all: Vec<String> = filter_state.config.warnings.iter().map(ToString::to_string).collect();
-    for words in ["account \"globex\"", "accounts[3].origins[0]", "accounts[0].origins[0]", "no.such.text"] {
+    let told = ["account \"globex\"", "accounts[3].origins[0]", "accounts[0].origins[0]", "no.such.text"];
+    for words in told.into_iter().chain(["cookies.secure: is false, and https://globex.example"]) {
         assert!(all.iter().any(|warning| warning.contains(words)), "{words} {all:?}");
     }
     let mut ada = Browser::new(&filter_state, "app.example");
