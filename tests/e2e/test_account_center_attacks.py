@@ -118,7 +118,7 @@ def test_forged_and_foreign_tokens_and_posts_from_elsewhere(center, ada):
     assert (again.status, again.code) == (412, "settings_changed"), again
     # After signing out no token of that session counts.
     assert center.call(ada, "POST", "sessions", {"user": "ada"}).status == 204
-    late = eventually(lambda: (reply := ada.post(url, body=body, navigation=True, headers=own)).code != "settings_changed" and reply, 10)
+    late = eventually(lambda: (reply := ada.post(url, body=body, navigation=True, headers=own)).code != "settings_changed" and reply, 60)
     assert late.status in (302, 401) and late.code in (None, "login_required", "session_expired"), late
 
 
@@ -139,7 +139,7 @@ def test_two_administrators_at_once_lose_nothing(center, ada):
     fields = SETTINGS | OPENID | {"provider__title": "Of root", "oidc__client_secret": "", "kept__oidc__client_secret": kept}
     assert kept and "the secret" not in kept
     named = {name: value for name, value in fields.items() if not name.startswith("kept")} | {"kept.oidc.client_secret": kept}
-    again = eventually(lambda: (reply := posted(center, root, late, replica=1, **named)).status == 302 and reply, 10)
+    again = eventually(lambda: (reply := posted(center, root, late, replica=1, **named)).status == 302 and reply, 60)
     assert again.status == 302
     [draft] = center.document(root, 1)["draft"]["settings"]["identity_providers"]
     assert draft["title"] == "Of root" and draft["oidc"]["client_secret"] == {"set": True}
@@ -254,7 +254,7 @@ def test_what_is_written_into_the_engine_without_the_key(center, ada):
     documents = {key: center.etcd.value(key) for key in center.etcd.keys("")}
     mine = [key for key in documents if "acme" in key or "/d/" in key]
     assert mine, list(documents)
-    before = eventually(lambda: (one := center.document(ada)) == center.document(ada, 1) and one, 10)
+    before = eventually(lambda: (one := center.document(ada)) == center.document(ada, 1) and one, 60)
     values = [*set(documents.values()), b"x" * (1 << 20), b"{}", secrets.token_bytes(300), b"", b"0"]
     for key in mine:
         for value in values:
@@ -274,7 +274,7 @@ def test_the_engine_away_in_every_step(center, ada, how):
     member = center.etcd.members[0]
     invited = center.call(ada, "POST", "invitations", {"email": "dan@acme.com", "roles": []}).json()
     assert center.call(ada, "PUT", "settings/draft", {"password": {"mode": "disabled"}}).status == 200
-    before = eventually(lambda: (one := center.document(ada)) == center.document(ada, 1) and one, 10)
+    before = eventually(lambda: (one := center.document(ada)) == center.document(ada, 1) and one, 60)
     pages = {replica: opened(center, ada, replica=replica) for replica in (0, 1)}
     for replica in (0, 1):
         everywhere(center, replica, "password_not_allowed")

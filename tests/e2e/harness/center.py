@@ -53,7 +53,8 @@ class Center:
         for world in self.worlds:
             world.start()
         for replica in range(len(self.worlds)):
-            eventually(lambda: self.client(replica).get(self.account.url("/sso/ready")).status == 200, 30)
+            # Each connection is another one, and so comes to either worker; each of them reads the settings by itself.
+            eventually(lambda: all(self.client(replica).get(self.account.url("/sso/admin")).status != 503 for _ in range(8)), 60)
 
     def client(self, replica: int = 0):
         return self.worlds[replica].client()
@@ -108,7 +109,7 @@ class Center:
         for invitation in self.document(client)["invitations"]:
             self.call(client, "DELETE", f"invitations/{invitation['id']}")
         for replica in range(len(self.worlds)):
-            eventually(lambda: self.document(client, replica)["active"]["version"] == reply.json()["active"]["version"], 5)
+            eventually(lambda: self.document(client, replica)["active"]["version"] == reply.json()["active"]["version"], 60)
 
 
 def provider(center, **oidc) -> dict:
@@ -123,7 +124,7 @@ def everywhere(center, replica: int, code: str) -> None:
     """Each request has a connection of its own, and so comes to either worker."""
     def answers():
         return {center.client(replica).post(center.account.url("/login"), body={"username": "bob"}).code for _ in range(8)}
-    eventually(lambda: answers() == {code}, 5)
+    eventually(lambda: answers() == {code}, 60)
 
 
 def opened(center, client, query: str = "", replica: int = 0):
