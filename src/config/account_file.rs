@@ -23,9 +23,13 @@ pub struct AccountFile {
 }
 
 impl AccountFile {
-    /// True unless the file itself turns passwords off.
+    /// True unless the file itself turns passwords off: by `mode`, or by single sign-on without a mode.
     pub fn lets_passwords(&self) -> bool {
-        self.account.pointer("/password/mode").and_then(Value::as_str) != Some("disabled")
+        let text = |path| self.account.pointer(path).and_then(Value::as_str);
+        match text("/password/mode") {
+            Some(mode) => mode != "disabled",
+            None => text("/sso") != Some("enabled"),
+        }
     }
 
     /// The settings that the file has, as version 0.

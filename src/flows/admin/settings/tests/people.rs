@@ -147,7 +147,7 @@ fn by_password(world: &World, name: &str) -> Result<Browser, String> {
 /// The operator's `administrators` are the way back where none was left; the file's own word closes it.
 #[test]
 fn passwords_that_settings_turn_off_stay_open_to_the_administrators_of_the_file() {
-    let with = |mode: &str, administrators: Value| {
+    let with = |mode: Option<&str>, administrators: Value| {
         World::with(|c| {
             c["accounts"][0]["password"] = json!({
                 "mode": mode, "admin_roles": ["account_admin"], "administrators": administrators, "page": "/login",
@@ -172,7 +172,7 @@ fn passwords_that_settings_turn_off_stay_open_to_the_administrators_of_the_file(
     let disabled = || Err("password_disabled".to_owned());
     let link = "href=\"/login\"";
 
-    let mut world = with("enabled", json!(["root"]));
+    let mut world = with(Some("enabled"), json!(["root"]));
     let root = by_password(&world, "root").expect("root is let through");
     off(&mut world, &root);
     assert_eq!(
@@ -198,7 +198,7 @@ fn passwords_that_settings_turn_off_stay_open_to_the_administrators_of_the_file(
     assert_eq!((is_in(&world, "root"), is_in(&world, "bob")), (Ok(()), disabled()));
 
     // An administrator is left, who comes in by the provider: no password at all.
-    let mut world = with("enabled", json!(["root"]));
+    let mut world = with(Some("enabled"), json!(["root"]));
     let ada = world.signed_in("ada");
     world.call(&ada, "PUT", "settings/draft", json!({ "password": { "mode": "disabled" } }));
     assert_eq!(world.tested(&ada, "ada", "corp")["user"], "ada");
@@ -207,16 +207,18 @@ fn passwords_that_settings_turn_off_stay_open_to_the_administrators_of_the_file(
     world.settled();
     assert_eq!((is_in(&world, "root"), is_in(&world, "bob")), (disabled(), disabled()));
 
-    // Nobody is named; or the operator himself has turned passwords off.
-    for (mode, administrators) in [("enabled", json!([])), ("disabled", json!(["root"]))] {
+    // Nobody is named; or the operator himself has turned passwords off, or never on.
+    let named = json!(["root"]);
+    let closed = [(Some("enabled"), json!([])), (Some("disabled"), named.clone()), (None, named)];
+    for (mode, administrators) in closed {
         let mut world = with(mode, administrators);
         let ada = world.signed_in("ada");
         world.call(&ada, "PUT", "settings/draft", json!({ "password": { "mode": "disabled" } }));
         assert_eq!(world.call(&ada, "POST", "settings/enable", json!({ "confirm": true })).status(), 200);
         world.settled();
         for name in ["root", "ada", "bob"] {
-            assert_eq!(is_in(&world, name), disabled(), "{mode} {name}");
+            assert_eq!(is_in(&world, name), disabled(), "{mode:?} {name}");
         }
-        assert!(!world.get(&mut world.browser(), "/sso/login?show=all").text().contains(link), "{mode}");
+        assert!(!world.get(&mut world.browser(), "/sso/login?show=all").text().contains(link), "{mode:?}");
     }
 }
