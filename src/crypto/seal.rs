@@ -7,11 +7,10 @@
 
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use base64::Engine;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use xchacha::{Cipher, NONCE, TAG};
 
 use crate::fault::{Code, Fault};
 use crate::host::{random, Host};
@@ -21,9 +20,6 @@ use crate::values::secret::Secret;
 /// The longest value of one cookie; with its name and attributes it stays under the 4096 bytes that
 /// browsers keep (RFC 6265 section 6.1).
 pub const CHUNK: usize = 3800;
-
-const NONCE: usize = 24;
-const TAG: usize = 16;
 
 /// What an envelope is for. Each has its own key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +78,7 @@ impl Purpose {
 
 struct Key {
     id: String,
-    ciphers: [(Purpose, XChaCha20Poly1305); 10],
+    ciphers: [(Purpose, Cipher); 10],
     /// Makes names out of what could be guessed.
     naming: [u8; 32],
 }
@@ -114,7 +110,7 @@ impl KeyRing {
             // Expanding to 32 bytes cannot fail: RFC 5869 allows 255 times 32.
             let _ = Hkdf::<Sha256>::new(Some(b"envoy-sso v1"), master)
                 .expand(purpose.label().as_bytes(), &mut derived);
-            (purpose, XChaCha20Poly1305::new(&derived.into()))
+            (purpose, Cipher::new(&derived))
         };
         let keys = keys.into_iter().map(|(id, master)| Key {
             naming: naming(&master),
@@ -144,9 +140,8 @@ impl KeyRing {
         }
         let header = format!("1.{}.{chunks}.{account}", key.id);
         let aad = associated(purpose, &header);
-        let sealed = cipher(key, purpose)
-            .and_then(|c| c.encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: &aad }).ok())
-            .ok_or_else(none)?;
+        let sealed =
+            cipher(key, purpose).and_then(|cipher| cipher.seal(&nonce, &aad, plain)).ok_or_else(none)?;
         let mut bytes = nonce.to_vec();
         bytes.extend(sealed);
         Ok(format!("{header}.{}", URL_SAFE_NO_PAD.encode(bytes)))
@@ -161,10 +156,8 @@ impl KeyRing {
         }
         let key = self.keys.iter().find(|key| key.id == envelope.key)?;
         let bytes = URL_SAFE_NO_PAD.decode(payload).ok()?;
-        let (nonce, sealed) = bytes.split_at_checked(NONCE)?;
-        let aad = associated(purpose, header);
-        let payload = Payload { msg: sealed, aad: &aad };
-        let plain = cipher(key, purpose)?.decrypt(XNonce::from_slice(nonce), payload).ok()?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE>()?;
+        let plain = cipher(key, purpose)?.open(nonce, &associated(purpose, header), sealed)?;
         Some((envelope.account.to_owned(), plain))
     }
 
@@ -184,9 +177,8 @@ impl KeyRing {
         let mut bytes = vec![1, id];
         bytes.extend(key.id.as_bytes());
         let aad = named(purpose, &bytes, name);
-        let sealed = cipher(key, purpose)
-            .and_then(|c| c.encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: &aad }).ok())
-            .ok_or_else(none)?;
+        let sealed =
+            cipher(key, purpose).and_then(|cipher| cipher.seal(&nonce, &aad, plain)).ok_or_else(none)?;
         bytes.extend(nonce);
         bytes.extend(sealed);
         Ok(bytes)
@@ -208,11 +200,10 @@ impl KeyRing {
     pub fn open_bytes(&self, purpose: Purpose, name: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
         let (&[1, length], rest) = bytes.split_first_chunk::<2>()? else { return None };
         let (id, rest) = rest.split_at_checked(usize::from(length))?;
-        let (nonce, sealed) = rest.split_at_checked(NONCE)?;
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE>()?;
         let key = self.keys.iter().find(|key| key.id.as_bytes() == id)?;
         let head = bytes.get(..2 + id.len())?;
-        let aad = named(purpose, head, name);
-        cipher(key, purpose)?.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: &aad }).ok()
+        cipher(key, purpose)?.open(nonce, &named(purpose, head, name), sealed)
     }
 
     /// A name for what could be guessed, alike on every Envoy with these keys: a MAC of the parts. Of several keys the
@@ -277,6 +268,6 @@ fn associated(purpose: Purpose, header: &str) -> Vec<u8> {
     format!("envoy-sso\0{}\0{header}", purpose.label()).into_bytes()
 }
 
-fn cipher(key: &Key, purpose: Purpose) -> Option<&XChaCha20Poly1305> {
+fn cipher(key: &Key, purpose: Purpose) -> Option<&Cipher> {
     key.ciphers.iter().find(|(p, _)| *p == purpose).map(|(_, cipher)| cipher)
 }
