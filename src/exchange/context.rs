@@ -1,5 +1,6 @@
 //! A request that is more than passed on: what flows and refusals need to know of it.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::access::{self, resource::WELL_KNOWN, Demand};
@@ -29,6 +30,9 @@ pub struct Exchange {
     pub path: String,
     /// Now, in milliseconds since 1970.
     pub now: u64,
+    /// Why no session counts, where the gate has found that out: to open a cookie that does not count costs more than all the
+    /// rest of the answer.
+    pub no_session: Cell<Option<NoSession>>,
 }
 
 impl Exchange {
@@ -41,6 +45,7 @@ impl Exchange {
             is_unsure: self.is_unsure,
             path: self.path.clone(),
             now: self.now,
+            no_session: Cell::default(),
         }
     }
 
@@ -108,6 +113,9 @@ impl Exchange {
 
     /// Who the cookies say is there.
     pub fn session_state(&self) -> SessionState {
+        if let Some(why) = self.no_session.get() {
+            return why.into();
+        }
         match &self.account_state {
             Some(account_state) => {
                 self.filter_state.session(std::slice::from_ref(account_state), &self.jar(), self.now)
@@ -154,6 +162,10 @@ impl Exchange {
     /// What a challenge says of the resource that was asked for: where its metadata is (RFC 9728 section 5.1), and the
     /// scopes that a token needs (RFC 6750 section 3). Empty for any other path.
     pub fn resource_challenge(&self) -> String {
+        let rules = self.account_state.as_ref().map_or(&[][..], |own| &own.account.access);
+        if !rules.iter().any(|rule| access::resource::of(&rule.admission).is_some()) {
+            return String::new();
+        }
         let resource = self.demand().and_then(|demand| demand.resource());
         let (Some(origin), Some(resource)) = (self.origin(), resource) else { return String::new() };
         let mut text = format!(", resource_metadata=\"{origin}{WELL_KNOWN}{}\"", resource.path);

@@ -1,5 +1,6 @@
 //! Which account a request is for.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::published;
@@ -168,8 +169,9 @@ pub fn account_unknown(filter_state: &Rc<FilterState>, head: &Rc<Head>, now: u64
 pub fn unknown(filter_state: &Rc<FilterState>, head: &Rc<Head>, now: u64, detail: String) -> Ruling {
     let fault = Fault::new(Code::AccountUnknown, detail);
     let (filter_state, head) = (filter_state.clone(), head.clone());
+    let (path, no_session) = (String::new(), Cell::default());
     let exchange =
-        Exchange { filter_state, account_state: None, is_unsure: true, head, path: String::new(), now };
+        Exchange { filter_state, account_state: None, is_unsure: true, head, path, now, no_session };
     Ruling::LocalReply(exchange.refuse(&fault))
 }
 
@@ -187,6 +189,7 @@ pub fn ask_for_account(filter_state: &Rc<FilterState>, head: &Rc<Head>, now: u64
             head: head.clone(),
             path: path.clone(),
             now,
+            no_session: Cell::default(),
         }
     };
     match enabled.clone().find_map(|account_state| account_state.account.paths.endpoint(&path)) {

@@ -23,6 +23,7 @@ mod shared_origin_tests;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::access::{demand, Demand};
@@ -167,7 +168,12 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
     let live = match session_state.live() {
         Ok(live) => live,
         Err(_) if is_optional => return Ruling::Pass(pass),
-        Err(why) => return login::sign_in_first(exchange(), why),
+        Err(why) => {
+            let exchange = exchange();
+            // Of several accounts the cookie may be another's, which is not stale there.
+            exchange.no_session.set((account_states.len() == 1).then_some(why));
+            return login::sign_in_first(exchange, why);
+        }
     };
     if now >= live.checks.next() && recheck::is_needed(&account_state, &live) {
         // Before the demands: a role may have been granted or taken.
@@ -234,7 +240,8 @@ fn exchange(
     let path = path.canonical().to_owned();
     let (filter_state, account_state, head) =
         (filter_state.clone(), Some(account_state.clone()), head.clone());
-    Rc::new(Exchange { filter_state, account_state, is_unsure: false, head, path, now })
+    let no_session = Cell::default();
+    Rc::new(Exchange { filter_state, account_state, is_unsure: false, head, path, now, no_session })
 }
 
 fn canonical_target(head: &Head, path: &Path<'_>) -> Vec<u8> {

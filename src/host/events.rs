@@ -1,11 +1,12 @@
 //! What operators see: one JSON line for each login, logout, refusal and configuration load, and the
 //! counters and histograms beside them. No event ever carries a secret, a token or a cookie.
 
-use serde_json::{json, Map, Value};
+use serde_json::json;
 
 use crate::fault::{Code, Fault};
 use crate::host::{Host, Level};
 use crate::values::json;
+use crate::values::members::Members;
 
 /// Where an event happened: shared by every line of one request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,18 +25,18 @@ pub struct Place<'a> {
     pub is_page: bool,
 }
 
-impl Place<'_> {
-    fn line(&self, event: &str) -> Map<String, Value> {
-        let mut line = Map::new();
-        line.insert("event".into(), event.into());
+impl<'a> Place<'a> {
+    fn line(&self, event: &'static str) -> Members<'a> {
+        let mut line = Members::default();
+        line.text("event", event);
         for (name, value) in [("account", self.account), ("idp", self.provider), ("user", self.user)] {
             if let Some(value) = value {
-                line.insert(name.into(), limited(value).into());
+                line.text(name, limited(value));
             }
         }
         for (name, value) in [("path", self.path), ("request_id", self.request_id)] {
             if !value.is_empty() {
-                line.insert(name.into(), limited(value).into());
+                line.text(name, limited(value));
             }
         }
         line
@@ -45,7 +46,7 @@ impl Place<'_> {
 /// A person signed in, by SSO or by password.
 pub fn login(host: &dyn Host, place: Place<'_>, method: &str) {
     let mut line = place.line("login");
-    line.insert("method".into(), method.into());
+    line.text("method", method);
     write(host, Level::Info, line);
     host.count("sso_sessions_opened");
     login_outcome(host, place, "ok");
@@ -61,7 +62,7 @@ pub fn login_outcome(host: &dyn Host, place: Place<'_>, outcome: &str) {
 /// A session ended.
 pub fn session_ended(host: &dyn Host, place: Place<'_>, reason: &str) {
     let mut line = place.line("logout");
-    line.insert("reason".into(), reason.into());
+    line.text("reason", reason);
     write(host, Level::Info, line);
     host.count(&format!("sso_sessions_ended.reason.{reason}"));
 }
@@ -78,14 +79,13 @@ pub enum Ends {
 /// A provider ended sessions. How many of them are open here is not counted.
 pub fn provider_logout(host: &dyn Host, place: Place<'_>, reason: &str, ends: Ends) {
     let mut line = place.line("logout");
-    line.insert("reason".into(), reason.into());
-    line.insert(
-        "ends".into(),
+    line.text("reason", reason);
+    line.text(
+        "ends",
         match ends {
             Ends::Session => "sid",
             Ends::User => "sub",
-        }
-        .into(),
+        },
     );
     write(host, Level::Info, line);
     host.count(&format!("sso_sessions_ended.reason.{reason}"));
@@ -94,9 +94,9 @@ pub fn provider_logout(host: &dyn Host, place: Place<'_>, reason: &str, ends: En
 /// An administrator ended the sessions of a user, or of the whole account.
 pub fn ended_by_administrator(host: &dyn Host, place: Place<'_>, by: &str, user: Option<&str>) {
     let mut line = Place { user, ..place }.line("logout");
-    line.insert("reason".into(), "administrator".into());
-    line.insert("ends".into(), if user.is_some() { "user" } else { "account" }.into());
-    line.insert("by".into(), limited(by).into());
+    line.text("reason", "administrator");
+    line.text("ends", if user.is_some() { "user" } else { "account" });
+    line.text("by", limited(by));
     write(host, Level::Info, line);
     host.count("sso_sessions_ended.reason.administrator");
 }
@@ -110,12 +110,12 @@ pub fn logout_returned(host: &dyn Host, outcome: &str) {
 /// A request was refused: the line has the reason an operator needs.
 pub fn refusal(host: &dyn Host, place: Place<'_>, fault: &Fault) {
     let mut line = place.line("refusal");
-    line.insert("code".into(), fault.code.as_str().into());
-    line.insert("status".into(), fault.status().into());
+    line.text("code", fault.code.as_str());
+    line.number("status", fault.status());
     if let Some(field) = &fault.field {
-        line.insert("field".into(), limited(field).into());
+        line.text("field", limited(field));
     }
-    line.insert("reason".into(), limited(&fault.detail).into());
+    line.text("reason", limited(&fault.detail));
     let level = match fault.status() {
         500.. => Level::Error,
         // A browser asks for icons and manifests that no user has asked for.
@@ -165,8 +165,8 @@ pub fn refreshed(host: &dyn Host, provider: &str, fault: Option<&Fault>) {
     host.count(&format!("sso_key_refreshes.outcome.{outcome}"));
     if let Some(fault) = fault {
         let mut line = Place { provider: Some(provider), ..Place::default() }.line("refresh");
-        line.insert("code".into(), fault.code.as_str().into());
-        line.insert("reason".into(), limited(&fault.detail).into());
+        line.text("code", fault.code.as_str());
+        line.text("reason", limited(&fault.detail));
         write(host, Level::Warn, line);
     }
 }
@@ -176,9 +176,9 @@ pub fn renewal(host: &dyn Host, place: Place<'_>, outcome: &str, fault: Option<&
     host.count(&format!("sso_renewals.outcome.{outcome}"));
     if let Some(fault) = fault {
         let mut line = place.line("renewal");
-        line.insert("outcome".into(), outcome.into());
-        line.insert("code".into(), fault.code.as_str().into());
-        line.insert("reason".into(), limited(&fault.detail).into());
+        line.text("outcome", outcome);
+        line.text("code", fault.code.as_str());
+        line.text("reason", limited(&fault.detail));
         write(host, Level::Warn, line);
     }
 }
@@ -186,16 +186,16 @@ pub fn renewal(host: &dyn Host, place: Place<'_>, outcome: &str, fault: Option<&
 /// An administrator changed or tried settings, or was refused: who, what, never a value.
 pub fn settings(host: &dyn Host, place: Place<'_>, what: &str, detail: &str) {
     let mut line = place.line("settings");
-    line.insert("what".into(), what.into());
-    line.insert("detail".into(), detail.into());
-    host.log(Level::Info, &json::text(&Value::Object(line)));
+    line.text("what", what);
+    line.text("detail", detail);
+    write(host, Level::Info, line);
 }
 
 /// The directory did not take the link of a record, whose id this is.
 pub fn link_failed(host: &dyn Host, place: Place<'_>, id: &str, reason: &str) {
     let mut line = place.line("directory_link_failed");
-    line.insert("id".into(), limited(id).into());
-    line.insert("reason".into(), limited(reason).into());
+    line.text("id", limited(id));
+    line.text("reason", limited(reason));
     write(host, Level::Warn, line);
 }
 
@@ -225,23 +225,37 @@ pub fn left_out(host: &dyn Host, place: Place<'_>, tokens: &[&str]) {
 /// Something an operator should know that is not a refusal.
 pub fn notice(host: &dyn Host, place: Place<'_>, level: Level, reason: &str) {
     let mut line = place.line("notice");
-    line.insert("reason".into(), limited(reason).into());
+    line.text("reason", limited(reason));
     write(host, level, line);
 }
 
-fn write(host: &dyn Host, level: Level, line: Map<String, Value>) {
-    host.log(level, &json::text(&Value::Object(line)));
+fn write(host: &dyn Host, level: Level, line: Members<'_>) {
+    host.log(level, &line.to_json());
 }
 
 /// At most 600 characters of anything that came from outside.
-fn limited(text: &str) -> String {
+fn limited(text: &str) -> &str {
     if text.len() <= 600 {
-        return text.to_owned();
+        return text;
     }
-    text.chars().take(600).collect()
+    text.char_indices().nth(600).map_or(text, |(end, _)| text.get(..end).unwrap_or_default())
 }
 
 /// A part of a metric's name: dots separate tags there.
 fn metric(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_from_outside_is_cut_between_characters() {
+        for (text, wanted) in [("short".to_owned(), 5), ("x".repeat(600), 600), ("x".repeat(601), 600)] {
+            assert_eq!(limited(&text).len(), wanted);
+        }
+        assert_eq!(limited(&"ü".repeat(400)), "ü".repeat(400), "it is counted in characters");
+        assert_eq!(limited(&"ü".repeat(601)), "ü".repeat(600));
+    }
 }

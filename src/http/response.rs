@@ -34,7 +34,9 @@ impl Response {
 
     /// 302 to a URL that the caller has already judged.
     pub fn redirect(url: &str) -> Self {
-        Self::new(302, "redirect").with_header("location", &location(url))
+        let mut answer = Self::new(302, "redirect");
+        answer.headers.push(("location".to_owned(), location(url)));
+        answer
     }
 
     /// JSON.

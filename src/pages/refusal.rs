@@ -1,13 +1,12 @@
 //! A [`Fault`] as an answer: a page for people, RFC 9457 for programs. Only the public half of the fault
 //! is read here; its `detail` belongs to the log.
 
-use serde_json::{json, Value};
-
 use super::escape::Html;
 use super::layout::Page;
 use super::Context;
 use crate::fault::{Code, Fault};
 use crate::http::response::Response;
+use crate::values::members::Members;
 
 /// What a refusal's headers say beyond the fault.
 #[derive(Clone, Copy, Debug)]
@@ -82,25 +81,25 @@ fn sentences<'a>(fault: &Fault, context: &Context<'a>) -> Vec<&'a str> {
 /// RFC 9457.
 fn problem(fault: &Fault, context: &Context<'_>) -> Response {
     let code = fault.code.as_str();
-    let mut value = json!({
-        "type": format!("urn:envoy-sso:problem:{code}"),
-        "title": sentence(fault, context, "title"),
-        "status": fault.status(),
-        "detail": sentences(fault, context).join(" "),
-        "code": code,
-        "request_id": context.request_id,
-    });
-    if let Value::Object(members) = &mut value {
-        if let Some(field) = &fault.field {
-            members.insert("field".into(), field.as_str().into());
-        }
-        if let (401, Some(login)) = (fault.status(), &context.login) {
-            members.insert("login".into(), login.as_str().into());
-        }
+    let kind = format!("urn:envoy-sso:problem:{code}");
+    let detail = sentences(fault, context).join(" ");
+    let mut members = Members::default();
+    members.text("type", &kind);
+    members.text("title", sentence(fault, context, "title"));
+    members.number("status", fault.status());
+    members.text("detail", &detail);
+    members.text("code", code);
+    members.text("request_id", context.request_id);
+    if let Some(field) = &fault.field {
+        members.text("field", field);
     }
-    Response::json(fault.status(), &value)
-        .set_header("content-type", "application/problem+json")
-        .with_code(code)
+    if let (401, Some(login)) = (fault.status(), &context.login) {
+        members.text("login", login);
+    }
+    let mut answer =
+        Response::new(fault.status(), code).with_header("content-type", "application/problem+json");
+    answer.body = members.to_json().into_bytes();
+    answer
 }
 
 fn page(fault: &Fault, context: &Context<'_>) -> Response {

@@ -227,6 +227,15 @@ pub enum SessionState {
     Valid(Rc<LiveSession>),
 }
 
+impl From<NoSession> for SessionState {
+    fn from(why: NoSession) -> Self {
+        match why {
+            NoSession::Absent => Self::None,
+            NoSession::Stale => Self::Stale,
+        }
+    }
+}
+
 impl SessionState {
     /// The session, or why there is none.
     #[inline]

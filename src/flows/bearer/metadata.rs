@@ -1,6 +1,7 @@
 //! The metadata of protected resources (RFC 9728): by it programs such as MCP clients find the provider to get a
 //! token from. It is public, also for scripts of other origins.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use serde_json::{json, Map, Value};
@@ -42,6 +43,7 @@ pub fn answer(
         head: head.clone(),
         path: asked.to_owned(),
         now,
+        no_session: Cell::default(),
     };
     let answer = match head.method() {
         b"GET" | b"HEAD" => {

@@ -127,7 +127,8 @@ impl LoginState {
     /// Sealed for its cookie. What follows from the verifier is left out: every byte of it comes along with every request.
     pub(super) fn seal(&self, host: &dyn Host, config: &Config, account: &str) -> Result<String, Fault> {
         let mut kept = self.clone();
-        if (&self.state, &self.nonce) == (&handles(&self.verifier).0, &handles(&self.verifier).1) {
+        let (state, nonce) = handles(&self.verifier);
+        if self.state == state && self.nonce == nonce {
             kept.state.clear();
             kept.nonce.clear();
         }

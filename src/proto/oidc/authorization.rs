@@ -111,10 +111,9 @@ impl<'a> Authorization<'a> {
         }
     }
 
-    /// Every parameter. Those of the filter stand there once.
-    fn pairs(&self) -> Vec<(String, String)> {
-        let mut pairs: Vec<(String, String)> = Vec::with_capacity(12);
-        let scope = self.scope.join(" ");
+    /// Every parameter. Those of the filter stand there once. `scope`: its values, joined.
+    fn pairs<'p>(&'p self, scope: &'p str) -> Vec<(&'p str, &'p str)> {
+        let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(12);
         let mut own = vec![
             ("client_id", self.client_id),
             ("redirect_uri", self.redirect_uri),
@@ -122,7 +121,7 @@ impl<'a> Authorization<'a> {
             ("state", self.state),
         ];
         if !scope.is_empty() {
-            own.push(("scope", &scope));
+            own.push(("scope", scope));
         }
         if let Some(nonce) = self.nonce {
             own.push(("nonce", nonce));
@@ -139,21 +138,24 @@ impl<'a> Authorization<'a> {
         }
         let hint = self.login_hint.map(|hint| ("login_hint", hint));
         for (name, value) in own.into_iter().chain(self.more.iter().copied()).chain(hint) {
-            if !pairs.iter().any(|(n, _)| n == name) {
-                pairs.push((name.to_owned(), value.to_owned()));
+            if !pairs.iter().any(|(own, _)| *own == name) {
+                pairs.push((name, value));
             }
         }
         // The operator's may be sent several times, such as `resource` (RFC 8707).
-        let configured = self.params.iter().filter(|(name, _)| !pairs.iter().any(|(n, _)| n == name));
-        let configured: Vec<(String, String)> = configured.cloned().collect();
-        pairs.extend(configured);
+        let ours = pairs.len();
+        for (name, value) in self.params {
+            if !pairs.iter().take(ours).any(|(own, _)| own == name) {
+                pairs.push((name, value));
+            }
+        }
         pairs
     }
 
     /// The URL with the whole request in its query; a query the endpoint has is kept (RFC 6749 section 3.1).
     pub fn url(&self, endpoint: &Url) -> Url {
         let mut url = endpoint.clone();
-        url.query_pairs_mut().extend_pairs(self.pairs());
+        url.query_pairs_mut().extend_pairs(self.pairs(&self.scope.join(" ")));
         url
     }
 
@@ -182,8 +184,9 @@ impl<'a> Authorization<'a> {
         };
         // Authentication in the body brings its own client_id, basic does not hinder one (RFC 9126 section 2.1).
         let brings_id = !matches!(auth.method, crate::config::ClientAuth::Basic);
-        let pairs =
-            self.pairs().into_iter().filter(|(name, _)| !(brings_id && name == "client_id")).collect();
+        let scope = self.scope.join(" ");
+        let pairs = self.pairs(&scope).into_iter().filter(|(name, _)| !(brings_id && *name == "client_id"));
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         // A second request_uri does no harm: the first one is never used.
         let form = Form { what: "par", url: endpoint, pairs, timeout: oidc.timeout, repeatable: true };
         let reply = client_auth::post(io, form, &auth, MAX_ANSWER, proofs).await?;

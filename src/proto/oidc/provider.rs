@@ -89,6 +89,9 @@ impl Provider {
         if let Some(by_hand) = &self.by_hand {
             return by_hand.clone();
         }
+        if let Some(metadata) = self.metadata.current() {
+            return Ok(metadata);
+        }
         self.metadata.get(io, self.metadata_source()?).await
     }
 
