@@ -116,7 +116,7 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
     if let Some(endpoint) = own {
         let exchange = exchange();
         if in_step::is_unsure(filter_state, now) && in_step::concerns(&exchange, endpoint) {
-            return in_step::hold(exchange);
+            return in_step::hold_with_body(exchange);
         }
         return endpoints::answer(exchange, endpoint);
     }
@@ -127,7 +127,7 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
             pass.cookie = jar.edit(&head);
             let exchange = exchange();
             if head.method() == b"POST" && in_step::is_unsure(filter_state, now) {
-                return in_step::hold(exchange);
+                return in_step::hold_with_body(exchange);
             }
             return login::password::gate(exchange, login, pass);
         }

@@ -82,7 +82,7 @@ def patient(make_setting):
 @pytest.mark.parametrize("user", [f"root{n}" for n in range(6)])
 def test_guesses_are_counted_over_all_envoys(patient, user):
     """Forty at once over two Envoys with a limit of five: exactly five reach the application."""
-    eventually(patient.in_step, 60)
+    eventually(patient.all_in_step, 60)
     replies, reached = guesses(patient, user, 40)
     stats = [world.envoy.stats("sso_shared_calls|sso_logins|sso_password") for world in patient.worlds]
     assert len(reached) == 5, (len(reached), len([key for key in patient.etcd.keys() if "/a/" in key]), stats)
@@ -92,7 +92,7 @@ def test_guesses_are_counted_over_all_envoys(patient, user):
 def test_a_guess_that_the_engine_answers_late_reaches_no_application(make_setting):
     """An engine that only hangs may be counting for the other Envoy: no guess passes that was not counted."""
     setting = make_setting("shared-late", changes=CHANGES, shared={"timeout": "1s", "stale": "1h"})
-    eventually(setting.in_step, 60)
+    eventually(setting.all_in_step, 60)
     for member in setting.etcd.members:
         member.freeze()
     replies, reached = guesses(setting, "root0", 20)
@@ -106,6 +106,21 @@ def test_a_guess_that_the_engine_answers_late_reaches_no_application(make_settin
     assert len(reached) <= 5, "some of those before may count"
     # Its twin: the engine answers again, and another user's guesses pass.
     eventually(lambda: guess(setting, "root1").status == 200, 60)
+
+
+def test_a_password_login_that_waits_for_the_first_read_is_answered(make_setting):
+    """Its body is read before it waits: afterwards Envoy hands out none, and the login would hang."""
+    setting = make_setting("shared-first", start=False, changes=CHANGES, shared={"timeout": "3s"})
+    for member in setting.etcd.members:
+        member.freeze()
+    setting.start()
+    replies, reached = guesses(setting, "root0", 20)
+    # Neither has ever reached the engine: each counts alone.
+    assert sorted(reply.status for reply in replies) == [200] * 10 + [429] * 10 and len(reached) == 10, replies
+    for member in setting.etcd.members:
+        member.thaw()
+    eventually(setting.all_in_step, 60)
+    assert guess(setting, "root1").status == 200
 
 
 def test_a_login_in_progress_is_used_once_over_all_envoys(two):

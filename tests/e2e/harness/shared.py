@@ -67,8 +67,13 @@ class Setting:
         return self.client(replica).get(self.account.url("/sso/logout"), headers={"cookie": header})
 
     def in_step(self, replica: int = 1) -> bool:
-        lag = self.worlds[replica].envoy.stats(r"sso_shared_lag_ms$")
-        return bool(lag) and max(lag.values()) < 2000
+        stats = self.worlds[replica].envoy.stats(r"sso_shared_lag_ms$|sso_shared_calls\.op\.range\.answer\.ok$")
+        lag = [value for name, value in stats.items() if name.endswith("lag_ms")]
+        # Until the first read the lag is the time since the start: it takes five calls at most.
+        return bool(lag) and max(lag) < 2000 and sum(stats.values()) - sum(lag) > 5
+
+    def all_in_step(self) -> bool:
+        return all(self.in_step(replica) for replica in range(len(self.worlds)))
 
     def stop(self) -> None:
         for world in self.worlds:
