@@ -252,4 +252,34 @@ mod tests {
             assert_eq!(claim(claims, name), None, "{name}");
         }
     }
+
+    #[test]
+    fn a_person_who_waits_in_an_envelope_comes_back_whole() {
+        let mut mapping = crate::directory::tests::account(crate::config::Directory::None).mapping;
+        mapping.claim = "email".into();
+        let claims = json!({ "email": "ada@acme.com", "email_verified": true }).as_object().unwrap().clone();
+        for (source, linking) in [
+            (MappingFrom::IdToken, Linking::Written),
+            (MappingFrom::Userinfo, Linking::Derived),
+            (MappingFrom::Saml, Linking::Written),
+        ] {
+            let person = Identity {
+                auth_time: Some(5),
+                acr: Some("gold".into()),
+                amr: vec!["hwk".into()],
+                sid: Some("s".into()),
+                not_after: Some(7),
+                name_id: Some(NameId { value: "n".into(), ..NameId::default() }),
+                linking,
+                ..Identity::verified(source, "corp", "https://idp", "sub", claims.clone(), claims.clone())
+            };
+            let back = Identity::unsealed(&person.sealed(&mapping)).unwrap();
+            assert_eq!(format!("{back:?}"), format!("{person:?}"));
+        }
+        assert!(
+            Identity::unsealed(&json!([3, "corp", "i", "s", {}, {}])).is_none(),
+            "a source of a newer filter"
+        );
+        assert!(Identity::unsealed(&json!([0, "corp", "i", "s", {}])).is_none());
+    }
 }

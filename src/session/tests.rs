@@ -122,3 +122,70 @@ fn missing_swapped_foreign_and_double_chunks_are_no_session() {
     assert_eq!(Jar::read(b"sso", [&b"sso=\xff\xff"[..]].into_iter()).session(), Found::Broken);
     assert_eq!(Jar::read(b"sso", [&b"sso="[..]].into_iter()).session(), Found::Broken);
 }
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text.to_owned())
+}
+
+/// Ada's session, which began a million milliseconds after 1970.
+fn opened() -> Session {
+    serde_json::from_value(serde_json::json!({
+        "s": "an id", "u": {"u": "ada", "o": "i"}, "m": "sso", "b": 1_000_000, "l": 1_000_000, "c": 1_000_000,
+    }))
+    .unwrap()
+}
+
+#[test]
+fn the_provider_is_asked_before_a_forwarded_token_expires() {
+    let configuration = |forward: serde_json::Value| {
+        serde_json::json!({
+            "session": { "keys": [{ "id": "k1", "value": crate::testing::browser::KEY }], "recheck": "10m" },
+            "clusters": { "*": "out" },
+            "accounts": [{
+                "origins": ["https://app.example"], "sso": "enabled", "forward": forward,
+                "identity_providers": [{ "id": "corp", "oauth2": {
+                    "authorization_endpoint": "https://idp.example/authorize",
+                    "token_endpoint": "https://idp.example/token", "userinfo_endpoint": "https://idp.example/user",
+                    "client_id": "app", "client_secret": { "value": "secret" } } }],
+                "mapping": { "from": "userinfo", "claim": "email" },
+            }],
+        })
+    };
+    let due = |forward: serde_json::Value, access_token: Option<&str>, expires: Option<u64>| {
+        let state = crate::testing::browser::filter_state(&TestHost::new(), &configuration(forward));
+        let tokens = Tokens {
+            access_token: access_token.map(secret),
+            refresh_token: Some(secret("r")),
+            access_expires: expires,
+            ..Tokens::default()
+        };
+        let session = Session { tokens, ..opened() };
+        session.renewal_due(&state.config.session, &state.config.accounts[0])
+    };
+    let forwarded = || serde_json::json!({ "access_token": "authorization" });
+    let aged = 1_000_000 + 600_000;
+    // Half a minute before it expires, but no earlier than after three quarters of its life.
+    assert_eq!(due(forwarded(), Some("t"), Some(1_000_000 + 300_000)), 1_000_000 + 270_000);
+    assert_eq!(due(forwarded(), Some("t"), Some(1_000_000 + 40_000)), 1_000_000 + 30_000);
+    assert_eq!(due(forwarded(), Some("t"), Some(1_000_000 + 900_000)), aged);
+    // What the application does not get may expire.
+    for (forward, token, expires) in [
+        (serde_json::json!({}), Some("t"), Some(1_000_000 + 40_000)),
+        (forwarded(), None, Some(1_000_000 + 40_000)),
+        (forwarded(), Some("t"), None),
+    ] {
+        assert_eq!(due(forward, token, expires), aged);
+    }
+}
+
+#[test]
+fn the_log_names_whose_session_it_is() {
+    let mut session = opened();
+    let place = |session: &Session| {
+        let place = session.place(Place { account: Some("acme"), ..Place::default() });
+        format!("{:?} {:?} {:?}", place.account, place.provider, place.user)
+    };
+    assert_eq!(place(&session), "Some(\"acme\") None Some(\"ada\")");
+    session.origin.provider = "corp".into();
+    assert_eq!(place(&session), "Some(\"acme\") Some(\"corp\") Some(\"ada\")");
+}
