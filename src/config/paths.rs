@@ -137,7 +137,7 @@ impl Paths {
     /// Path and query as they are registered at the IdP.
     pub fn registered(&self, endpoint: Endpoint) -> String {
         match self.entry(endpoint) {
-            Some((_, path, Some(query))) => format!("{path}?{query}"),
+            Some((_, path, Some(query))) => [path, "?", query].concat(),
             Some((_, path, None)) => path.clone(),
             None => "/".into(),
         }

@@ -144,7 +144,7 @@ impl KeyRing {
             cipher(key, purpose).and_then(|cipher| cipher.seal(&nonce, &aad, plain)).ok_or_else(none)?;
         let mut bytes = nonce.to_vec();
         bytes.extend(sealed);
-        Ok(format!("{header}.{}", URL_SAFE_NO_PAD.encode(bytes)))
+        Ok([&header, ".", &URL_SAFE_NO_PAD.encode(bytes)].concat())
     }
 
     /// The account and the content of an envelope that was sealed for this purpose; `None` for all else.
@@ -265,7 +265,7 @@ impl<'a> Envelope<'a> {
 }
 
 fn associated(purpose: Purpose, header: &str) -> Vec<u8> {
-    format!("envoy-sso\0{}\0{header}", purpose.label()).into_bytes()
+    ["envoy-sso\0", purpose.label(), "\0", header].concat().into_bytes()
 }
 
 fn cipher(key: &Key, purpose: Purpose) -> Option<&Cipher> {

@@ -15,7 +15,7 @@ pub struct Attributes<'a> {
 
 /// A `set-cookie` value.
 pub fn set(name: &str, value: &str, attributes: Attributes<'_>) -> String {
-    let mut text = format!("{name}={value}; Path=/; HttpOnly");
+    let mut text = [name, "=", value, "; Path=/; HttpOnly"].concat();
     if attributes.cookies.secure {
         text.push_str("; Secure");
     }

@@ -113,9 +113,9 @@ fn short_hash(text: &str) -> String {
 
 /// Its cookie's name: the beginning of the state tells logins apart.
 pub(super) fn name(cookies: &Cookies, state: &str) -> String {
-    let handle: String =
-        state.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(12).collect();
-    format!("{}-flow-{handle}", cookies.name)
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    let handle: String = state.bytes().filter(is_plain).take(12).map(char::from).collect();
+    [&cookies.name, "-flow-", &handle].concat()
 }
 
 /// The name of its `Lax` twin.
