@@ -69,3 +69,86 @@ fn count(host: &dyn Host, account: &Account, notice: &Notice) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Directory;
+    use crate::directory::UserSource;
+    use crate::identity::example;
+    use crate::testing::TestHost;
+
+    /// An account that reads these claims for its roles.
+    fn account(code: &str, claims: &[&str]) -> Account {
+        let mut account = crate::directory::tests::account(Directory::None);
+        account.code = code.into();
+        account.mapping.roles_claim = claims.iter().map(|claim| (*claim).to_owned()).collect();
+        account
+    }
+
+    /// Claims whose groups the provider has left out.
+    fn left_out() -> Value {
+        json!({ "email": "ada@acme.com", "hasgroups": true })
+    }
+
+    fn counts(host: &TestHost, account: &Account) -> Vec<(String, u64)> {
+        let list = list(host, account);
+        list.iter()
+            .map(|one| (one["claim"].as_str().unwrap().to_owned(), one["count"].as_u64().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn what_grants_nothing_is_told_and_counted_by_account_and_claim() {
+        let host = TestHost::new();
+        let (acme, other) = (account("acme", &["groups"]), account("other", &["roles"]));
+        for _ in 0..3 {
+            note(&*host, &acme, &example(left_out()));
+        }
+        note(&*host, &other, &example(left_out()));
+        note(&*host, &account("acme", &["teams"]), &example(left_out()));
+        note(&*host, &acme, &example(json!({ "email": "ada@acme.com" })));
+        assert_eq!(counts(&host, &acme), [("groups".to_owned(), 3), ("teams".to_owned(), 1)]);
+        assert_eq!(counts(&host, &other), [("roles".to_owned(), 1)]);
+        let (level, line) = host.logs().into_iter().next().unwrap();
+        assert_eq!(level, Level::Warn);
+        for part in [
+            "\"account\":\"acme\"",
+            "\"idp\":\"corp\"",
+            "groups grants no role: the provider left the groups out",
+        ] {
+            assert!(line.contains(part), "{line}");
+        }
+        assert_eq!(host.logs().len(), 5, "nothing is told where the user is in no group");
+    }
+
+    #[test]
+    fn a_renewal_tells_it_of_users_who_had_roles() {
+        let host = TestHost::new();
+        let acme = account("acme", &["groups"]);
+        let claims = left_out().as_object().unwrap().clone();
+        let mut user =
+            User::without_record("ada".into(), UserSource::Session, Vec::new(), Default::default());
+        note_lost_roles(&*host, &acme, &user, &claims);
+        assert_eq!((counts(&host, &acme), host.logs().len()), (Vec::new(), 0));
+        user.claim_roles = vec!["owner".into()];
+        note_lost_roles(&*host, &acme, &user, &claims);
+        assert_eq!(counts(&host, &acme), [("groups".to_owned(), 1)]);
+        assert!(!host.logs()[0].1.contains("\"idp\""), "{:?}", host.logs());
+    }
+
+    #[test]
+    fn so_many_kinds_are_counted_and_no_more() {
+        let host = TestHost::new();
+        for n in 0..MAX_KINDS + 5 {
+            note(&*host, &account("acme", &[&format!("claim-{n}")]), &example(left_out()));
+        }
+        let acme = account("acme", &["claim-3"]);
+        assert_eq!(counts(&host, &acme).len(), MAX_KINDS);
+        note(&*host, &acme, &example(left_out()));
+        assert!(
+            counts(&host, &acme).contains(&("claim-3".to_owned(), 2)),
+            "what is known goes on being counted"
+        );
+    }
+}
