@@ -116,7 +116,7 @@ impl MachineIssuer {
             Err(Unverified::Refused(why)) => return Err(refused(why)),
             Err(Unverified::UnknownKey(why)) => why,
         };
-        let has = |keys: &KeySet| jws.kid.as_deref().is_some_and(|kid| keys.has(kid));
+        let has = |keys: &KeySet| keys.may_verify(io.host(), jws);
         let newer = self.keys.newer(io, self.key_set(&url), &has, Sender::Stranger).await?;
         let keys = newer.ok_or_else(|| refused(format!("{unknown}, and no newer keys can be had now")))?;
         match keys.verify(io.host(), jws) {

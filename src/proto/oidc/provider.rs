@@ -16,7 +16,7 @@ use crate::values::secret::Secret;
 const METADATA_LIFETIME: u64 = 60 * 60 * 1000;
 /// Keys are fetched again after a quarter of an hour, whatever `cache-control` says (Okta says 44 days,
 /// Keycloak no-cache): a key that was withdrawn counts no longer than that, and one worker's fetch serves
-/// all. New keys do not wait for it, see [`Provider::keys_for_unknown_kid`].
+/// all. New keys do not wait for it, see [`Provider::newer_keys`].
 const KEYS_LIFETIME: u64 = 15 * 60 * 1000;
 /// Milliseconds between fetches of keys because one is missing: rotations are rare, and logins wait for no longer.
 const PAUSE: u64 = 1_000;
@@ -117,20 +117,19 @@ impl Provider {
         self.keys.get(io, self.keys_source(&metadata)?).await
     }
 
-    /// Newer keys, for a token whose key ours lack: see [`Document::newer`]. `None` if strangers have had their fetch
+    /// Newer keys, for a token that ours do not verify: see [`Document::newer`]. `None` if strangers have had their fetch
     /// a moment ago, or if the keys are configured.
-    pub async fn keys_for_unknown_kid(
+    pub async fn newer_keys(
         &self,
         io: &Io,
-        kid: Option<&str>,
+        has: &dyn Fn(&KeySet) -> bool,
         sender: Sender,
     ) -> Result<Option<Rc<KeySet>>, Fault> {
         if self.own_keys.is_some() {
             return Ok(None);
         }
         let metadata = self.metadata(io).await?;
-        let has = |keys: &KeySet| kid.is_some_and(|kid| keys.has(kid));
-        self.keys.newer(io, self.keys_source(&metadata)?, &has, sender).await
+        self.keys.newer(io, self.keys_source(&metadata)?, has, sender).await
     }
 
     /// Whether [`Provider::refresh`] has something to do: asked at every tick.

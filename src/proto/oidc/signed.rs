@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::discovery::Metadata;
 use super::provider::Provider;
-use crate::crypto::{Alg, Jws, Unverified};
+use crate::crypto::{Alg, Jws, KeySet, Unverified};
 use crate::fault::{Code, Fault};
 use crate::host::task::Io;
 use crate::proto::fetch::turn::Sender;
@@ -81,7 +81,8 @@ async fn verify(
         Err(Unverified::Refused(why)) => return Err(refused(why)),
         Err(Unverified::UnknownKey(why)) => why,
     };
-    let Some(keys) = provider.keys_for_unknown_kid(io, jws.kid.as_deref(), sender).await? else {
+    let has = |keys: &KeySet| keys.may_verify(io.host(), &jws);
+    let Some(keys) = provider.newer_keys(io, &has, sender).await? else {
         return Err(refused(format!("{unknown}, and no newer keys can be had now")));
     };
     match keys.verify(io.host(), &jws) {

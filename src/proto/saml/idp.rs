@@ -1,5 +1,6 @@
 //! One SAML identity provider as a VM knows it: settings, our keys, its metadata.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use url::Url;
@@ -18,7 +19,7 @@ use crate::proto::fetch::document::{Document, Source};
 use crate::proto::fetch::turn::Sender;
 use crate::values::order;
 
-/// Metadata is fetched again after a day; a new key does not wait for it, see [`Idp::newer`].
+/// Metadata is fetched again after a day; a new key does not wait for it, see [`Idp::judged`].
 const LIFETIME: u64 = 24 * 60 * 60 * 1000;
 
 /// Milliseconds between fetches of metadata because a key is missing: a stranger who has begun a login can cause one, and
@@ -119,24 +120,8 @@ impl Idp {
         self.saml.sso_url.is_some() && self.saml.issuer.is_some() && !self.certificates.is_empty()
     }
 
-    /// [`Idp::facts`] from newer metadata, for a message signed with a key that we do not know: see [`Document::newer`].
-    /// `None` if strangers have had their fetch a moment ago, or if the certificates are configured.
-    pub async fn newer(&self, io: &Io, sender: Sender) -> Result<Option<Facts>, Fault> {
-        let (Some(url), true) = (&self.saml.metadata_url, self.certificates.is_empty()) else {
-            return Ok(None);
-        };
-        let known: Vec<Vec<u8>> = self
-            .metadata
-            .current()
-            .map(|theirs| theirs.certificates.iter().map(|own| own.der.clone()).collect())
-            .unwrap_or_default();
-        let has_more = |theirs: &Theirs| theirs.certificates.iter().any(|new| !known.contains(&new.der));
-        let newer = self.metadata.newer(io, self.source(url, io.now()), &has_more, sender).await?;
-        newer.map(|theirs| self.merge(Some(&theirs), io.now())).transpose()
-    }
-
     /// Judges a message by what there is to go by; where it is signed with a key that we do not know, by newer
-    /// metadata once more: the IdP may have rolled over.
+    /// metadata once more, see [`Document::newer`]: the IdP may have rolled over.
     pub async fn judged<T>(
         &self,
         io: &Io,
@@ -148,13 +133,23 @@ impl Idp {
             Ok(judged) => return Ok((judged, facts)),
             Err(refused) => refused,
         };
-        match refused.unknown_key {
-            true => match self.newer(io, sender).await {
-                Ok(Some(newer)) => Ok((judge(&newer)?, newer)),
-                _ => Err(refused.into()),
-            },
-            false => Err(refused.into()),
-        }
+        let (Some(url), true) =
+            (&self.saml.metadata_url, refused.unknown_key && self.certificates.is_empty())
+        else {
+            return Err(refused.into());
+        };
+        // The last judgement. Metadata that another worker fetched may lack the key as well: then it is fetched.
+        let latest = RefCell::new(Err(refused));
+        let has = |theirs: &Theirs| {
+            let Ok(facts) = self.merge(Some(theirs), io.now()) else { return false };
+            let judged = judge(&facts);
+            let has = !matches!(&judged, Err(refused) if refused.unknown_key);
+            *latest.borrow_mut() = judged.map(|judged| (judged, facts));
+            has
+        };
+        // A fetch that fails leaves the last judgement.
+        let _ = self.metadata.newer(io, self.source(url, io.now()), &has, sender).await;
+        latest.into_inner().map_err(Fault::from)
     }
 
     /// Whether [`Idp::refresh`] has something to do: asked at every tick.

@@ -107,22 +107,29 @@ fn an_unknown_kid_asks_once_a_minute_over_all_workers() {
     // Right after the first fetch a new key may already be there.
     host.advance(1);
     second.advance(1);
-    assert!(run!(host, one, keys_for_unknown_kid(Some("new"), Sender::Stranger), [keys()])
+    assert!(run!(host, one, newer_keys(&|keys| keys.has("new"), Sender::Stranger), [keys()])
         .0
         .unwrap()
         .is_some());
-    assert!(run!(host, one, keys_for_unknown_kid(Some("new"), Sender::Stranger), []).0.unwrap().is_none());
-    assert!(run!(second, two, keys_for_unknown_kid(Some("new"), Sender::Stranger), []).0.unwrap().is_none());
+    assert!(run!(host, one, newer_keys(&|keys| keys.has("new"), Sender::Stranger), []).0.unwrap().is_none());
+    assert!(run!(second, two, newer_keys(&|keys| keys.has("new"), Sender::Stranger), [])
+        .0
+        .unwrap()
+        .is_none());
     // What the other worker fetched is used without a call.
     assert!(
-        run!(second, two, keys_for_unknown_kid(Some("p256"), Sender::Stranger), []).0.unwrap().is_none(),
+        run!(second, two, newer_keys(&|keys| keys.has("p256"), Sender::Stranger), []).0.unwrap().is_none(),
         "already adopted"
     );
     host.advance(60_000);
-    let failed =
-        run!(host, one, keys_for_unknown_kid(Some("new"), Sender::Stranger), [status(503, "text/html", "")]);
+    let failed = run!(
+        host,
+        one,
+        newer_keys(&|keys| keys.has("new"), Sender::Stranger),
+        [status(503, "text/html", "")]
+    );
     assert_eq!(failed.0.unwrap_err().code, Code::IdpUnavailable);
-    assert!(run!(host, one, keys_for_unknown_kid(Some("new"), Sender::Stranger), []).0.unwrap().is_none());
+    assert!(run!(host, one, newer_keys(&|keys| keys.has("new"), Sender::Stranger), []).0.unwrap().is_none());
     assert_eq!(run!(host, one, keys(), []).0.unwrap().len(), 6, "the last good ones stay");
 }
 
@@ -141,14 +148,17 @@ fn by_hand_nobody_is_asked() {
     assert!(!provider.due(host.io().now()));
     assert_eq!(run!(host, provider, metadata(), []).0.unwrap().issuer, ISSUER);
     assert_eq!(run!(host, provider, keys(), []).0.unwrap().len(), 6);
-    assert!(run!(host, provider, keys_for_unknown_kid(Some("x"), Sender::Stranger), []).0.unwrap().is_none());
+    assert!(run!(host, provider, newer_keys(&|keys| keys.has("x"), Sender::Stranger), [])
+        .0
+        .unwrap()
+        .is_none());
 }
 
 /// A token of somebody whose stream is reset while its keys are fetched.
 fn stranger(host: &std::rc::Rc<TestHost>, provider: &std::rc::Rc<Provider>) -> crate::host::task::Io {
     let (io, provider) = (host.io(), provider.clone());
     let inner = io.clone();
-    let flow = async move { provider.keys_for_unknown_kid(&inner, Some("new"), Sender::Stranger).await };
+    let flow = async move { provider.newer_keys(&inner, &|keys| keys.has("new"), Sender::Stranger).await };
     let _ = crate::host::task::Task::new(io.clone(), flow).start();
     io
 }
@@ -186,15 +196,15 @@ fn strangers_spend_nothing_of_what_logins_need() {
         finish(&stranger(&host, &provider), &keys());
         // The provider has a new key now, and a login comes with it: at its first try.
         host.advance(5_000);
-        let found = run!(host, provider, keys_for_unknown_kid(Some("new"), Sender::Provider), [keys()]).0;
+        let found = run!(host, provider, newer_keys(&|keys| keys.has("new"), Sender::Provider), [keys()]).0;
         assert!(found.unwrap().is_some(), "{second}");
     }
     for sender in [Sender::Stranger, Sender::Provider] {
-        let found = run!(host, provider, keys_for_unknown_kid(Some("new"), sender), []).0;
+        let found = run!(host, provider, newer_keys(&|keys| keys.has("new"), sender), []).0;
         assert!(found.unwrap().is_none(), "it signs with a key that it does not publish: {sender:?}");
     }
     host.advance(60_000);
-    let found = run!(host, provider, keys_for_unknown_kid(Some("new"), Sender::Provider), [keys()]).0;
+    let found = run!(host, provider, newer_keys(&|keys| keys.has("new"), Sender::Provider), [keys()]).0;
     assert!(found.unwrap().is_some());
 }
 
@@ -206,7 +216,7 @@ fn a_login_is_not_content_with_a_fetch_that_began_before_its_token() {
     let io = stranger(&host, &provider);
     let inner = (io.clone(), provider.clone());
     let mut login = crate::host::task::Task::new(io.clone(), async move {
-        inner.1.keys_for_unknown_kid(&inner.0, Some("new"), Sender::Provider).await
+        inner.1.newer_keys(&inner.0, &|keys| keys.has("new"), Sender::Provider).await
     });
     let crate::host::task::Step::Wait(mut ready) = login.start() else { panic!("it waits") };
     assert_eq!(finish(&io, &keys()), 1);
