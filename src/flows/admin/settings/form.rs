@@ -255,9 +255,13 @@ impl Desk {
             let tested: Vec<String> = own.map(|test| test.provider.clone()).collect();
             version(0, &draft.by, draft.at, &tested)
         });
-        let test =
-            |(id, _): &(String, String)| (id.clone(), with(&format!("{root}/settings/test"), "idp", id));
-        page.tests = page.providers.iter().map(test).collect();
+        // Where providers stay the file's, a draft has none of its own, and is tested with those.
+        let tested: Vec<&String> = match self.allowed.settings.contains(&SettingsPart::IdentityProviders) {
+            true => page.providers.iter().map(|(id, _)| id).collect(),
+            false => account.providers.iter().map(|provider| &provider.id).collect(),
+        };
+        let test = |id: &String| (id.clone(), with(&format!("{root}/settings/test"), "idp", id));
+        page.tests = tested.into_iter().map(test).collect();
         page.completeness = format!("{root}/completeness?draft=1");
         let versions = book.versions.iter().rev();
         page.history = versions.map(|own| version(own.number, &own.by, own.at, &own.changes)).collect();

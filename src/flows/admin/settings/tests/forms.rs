@@ -36,6 +36,25 @@ const BY_HAND: [(&str, &str); 10] = [
 ];
 
 #[test]
+fn a_draft_with_the_files_providers_is_tested_by_a_link() {
+    let mut world = World::with(|document| {
+        document["accounts"][0]["self_service"]["settings"] = json!(["sso", "mapping", "password"]);
+    });
+    let ada = world.signed_in("ada");
+    let page = world.page(&ada, "");
+    let link = "href=\"/sso/admin/settings/test?idp=corp\"";
+    assert!(!page.text().contains(link), "without a draft");
+    assert_eq!(world.post(&ada, &page, &[("do", "save"), ("password.mode", "disabled")]).status(), 302);
+    let page = world.page(&ada, "");
+    assert!(page.text().contains(link), "{}", page.text());
+    assert_eq!(world.tested(&ada, "ada", "corp")["ok"], true);
+    let page = world.page(&ada, "");
+    assert_eq!(world.post(&ada, &page, &[("do", "enable")]).status(), 302);
+    world.settled();
+    assert_eq!(world.document(&ada)["active"]["settings"]["password"]["mode"], "disabled");
+}
+
+#[test]
 fn the_whole_story_by_forms() {
     let mut world = World::new();
     let ada = world.signed_in("ada");
