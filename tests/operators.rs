@@ -157,7 +157,7 @@ fn every_mistake_has_its_words() {
         ("a host without a cluster", with("/clusters", json!({ "other.example.com": "idp" })).to_string(), true,
          "idp.example.com"),
         ("a cluster that Envoy does not have", envoy(&with("/clusters", json!({ "*": "ipd" })), true, &[]).to_string(), true,
-         "clusters.*: \"ipd\" is not among the static clusters of this file"),
+         "clusters.*: \"ipd\" is not among the static clusters of this file (idp): correct the name"),
         ("the engine's cluster that Envoy does not have",
          envoy(&with("/shared", json!({ "engine": "etcd", "cluster": "etcd" })), true, &[]).to_string(), true,
          "shared.cluster: \"etcd\" is not among the static clusters"),

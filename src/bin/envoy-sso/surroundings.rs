@@ -18,10 +18,22 @@ pub fn clusters(written: &Value, known: Option<&StaticClusters>) -> Vec<Problem>
         .map(|(path, cluster)| Problem {
             path,
             message: format!(
-                "{cluster:?} is not among the static clusters of this file; it must come by CDS"
+                "{cluster:?} is not among the static clusters of this file ({}): correct the name, add it, or Envoy must get it by CDS",
+                names(known)
             ),
         })
         .collect()
+}
+
+/// The first of their names.
+fn names(known: &StaticClusters) -> String {
+    const MAX: usize = 8;
+    let mut names: Vec<String> = known.keys().take(MAX).map(|name| name.escape_debug().to_string()).collect();
+    names.extend((known.len() > MAX).then(|| "…".to_owned()));
+    match names.is_empty() {
+        true => "it has none".into(),
+        false => names.join(", "),
+    }
 }
 
 /// What the carrier lacks: problems, if it can hold it, else warnings.
