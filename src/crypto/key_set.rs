@@ -88,14 +88,6 @@ impl KeySet {
         self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
     }
 
-    /// False if only a newer set can verify this token: no key has its `kid`, or, if it has none, no key made its signature.
-    pub fn may_verify(&self, host: &dyn Host, jws: &Jws<'_>) -> bool {
-        match jws.kid.as_deref() {
-            Some(kid) => self.has(kid),
-            None => !matches!(self.verify(host, jws), Err(Unverified::UnknownKey(_))),
-        }
-    }
-
     /// The token's claims and the key that signed them, if one of the set did. The caller has compared
     /// `alg` with what it accepts.
     pub fn verify(&self, host: &dyn Host, jws: &Jws<'_>) -> Result<(Map<String, Value>, &Key), Unverified> {

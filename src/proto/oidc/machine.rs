@@ -116,12 +116,13 @@ impl MachineIssuer {
             Err(Unverified::Refused(why)) => return Err(refused(why)),
             Err(Unverified::UnknownKey(why)) => why,
         };
-        let has = |keys: &KeySet| keys.may_verify(io.host(), jws);
+        let latest = signed::Latest::default();
+        let has = |keys: &KeySet| latest.is_known(io, keys, jws);
         let newer = self.keys.newer(io, self.key_set(&url), &has, Sender::Stranger).await?;
-        let keys = newer.ok_or_else(|| refused(format!("{unknown}, and no newer keys can be had now")))?;
-        match keys.verify(io.host(), jws) {
-            Ok((claims, _)) => Ok(claims),
-            Err(Unverified::UnknownKey(why) | Unverified::Refused(why)) => Err(refused(why)),
+        match latest.of(newer.is_some()) {
+            Some(Ok((claims, _))) => Ok(claims),
+            Some(Err(why)) => Err(refused(why)),
+            None => Err(refused(format!("{unknown}, and no newer keys can be had now"))),
         }
     }
 

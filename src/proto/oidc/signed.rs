@@ -1,6 +1,8 @@
 //! Any signed token of a provider: ID token, logout token, signed UserInfo, access token for us. Whose
 //! signature it is and that the algorithm is one we accept; what the claims must say is the caller's.
 
+use std::cell::RefCell;
+
 use serde_json::{Map, Value};
 
 use super::discovery::Metadata;
@@ -81,13 +83,36 @@ async fn verify(
         Err(Unverified::Refused(why)) => return Err(refused(why)),
         Err(Unverified::UnknownKey(why)) => why,
     };
-    let has = |keys: &KeySet| keys.may_verify(io.host(), &jws);
-    let Some(keys) = provider.newer_keys(io, &has, sender).await? else {
-        return Err(refused(format!("{unknown}, and no newer keys can be had now")));
-    };
-    match keys.verify(io.host(), &jws) {
-        Ok((claims, key)) => Ok(verified(claims, key.issuer.clone())),
-        Err(Unverified::UnknownKey(why) | Unverified::Refused(why)) => Err(refused(why)),
+    let latest = Latest::default();
+    let newer = provider.newer_keys(io, &|keys| latest.is_known(io, keys, &jws), sender).await?;
+    match latest.of(newer.is_some()) {
+        Some(Ok((claims, key_issuer))) => Ok(verified(claims, key_issuer)),
+        Some(Err(why)) => Err(refused(why)),
+        None => Err(refused(format!("{unknown}, and no newer keys can be had now"))),
+    }
+}
+
+/// What the newest keys make of one token. A signature that was verified to see whether these keys are new enough is not
+/// verified again: strangers send such tokens.
+#[derive(Default)]
+pub struct Latest(RefCell<Option<Result<Claimed, Unverified>>>);
+
+/// Claims, and the issuer that the key is for.
+type Claimed = (Map<String, Value>, Option<String>);
+
+impl Latest {
+    /// False if only newer keys can tell.
+    pub fn is_known(&self, io: &Io, keys: &KeySet, jws: &Jws<'_>) -> bool {
+        let verified = keys.verify(io.host(), jws).map(|(claims, key)| (claims, key.issuer.clone()));
+        let is_known = !matches!(verified, Err(Unverified::UnknownKey(_)));
+        *self.0.borrow_mut() = Some(verified);
+        is_known
+    }
+
+    /// `None` without newer keys.
+    pub fn of(self, has_newer: bool) -> Option<Result<Claimed, String>> {
+        let latest = self.0.into_inner().filter(|_| has_newer)?;
+        Some(latest.map_err(|(Unverified::UnknownKey(why) | Unverified::Refused(why))| why))
     }
 }
 
