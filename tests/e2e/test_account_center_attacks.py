@@ -229,14 +229,18 @@ def test_markup_in_every_field(center, ada):
     assert Tags(login.text).found == []
 
 
+def too_large(reply):
+    """Without a code it is Envoy itself that refuses what a request may not hold back while it waits."""
+    assert reply.status == 413 and reply.code in ("body_too_large", None), reply
+
+
 def test_a_document_of_a_megabyte(center, ada):
     before = center.document(ada)
     large = "x" * (1 << 20)
     for body in ({"sso": large}, {"mapping": {"claim": large}}, {"identity_providers": [{"id": large}]}):
         reply = center.call(ada, "PUT", "settings/draft", body)
-        assert (reply.status, reply.code) == (413, "body_too_large"), reply.status
-    reply = posted(center, ada, opened(center, ada), **SETTINGS | {"mapping__claim": large})
-    assert (reply.status, reply.code) == (413, "body_too_large"), reply.status
+        too_large(reply)
+    too_large(posted(center, ada, opened(center, ada), **SETTINGS | {"mapping__claim": large}))
     # Small in itself, but more than a document may hold in the end.
     many = {f"group-{n}-{'x' * 200}": "member" for n in range(1100)}
     reply = center.call(ada, "PUT", "settings/draft", {"mapping": {"claim": "email", "role_map": many}})
