@@ -3,27 +3,17 @@ use serde_json::json;
 use super::*;
 use crate::gate;
 use crate::host::Host;
-use crate::testing::browser::{filter_state, KEY};
+use crate::testing::browser::{filter_state, with_account};
 use crate::testing::TestHost;
 
 fn state(host: &Rc<TestHost>) -> Rc<FilterState> {
-    let configuration = json!({
-        "session": { "keys": [{ "id": "k1", "value": KEY }] },
-        "clusters": { "*": "out" },
-        "shared": { "engine": "etcd", "cluster": "etcd", "timeout": "1s" },
-        "accounts": [{
-            "code": "acme", "origins": ["https://app.example"], "sso": "enabled",
-            "identity_providers": [{ "id": "corp", "oauth2": {
-                "authorization_endpoint": "https://idp.example/authorize",
-                "token_endpoint": "https://idp.example/token",
-                "userinfo_endpoint": "https://idp.example/user",
-                "client_id": "app", "client_secret": { "value": "secret" } } }],
-            "mapping": { "from": "userinfo", "claim": "email" },
-            "directory": { "static": { "users": [{ "username": "ada" }] } },
-            "password": { "mode": "enabled", "logins": [
-                { "path": "/login", "username": { "form": "username" }, "success": { "status": [303] } } ] },
-        }],
-    });
+    let mut configuration = with_account(json!({
+        "code": "acme",
+        "directory": { "static": { "users": [{ "username": "ada" }] } },
+        "password": { "mode": "enabled", "logins": [
+            { "path": "/login", "username": { "form": "username" }, "success": { "status": [303] } } ] },
+    }));
+    configuration["shared"] = json!({ "engine": "etcd", "cluster": "etcd", "timeout": "1s" });
     filter_state(host, &configuration)
 }
 

@@ -1,7 +1,10 @@
 //! What holds for sealed cookies.
 
+use serde_json::{json, Value};
+
 use super::*;
 use crate::http::{Found, Jar};
+use crate::testing::browser::{filter_state, with_account};
 use crate::testing::TestHost;
 
 fn keys() -> KeyRing {
@@ -129,7 +132,7 @@ fn secret(text: &str) -> Secret {
 
 /// Ada's session, which began a million milliseconds after 1970.
 fn opened() -> Session {
-    serde_json::from_value(serde_json::json!({
+    serde_json::from_value(json!({
         "s": "an id", "u": {"u": "ada", "o": "i"}, "m": "sso", "b": 1_000_000, "l": 1_000_000, "c": 1_000_000,
     }))
     .unwrap()
@@ -137,22 +140,10 @@ fn opened() -> Session {
 
 #[test]
 fn the_provider_is_asked_before_a_forwarded_token_expires() {
-    let configuration = |forward: serde_json::Value| {
-        serde_json::json!({
-            "session": { "keys": [{ "id": "k1", "value": crate::testing::browser::KEY }], "recheck": "10m" },
-            "clusters": { "*": "out" },
-            "accounts": [{
-                "origins": ["https://app.example"], "sso": "enabled", "forward": forward,
-                "identity_providers": [{ "id": "corp", "oauth2": {
-                    "authorization_endpoint": "https://idp.example/authorize",
-                    "token_endpoint": "https://idp.example/token", "userinfo_endpoint": "https://idp.example/user",
-                    "client_id": "app", "client_secret": { "value": "secret" } } }],
-                "mapping": { "from": "userinfo", "claim": "email" },
-            }],
-        })
-    };
-    let due = |forward: serde_json::Value, access_token: Option<&str>, expires: Option<u64>| {
-        let state = crate::testing::browser::filter_state(&TestHost::new(), &configuration(forward));
+    let due = |forward: Value, access_token: Option<&str>, expires: Option<u64>| {
+        let mut configuration = with_account(json!({ "forward": forward }));
+        configuration["session"]["recheck"] = json!("10m");
+        let state = filter_state(&TestHost::new(), &configuration);
         let tokens = Tokens {
             access_token: access_token.map(secret),
             refresh_token: Some(secret("r")),
@@ -162,7 +153,7 @@ fn the_provider_is_asked_before_a_forwarded_token_expires() {
         let session = Session { tokens, ..opened() };
         session.renewal_due(&state.config.session, &state.config.accounts[0])
     };
-    let forwarded = || serde_json::json!({ "access_token": "authorization" });
+    let forwarded = || json!({ "access_token": "authorization" });
     let aged = 1_000_000 + 600_000;
     // Half a minute before it expires, but no earlier than after three quarters of its life.
     assert_eq!(due(forwarded(), Some("t"), Some(1_000_000 + 300_000)), 1_000_000 + 270_000);
@@ -170,7 +161,7 @@ fn the_provider_is_asked_before_a_forwarded_token_expires() {
     assert_eq!(due(forwarded(), Some("t"), Some(1_000_000 + 900_000)), aged);
     // What the application does not get may expire.
     for (forward, token, expires) in [
-        (serde_json::json!({}), Some("t"), Some(1_000_000 + 40_000)),
+        (json!({}), Some("t"), Some(1_000_000 + 40_000)),
         (forwarded(), None, Some(1_000_000 + 40_000)),
         (forwarded(), Some("t"), None),
     ] {

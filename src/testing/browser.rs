@@ -50,7 +50,7 @@
 
 use std::rc::Rc;
 
-use serde_json::Value;
+use serde_json::{json, Value};
 
 use super::{run_background, TestHost};
 use crate::config::{self, Placeholders};
@@ -64,6 +64,25 @@ use crate::state::FilterState;
 
 /// A session key for configurations in tests.
 pub const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/// A configuration of one account at `https://app.example` with an OAuth 2.0 provider `corp`, and with these members.
+pub fn with_account(members: Value) -> Value {
+    let mut account = json!({
+        "origins": ["https://app.example"], "sso": "enabled",
+        "identity_providers": [{ "id": "corp", "oauth2": {
+            "authorization_endpoint": "https://idp.example/authorize",
+            "token_endpoint": "https://idp.example/token",
+            "userinfo_endpoint": "https://idp.example/user",
+            "client_id": "app", "client_secret": { "value": "secret" } } }],
+        "mapping": { "from": "userinfo", "claim": "email" },
+    });
+    for (name, value) in members.as_object().into_iter().flatten() {
+        account[name] = value.clone();
+    }
+    json!({
+        "session": { "keys": [{ "id": "k1", "value": KEY }] }, "clusters": { "*": "out" }, "accounts": [account],
+    })
+}
 
 /// The filter of this configuration. One with problems is a failed test.
 pub fn filter_state(host: &Rc<TestHost>, configuration: &Value) -> Rc<FilterState> {

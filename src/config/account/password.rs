@@ -53,11 +53,9 @@ impl Password {
 
     /// The mode that a username is ruled by.
     pub fn mode_for(&self, username: &str) -> PasswordMode {
-        let is_named = || self.administrators.iter().any(|name| name == username);
-        if is_named() {
-            self.offered()
-        } else {
-            self.mode
+        match self.administrators.iter().any(|name| name == username) {
+            true => self.offered(),
+            false => self.mode,
         }
     }
 }

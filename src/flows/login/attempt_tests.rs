@@ -8,7 +8,7 @@ use crate::host::task::{Call, Failure, Reply, Via};
 use crate::host::Host;
 use crate::replicas::messages as pb;
 use crate::state::{sharing, FilterState};
-use crate::testing::browser::{filter_state, run_errands, Browser, KEY};
+use crate::testing::browser::{filter_state, run_errands, with_account, Browser};
 use crate::testing::engine::Engine;
 use crate::testing::TestHost;
 
@@ -26,23 +26,13 @@ struct World {
 
 impl World {
     fn new(on_outage: &str) -> Self {
-        let configuration = json!({
-            "session": { "keys": [{ "id": "k1", "value": KEY }] },
-            "clusters": { "*": "out" },
-            "shared": { "engine": "etcd", "cluster": "etcd", "on_outage": on_outage, "stale": "5s" },
-            "accounts": [{
-                "origins": ["https://app.example"], "sso": "enabled",
-                "identity_providers": [{ "id": "corp", "oauth2": {
-                    "authorization_endpoint": "https://idp.example/authorize",
-                    "token_endpoint": "https://idp.example/token",
-                    "userinfo_endpoint": "https://idp.example/user",
-                    "client_id": "app", "client_secret": { "value": "secret" } } }],
-                "mapping": { "from": "userinfo", "claim": "email" },
-                "directory": { "static": { "users": [{ "username": "ada" }] } },
-                "password": { "mode": "enabled", "attempts": { "limit": LIMIT, "window": "1m" }, "logins": [
-                    { "path": "/login", "username": { "form": "username" }, "success": { "status": [303] } } ] },
-            }],
-        });
+        let mut configuration = with_account(json!({
+            "directory": { "static": { "users": [{ "username": "ada" }] } },
+            "password": { "mode": "enabled", "attempts": { "limit": LIMIT, "window": "1m" }, "logins": [
+                { "path": "/login", "username": { "form": "username" }, "success": { "status": [303] } } ] },
+        }));
+        configuration["shared"] =
+            json!({ "engine": "etcd", "cluster": "etcd", "on_outage": on_outage, "stale": "5s" });
         let hosts = [TestHost::new(), TestHost::new().worker()];
         let states = [filter_state(&hosts[0], &configuration), filter_state(&hosts[1], &configuration)];
         let world = Self { hosts, states, engine: RefCell::default(), fault: RefCell::new(None) };
