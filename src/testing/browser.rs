@@ -76,8 +76,8 @@ pub fn with_account(members: Value) -> Value {
             "client_id": "app", "client_secret": { "value": "secret" } } }],
         "mapping": { "from": "userinfo", "claim": "email" },
     });
-    for (name, value) in members.as_object().into_iter().flatten() {
-        account[name] = value.clone();
+    if let (Some(account), Value::Object(members)) = (account.as_object_mut(), members) {
+        account.extend(members);
     }
     json!({
         "session": { "keys": [{ "id": "k1", "value": KEY }] }, "clusters": { "*": "out" }, "accounts": [account],
