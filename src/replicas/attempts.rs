@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-use super::client::Away;
+use super::client::{Away, LEASE_MORE};
 use super::etcd::{self, status};
 use super::keys::hex;
 use super::Replicas;
@@ -42,12 +42,8 @@ struct Deletion {
 
 /// Deletions that wait in a worker, of about 150 bytes each.
 const WAITING: usize = 1_000;
-/// Deletions of one transaction: etcd takes 128 operations.
-const BATCH: usize = 100;
 /// Between two tries.
 const PAUSE: u64 = 1_000;
-/// What a lease may last longer than the window, at most.
-const LEASE_MORE: u64 = 120_000;
 
 impl Deletions {
     /// Strangers can fill it with attempts that an outage refused, but not with passwords that were right: those go last.
@@ -63,7 +59,7 @@ impl Deletions {
     fn batch(&self, now: u64) -> Vec<Deletion> {
         let mut waiting = self.waiting.borrow_mut();
         waiting.retain(|deletion| now < deletion.until);
-        let most = waiting.len().min(BATCH);
+        let most = waiting.len().min(etcd::BATCH);
         waiting.drain(..most).collect()
     }
 }

@@ -43,6 +43,8 @@ pub struct Lease {
 }
 
 const MINUTE: u64 = 60_000;
+/// What a lease may last longer than what it is granted for, at most: it is rounded up, and a minute more.
+pub(super) const LEASE_MORE: u64 = 2 * MINUTE;
 
 impl Replicas {
     /// The lease of everything that is written within this minute for at least so many milliseconds.

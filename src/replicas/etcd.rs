@@ -8,6 +8,9 @@ use crate::host::task::{Call, Via};
 /// The longest answer that is read: etcd's own limit for a request is 1.5 MB, and pages are kept below it.
 pub const MAX_ANSWER: usize = 16 << 20;
 
+/// What goes into one transaction at most: etcd takes 128 operations.
+pub const BATCH: usize = 100;
+
 /// gRPC statuses that mean something here.
 pub mod status {
     #![allow(missing_docs)]

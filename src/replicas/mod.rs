@@ -71,9 +71,6 @@ pub struct Replicas {
     deletions: attempts::Deletions,
 }
 
-/// Marks of one transaction: etcd takes 128 operations.
-const BATCH: usize = 100;
-
 impl Replicas {
     /// The engine of a configuration, where it has one.
     pub fn new(config: &Config, now: u64) -> Option<Rc<Self>> {
@@ -182,7 +179,7 @@ impl Replicas {
         self.turn.set(begin.wrapping_add(1));
         let mut marks = outbox::all(io.host(), begin.wrapping_add(random));
         marks.retain(|mark| !self.under_way.borrow().contains(mark));
-        for batch in marks.chunks(BATCH) {
+        for batch in marks.chunks(etcd::BATCH) {
             let _sending = Sending::begin(&self.under_way, batch);
             self.put_marks(io, batch).await?;
             batch.iter().for_each(|mark| outbox::sent(io.host(), mark));

@@ -11,7 +11,7 @@ use crate::host::events::{self, Place};
 use crate::host::task::{Io, Lane};
 use crate::host::Level;
 use crate::replicas::client::Away;
-use crate::replicas::etcd::Value;
+use crate::replicas::etcd::{Value, BATCH};
 use crate::replicas::{outbox, Replicas};
 use crate::session::ended;
 
@@ -94,9 +94,6 @@ pub fn restore(filter_state: &FilterState) {
         Ok(())
     });
 }
-
-/// Marks of one write: etcd takes 128 operations.
-const BATCH: usize = 100;
 
 /// One piece of such work at a time: [`Replicas::is_busy`].
 fn spawn<F>(filter_state: &FilterState, flow: impl FnOnce(Io, Rc<Replicas>) -> F)

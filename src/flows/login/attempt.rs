@@ -59,20 +59,20 @@ impl Attempt {
     /// The application accepted the password: the name starts anew.
     pub(super) fn succeeded(self, exchange: &Exchange) {
         self.here.succeeded(&*exchange.filter_state.host);
-        if let Some((replicas, counted)) = self.everywhere {
-            replicas.forget_attempts(exchange.io().now(), counted);
-            sharing::delete_attempts(&exchange.filter_state);
-        }
+        delete(exchange, self.everywhere, Replicas::forget_attempts);
     }
 
     /// The application judged no password: it was not a guess.
     pub(super) fn withdrawn(self, exchange: &Exchange) {
         self.here.withdrawn(&*exchange.filter_state.host);
-        if let Some((replicas, counted)) = self.everywhere {
-            replicas.withdraw_attempt(exchange.io().now(), counted);
-            sharing::delete_attempts(&exchange.filter_state);
-        }
+        delete(exchange, self.everywhere, Replicas::withdraw_attempt);
     }
+}
+
+fn delete(exchange: &Exchange, counted: Option<(Rc<Replicas>, Counted)>, how: fn(&Replicas, u64, Counted)) {
+    let Some((replicas, counted)) = counted else { return };
+    how(&replicas, exchange.filter_state.host.now(), counted);
+    sharing::delete_attempts(&exchange.filter_state);
 }
 
 #[cfg(test)]
