@@ -28,19 +28,16 @@ pub(super) async fn renew_once(
     filter_state: &FilterState,
     account_state: &AccountState,
     live: &Rc<LiveSession>,
-    id: Id,
+    old: &Session,
 ) {
-    let host = io.host();
-    let Some(old) = filter_state.whole(live) else {
-        return renewals::settle(host, id, &State::Ended(None), host.now(), host.now().saturating_add(LEASE));
-    };
+    let (host, id) = (io.host(), live.renewal);
     let Some(replicas) = &filter_state.replicas else {
-        return renew(io, filter_state, account_state, live, &old, id, Alone::MayBe).await;
+        return renew(io, filter_state, account_state, live, old, Alone::MayBe).await;
     };
-    match claimed(io, replicas, live, &old, id).await {
+    match claimed(io, replicas, live, old).await {
         Some(Claim::Ours(held)) => {
-            renew(io, filter_state, account_state, live, &old, id, Alone::Surely).await;
-            leave(io, replicas, filter_state, &old, id, &held).await;
+            renew(io, filter_state, account_state, live, old, Alone::Surely).await;
+            leave(io, replicas, filter_state, old, id, &held).await;
         }
         Some(Claim::Settled(content)) => {
             let now = host.now();
@@ -51,13 +48,14 @@ pub(super) async fn renew_once(
         Some(Claim::Spent) => renewals::settle(host, id, &State::Ended(None), host.now(), host.now() + LEASE),
         // The other replica may have used the token, so nothing is asked while its claim lasts. Grace decides.
         Some(Claim::Running(until)) => renewals::settle(host, id, &State::Failed(None, 0), host.now(), until),
-        None => renew(io, filter_state, account_state, live, &old, id, Alone::MayBe).await,
+        None => renew(io, filter_state, account_state, live, old, Alone::MayBe).await,
     }
     filter_state.tell(io, Place::default()).await;
 }
 
 /// What the engine says, once it is settled or this replica's; `None` where the engine is away.
-async fn claimed(io: &Io, replicas: &Replicas, live: &LiveSession, old: &Session, id: Id) -> Option<Claim> {
+async fn claimed(io: &Io, replicas: &Replicas, live: &LiveSession, old: &Session) -> Option<Claim> {
+    let id = live.renewal;
     let token = id_of(old.tokens.refresh_token.as_ref().map(Secret::expose).unwrap_or_default());
     loop {
         match replicas.claim(io, id.bytes(), &token, io.now().saturating_add(LEASE)).await {

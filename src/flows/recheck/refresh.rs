@@ -48,10 +48,9 @@ pub(super) async fn renew(
     account_state: &AccountState,
     live: &Rc<LiveSession>,
     old: &Session,
-    id: Id,
     alone: Alone,
 ) {
-    let host = io.host();
+    let (host, id) = (io.host(), live.renewal);
     let settings = &filter_state.config.session;
     let place = old.place(Place { account: Some(&account_state.account.code), ..Place::default() });
     let ends = old.ends(settings);

@@ -15,7 +15,7 @@ use crate::flows::login;
 use crate::host::events;
 use crate::host::task::Lane;
 use crate::host::{random, Level};
-use crate::session::renewals::{self, Id, State};
+use crate::session::renewals::{self, State};
 use crate::session::LiveSession;
 use crate::state::{FilterState, NoSession};
 
@@ -38,12 +38,11 @@ pub enum Due {
 pub fn due(exchange: &Rc<Exchange>, live: &Rc<LiveSession>) -> Due {
     let (filter_state, now) = (&exchange.filter_state, exchange.now);
     let host = &*filter_state.host;
-    let id = live.renewal;
     let go_on_until = |until| {
         live.checks.put_off_provider(until);
         Due::GoOn
     };
-    match renewals::look(host, id, now) {
+    match renewals::look(host, live.renewal, now) {
         State::Done(sealed) if filter_state.adopt(live, &sealed) => {
             Due::Ruled(Ruling::Again(exchange.head.clone()))
         }
@@ -65,12 +64,12 @@ pub fn due(exchange: &Rc<Exchange>, live: &Rc<LiveSession>) -> Due {
             }
         }
         State::Running if is_good_enough(filter_state, live, now) => go_on_until(now.saturating_add(GLANCE)),
-        State::Running => Due::Ruled(wait(exchange.clone(), live.clone(), id)),
-        State::Nothing => begin(exchange, live, id),
+        State::Running => Due::Ruled(wait(exchange.clone(), live.clone())),
+        State::Nothing => begin(exchange, live),
     }
 }
 
-fn begin(exchange: &Rc<Exchange>, live: &Rc<LiveSession>, id: Id) -> Due {
+fn begin(exchange: &Rc<Exchange>, live: &Rc<LiveSession>) -> Due {
     let (filter_state, now) = (&exchange.filter_state, exchange.now);
     let host = &*filter_state.host;
     let Some(session) = filter_state.whole(live) else {
@@ -95,16 +94,16 @@ fn begin(exchange: &Rc<Exchange>, live: &Rc<LiveSession>, id: Id) -> Due {
             return Due::GoOn;
         }
     }
-    if renewals::claim(host, id, now, now.saturating_add(LEASE)) {
+    if renewals::claim(host, live.renewal, now, now.saturating_add(LEASE)) {
         let Ok((account_state, _)) = exchange.site_and_origin() else { return Due::GoOn };
         let (filter_state, live) = (filter_state.clone(), live.clone());
         let lane = Lane::new(&account_state.account.code, &live.session.origin.provider);
         exchange.io().spawn(lane, |io| async move {
-            renew_once(&io, &filter_state, &account_state, &live, id).await;
+            renew_once(&io, &filter_state, &account_state, &live, &session).await;
             Ok(())
         });
     }
-    Due::Ruled(wait(exchange.clone(), live.clone(), id))
+    Due::Ruled(wait(exchange.clone(), live.clone()))
 }
 
 /// The newer state of a session, where another worker has made one.
@@ -131,12 +130,12 @@ fn is_good_enough(filter_state: &FilterState, live: &LiveSession, now: u64) -> b
 }
 
 /// Parks the request until there is news, then rules on it again.
-fn wait(exchange: Rc<Exchange>, live: Rc<LiveSession>, id: Id) -> Ruling {
+fn wait(exchange: Rc<Exchange>, live: Rc<LiveSession>) -> Ruling {
     let begun = exchange.now;
     Ruling::Wait(Box::new(move || {
         let filter_state = &exchange.filter_state;
         let now = filter_state.host.now();
-        let news = renewals::look(&*filter_state.host, id, now);
+        let news = renewals::look(&*filter_state.host, live.renewal, now);
         match news {
             State::Running if now.saturating_sub(begun) < PATIENCE => None,
             State::Running => {
