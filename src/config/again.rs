@@ -19,6 +19,7 @@ use super::raw;
 use super::read::Read;
 use super::schema;
 use super::{Account, Config, Directory};
+use crate::http::same;
 use crate::values::order;
 
 /// So far a known account is looked for behind the one before it: accounts mostly keep their order.
@@ -143,14 +144,14 @@ impl Known {
         let (mut at, mut next) = (list, 0);
         loop {
             at = behind_space(text, at);
-            let mut found = self.is_next(text, at, next).then_some(next);
-            let place = match found.and_then(|place| self.places.accounts.get(place)) {
-                Some(place) => at..at + place.len(),
-                None => value_at(text, at)?,
+            let (place, found) = match self.end_of_next(text, at, next) {
+                Some(end) => (at..end, Some(next)),
+                None => {
+                    let place = value_at(text, at)?;
+                    let found = self.find(text.get(place.clone())?, next);
+                    (place, found)
+                }
             };
-            if found.is_none() {
-                found = self.find(text.get(place.clone())?, next);
-            }
             known.push(found.and_then(|found| self.accounts.get(found)?.upgrade()));
             next = found.map_or(next, |found| found + 1);
             let end = behind_space(text, place.end);
@@ -170,12 +171,13 @@ impl Known {
         self.text.get(self.places.accounts.get(account)?.clone())
     }
 
-    /// True if this known account stands here. It is a whole value of JSON, so it is one here too.
-    fn is_next(&self, text: &[u8], at: usize, account: usize) -> bool {
-        let Some(known) = self.text_of(account) else { return false };
+    /// Where this known account ends, if it stands here. It is a whole value of JSON, so it is one here too.
+    fn end_of_next(&self, text: &[u8], at: usize, account: usize) -> Option<usize> {
+        let known = self.text_of(account)?;
         let end = at.saturating_add(known.len());
-        text.get(at..end).is_some_and(|here| same(here, known))
-            && matches!(text.get(behind_space(text, end)), Some(b',' | b']'))
+        let is_here =
+            same(text.get(at..end)?, known) && matches!(text.get(behind_space(text, end)), Some(b',' | b']'));
+        is_here.then_some(end)
     }
 
     /// The known account of this text, if it is one of the next.
@@ -256,19 +258,13 @@ fn without(text: &[u8], places: &Places, known: &[Option<Rc<Account>>]) -> Optio
     Some(short)
 }
 
-/// Equality, eight bytes at a time: `memcmp` in wasm goes byte by byte.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    let ((a_words, a_end), (b_words, b_end)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let mut words = a_words.iter().zip(b_words);
-    a.len() == b.len()
-        && a_end == b_end
-        && words.all(|(a, b)| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b))
-}
-
 /// The first place from here on that is not white space (RFC 8259 section 2).
 fn behind_space(text: &[u8], at: usize) -> usize {
-    let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
     at + text.get(at..).unwrap_or_default().iter().take_while(is_space).count()
+}
+
+fn is_space(byte: &&u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 /// The place behind this byte, if it is the next that is not white space.
@@ -305,7 +301,7 @@ fn value_at(text: &[u8], from: usize) -> Option<Range<usize>> {
         at += 1;
     }
     let value = text.get(from..at)?;
-    let space = value.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+    let space = value.iter().rev().take_while(is_space).count();
     Some(from..at - space)
 }
 

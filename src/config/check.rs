@@ -110,9 +110,10 @@ pub(super) fn configuration(
     let is_shared = raw.shared.is_some();
     let mut unreached = HashSet::new();
     let mut written = raw.accounts.iter();
+    let has_shared_origins = served.is_shared();
     for (i, (account, known)) in accounts.iter().zip(known).enumerate() {
         let is_known = known.is_some();
-        if is_known && !served.is_shared() {
+        if is_known && !has_shared_origins {
             continue;
         }
         let at = list.index(i);

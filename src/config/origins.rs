@@ -15,7 +15,6 @@ pub(super) struct Served {
     /// The first account whose application is served at an authority. Thousands may have one login origin.
     applications: HashMap<String, Rc<Account>>,
     patterns: HashMap<String, Rc<Account>>,
-    is_shared: bool,
 }
 
 impl Served {
@@ -23,7 +22,6 @@ impl Served {
     pub(super) fn add(&mut self, at: &At<'_>, account: &Rc<Account>) {
         for origin in &account.origins {
             let served = self.exact.entry(origin.authority.clone()).or_default();
-            self.is_shared |= !served.is_empty();
             self.applications.entry(origin.authority.clone()).or_insert_with(|| account.clone());
             if served.iter().any(|other| Rc::ptr_eq(other, account)) {
                 at.field("origins").problem(format!("{} is listed twice", origin.authority));
@@ -55,16 +53,14 @@ impl Served {
             if login.is_application {
                 self.applications.entry(authority.clone()).or_insert_with(|| account.clone());
             }
-            let served = self.exact.entry(authority.clone()).or_default();
-            self.is_shared |= !served.is_empty();
-            served.push(account.clone());
+            self.exact.entry(authority.clone()).or_default().push(account.clone());
         }
     }
 
     /// True if two accounts have an origin in common. Else nothing that was found good for an account by itself can have
     /// become wrong.
     pub(super) fn is_shared(&self) -> bool {
-        self.is_shared
+        self.exact.values().any(|served| served.len() > 1)
     }
 
     /// Checks what an account shares with others, once all were added.
@@ -122,9 +118,11 @@ pub(super) fn keep_cookies(at: &At<'_>, account: &Account, written: &[String], c
 
 /// Warns of cookies without `Secure` where browsers come by https: they are sent over plain http too.
 pub(super) fn secure_cookies(at: &At<'_>, accounts: &[Rc<Account>], cookies: &Cookies) {
-    let origins = |account: &Rc<Account>| account.origins_as_written().collect::<Vec<_>>();
-    let https = accounts.iter().flat_map(origins).find(|origin| origin.starts_with("https:"));
-    if let Some(origin) = https.filter(|_| !cookies.secure) {
+    if cookies.secure {
+        return;
+    }
+    let mut origins = accounts.iter().flat_map(|account| account.origins_as_written());
+    if let Some(origin) = origins.find(|origin| origin.starts_with("https:")) {
         at.field("secure").warning(format!(
             "is false, and {origin} is https: browsers would send the session cookie over plain http too; leave it out"
         ));

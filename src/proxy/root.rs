@@ -111,7 +111,7 @@ impl RootContext for Root {
             Ok(config) => {
                 let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
                 events::configuration(&*self.host, config.accounts.len(), &[], &warnings);
-                let filter_state = Rc::new(FilterState::again(self.host.clone(), config));
+                let filter_state = Rc::new(FilterState::new(self.host.clone(), config));
                 self.engine = Engine::new(&filter_state, &self.host);
                 self.filter_state = Some(filter_state);
                 self.resettle();

@@ -5,7 +5,7 @@ use crate::fault::{Code, Fault};
 use crate::host::shared_set::id_of;
 use crate::host::task::Io;
 use crate::host::Host;
-use crate::replicas::documents::Written;
+use crate::replicas::documents::{Document, Written};
 use crate::replicas::Replicas;
 
 /// Tries of a change that others get in the way of.
@@ -28,11 +28,15 @@ pub fn name(code: &str) -> String {
 /// The book of an account. One of another format counts as not readable.
 pub fn known(replicas: &Replicas, host: &dyn Host, code: &str) -> Result<Kept, Fault> {
     let Some(document) = replicas.document(host, &name(code)) else { return Ok(Kept::default()) };
+    Ok(Kept { book: read(&document)?, revision: Some(document.revision) })
+}
+
+/// The book in a document.
+pub fn read(document: &Document) -> Result<Book, Fault> {
     let unreadable = || {
         Fault::new(Code::NotReady, "the account's settings are of another format: a newer filter wrote them")
     };
-    let book = Book::read(&document.body).ok_or_else(unreadable)?;
-    Ok(Kept { book, revision: Some(document.revision) })
+    Book::read(&document.body).ok_or_else(unreadable)
 }
 
 /// Changes a book: reads what is known, changes it, writes it if no other Envoy wrote meanwhile, and tries again if so. The

@@ -139,19 +139,10 @@ impl AccountState {
 }
 
 impl FilterState {
-    /// Makes it from a checked configuration.
+    /// Makes it from a checked configuration. What is kept for accounts that it took over from one before is taken over too.
     pub fn new(host: Rc<dyn Host>, config: Config) -> Self {
-        let nothing = vec![None; config.accounts.len()];
-        Self::with_kept(host, config, nothing)
-    }
-
-    /// Makes it from a configuration that took accounts over from one before: what is kept for them is taken over too.
-    pub fn again(host: Rc<dyn Host>, config: Config) -> Self {
-        let kept = config.accounts.iter().map(|account| account.kept.get()).collect();
-        Self::with_kept(host, config, kept)
-    }
-
-    fn with_kept(host: Rc<dyn Host>, config: Config, kept: Vec<Option<Rc<AccountState>>>) -> Self {
+        let kept: Vec<Option<Rc<AccountState>>> =
+            config.accounts.iter().map(|account| account.kept.get()).collect();
         // One budget for all accounts.
         let rate = kept.iter().flatten().next().map_or_else(Rc::default, |own| own.rate.clone());
         let directories: Rc<[String]> = config
@@ -338,7 +329,7 @@ mod tests {
             "session": {"keys": [{"id": "k", "value": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]},
             "clusters": {"*": "all"}, "accounts": accounts,
         });
-        FilterState::again(TestHost::new(), known.load(text.to_string().into_bytes(), &Placeholders).unwrap())
+        FilterState::new(TestHost::new(), known.load(text.to_string().into_bytes(), &Placeholders).unwrap())
     }
 
     #[test]

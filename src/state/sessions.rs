@@ -104,8 +104,13 @@ impl FilterState {
     /// A session as requests need it, if the configuration lets it be: its account and provider are still
     /// there, no cut ended it, and its way in is still open.
     pub fn admit(&self, account: &Rc<Account>, session: Session, sealed: Box<[u8]>) -> Option<LiveSession> {
+        // An SSO session alone has a provider that may have changed.
+        let of_provider = match session.method {
+            Method::Sso => self.is_of_its_provider(account, &session),
+            Method::Password | Method::Bearer => Some(true),
+        };
         let way_in = match session.method {
-            Method::Sso => self.is_of_its_provider(account, &session) != Some(false),
+            Method::Sso => of_provider != Some(false),
             Method::Password => crate::password::session_stands(account, &session.user),
             Method::Bearer => {
                 account.bearer.as_ref().is_some_and(|bearer| bearer.counts(&session.origin.provider))
@@ -121,8 +126,6 @@ impl FilterState {
             }
             _ => session,
         };
-        let is_provisional =
-            session.method == Method::Sso && self.is_of_its_provider(account, &session).is_none();
         let mut mark = ended::Mark::of(&account.code, &session);
         mark.shared = self.replicas.is_some();
         mark.remember(&*self.host, session.ends(&self.config.session));
@@ -154,7 +157,7 @@ impl FilterState {
             token_expires: session.tokens.access_expires.filter(|_| forwarded).unwrap_or(u64::MAX),
             spread: Cell::new(false),
             over: Cell::new(false),
-            is_provisional: Cell::new(is_provisional),
+            is_provisional: Cell::new(of_provider.is_none()),
             successor: RefCell::new(None),
             session,
         })

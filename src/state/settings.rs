@@ -60,9 +60,9 @@ impl FilterState {
                 return None;
             }
         }
-        let revision = replicas.document(&*self.host, &store::name(code)).map(|document| document.revision);
-        let settled = match revision {
-            Some(revision) => Settled::Document(revision),
+        let document = replicas.document(&*self.host, &store::name(code));
+        let settled = match &document {
+            Some(document) => Settled::Document(document.revision),
             None if is_known => Settled::File,
             None => Settled::Waiting,
         };
@@ -70,14 +70,14 @@ impl FilterState {
             return None;
         }
         let place = Place { account: Some(code), ..Place::default() };
-        let made = match settled {
-            Settled::Document(_) => {
-                let kept = store::known(replicas, &*self.host, code).map_err(|fault| fault.detail);
-                kept.and_then(|kept| account_of(&own.account, &kept.book, self.host.now()))
+        let made = match &document {
+            Some(document) => {
+                let book = store::read(document).map_err(|fault| fault.detail);
+                book.and_then(|book| account_of(&own.account, &book, self.host.now()))
             }
             // It has not been changed yet.
-            _ if own.settled == Settled::Waiting => Ok(own.account.clone()),
-            _ => config::with_settings(file, &serde_json::json!({})).map_err(|_| "the file".to_owned()),
+            None if own.settled == Settled::Waiting => Ok(own.account.clone()),
+            None => config::with_settings(file, &serde_json::json!({})).map_err(|_| "the file".to_owned()),
         };
         match made {
             Ok(account) => {

@@ -130,7 +130,7 @@ impl Account {
     /// True where the configuration names this user an administrator. A username that a directory or the application
     /// vouches for, never one that only a provider claims.
     pub fn is_named_admin(&self, username: &str) -> bool {
-        self.password.administrators.iter().any(|name| name == username)
+        self.password.names(username)
     }
 
     /// The provider of that id.

@@ -51,9 +51,14 @@ impl Password {
         }
     }
 
+    /// True if this user is one of `administrators`.
+    pub fn names(&self, username: &str) -> bool {
+        self.administrators.iter().any(|name| name == username)
+    }
+
     /// The mode that a username is ruled by.
     pub fn mode_for(&self, username: &str) -> PasswordMode {
-        match self.administrators.iter().any(|name| name == username) {
+        match self.names(username) {
             true => self.offered(),
             false => self.mode,
         }
