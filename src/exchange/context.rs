@@ -32,21 +32,44 @@ pub struct Exchange {
     pub now: u64,
     /// Why no session counts, where the gate has found that out: to open a cookie that does not count costs more than all the
     /// rest of the answer.
-    pub no_session: Cell<Option<NoSession>>,
+    no_session: Cell<Option<NoSession>>,
 }
 
 impl Exchange {
-    /// The same request as one for another account.
-    pub fn with_account(&self, account_state: Rc<AccountState>) -> Self {
+    /// A request of one account; `None`: of none that is known.
+    pub fn new(
+        filter_state: &Rc<FilterState>,
+        account_state: Option<&Rc<AccountState>>,
+        head: &Rc<Head>,
+        path: String,
+        now: u64,
+    ) -> Self {
         Self {
-            filter_state: self.filter_state.clone(),
-            account_state: Some(account_state),
-            head: self.head.clone(),
-            is_unsure: self.is_unsure,
-            path: self.path.clone(),
-            now: self.now,
+            filter_state: filter_state.clone(),
+            account_state: account_state.cloned(),
+            head: head.clone(),
+            is_unsure: false,
+            path,
+            now,
             no_session: Cell::default(),
         }
+    }
+
+    /// The same where several accounts are served, and nothing says that it is this one.
+    pub fn unsure(self) -> Self {
+        Self { is_unsure: true, ..self }
+    }
+
+    /// The gate has found that no session counts.
+    pub fn has_no_session(&self, why: NoSession) {
+        self.no_session.set(Some(why));
+    }
+
+    /// The same request as one for another account.
+    pub fn with_account(&self, account_state: Rc<AccountState>) -> Self {
+        let path = self.path.clone();
+        let other = Self::new(&self.filter_state, Some(&account_state), &self.head, path, self.now);
+        Self { is_unsure: self.is_unsure, ..other }
     }
 
     /// The origin of the account that was asked; only configured ones, and ones of a pattern, are ever used in URLs.

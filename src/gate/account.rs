@@ -1,6 +1,5 @@
 //! Which account a request is for.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use super::published;
@@ -168,10 +167,7 @@ pub fn account_unknown(filter_state: &Rc<FilterState>, head: &Rc<Head>, now: u64
 /// The refusal where what was asked for is not served.
 pub fn unknown(filter_state: &Rc<FilterState>, head: &Rc<Head>, now: u64, detail: String) -> Ruling {
     let fault = Fault::new(Code::AccountUnknown, detail);
-    let (filter_state, head) = (filter_state.clone(), head.clone());
-    let (path, no_session) = (String::new(), Cell::default());
-    let exchange =
-        Exchange { filter_state, account_state: None, is_unsure: true, head, path, now, no_session };
+    let exchange = Exchange::new(filter_state, None, head, String::new(), now).unsure();
     Ruling::LocalReply(exchange.refuse(&fault))
 }
 
@@ -180,18 +176,8 @@ pub fn ask_for_account(filter_state: &Rc<FilterState>, head: &Rc<Head>, now: u64
     let account_states = filter_state.accounts_at(head.authority());
     let path = Path::read(head.path()).canonical().to_owned();
     let mut enabled = account_states.iter().filter(|account_state| account_state.account.enabled);
-    let exchange = |account_state: Option<&Rc<AccountState>>| {
-        let account_state = account_state.cloned();
-        Exchange {
-            filter_state: filter_state.clone(),
-            account_state,
-            is_unsure: true,
-            head: head.clone(),
-            path: path.clone(),
-            now,
-            no_session: Cell::default(),
-        }
-    };
+    let exchange =
+        |account_state| Exchange::new(filter_state, account_state, head, path.clone(), now).unsure();
     match enabled.clone().find_map(|account_state| account_state.account.paths.endpoint(&path)) {
         Some(Endpoint::Ready) => return published::ready(filter_state, head),
         Some(Endpoint::Jwks) => return Ruling::LocalReply(published::jwks(&exchange(None))),

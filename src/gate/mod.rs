@@ -23,7 +23,6 @@ mod shared_origin_tests;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::access::{demand, Demand};
@@ -171,7 +170,9 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         Err(why) => {
             let exchange = exchange();
             // Of several accounts the cookie may be another's, which is not stale there.
-            exchange.no_session.set((account_states.len() == 1).then_some(why));
+            if account_states.len() == 1 {
+                exchange.has_no_session(why);
+            }
             return login::sign_in_first(exchange, why);
         }
     };
@@ -237,11 +238,7 @@ fn exchange(
     path: &Path<'_>,
     now: u64,
 ) -> Rc<Exchange> {
-    let path = path.canonical().to_owned();
-    let (filter_state, account_state, head) =
-        (filter_state.clone(), Some(account_state.clone()), head.clone());
-    let no_session = Cell::default();
-    Rc::new(Exchange { filter_state, account_state, is_unsure: false, head, path, now, no_session })
+    Rc::new(Exchange::new(filter_state, Some(account_state), head, path.canonical().to_owned(), now))
 }
 
 fn canonical_target(head: &Head, path: &Path<'_>) -> Vec<u8> {

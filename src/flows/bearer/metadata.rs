@@ -1,7 +1,6 @@
 //! The metadata of protected resources (RFC 9728): by it programs such as MCP clients find the provider to get a
 //! token from. It is public, also for scripts of other origins.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use serde_json::{json, Map, Value};
@@ -36,15 +35,7 @@ pub fn answer(
     let mut found = enabled
         .filter_map(|account_state| Some((account_state, published(&account_state.account.access, asked)?)));
     let (account_state, resource) = found.next()?;
-    let exchange = Exchange {
-        filter_state: filter_state.clone(),
-        account_state: Some(account_state.clone()),
-        is_unsure: false,
-        head: head.clone(),
-        path: asked.to_owned(),
-        now,
-        no_session: Cell::default(),
-    };
+    let exchange = Exchange::new(filter_state, Some(account_state), head, asked.to_owned(), now);
     let answer = match head.method() {
         b"GET" | b"HEAD" => {
             let origin = exchange.origin()?;
