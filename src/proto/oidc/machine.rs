@@ -119,11 +119,7 @@ impl MachineIssuer {
         let latest = signed::Latest::default();
         let has = |keys: &KeySet| latest.is_known(io, keys, jws);
         let newer = self.keys.newer(io, self.key_set(&url), &has, Sender::Stranger).await?;
-        match latest.of(newer.is_some()) {
-            Some(Ok((claims, _))) => Ok(claims),
-            Some(Err(why)) => Err(refused(why)),
-            None => Err(refused(format!("{unknown}, and no newer keys can be had now"))),
-        }
+        latest.of(newer.is_some(), &unknown).map(|(claims, _)| claims).map_err(refused)
     }
 
     /// Who it is for, until when, and that it is no other kind of token; returns `iat`.

@@ -85,11 +85,8 @@ async fn verify(
     };
     let latest = Latest::default();
     let newer = provider.newer_keys(io, &|keys| latest.is_known(io, keys, &jws), sender).await?;
-    match latest.of(newer.is_some()) {
-        Some(Ok((claims, key_issuer))) => Ok(verified(claims, key_issuer)),
-        Some(Err(why)) => Err(refused(why)),
-        None => Err(refused(format!("{unknown}, and no newer keys can be had now"))),
-    }
+    let (claims, key_issuer) = latest.of(newer.is_some(), &unknown).map_err(refused)?;
+    Ok(verified(claims, key_issuer))
 }
 
 /// What the newest keys make of one token. A signature that was verified to see whether these keys are new enough is not
@@ -109,10 +106,12 @@ impl Latest {
         is_known
     }
 
-    /// `None` without newer keys.
-    pub fn of(self, has_newer: bool) -> Option<Result<Claimed, String>> {
-        let latest = self.0.into_inner().filter(|_| has_newer)?;
-        Some(latest.map_err(|(Unverified::UnknownKey(why) | Unverified::Refused(why))| why))
+    /// What they said; without newer keys why ours did not do.
+    pub fn of(self, has_newer: bool, unknown: &str) -> Result<Claimed, String> {
+        match self.0.into_inner().filter(|_| has_newer) {
+            Some(latest) => latest.map_err(|(Unverified::UnknownKey(why) | Unverified::Refused(why))| why),
+            None => Err(format!("{unknown}, and no newer keys can be had now")),
+        }
     }
 }
 
