@@ -59,11 +59,10 @@ pub fn posted(exchange: Rc<Exchange>) -> Ruling {
     let has_token = !matches!(bearer::sent(&exchange.head), bearer::Sent::Nothing);
     let account_state = exchange.account_state.as_ref();
     let takes_tokens = account_state.is_some_and(|own| own.account.self_service.is_some());
-    match exchange.session_state().live() {
-        Err(why) if !(is_json && has_token && takes_tokens) => {
+    if !(is_json && has_token && takes_tokens) {
+        if let Err(why) = exchange.session_state().live() {
             return Ruling::LocalReply(exchange.refuse_without(why));
         }
-        _ => {}
     }
     Ruling::Body(
         MAX_BODY,

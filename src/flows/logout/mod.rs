@@ -56,9 +56,7 @@ pub fn asked_for(exchange: Rc<Exchange>, body: Option<Vec<u8>>) -> Ruling {
     let origins = exchange.own_origins();
     if !confirmed && exchange.head.is_sent_from_elsewhere(&origins) {
         let user = live.session.user.username.clone();
-        return Ruling::LocalReply(
-            confirm(&exchange, &live, Some(user)).unwrap_or_else(|fault| exchange.refuse(&fault)),
-        );
+        return Ruling::LocalReply(confirm(&exchange, &live, Some(user)));
     }
     Ruling::flow(exchange, move |io, exchange| async move {
         log_out(&io, &exchange, &live).await.map(Outcome::LocalReply)
@@ -71,7 +69,7 @@ pub fn looked_ahead(exchange: &Exchange) -> Response {
     let with_ticket = ticket::in_query(exchange).is_some();
     match exchange.session_state() {
         SessionState::Valid(live) if exchange.head.is_document_ahead() && !with_ticket => {
-            confirm(exchange, &live, None).unwrap_or_else(|fault| exchange.refuse(&fault))
+            confirm(exchange, &live, None)
         }
         _ => exchange.ignored(),
     }
@@ -221,7 +219,11 @@ fn landing(exchange: &Exchange) -> String {
 
 /// The page that asks; its form carries the session's id, sealed, so that no other site can send it. `user`: whom another
 /// site's request would sign out.
-fn confirm(exchange: &Exchange, live: &LiveSession, user: Option<String>) -> Result<Response, Fault> {
+fn confirm(exchange: &Exchange, live: &LiveSession, user: Option<String>) -> Response {
+    confirm_page(exchange, live, user).unwrap_or_else(|fault| exchange.refuse(&fault))
+}
+
+fn confirm_page(exchange: &Exchange, live: &LiveSession, user: Option<String>) -> Result<Response, Fault> {
     let (account_state, _) = exchange.site_and_origin()?;
     let keys = &exchange.filter_state.config.session.keys;
     let csrf = keys.seal(
