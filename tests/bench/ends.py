@@ -16,6 +16,7 @@ LOAD = 2  # threads that ask for pages and sign in, meanwhile
 ROW = 8  # requests in a row, each by a connection of its own, that come to every worker of an Envoy
 RECHECK = 2.0
 LIMITS = 0.1, 1.0  # seconds: of the half that is sooner, of 99 of 100
+ENDED = ("login_required", "session_expired", "user_inactive")
 KINDS = ("sign-out", "back channel", "administrator", "deactivation")
 
 
@@ -38,7 +39,7 @@ class Ends:
         self.wrong: list[str] = []
         try:
             self.setting.start()
-            eventually(lambda: self.setting.in_step(0) and self.setting.in_step(1), 60, what="Envoys in step")
+            eventually(self.setting.all_in_step, 60, what="Envoys in step")
         except BaseException:
             self.stop()
             raise
@@ -57,6 +58,13 @@ class Ends:
         return self.setting.client(replica).get(url, headers=header(cookies))
 
     def load(self) -> None:
+        """A thread of its own: what ends it is told, since nothing would be beside the ends any more."""
+        try:
+            self.ask_for_pages()
+        except Exception as failed:
+            self.wrong.append(f"the load ended: {failed!r}")
+
+    def ask_for_pages(self) -> None:
         cookies = self.sign_in("root5")
         for n in itertools.count():
             if self.over.is_set():
@@ -115,7 +123,7 @@ class Ends:
         """Waits until every worker of the other Envoy refuses it."""
         row, first = 0, began
         while row < ROW:
-            if self.ask(cookies, 1, account).status == 200:
+            if self.ask(cookies, 1, account).code not in ENDED:
                 row = 0
             else:
                 first = time.monotonic() if row == 0 else first

@@ -24,7 +24,7 @@ class Sessions:
         self.ring = Ring(SESSION_KEY)
         self.setting = Setting(World, name, changes=CHANGES, shared={"timeout": "50s"})
         try:
-            eventually(lambda: self.setting.in_step(0) and self.setting.in_step(1), 120, what="Envoys in step")
+            eventually(self.setting.all_in_step, 120, what="Envoys in step")
             [(self.cookie, self.value)] = self.setting.signed_in().items()
         except BaseException:
             self.setting.stop()

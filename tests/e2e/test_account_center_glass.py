@@ -69,17 +69,13 @@ def test_after_saying_it_twice_only_the_administrators_of_the_file_get_in(center
 
     wanted = NOBODY | {name: "in" for name in center.named}
     for replica in (0, 1):
-        seen = []
-
         def holds():
             # Each worker that a connection may come to.
-            seen[:] = [outcomes(center, replica) for _ in range(3)]
-            return all(one == wanted for one in seen)
+            seen = [outcomes(center, replica) for _ in range(3)]
+            assert all(one == wanted for one in seen), seen
+            return True
 
-        try:
-            eventually(holds, 60)
-        except AssertionError:
-            raise AssertionError(f"replica {replica}: {seen}") from None
+        eventually(holds, 60, what=f"what holds at replica {replica}")
     if not center.named:
         return
     # At the other Envoy, by the page of the ways in, and back to passwords.

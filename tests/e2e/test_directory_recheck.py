@@ -12,9 +12,9 @@ from test_directory import attempt
 @pytest.fixture(scope="module")
 def later(make_world):
     world = make_world("recheck", session={"recheck": "2s", "recheck_grace": "3s"})
-    for code in ("out", "roles", "down", "count", "kept", "gone", "swapped", "cached"):
+    for code in ("out", "roles", "down", "count", "gone", "swapped"):
         world.account(code)
-        world.directory(code, timeout="1s", **({"cache": "60s"} if code == "cached" else {}))
+        world.directory(code, timeout="1s")
     world.start()
     world.dirs = {host.split(".")[0]: directory for host, directory in world.scim.directories.items()}
     for directory in world.dirs.values():

@@ -54,7 +54,7 @@ def killed(world) -> None:
 @pytest.mark.slow
 def test_an_envoy_that_is_killed_forgets_nothing(make_setting):
     setting = make_setting("shared-killed", shared={"timeout": "50s"})
-    eventually(lambda: setting.in_step(0) and setting.in_step(1), 120)
+    eventually(setting.all_in_step, 120)
     before, meanwhile, other = setting.signed_in(), setting.signed_in(), setting.signed_in()
     setting.log_out(before)
     eventually(lambda: setting.ask(before, 1).status == 401, 60)
@@ -69,7 +69,7 @@ def test_an_envoy_that_is_killed_forgets_nothing(make_setting):
 @pytest.mark.slow
 def test_a_sign_out_outlives_the_envoy_that_answered_it(make_setting):
     setting = make_setting("shared-killed-after", shared={"timeout": "50s"})
-    eventually(lambda: setting.in_step(0) and setting.in_step(1), 120)
+    eventually(setting.all_in_step, 120)
     ended, other = setting.signed_in(), setting.signed_in()
     polls = [Poll(setting, cookies) for cookies in (ended, other)]
     assert setting.log_out(ended).status == 302

@@ -26,7 +26,7 @@ def test_a_session_that_ended_in_an_outage_stays_ended_after_it(two, outage):
 
 def holds_through(setting, outage):
     """Three sessions at the other Envoy: one that ended before the outage, one that ends in it, one that goes on."""
-    eventually(lambda: setting.in_step(0) and setting.in_step(1), 120)
+    eventually(setting.all_in_step, 120)
     before, during, other = setting.signed_in(), setting.signed_in(), setting.signed_in()
     setting.log_out(before)
     eventually(lambda: setting.ask(before, 1).status == 401, 60)
@@ -128,7 +128,7 @@ def test_three_members_lose_some(three, outage):
 @pytest.mark.slow
 @pytest.mark.parametrize("outage", [one_killed, leader_killed])
 def test_with_two_members_left_a_sign_out_is_told(three, outage):
-    eventually(lambda: three.in_step(0) and three.in_step(1), 120)
+    eventually(three.all_in_step, 120)
     ended, other = three.signed_in(), three.signed_in()
     polls = [Poll(three, cookies) for cookies in (ended, other)]
     heal = outage(three)
@@ -150,7 +150,7 @@ def test_closed_without_a_quorum_lets_nobody_in(make_setting):
 @pytest.mark.parametrize("ecds", [False, True], ids=["LDS", "ECDS"])
 def test_a_new_configuration_forgets_nothing(make_setting, ecds):
     setting = make_setting(f"shared-{'ecds' if ecds else 'lds'}", shared={"timeout": "50s"}, ecds=ecds)
-    eventually(lambda: setting.in_step(0) and setting.in_step(1), 120)
+    eventually(setting.all_in_step, 120)
     before, during, other = setting.signed_in(), setting.signed_in(), setting.signed_in()
     setting.log_out(before)
     eventually(lambda: setting.ask(before, 1).status == 401, 60)

@@ -38,8 +38,8 @@ def traps(setting) -> int:
 
 
 def ends_behind_a_trap(setting):
-    """Polls of three sessions: one that ended before the trap, one that ends after it, one that goes on. And when the
-    second had ended."""
+    """Three sessions at the second Envoy: one ends before the trap, one after it, one goes on. Returns the poll of the one that
+    ends after it, when that had ended, and how many VMs trapped."""
     eventually(lambda: ready(setting), 120)
     # A machine that is slow may close for a moment.
     before, after, other = (eventually(setting.signed_in, 120) for _ in range(3))

@@ -10,6 +10,7 @@ from harness.browser import Browser
 from harness.expect import signed_in, signed_out
 from harness.https import Front, flags
 from harness.net import eventually
+from harness.passwords import report
 from harness.tools import leave_out
 
 KINDS = ["prefetch", "prerender", "link"]
@@ -24,11 +25,6 @@ def start(seen):
     if asked["kind"] == "link":
         ahead = f'<link rel="prefetch" href="{asked["to"]}">'
     page = f'<!doctype html><title>Start</title>{ahead}<a id="to" href="{asked["to"]}">there</a>'
-    return Answer(200, [("content-type", "text/html")], page.encode())
-
-
-def report(seen):
-    page = f'<!doctype html><title>Reports</title><h1>Reports</h1><p id="user">{seen.get("x-sso-user")}</p>'
     return Answer(200, [("content-type", "text/html")], page.encode())
 
 

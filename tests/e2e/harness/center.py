@@ -65,7 +65,7 @@ class Center:
         account.idp.person = PEOPLE[name]
 
         def attempt():
-            """`/sso/ready` speaks for the worker that answers it: another one may not have read the settings yet."""
+            """A worker to which none of the start's connections came may not have read the settings yet."""
             client = account.client()
             hops = client.login(account.url(f"/sso/login?u={account.code}&return_to=/reports"))
             return None if hops[-1].code == "not_ready" else (client, hops)

@@ -142,11 +142,6 @@ class Realm:
     def client_id(self, name: str) -> str:
         return self.api("GET", f"/clients?clientId={urllib.parse.quote(name, safe='')}")[0]["id"]
 
-    def change_client(self, name: str, attributes: dict | None = None, **settings) -> None:
-        at = f"/clients/{self.client_id(name)}"
-        client = self.api("GET", at)
-        self.api("PUT", at, client | settings | {"attributes": client["attributes"] | (attributes or {})})
-
     def user(self, name: str) -> dict:
         return self.api("GET", f"/users?username={name}&exact=true")[0]
 
