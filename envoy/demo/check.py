@@ -252,7 +252,7 @@ def account_center(demo, step):
     step("ada's does, while single sign-on is off", ada.status == 200 and "Version 0" in ada.text, ada)
     draft("single sign-on beside passwords", **{"sso": "enabled", "password.mode": "enabled"})
     ada.get(settings).submit('value="enable"', do="enable")
-    step("which is not enabled before somebody has signed in with it", refused(ada, 409, "settings_untested"), ada)
+    step("enabling is refused until ada has signed in with it", refused(ada, 409, "settings_untested"), ada)
     tested("ada tests the sign-in")
     enabled("and enables it")
     holds("side by side: bob's password opens a session",
