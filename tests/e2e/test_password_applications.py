@@ -17,8 +17,10 @@ from harness.applications import LOGINS, Applications
 from harness.client import Client, exchange
 from harness.expect import refused, session_cookies
 from harness.net import PROJECT
+from harness.password_rule import USERS
 from harness.spellings import FORM, JSON
-from test_password import ALIASES, USERS, hostile_forms, hostile_json
+from test_password import ALIASES
+from test_password_bodies import hostile_forms, hostile_json
 from test_password_fields import aliases
 
 ADMINS = ("root", "renée")

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from lxml import etree
@@ -20,6 +21,11 @@ from .saml_forge import (DSIG, MD, POST, REDIRECT, RSA_SHA256, SAML, SAMLP, Answ
 from .world import Account, World
 
 _KEYS: dict[str, Key] = {}
+
+
+def cases(**rows) -> list:
+    """Parameters of a test, each row under its own name."""
+    return [pytest.param(*row, id=name.replace("_", "-")) for name, row in rows.items()]
 
 
 def key(name: str) -> Key:

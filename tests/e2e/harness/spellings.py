@@ -1,6 +1,6 @@
 """Everything in which a password login can be written besides its body: paths, methods, framings, kinds, headers.
 
-The bodies are `hostile_forms` and `hostile_json` of test_password.py.
+The bodies are `hostile_forms` and `hostile_json` of test_password_bodies.py.
 """
 
 import gzip
