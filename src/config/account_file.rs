@@ -1,23 +1,22 @@
 //! An account's part of the file, kept for accounts whose administrators may change it.
 
-use std::collections::HashMap;
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use serde_json::{json, Map, Value};
 
 use super::env::Environment;
 use super::raw::SettingsPart;
-use crate::values::{json, order};
+use super::surroundings::Surroundings;
+use crate::values::json;
 
-/// The file of one account, and what of the rest of the configuration its check needs.
+/// The file of one account, with what its check needs of the rest of the configuration.
 #[derive(Debug)]
 pub struct AccountFile {
     /// The account itself.
     pub account: Value,
-    /// The configuration without accounts.
-    pub(super) common: Rc<Value>,
-    /// The other accounts that are served at one of its origins, and must go together with it.
-    pub(super) others: Vec<Rc<Value>>,
+    /// The rest of the configuration, once all of it was checked. All files share it.
+    pub(super) surroundings: Rc<OnceCell<Surroundings>>,
     /// Variables that are missing are no problem: `envoy-sso check`, tests.
     pub(super) lenient: bool,
 }
@@ -54,45 +53,20 @@ impl AccountFile {
     }
 }
 
-/// The files of the accounts that have `self_service`, by their place in the list.
+/// The files of the accounts that have `self_service`, by their place in the list. Their surroundings come with the check.
 pub(super) fn keep(document: &Value, env: &dyn Environment) -> Vec<Option<Rc<AccountFile>>> {
     let accounts = document.get("accounts").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let is_kept = |account: &Value| account.get("self_service").is_some_and(|value| !value.is_null());
-    if !accounts.iter().any(is_kept) {
-        return accounts.iter().map(|_| None).collect();
-    }
-    let beside = document.as_object().into_iter().flatten().filter(|(name, _)| *name != "accounts");
-    let common: Map<String, Value> = beside.map(|(name, value)| (name.clone(), value.clone())).collect();
-    let common = Rc::new(Value::Object(common));
     let single = accounts.len() == 1;
-    let mut served: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (i, account) in accounts.iter().enumerate() {
-        origins(account).for_each(|origin| served.entry(origin).or_default().push(i));
-    }
-    // An account beside several has one copy for all of them.
-    let mut copies: HashMap<usize, Rc<Value>> = HashMap::new();
-    let mut copy =
-        |i: usize, account: &Value| copies.entry(i).or_insert_with(|| Rc::new(account.clone())).clone();
-    let mut file = |(i, account): (usize, &Value)| {
+    let surroundings = Rc::default();
+    let file = |account: &Value| {
         is_kept(account).then(|| {
-            let mut beside: Vec<usize> =
-                origins(account).filter_map(|origin| served.get(origin)).flatten().copied().collect();
-            order::sort(&mut beside);
-            beside.dedup();
-            let others = beside.into_iter().filter(|j| *j != i);
-            let others = others.filter_map(|j| Some(copy(j, accounts.get(j)?))).collect();
             let mut account = account.clone();
             if single && account.get("code").is_none_or(Value::is_null) {
                 json::set(&mut account, "code", "default".into());
             }
-            Rc::new(AccountFile { account, common: common.clone(), others, lenient: env.lenient() })
+            Rc::new(AccountFile { account, surroundings: Rc::clone(&surroundings), lenient: env.lenient() })
         })
     };
-    accounts.iter().enumerate().map(&mut file).collect()
-}
-
-/// Where an account is served, as it is written.
-fn origins(account: &Value) -> impl Iterator<Item = &str> {
-    let list = account.get("origins").and_then(Value::as_array).into_iter().flatten();
-    list.chain(account.get("login_origin")).filter_map(Value::as_str)
+    accounts.iter().map(file).collect()
 }

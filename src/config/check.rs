@@ -10,6 +10,7 @@ use super::env::{self, Environment};
 use super::origins::Served;
 use super::problems::{At, Problem, Problems};
 use super::read::Read;
+use super::surroundings::Surroundings;
 use super::{
     account, calls, clusters, document as reading, duration, names, origins, raw, schema, shared, Account,
     Config, Cookies, Directory, SameSite, SessionSettings,
@@ -23,11 +24,6 @@ pub fn load(bytes: &[u8], env: &dyn Environment) -> Result<Config, Vec<Problem>>
     let document = reading::read(bytes, &problems.root()).map_err(problem)?;
     let files = account_file::keep(&document, env);
     checked(document, problems, files, env)
-}
-
-/// Checks a document that was read already. No account keeps its file.
-pub(super) fn document(document: Value, env: &dyn Environment) -> Result<Config, Vec<Problem>> {
-    checked(document, Problems::default(), Vec::new(), env)
 }
 
 fn checked(
@@ -47,17 +43,23 @@ fn checked(
     let unknown = vec![None; raw.accounts.len()];
     let mut config = configuration(&problems.root(), &raw, &unknown, files, env);
     config.warnings = problems.warnings.into_inner();
+    let all = all(shape, problems.problems.into_inner());
+    match all.is_empty() {
+        true => Ok(config),
+        false => Err(all),
+    }
+}
+
+/// The problems of the shape, and those that were found with what stands in their place.
+pub(super) fn all(shape: Vec<Problem>, others: Vec<Problem>) -> Vec<Problem> {
     let mut all = shape;
-    for found in problems.problems.into_inner() {
+    for found in others {
         // What was replaced by something neutral has been reported already.
         if !all.iter().any(|known| known.path == found.path) {
             all.push(found);
         }
     }
-    match all.is_empty() {
-        true => Ok(config),
-        false => Err(all),
-    }
+    all
 }
 
 /// Checks what was read. `known`: the accounts in their order, those that were checked before; `raw` holds the others.
@@ -128,11 +130,15 @@ pub(super) fn configuration(
         origins::keep_cookies(&at, account, origins, &cookies);
         calls::check(&at, account, &clusters, &mut unreached);
     }
+    let clusters = Rc::new(clusters);
+    if let Some(file) = files.iter().flatten().next() {
+        let _ = file.surroundings.set(Surroundings::new(clusters.clone(), cookies.clone(), &served));
+    }
     Config {
         session: session(&at.field("session"), &raw.session, raw.shared.is_some(), env),
         cookies,
         shared: raw.shared.as_ref().map(|raw| shared::check(&at.field("shared"), raw)),
-        clusters: Rc::new(clusters),
+        clusters,
         accounts,
         pages: pages(&at.field("pages"), &raw.pages),
         warnings: Vec::new(),

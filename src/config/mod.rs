@@ -8,7 +8,7 @@
 //! - `account`: one account: access, password, provisioning, bearer. `provider`: one provider: OpenID Connect, SAML, OAuth 2.0.
 //! - `paths`: the filter's own endpoints. `origins`, `shared_origins`: which account is served where.
 //! - `env`, `urls`, `clusters`, `calls`, `duration`, `names`: values of one kind, and what is wrong with them.
-//! - `overlay`, `account_file`: what administrators set, over the file. `find`, `carrier`: for the command line alone.
+//! - `overlay`, `account_file`, `surroundings`: what administrators set, over the file. `find`, `carrier`: for the command line alone.
 //!
 //! Invariants: all problems are reported together, each with its path. A configuration with a problem is never used. To add a
 //! field: `raw`, then the checked type, then the recipe in docs/developing.md.
@@ -37,6 +37,7 @@ mod read;
 pub mod schema;
 mod shared;
 mod shared_origins;
+mod surroundings;
 mod unique;
 mod urls;
 

@@ -1,20 +1,40 @@
 //! The origins of all accounts: which of them accounts share, and what of them contradicts the cookies or each other.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::names;
 use super::problems::At;
-use super::shared_origins;
+use super::shared_origins::{self, Neighbours};
 use super::{Account, Cookies, Origin};
 
 /// What is served where, by authority.
 #[derive(Default)]
 pub(super) struct Served {
-    exact: HashMap<String, Vec<Rc<Account>>>,
+    exact: HashMap<String, Here>,
     /// The first account whose application is served at an authority. Thousands may have one login origin.
     applications: HashMap<String, Rc<Account>>,
     patterns: HashMap<String, Rc<Account>>,
+    /// The endpoints of accounts that share an origin, once a callback does not say whose it is.
+    neighbours: RefCell<HashMap<String, Neighbours>>,
+}
+
+/// The accounts of one authority.
+#[derive(Default)]
+struct Here {
+    accounts: Vec<Rc<Account>>,
+    /// The first one with single sign-on.
+    enabled: Option<Rc<Account>>,
+}
+
+impl Here {
+    fn add(&mut self, account: &Rc<Account>) {
+        if self.enabled.is_none() && account.enabled {
+            self.enabled = Some(account.clone());
+        }
+        self.accounts.push(account.clone());
+    }
 }
 
 impl Served {
@@ -23,17 +43,18 @@ impl Served {
         for origin in &account.origins {
             let served = self.exact.entry(origin.authority.clone()).or_default();
             self.applications.entry(origin.authority.clone()).or_insert_with(|| account.clone());
-            if served.iter().any(|other| Rc::ptr_eq(other, account)) {
+            // An account is added as a whole: only the last one can be itself.
+            if served.accounts.last().is_some_and(|other| Rc::ptr_eq(other, account)) {
                 at.field("origins").problem(format!("{} is listed twice", origin.authority));
             } else if let Some(other) =
-                served.first().filter(|other| other.forward.prefix != account.forward.prefix)
+                served.accounts.first().filter(|other| other.forward.prefix != account.forward.prefix)
             {
                 at.field("forward").field("prefix").problem(format!(
                     "must be the prefix of account {:?}, which is served at the same origin",
                     other.code
                 ));
             } else {
-                served.push(account.clone());
+                served.add(account);
             }
         }
         for pattern in &account.patterns {
@@ -53,27 +74,39 @@ impl Served {
             if login.is_application {
                 self.applications.entry(authority.clone()).or_insert_with(|| account.clone());
             }
-            self.exact.entry(authority.clone()).or_default().push(account.clone());
+            self.exact.entry(authority.clone()).or_default().add(account);
         }
     }
 
     /// True if two accounts have an origin in common. Else nothing that was found good for an account by itself can have
     /// become wrong.
     pub(super) fn is_shared(&self) -> bool {
-        self.exact.values().any(|served| served.len() > 1)
+        self.shared().next().is_some()
+    }
+
+    /// Authorities that several accounts have, each with them.
+    pub(super) fn shared(&self) -> impl Iterator<Item = (&str, &[Rc<Account>])> {
+        let all = self.exact.iter().map(|(authority, here)| (authority.as_str(), here.accounts.as_slice()));
+        all.filter(|(_, accounts)| accounts.len() > 1)
     }
 
     /// Checks what an account shares with others, once all were added.
     pub(super) fn check(&self, at: &At<'_>, account: &Rc<Account>) {
-        let login = account.login_origin.iter().map(|login| &login.origin);
-        let beside = login.clone().filter(|origin| !account.origins.contains(origin));
-        for origin in account.origins.iter().chain(beside) {
-            let Some(served) = self.exact.get(&origin.authority) else { continue };
-            match account.enabled {
-                true => shared_origins::check(at, account, served),
-                false => shared_origins::left_out(at, served),
+        for origin in all(account) {
+            let Some(here) = self.exact.get(&origin.authority) else { continue };
+            let other = |path: &str| {
+                let mut known = self.neighbours.borrow_mut();
+                let known = known.entry(origin.authority.clone());
+                let neighbours = known.or_insert_with(|| Neighbours::of(&here.accounts));
+                neighbours.other(account, path).map(str::to_owned)
+            };
+            match (account.enabled, &here.enabled) {
+                (true, _) => shared_origins::check(at, account, other),
+                (false, Some(enabled)) => shared_origins::left_out(at, enabled),
+                (false, None) => {}
             }
         }
+        let login = account.login_origin.iter().map(|login| &login.origin);
         for origin in login.filter(|origin| account.is_login_only(origin.authority.as_bytes())) {
             if let Some(other) = self.applications.get(&origin.authority) {
                 at.field("login_origin").problem(format!(
@@ -83,6 +116,12 @@ impl Served {
             }
         }
     }
+}
+
+/// The origins of an account, with the one at which its logins run.
+pub(super) fn all(account: &Account) -> impl Iterator<Item = &Origin> {
+    let login = account.login_origin.iter().map(|login| &login.origin);
+    account.origins.iter().chain(login.filter(|origin| !account.origins.contains(origin)))
 }
 
 /// Checks that browsers keep the cookies at every origin of an account, and that its logins find their way back.

@@ -6,13 +6,44 @@ use serde_json::{Map, Value};
 
 use super::account_file::AccountFile;
 use super::env::{Environment, Placeholders, ProcessEnvironment};
-use super::{check, Account, Bounds, Problem, Protocol};
+use super::problems::Problems;
+use super::read::Read;
+use super::{account, check, raw, schema, Account, Bounds, Problem, Protocol};
 use crate::host::clusters::Clusters;
 use crate::values::json;
 
 /// The account with these settings laid over the file's, or everything that is wrong with them. Paths are those of the
-/// settings.
+/// settings. What else the configuration has is not read again: settings do not change it.
 pub fn with_settings(file: &Rc<AccountFile>, settings: &Value) -> Result<Rc<Account>, Vec<Problem>> {
+    let whole = |message: &str| vec![Problem { path: String::new(), message: message.to_owned() }];
+    let surroundings = file.surroundings.get().ok_or_else(|| whole("the file was not checked"))?;
+    let env: &dyn Environment = match file.lenient {
+        true => &Placeholders,
+        false => &ProcessEnvironment,
+    };
+    let mut document = laid_over(file, settings);
+    let problems = Problems::default();
+    let at = problems.root();
+    schema::check_account(&mut document, &at);
+    let shape = problems.problems.take();
+    let mut wrong = Vec::new();
+    let raw = raw::Account::read(document, &mut wrong);
+    if let Some(message) = wrong.first() {
+        return Err(whole(message));
+    }
+    let code = raw.code.clone().unwrap_or_default();
+    // The next change starts from the file again.
+    let mut account = account::check(&at, &raw, code, Some(file.clone()), env);
+    surroundings.check(&at, &account, &raw.origins);
+    let all = check::all(shape, problems.problems.into_inner());
+    if !all.is_empty() {
+        return Err(all);
+    }
+    hold(&mut account, file, settings, &surroundings.clusters).ok_or_else(|| whole("the account is gone"))?;
+    Ok(Rc::new(account))
+}
+
+fn laid_over(file: &AccountFile, settings: &Value) -> Value {
     let mut account = file.account.clone();
     for (name, value) in settings.as_object().into_iter().flatten() {
         if name == "password" {
@@ -25,22 +56,7 @@ pub fn with_settings(file: &Rc<AccountFile>, settings: &Value) -> Result<Rc<Acco
             json::set(&mut account, name, value.clone());
         }
     }
-    let mut document = (*file.common).clone();
-    let others = file.others.iter().map(|other| (**other).clone());
-    json::set(&mut document, "accounts", std::iter::once(account).chain(others).collect());
-    let env: &dyn Environment = match file.lenient {
-        true => &Placeholders,
-        false => &ProcessEnvironment,
-    };
-    let mut config = check::document(document, env).map_err(relative)?;
-    let gone = || vec![Problem { path: String::new(), message: "the account is gone".into() }];
-    let mut account =
-        (!config.accounts.is_empty()).then(|| config.accounts.swap_remove(0)).ok_or_else(gone)?;
-    let own = Rc::get_mut(&mut account).ok_or_else(gone)?;
-    hold(own, file, settings, &config.clusters).ok_or_else(gone)?;
-    // The next change starts from the file again.
-    own.file = Some(file.clone());
-    Ok(account)
+    account
 }
 
 /// Holds the providers that administrators named to the fence, with every document that they publish. What the file has
@@ -65,10 +81,6 @@ fn hold(account: &mut Account, file: &AccountFile, settings: &Value, clusters: &
     Some(())
 }
 
-/// Paths of the account's own settings, without the account.
-fn relative(problems: Vec<Problem>) -> Vec<Problem> {
-    let own =
-        |path: &str| path.strip_prefix("accounts[0]").map(|rest| rest.trim_start_matches('.').to_owned());
-    let relative = |problem: Problem| Problem { path: own(&problem.path).unwrap_or(problem.path), ..problem };
-    problems.into_iter().map(relative).collect()
-}
+#[cfg(test)]
+#[path = "overlay_tests.rs"]
+mod tests;

@@ -129,6 +129,11 @@ impl Paths {
             .map(|(endpoint, ..)| *endpoint)
     }
 
+    /// Every endpoint with its path.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Endpoint, &str)> {
+        self.entries.iter().map(|(endpoint, path, _)| (*endpoint, path.as_str()))
+    }
+
     /// The path of an endpoint, without its query.
     pub fn path(&self, endpoint: Endpoint) -> &str {
         self.entry(endpoint).map_or("/", |(_, path, _)| path)

@@ -38,12 +38,42 @@ pub(super) fn check(document: &mut Value, at: &At<'_>) {
     }
 }
 
+/// Reports what is wrong in one account alone, whose fields are those of `at`.
+pub(super) fn check_account(account: &mut Value, at: &At<'_>) {
+    let Ok(schema) = parsed() else { return at.problem("the built-in schema is broken") };
+    let definitions = schema.get("$defs");
+    match definitions.and_then(|all| all.get("Account")) {
+        Some(own) => Walk { definitions }.value(account, own, at),
+        None => at.problem("the built-in schema has no account"),
+    }
+}
+
+/// Values that were compared with the schema so far: a measure of the work that does not depend on the machine.
+#[cfg(test)]
+pub(super) mod walked {
+    use std::cell::Cell;
+
+    thread_local! {
+        static VALUES: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub fn one_more() {
+        VALUES.set(VALUES.get() + 1);
+    }
+
+    pub fn values() -> usize {
+        VALUES.get()
+    }
+}
+
 struct Walk<'s> {
     definitions: Option<&'s Value>,
 }
 
 impl<'s> Walk<'s> {
     fn value(&self, value: &mut Value, schema: &'s Value, at: &At<'_>) {
+        #[cfg(test)]
+        walked::one_more();
         let (schema, nullable) = self.resolve(schema);
         if value.is_null() && nullable {
             return;

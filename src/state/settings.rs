@@ -3,11 +3,16 @@
 
 use std::rc::Rc;
 
+use serde_json::Value;
+
 use super::{AccountState, FilterState};
 use crate::config::{self, Account, Invitation, ProvisioningMode, SettingsPart};
 use crate::host::events::{self, Place};
 use crate::host::Level;
 use crate::settings::{store, Book};
+
+/// The schema, while it is held.
+type Schema = Option<Result<Rc<Value>, String>>;
 
 /// How far an account's settings are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,9 +42,10 @@ impl FilterState {
         }
         let is_known = seen.1;
         self.settings_seen.replace(Some(seen));
-        let _held = config::schema::parsed();
         let mut changed = false;
-        let next = self.account_states.iter().map(|own| match self.resettle(own, is_known) {
+        // From the first account that is checked on: most looks find none.
+        let mut schema = None;
+        let next = self.account_states.iter().map(|own| match self.resettle(own, is_known, &mut schema) {
             Some(newer) => {
                 changed = true;
                 Rc::new(newer)
@@ -50,8 +56,8 @@ impl FilterState {
         changed.then(|| self.with_accounts(next))
     }
 
-    /// The account as its settings have it now; `None` if nothing has changed.
-    fn resettle(&self, own: &Rc<AccountState>, is_known: bool) -> Option<AccountState> {
+    /// The account as its settings have it now; `None` if nothing has changed. `schema` is held for the accounts after it.
+    fn resettle(&self, own: &Rc<AccountState>, is_known: bool, schema: &mut Schema) -> Option<AccountState> {
         let (replicas, file) = (self.replicas.as_ref()?, own.account.file.as_ref()?);
         let code = &own.account.code;
         // Opening a thousand documents, of which one has changed, would hold up a worker.
@@ -68,6 +74,9 @@ impl FilterState {
         };
         if settled == own.settled {
             return None;
+        }
+        if document.is_some() {
+            schema.get_or_insert_with(config::schema::parsed);
         }
         let place = Place { account: Some(code), ..Place::default() };
         let made = match &document {

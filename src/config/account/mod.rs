@@ -57,7 +57,7 @@ pub struct Account {
     /// Single sign-on is on.
     pub enabled: bool,
     /// The filter's own endpoints.
-    pub paths: Paths,
+    pub paths: Rc<Paths>,
     /// Where people may come from.
     pub providers: Vec<Rc<Provider>>,
     /// How an identity becomes a user.
@@ -227,7 +227,7 @@ pub(super) fn check(
     }
     let (not_before, not_before_users) = not_before(at, raw);
     Account {
-        paths,
+        paths: Rc::new(paths),
         code,
         origins,
         patterns,

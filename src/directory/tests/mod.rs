@@ -26,7 +26,7 @@ pub(crate) fn account(directory: Directory) -> Account {
         patterns: Vec::new(),
         login_origin: None,
         enabled: true,
-        paths: Paths::of("acme"),
+        paths: Paths::of("acme").into(),
         providers: Vec::new(),
         mapping: mapping(),
         directory,
