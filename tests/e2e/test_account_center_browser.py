@@ -11,6 +11,7 @@ import pytest
 from harness.browser import Browser
 from harness.center import Center
 from harness.client import Client
+from harness.clicks import Keyboard
 from harness.expect import session_cookies
 from harness.net import PROJECT, eventually
 from harness.passwords import login_page, report
@@ -120,20 +121,14 @@ class Story:
 
     # The page of the administrators.
 
-    def settings(self, browser: Browser) -> None:
-        browser.get(self.account.url("/sso/admin/settings"))
-        browser.wait(lambda b: "What holds now" in b.text, "the settings")
+    def keyboard(self, browser: Browser) -> Keyboard:
+        return Keyboard(browser, self.account.url("/sso/admin/settings"), self.at_the_provider)
 
-    def order(self, browser: Browser, name: str) -> None:
-        browser.click(f"button[name=do][value={name}]")
-
-    def choose(self, browser: Browser, name: str, value: str) -> None:
-        browser.click(f"select[name='{name}'] option[value='{value}']")
-
-    def connect(self, browser: Browser) -> None:
+    def connect(self, keyboard: Keyboard) -> None:
         """Fills the form as the provider's documents say."""
+        browser = keyboard.browser
         own = self.account.url("/sso/oidc/consume?u=acme" if self.protocol == "oidc" else "/sso/saml/consume?u=acme")
-        self.choose(browser, "sso", "enabled")
+        keyboard.choose("sso", "enabled")
         browser.fill("provider.id", "corp")
         browser.fill("provider.title", "your Acme account")
         browser.click(f"input[name=protocol][value={self.protocol}]")
@@ -148,38 +143,7 @@ class Story:
         for name, value in fields.items():
             browser.fill(name, value)
         browser.fill("mapping.claim", "email")
-        self.choose(browser, "mapping.attribute", "email")
-
-    def test_sign_in(self, browser: Browser, name: str) -> None:
-        self.settings(browser)
-        browser.click_text("Test the sign-in")
-        self.at_the_provider(browser, name)
-        browser.wait(lambda b: "Test sign-in" in b.text, "the outcome")
-
-    def enable(self, browser: Browser, sure: bool = False) -> None:
-        self.settings(browser)
-        self.order(browser, "enable")
-        if sure:
-            browser.wait(lambda b: "could lock administrators out" in b.text, "the guard")
-            browser.click_text("do it all the same")
-        browser.wait(lambda b: "The settings hold now." in b.text, "the word that they hold")
-
-    def passwords(self, browser: Browser, mode: str) -> None:
-        """A draft with another mode, tested and enabled."""
-        self.settings(browser)
-        self.choose(browser, "password.mode", mode)
-        self.order(browser, "save")
-        browser.wait(lambda b: "The draft is saved." in b.text, "the draft")
-        self.test_sign_in(browser, "root")
-        assert "it leads to root" in browser.text, browser.text
-        self.enable(browser)
-
-    def back_to(self, browser: Browser, version: int) -> None:
-        self.settings(browser)
-        button = f"//form[input[@name='version' and @value='{version}']]//button"
-        browser.driver.find_element("xpath", button).click()
-        done = ["The older settings hold again.", "Sign in with a password"]
-        browser.wait(lambda b: any(text in b.text for text in done), "the older settings")
+        keyboard.choose("mapping.attribute", "email")
 
     # Who gets in.
 
@@ -259,27 +223,26 @@ def test_from_disabled_to_no_passwords_and_back(story):
     ada.get(story.account.url("/sso/admin/settings"))
     ada.wait(lambda b: "What holds now" not in b.text, "anything but the settings")
     story.by_password(root, "root")
-    story.settings(root)
+    keyboard = story.keyboard(root)
+    keyboard.open()
     assert "Version 0: as the operator set it up." in root.text
-    story.connect(root)
+    story.connect(keyboard)
     shown(root, "connection", "form fieldset:nth-of-type(2)")
-    story.order(root, "save")
-    root.wait(lambda b: "The draft is saved." in b.text, "the draft")
+    keyboard.save()
     shown(root, "draft", "main > section")
     story.holds("as the file has it")
 
     # Not before it was tested, by the administrator himself.
-    story.order(root, "enable")
-    root.wait(lambda b: "could lock administrators out" in b.text, "the guard")
+    keyboard.is_held_back()
     shown(root, "guard", "div[role=alert]")
-    story.test_sign_in(root, "root")
-    assert "it leads to root" in root.text and "root@acme.com" in root.text, root.text
+    keyboard.test_sign_in("root")
+    assert "root@acme.com" in root.text, root.text
     shown(root, "test", "main")
-    story.settings(root)
+    keyboard.open()
     assert "You have signed in with it." in root.text
     root.click_text("Who could sign in with this draft")
     root.wait(lambda b: '"complete":2' in b.text.replace(" ", ""), "completeness")
-    story.enable(root)
+    keyboard.enable()
     shown(root, "enabled", "main > p")
     story.holds("side by side")
 
@@ -288,7 +251,7 @@ def test_from_disabled_to_no_passwords_and_back(story):
     member.get(story.account.url("/sso/login?idp=corp&return_to=/reports"))
     story.at_the_provider(member, "ada")
     member.wait(lambda b: "user=ada" in b.text, "the application")
-    story.passwords(root, "admins")
+    keyboard.passwords("admins", "root")
     story.holds("administrators only")
     member.driver.refresh()
     assert "user=ada" in member.text
@@ -297,18 +260,14 @@ def test_from_disabled_to_no_passwords_and_back(story):
     root.get(story.account.url("/sso/login?idp=corp&return_to=/reports"))
     story.at_the_provider(root, "root")
     root.wait(lambda b: "method=sso" in b.text, "the application")
-    story.passwords(root, "disabled")
+    keyboard.passwords("disabled", "root")
     story.holds("no passwords")
     root.get(story.account.url("/sso/admin"))
     root.wait(lambda b: "Ready to turn passwords off?" in b.text, "the overview")
     shown(root, "readiness", "main > section")
 
     # An invitation.
-    story.settings(root)
-    root.fill("email", "carol@acme.com")
-    root.click("input[name=roles][value=member]")
-    story.order(root, "invite")
-    root.wait(lambda b: "The invitation stands." in b.text, "the invitation")
+    keyboard.invite("carol@acme.com", "member")
     story.holds("carol is invited")
     shown(root, "history", "main > section:last-of-type")
 
@@ -317,7 +276,8 @@ def test_from_disabled_to_no_passwords_and_back(story):
     other.get(story.account.url("/sso/login?idp=corp&return_to=/reports"))
     story.at_the_provider(other, "root")
     other.wait(lambda b: "user=root" in b.text, "the application")
-    story.back_to(other, 2)
+    elsewhere = story.keyboard(other)
+    elsewhere.back_to(2)
     story.holds("back in one step")
     carol = story.browser(1)
     carol.get(story.account.url("/sso/login?idp=corp&return_to=/reports"))
@@ -327,10 +287,10 @@ def test_from_disabled_to_no_passwords_and_back(story):
     other.get(story.account.url("/sso/admin/settings"))
     other.wait(lambda b: "What holds now" in b.text and "carol" not in b.text.split("History")[0], "no invitation any more")
     # The file has no provider: the sessions by the one that the settings had end, the administrator's own too.
-    story.back_to(other, 0)
+    elsewhere.back_to(0)
     story.holds("back to the file")
     story.by_password(other, "root")
-    story.settings(other)
+    elsewhere.open()
     for browser in (root, ada, member, other, carol):
         assert browser.complaints() == []
 
