@@ -60,6 +60,16 @@ impl Cache {
         }
     }
 
+    /// The keys of the indexes that are built.
+    #[cfg(test)]
+    pub(super) fn indexes_built(&self) -> Vec<String> {
+        crate::values::order::gathered::<std::collections::BTreeSet<_>, _>(
+            self.indexes.borrow().keys().cloned(),
+        )
+        .into_iter()
+        .collect()
+    }
+
     /// The index of an account's list, built once.
     pub(super) fn index(&self, account: &Account, users: &[StaticUser]) -> Rc<Index> {
         if let Some(index) = self.indexes.borrow().get(&account.code) {

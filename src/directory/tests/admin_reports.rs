@@ -126,3 +126,52 @@ fn readiness_sees_an_administrator_by_the_word_of_the_provider() {
         assert_eq!(by(account(), Some(person(&["staff"]))), nobody, "and no longer, once it says so");
     }
 }
+
+#[test]
+fn a_list_of_problems_has_an_end_and_says_so() {
+    let users = |count: usize| -> Vec<StaticUser> {
+        (0..count).map(|n| user(&format!("u{n}"), None, true)).collect()
+    };
+    for (count, truncated) in [(10_000, Value::Null), (10_001, json!(true))] {
+        let list = || Directory::Static(users(count));
+        let found = report(account(list()), false, |_| panic!("no call"));
+        assert_eq!(found["problems"].as_array().unwrap().len(), 10_000);
+        assert_eq!((&found["users"], &found["complete"]), (&json!(count), &json!(0)));
+        assert_eq!(found["truncated"], truncated, "{count}");
+        let found = report(account(list()), true, |_| panic!("no call"));
+        assert_eq!(found["never_signed_in"].as_array().unwrap().len(), 10_000);
+        assert_eq!(found["truncated"], truncated, "{count}");
+        let reasons = found["reasons"].to_string();
+        assert!(reasons.contains(&format!("{count} active users could not")), "{reasons}");
+        assert!(reasons.contains(&format!("{count} active users have never")), "{reasons}");
+    }
+}
+
+#[test]
+fn inactive_users_are_no_obstacle() {
+    let users = vec![user("ada", None, false), user("bob", None, true), user("carol", None, true)];
+    let reasons =
+        report(account(Directory::Static(users)), true, |_| panic!("no call"))["reasons"].to_string();
+    assert!(reasons.contains("2 active users could not"), "{reasons}");
+}
+
+#[test]
+fn how_many_users_a_directory_has_is_one_short_question() {
+    let reach = |directory: Directory, total: Value| {
+        let host = TestHost::new();
+        let io = host.io();
+        let inner = io.clone();
+        let account = account(directory);
+        let flow = async move { reports::reach(&inner, &account).await };
+        let answer = json!({"totalResults": total, "Resources": []});
+        let (result, calls) = drive_with(&io, flow, |_| testing::json(&answer));
+        (result.unwrap(), calls.iter().map(|call| path(call).1).collect::<Vec<_>>())
+    };
+    let list =
+        Directory::Static(vec![user("ada", None, true), user("bob", None, true), user("eve", None, true)]);
+    assert_eq!(reach(list, json!(7)), (Some(3), vec![]));
+    assert_eq!(reach(Directory::None, json!(7)), (None, vec![]));
+    let (total, calls) = reach(scim(), json!(4_711));
+    assert_eq!(total, Some(4_711));
+    assert_eq!(calls, ["/scim/v2/Users?count=1"]);
+}

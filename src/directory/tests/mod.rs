@@ -1,8 +1,11 @@
 //! The table of docs/directory.md, against a static list and a scripted SCIM server.
 
 mod admin_reports;
+mod created_once;
+mod matched;
 pub(crate) mod provisioning;
 mod remembered;
+mod users;
 mod vouched;
 
 use std::cell::RefCell;

@@ -1,7 +1,7 @@
 //! Users that a login creates.
 use super::*;
 
-fn provisioned(mode: ProvisioningMode, directory: Directory) -> Account {
+pub(crate) fn provisioned(mode: ProvisioningMode, directory: Directory) -> Account {
     let mut account = account(directory);
     account.provisioning = Provisioning {
         mode,

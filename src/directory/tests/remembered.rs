@@ -87,3 +87,28 @@ fn an_invitation_into_a_directory_is_taken_up_once() {
     invitations::take(&*host, &list, "eve@acme.com", &roles("member"));
     assert!(!is_taken(&list, "eve@acme.com", "member"), "the user lasts no longer than the session");
 }
+
+#[test]
+fn what_logins_look_up_is_built_with_the_configuration() {
+    let built = |attributes: &[Attribute], directory: Directory| {
+        let mut account = account(directory);
+        let login = |attribute| {
+            let plain = PasswordLogin::plain("/login", UsernameField::Form("name".into()));
+            Rc::new(PasswordLogin { attribute, ..plain })
+        };
+        account.password.logins = attributes.iter().copied().map(login).collect();
+        let cache = Cache::new();
+        cache.prepare(&account);
+        cache.indexes_built()
+    };
+    use Attribute::{Email, Phone, Username};
+    let list = || Directory::Static(vec![user("ada", Some("ada@acme.com"), true)]);
+    assert_eq!(built(&[], list()), ["acme"]);
+    assert_eq!(built(&[Username], list()), ["acme"], "any index finds a username");
+    assert_eq!(
+        built(&[Email, Phone, Username], list()),
+        ["acme", "acme\0phone"],
+        "the mapping's is the email"
+    );
+    assert!(built(&[Phone], scim()).is_empty());
+}
