@@ -175,3 +175,98 @@ fn how_many_users_a_directory_has_is_one_short_question() {
     assert_eq!(total, Some(4_711));
     assert_eq!(calls, ["/scim/v2/Users?count=1"]);
 }
+
+#[test]
+fn administrators_who_signed_in_are_listed_up_to_the_same_end() {
+    for (count, listed) in [(3, 3), (10_000, 10_000), (10_001, 10_000)] {
+        let linked = |n: usize| StaticUser {
+            roles: vec!["account_admin".into()],
+            external_id: Some("https://idp.example.com|1".into()),
+            ..user(&format!("u{n}"), Some(&format!("u{n}@acme.com")), true)
+        };
+        let users = (0..count).map(linked).collect();
+        let found = report(account(Directory::Static(users)), true, |_| panic!("no call"));
+        assert_eq!(found["administrators_signed_in"].as_array().unwrap().len(), listed);
+        assert_eq!((&found["ready"], &found["truncated"]), (&json!(true), &Value::Null));
+    }
+}
+
+#[test]
+fn a_link_names_an_issuer_and_a_subject() {
+    let configuration = crate::testing::browser::with_account(json!({
+        "identity_providers": [{"id": "corp", "saml": {"metadata_url": "https://idp.example.com/metadata", "issuer": "acme-idp"}}]
+    }));
+    let config = load(configuration.to_string().as_bytes(), &Placeholders).unwrap();
+    for (link, is_signed_in) in [
+        // An entity ID need not be a URI where the configuration has it so.
+        ("acme-idp|7", true),
+        ("acme-idp|", false),
+        ("acme-idp", false),
+        ("acme-idp-7", false),
+        ("acme-idpx|7", false),
+        ("other-idp|7", false),
+        ("https://idp.example.com|7", true),
+        ("https://idp.example.com|", false),
+        ("HR|7", false),
+    ] {
+        let users =
+            vec![StaticUser { external_id: Some(link.into()), ..user("ada", Some("ada@acme.com"), true) }];
+        let mut account = account(Directory::Static(users));
+        account.providers = config.accounts[0].providers.clone();
+        let never = report(account, true, |_| panic!("no call"))["never_signed_in"].clone();
+        assert_eq!(never == json!([]), is_signed_in, "{link}");
+    }
+}
+
+#[test]
+fn a_report_says_how_far_it_is_in_each_of_its_readings() {
+    let told = |directory: Directory, respond: &mut dyn FnMut(&Call) -> Reply| {
+        let host = TestHost::new();
+        let io = host.io();
+        let (inner, account) = (io.clone(), account(directory));
+        let flow = async move {
+            let mut told = Vec::new();
+            reports::completeness(&inner, &account, &mut |progress| {
+                told.push((progress.read, progress.total))
+            })
+            .await?;
+            Ok(told)
+        };
+        drive_with(&io, flow, respond).0.unwrap()
+    };
+    let twins = |n: usize| match n {
+        350 => json!({"id": "350", "userName": "twin", "emails": ["u3@acme.com"]}),
+        n => numbered(n),
+    };
+    let each = [(200, Some(350)), (350, Some(350))];
+    assert_eq!(told(scim(), &mut paged(350, 200, twins)), [each, each].concat());
+    assert_eq!(told(scim(), &mut paged(350, 200, numbered)), each, "no value is shared: read once");
+    let users = (0..201).map(|n| user(&format!("u{n}"), Some(&format!("u{n}@acme.com")), true)).collect();
+    assert_eq!(
+        told(Directory::Static(users), &mut |_| panic!("no call")),
+        [(200, Some(201)), (201, Some(201))]
+    );
+}
+
+#[test]
+fn a_report_without_the_engine_says_whose_sign_ins_it_counts() {
+    let configuration = json!({
+        "session": { "keys": [{ "id": "k", "value": crate::testing::browser::KEY }] },
+        "shared": { "engine": "etcd", "cluster": "etcd" },
+        "accounts": [{ "origins": ["https://app.example"] }],
+    });
+    let config = load(configuration.to_string().as_bytes(), &Placeholders).unwrap();
+    let replicas = crate::replicas::Replicas::new(&config, testing::START).unwrap();
+    let host = TestHost::new();
+    let io = host.io();
+    let inner = io.clone();
+    let flow = async move {
+        let account = account(Directory::Static(vec![user("ada", Some("ada@acme.com"), true)]));
+        reports::readiness(&inner, &account, Some(&replicas), &mut |_| {}).await
+    };
+    let found = drive_with(&io, flow, |_| Reply::Failed(Failure::Unreachable)).0.unwrap();
+    assert_eq!(found["never_signed_in"], json!(["ada"]));
+    let lines: Vec<Value> = host.logs().iter().map(|(_, line)| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["account"]), (1, &json!("acme")), "{lines:?}");
+    assert!(lines[0].to_string().contains("counts the sign-ins that this Envoy knows"), "{lines:?}");
+}
