@@ -110,9 +110,14 @@ mod tests {
     #[test]
     fn what_does_not_fit_makes_everything_be_put_again() {
         let host = TestHost::new();
-        for n in 0..=513 * 96 {
-            add(&*host, mark(n));
+        // All of one kind (every third) and one bucket (every 32nd), which holds 512.
+        for n in 0..512 {
+            add(&*host, mark(n * 96));
         }
+        assert!(!is_restore_asked(&*host));
+        add(&*host, mark(512 * 96 + 1));
+        assert!(!is_restore_asked(&*host), "another bucket");
+        add(&*host, mark(512 * 96));
         assert!(is_restore_asked(&*host));
         restored(&*host);
         assert!(!is_restore_asked(&*host));
