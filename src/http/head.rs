@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use memchr::memchr;
+
 use super::query;
 
 /// All headers of a request as the host hands them over; names in lower case, pseudo-headers first.
@@ -186,7 +188,9 @@ impl Head {
         };
         let lines =
             |value: &[u8]| value.split(|byte| *byte == b',').any(|line| !is_parameter(line) && proves(line));
-        self.authorization.is_some() && self.all("authorization").any(|value| proves(value) || lines(value))
+        // Without a comma there is one line, which is the value; a token has hundreds of bytes.
+        let among = |value: &[u8]| memchr(b',', value).is_some() && lines(value);
+        self.authorization.is_some() && self.all("authorization").any(|value| proves(value) || among(value))
     }
 
     /// True if the request looks ahead: a prefetch, a prerendering or a preview, which no user has asked for. Browsers say

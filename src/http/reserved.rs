@@ -18,8 +18,35 @@ pub struct Reserved {
     prefixes: Vec<String>,
     /// Sorted.
     names: Vec<String>,
-    /// What they begin with: most headers differ in that.
-    first: [bool; 256],
+    /// What they begin with: almost every other header differs in that.
+    beginnings: Beginnings,
+}
+
+/// By byte, at which of the first eight places of a name of ours it may stand, a bit for each.
+#[derive(Clone, Debug)]
+struct Beginnings([u8; 256]);
+
+impl Beginnings {
+    fn of<'n>(names: impl Iterator<Item = &'n String>) -> Self {
+        let mut places = [0; 256];
+        for own in names {
+            for (at, own) in (0..8).zip(own.bytes().map(Some).chain(std::iter::repeat(None))) {
+                // Behind its end there may stand anything.
+                let may_be = |byte| own.is_none_or(|own| own == plain(byte));
+                (0..=255).zip(&mut places).for_each(|(byte, places)| *places |= u8::from(may_be(byte)) << at);
+            }
+        }
+        Self(places)
+    }
+
+    /// False for a name that is none of ours, from its first bytes.
+    #[inline]
+    fn hold(&self, name: &[u8]) -> bool {
+        let stands = |(at, byte): (usize, &u8)| {
+            self.0.get(usize::from(*byte)).is_some_and(|places| places >> at & 1 == 1)
+        };
+        name.iter().take(8).enumerate().all(stands)
+    }
 }
 
 impl Reserved {
@@ -38,11 +65,8 @@ impl Reserved {
         let mut names: Vec<String> = names.into_iter().chain(OVERRIDES).map(str::to_owned).collect();
         order::sort(&mut names);
         names.dedup();
-        let mut first = [false; 256];
-        for own in names.iter().chain(&prefixes).filter_map(|own| own.bytes().next()) {
-            (0..=255).zip(&mut first).for_each(|(byte, first)| *first |= plain(byte) == own);
-        }
-        Self { prefixes, names, first }
+        let beginnings = Beginnings::of(names.iter().chain(&prefixes).filter(|own| !own.is_empty()));
+        Self { prefixes, names, beginnings }
     }
 
     /// Those among these headers, each once.
@@ -60,8 +84,7 @@ impl Reserved {
     #[inline]
     fn holds(&self, name: &str) -> bool {
         let name = name.as_bytes();
-        let possible = name.first().and_then(|byte| self.first.get(usize::from(*byte)));
-        possible == Some(&true) && self.is_one(name)
+        self.beginnings.hold(name) && self.is_one(name)
     }
 
     #[inline]
@@ -158,6 +181,21 @@ mod tests {
             "",
         ] {
             assert!(!reserved.holds(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_bytes_pass_over_no_name_of_ours() {
+        let reserved = Reserved::new(["x-sso-", "a"], ["x-department", "b-c"]);
+        for own in ["x-sso-", "x-sso-user", "a", "ab", "x-department", "b-c", "b-", "", "x-http-method"] {
+            for at in 0..own.len() {
+                for byte in 1..128u8 {
+                    let mut name = own.as_bytes().to_vec();
+                    name[at] = byte;
+                    let name = String::from_utf8(name).unwrap();
+                    assert_eq!(reserved.holds(&name), reserved.is_one(name.as_bytes()), "{name:?}");
+                }
+            }
         }
     }
 

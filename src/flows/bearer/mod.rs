@@ -51,10 +51,19 @@ pub enum Sent<'a> {
 }
 
 /// RFC 6750 section 2.1. Tokens in a query or a form do not count (section 2.2 and 2.3): they end in logs.
-#[inline]
 pub fn sent(head: &Head) -> Sent<'_> {
+    match bytes_sent(head) {
+        Ok(None) => Sent::Nothing,
+        Ok(Some(bytes)) => token(bytes).map_or_else(Sent::Wrong, Sent::Token),
+        Err(fault) => Sent::Wrong(fault),
+    }
+}
+
+/// What stands where a token does.
+#[inline]
+fn bytes_sent(head: &Head) -> Result<Option<&[u8]>, Fault> {
     let mut values = head.all("authorization");
-    let Some(first) = values.next() else { return Sent::Nothing };
+    let Some(first) = values.next() else { return Ok(None) };
     let doubled = values.next().is_some();
     let is_bearer = |value: &[u8]| {
         value.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
@@ -62,21 +71,18 @@ pub fn sent(head: &Head) -> Sent<'_> {
     };
     if doubled && head.all("authorization").any(|value| is_bearer(value.trim_ascii_start())) {
         // Filter and application could each believe another one.
-        let fault =
-            Fault::new(Code::RequestInvalid, "several authorization headers, one with a bearer token");
-        return Sent::Wrong(fault);
+        let detail = "several authorization headers, one with a bearer token";
+        return Err(Fault::new(Code::RequestInvalid, detail));
     }
     let first = first.trim_ascii();
-    if !is_bearer(first) {
-        return Sent::Nothing;
-    }
-    let token = first.get(6..).unwrap_or_default().trim_ascii_start();
-    // b64token of RFC 6750 section 2.1, as far as a JWT needs it.
-    let fine = !token.is_empty() && token.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(b));
-    match std::str::from_utf8(token) {
-        Ok(token) if fine => Sent::Token(token),
-        _ => Sent::Wrong(Fault::new(Code::TokenInvalid, "what follows Bearer is not a token")),
-    }
+    Ok(is_bearer(first).then(|| first.get(6..).unwrap_or_default().trim_ascii_start()))
+}
+
+/// A token, if the bytes are one: b64token of RFC 6750 section 2.1, as far as a JWT needs it.
+fn token(bytes: &[u8]) -> Result<&str, Fault> {
+    let fine = !bytes.is_empty() && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(b));
+    let text = std::str::from_utf8(bytes).ok().filter(|_| fine);
+    text.ok_or_else(|| Fault::new(Code::TokenInvalid, "what follows Bearer is not a token"))
 }
 
 /// Who a request's token says is there.
@@ -102,13 +108,50 @@ pub fn lookup(
     if account_state.account.bearer.is_none() {
         return BearerLookup::Absent;
     }
-    let token = match sent(head) {
-        Sent::Nothing => return BearerLookup::Absent,
-        Sent::Wrong(fault) => return BearerLookup::Refused(fault),
-        Sent::Token(token) => token,
+    let bytes = match bytes_sent(head) {
+        Ok(None) => return BearerLookup::Absent,
+        Ok(Some(bytes)) => bytes,
+        Err(fault) => return BearerLookup::Refused(fault),
     };
-    let known = filter_state.bearers.get(opaque::key(account_state, token, &mut [0; 32]));
-    let known = known.filter(|live| Rc::ptr_eq(&live.account, &account_state.account) && now < live.expires);
+    let introspects = account_state.account.bearer.as_ref().is_some_and(|bearer| bearer.introspects);
+    // A JWT is known by its own bytes, so that one that is remembered was read before. Where opaque tokens are asked about,
+    // which are known by their hash, it is read first: no client gets in with a hash in its token's place.
+    let known = match introspects {
+        false => known(filter_state, account_state, bytes, now),
+        true => None,
+    };
+    match known {
+        Some(live) if !live.over.get() && now < live.checks.next() => BearerLookup::Valid(live),
+        known => look_again(filter_state, account_state, bytes, known, now),
+    }
+}
+
+/// The remembered session of a token.
+#[inline]
+fn known(
+    filter_state: &FilterState,
+    account_state: &AccountState,
+    key: &[u8],
+    now: u64,
+) -> Option<Rc<LiveSession>> {
+    let known = filter_state.bearers.get(key);
+    known.filter(|live| Rc::ptr_eq(&live.account, &account_state.account) && now < live.expires)
+}
+
+/// Looks up a token that is read first: one that is not remembered, or has to be asked about again.
+fn look_again(
+    filter_state: &FilterState,
+    account_state: &AccountState,
+    bytes: &[u8],
+    found: Option<Rc<LiveSession>>,
+    now: u64,
+) -> BearerLookup {
+    let token = match token(bytes) {
+        Ok(token) => token,
+        Err(fault) => return BearerLookup::Refused(fault),
+    };
+    let known = found
+        .or_else(|| known(filter_state, account_state, opaque::key(account_state, token, &mut [0; 32]), now));
     match known {
         Some(live) if live.over.get() => BearerLookup::Unknown(Secret::new(token.to_owned()), None),
         Some(live) if now < live.checks.next() => BearerLookup::Valid(live),
