@@ -1,7 +1,8 @@
-"""What the answers to requests without a session cost: WebAssembly instructions, which are the same on every machine."""
+"""What requests and a login cost: WebAssembly instructions, which are the same on every machine."""
 
 import pytest
 
+from harness.tokens import BEARER, access_token
 from test_session_cache import PERSON, Worker
 
 # Of a browser with cookies of the application, as the bench sends them.
@@ -11,7 +12,7 @@ PROGRAM = {"accept": "application/json"}
 
 @pytest.fixture(scope="module")
 def worker():
-    made = Worker(1_000)
+    made = Worker(1_000, BEARER)
     yield made
     made.stop()
 
@@ -36,3 +37,19 @@ def test_a_cookie_that_does_not_count_is_opened_once(worker):
     redirect = work(worker, 302, PERSON, stale) - work(worker, 302, PERSON, OTHERS)
     assert 0 < opening < 180_000
     assert redirect < 1.5 * opening
+
+
+def test_a_remembered_token_costs_no_more_than_a_session(worker):
+    session = work(worker, 0, PROGRAM, worker.login() + "; " + OTHERS)
+    token = access_token(worker.account, header={"typ": "at+jwt", "filler": "x" * 400})
+    bearer = work(worker, 0, PROGRAM | {"authorization": f"Bearer {token}"}, OTHERS)
+    assert bearer < 1.3 * session
+    another = token[:-8] + ("A" if token[-8] != "A" else "B") + token[-7:]
+    first = worker.vm.request("GET", "/api/items", PROGRAM | {"authorization": f"Bearer {another}"})
+    assert first.verified == 1 and first.work > 2 * bearer, "nothing is known of a token with another byte"
+
+
+def test_the_first_request_of_a_session_costs_no_more_than_the_next(worker):
+    session = worker.login(asks=False)
+    first, next_ = worker.work(session), worker.work(session)
+    assert first < 1.3 * next_

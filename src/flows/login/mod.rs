@@ -294,6 +294,9 @@ pub fn open_session(
     if let SessionState::Valid(old) = exchange.session_state() {
         old.mark.end(host, old.session.ends(&filter_state.config.session));
     }
+    // The browser's next request comes over the same connection most often, and so to this worker.
+    let new = Rc::new(new);
+    filter_state.live_sessions.put(new.clone(), host.now());
     let session = &new.session;
     let place = session.place(exchange.place());
     events::left_out(host, place, &sealed.left_out);
