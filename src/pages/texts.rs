@@ -359,7 +359,7 @@ pub const TEXTS: &[(&str, &str)] = &[
     ("field.jwks_uri", "JWKS URI"),
     ("field.jwks_uri.help", "Where the provider's keys are. Example: https://acme.okta.com/oauth2/v1/keys"),
     ("field.client_id", "Client ID"),
-    ("field.client_id.help", "As the provider shows it for this application. Some call it application ID."),
+    ("field.client_id.help", "As the provider shows it for this application. Some call it application ID. Example: 0oa8kq2w7Xb1"),
     ("field.client_secret", "Client secret"),
     ("field.client_secret.help", "As the provider shows it once. It is stored sealed and never shown again."),
     ("field.scope", "Scopes"),
