@@ -7,8 +7,9 @@ import pytest
 from harness.expect import refused
 from harness.net import eventually
 from harness.shared import CHANGES, Poll, compacted, emptied, frozen, killed, set_back, stopped
+from harness.watched import CLOSED as CLOSED_AT_ONCE
+from harness.watched import STALE, Watched
 
-STALE = 2.0
 # However slow the machine: both Envoys have reached the engine before either opens.
 CLOSED = {"on_outage": "closed", "stale": "2s", "settle": "15s"}
 
@@ -25,22 +26,15 @@ def test_a_session_that_ended_in_an_outage_stays_ended_after_it(two, outage):
 
 
 def holds_through(setting, outage):
-    """Three sessions at the other Envoy: one that ended before the outage, one that ends in it, one that goes on."""
-    eventually(setting.all_in_step, 120)
-    before, during, other = setting.signed_in(), setting.signed_in(), setting.signed_in()
-    setting.log_out(before)
-    eventually(lambda: setting.ask(before, 1).status == 401, 60)
-    polls = [Poll(setting, cookies) for cookies in (before, during, other)]
+    watched = Watched(setting)
     heal = outage(setting)
     time.sleep(1)
-    assert setting.log_out(during).status == 302, "it holds here, and is told later"
-    assert setting.ask(during, 0).status == 401
+    assert setting.log_out(watched.during).status == 302, "it holds here, and is told later"
+    assert setting.ask(watched.during, 0).status == 401
     heal()
-    eventually(lambda: setting.ask(during, 1).status == 401, 120)
-    [poll.goes_on() for poll in polls]
+    watched.wait()
     time.sleep(1)
-    runs = [poll.stop() for poll in polls]
-    assert runs[0] == [401] and runs[1] == [200, 401] and runs[2] == [200], runs
+    watched.hold()
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +70,8 @@ def is_closed_through(setting, outage):
     eventually(lambda: setting.ask(other, 1).status == 200, 120)
     time.sleep(1)
     runs = [poll.stop() for poll in polls]
-    assert runs[0][-1] == 401 and runs[1][-1] == 200 and set(runs[1]) == {200, 503}, runs
+    # A machine that is slow may close once more: what came last is not told.
+    assert runs[0][-1] == 401 and set(runs[1]) == {200, 503} and 200 in polls[1].within(healed, time.monotonic()), runs
     # The last proof was asked for before the outage: from `stale` after it no session counts, and the one that ended in it
     # never again.
     assert [poll.within(began + STALE + 0.01, healed) for poll in polls] == [{503}, {503}]
@@ -109,6 +104,16 @@ def leader_killed(setting):
     return setting.etcd.start
 
 
+def leader_frozen(setting):
+    leader = setting.etcd.leader()
+    leader.freeze()
+
+    def thaw():
+        leader.thaw()
+        setting.etcd.healthy()
+    return thaw
+
+
 def quorum_lost(setting):
     [member.kill() for member in setting.etcd.members[1:]]
     return setting.etcd.start
@@ -116,67 +121,31 @@ def quorum_lost(setting):
 
 @pytest.fixture(scope="module")
 def three(make_setting):
-    return make_setting("shared-three", members=3, changes=CHANGES)
+    """The third Envoy is `closed`."""
+    setting = make_setting("shared-three", replicas=3, members=3, changes=CHANGES, start=False)
+    setting.worlds[2].shared |= CLOSED_AT_ONCE
+    setting.start()
+    return setting
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("outage", [one_killed, leader_killed, quorum_lost])
-def test_three_members_lose_some(three, outage):
+@pytest.mark.parametrize("outage", [one_killed, leader_killed, leader_frozen, quorum_lost, frozen, emptied, compacted])
+def test_a_session_that_ended_stays_ended_with_three_members(three, outage):
     holds_through(three, outage)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("outage", [one_killed, leader_killed])
+@pytest.mark.parametrize("outage", [one_killed, leader_killed, leader_frozen])
 def test_with_two_members_left_a_sign_out_is_told(three, outage):
-    eventually(three.all_in_step, 120)
-    ended, other = three.signed_in(), three.signed_in()
-    polls = [Poll(three, cookies) for cookies in (ended, other)]
+    watched = Watched(three, (1, 2))
     heal = outage(three)
-    assert three.log_out(ended).status == 302
-    eventually(lambda: three.ask(ended, 1).status == 401, 120, what="the sign-out, with a member away")
-    runs = [poll.stop() for poll in polls]
+    watched.end()
+    watched.wait()
+    watched.go_on_past_stale()
+    watched.hold()
     heal()
-    assert runs == [[200, 401], [200]], runs
 
 
 @pytest.mark.slow
 def test_closed_without_a_quorum_lets_nobody_in(make_setting):
     is_closed_through(make_setting("shared-three-closed", members=3, shared=CLOSED), quorum_lost)
-
-
-# Envoy changes.
-
-@pytest.mark.slow
-@pytest.mark.parametrize("ecds", [False, True], ids=["LDS", "ECDS"])
-def test_a_new_configuration_forgets_nothing(make_setting, ecds):
-    setting = make_setting(f"shared-{'ecds' if ecds else 'lds'}", shared={"timeout": "50s"}, ecds=ecds)
-    eventually(setting.all_in_step, 120)
-    before, during, other = setting.signed_in(), setting.signed_in(), setting.signed_in()
-    setting.log_out(before)
-    eventually(lambda: setting.ask(before, 1).status == 401, 60)
-    polls = [Poll(setting, cookies) for cookies in (before, during, other)]
-    for n in range(3):
-        for world in setting.worlds:
-            world.session = world.session | {"idle": f"{30 + n}m"}
-            assert world.update()
-        if n == 1:
-            setting.log_out(during)
-        [poll.goes_on() for poll in polls]
-    eventually(lambda: setting.ask(during, 1).status == 401, 60)
-    runs = [poll.stop() for poll in polls]
-    assert runs == [[401], [200, 401], [200]], runs
-
-
-@pytest.mark.slow
-def test_a_hot_restart_forgets_nothing(make_setting):
-    setting = make_setting("shared-hot", shared={"timeout": "50s"})
-    before, during, other = setting.signed_in(), setting.signed_in(), setting.signed_in()
-    setting.log_out(before)
-    eventually(lambda: setting.ask(before, 1).status == 401, 60)
-    polls = [Poll(setting, cookies) for cookies in (before, during, other)]
-    setting.worlds[1].envoy.hot_restart()
-    setting.log_out(during)
-    eventually(lambda: setting.ask(during, 1).status == 401, 60)
-    setting.worlds[1].envoy.hot_restart()
-    runs = [poll.stop() for poll in polls]
-    assert runs == [[401], [200, 401], [200]], runs

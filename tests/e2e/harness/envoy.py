@@ -137,12 +137,13 @@ class Envoy:
              "--file-flush-interval-msec", "250"],
             stdout=self._output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.directory)
 
-    def hot_restart(self) -> None:
-        """Another process takes the listeners over; waits until this one has ended."""
+    def hot_restart(self, meanwhile=lambda: None) -> None:
+        """Another process takes the listeners over; waits until this one has ended. `meanwhile` runs once it has begun."""
         self.epoch += 1
         base = (self.directory / "base-id").read_text().strip()
         before, self.process = self.process, self._run("--base-id", base, "--restart-epoch", str(self.epoch))
         try:
+            meanwhile()
             eventually(lambda: before.poll() is not None, 120, what="the end of the old process")
         finally:
             if before.poll() is None:

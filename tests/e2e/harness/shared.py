@@ -1,6 +1,7 @@
 """Several Envoys in front of one application, with one provider and a real etcd between them."""
 
 import http.client
+import itertools
 import threading
 import time
 
@@ -17,6 +18,9 @@ CHANGES = {
     "password": {"mode": "admins", "admin_roles": ["account_admin"], "attempts": {"limit": 5, "window": "1m"},
                  "logins": [LOGIN]},
 }
+
+
+TRAPPED = 0  # among the statuses of a poll: the 503 of Envoy itself, whose VM trapped
 
 
 class Setting:
@@ -84,18 +88,26 @@ class Setting:
 class Poll:
     """Asks one session at one Envoy without a pause, and keeps every status with the times of question and answer."""
 
+    numbers = itertools.count()
+
     def __init__(self, setting: Setting, cookies: dict[str, str], replica: int = 1):
         self.statuses: list[tuple[float, float, int]] = []
+        self.lost = 0  # requests without an answer of the filter or the application, which may have seen them
         self.over = threading.Event()
+        self.app, self.path = setting.worlds[0].app, f"/who?poll={next(self.numbers)}"
 
         def run():
             while not self.over.is_set():
                 asked = time.monotonic()
                 try:
-                    status = setting.ask(cookies, replica).status
+                    reply = setting.ask(cookies, replica, self.path)
                 except (OSError, http.client.HTTPException):
-                    continue  # no Envoy, or no longer: it restarts
-                self.statuses.append((asked, time.monotonic(), status))
+                    self.lost += 1  # no Envoy, or no longer: it restarts
+                    time.sleep(0.02)
+                    continue
+                is_envoys = reply.status == 503 and reply.code is None
+                self.lost += is_envoys
+                self.statuses.append((asked, time.monotonic(), TRAPPED if is_envoys else reply.status))
                 time.sleep(0.002)
 
         self.thread = threading.Thread(target=run, daemon=True)
@@ -112,13 +124,17 @@ class Poll:
         self.goes_on()
         self.over.set()
         self.thread.join(60)
+        # The application saw each request that it answered, and none that the filter refused.
+        passed = sum(status == 200 for _, _, status in self.statuses)
+        seen = sum(request.target == self.path for request in list(self.app.requests))
+        assert passed <= seen <= passed + self.lost, (passed, seen, self.lost)
         return self.since(0)
 
-    def since(self, begin: float) -> list[int]:
-        """Those of what was asked for since then."""
+    def since(self, begin: float, but: tuple[int, ...] = ()) -> list[int]:
+        """Those of what was asked for since then, each run of them once, and some left out."""
         runs: list[int] = []
         for asked, _, status in self.statuses:
-            if asked >= begin and (not runs or runs[-1] != status):
+            if asked >= begin and status not in but and (not runs or runs[-1] != status):
                 runs.append(status)
         return runs
 

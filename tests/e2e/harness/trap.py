@@ -47,11 +47,23 @@ def module(folder: pathlib.Path, wasm: pathlib.Path = WASM) -> pathlib.Path:
     return place
 
 
+KEY = "sso/1/l"  # between documents and marks: followed, and neither
+
+
 def spring(etcd) -> None:
     """Traps the VMs that follow this engine now, and leaves nothing there for those that follow next."""
-    key = "sso/1/l"  # between documents and marks: followed, and neither
-    etcd.put(key, bytes(LIMIT + 1))
-    etcd.delete(key)
+    lay(etcd)
+    clear(etcd)
+
+
+def lay(etcd) -> None:
+    """Traps the VMs that follow this engine now, and every one that follows next."""
+    etcd.put(KEY, bytes(LIMIT + 1))
+
+
+def clear(etcd) -> None:
+    """No VM traps any more."""
+    etcd.delete(KEY)
 
 
 def _sections(data: bytes):
