@@ -318,6 +318,59 @@ def test_the_engine_away_in_every_step(center, ada, how):
         assert after["active"]["version"] == before["active"]["version"] + 1
 
 
+def test_the_engine_away_while_users_are_under_way(center, ada):
+    """A test sign-in notes nothing, an invitation is not taken up by half; both go on afterwards."""
+    form = {"sec-fetch-site": "same-origin", "origin": center.account.origin}
+    assert center.call(ada, "POST", "invitations", {"email": "carol@acme.com", "roles": ["member"]}).status == 201
+    changed = provider(center)
+    changed["title"] = "Under way"
+    assert center.call(ada, "PUT", "settings/draft", {"identity_providers": [changed]}).status == 200
+
+    def asked():
+        """Each worker learns of the invitation by itself, and each connection comes to either."""
+        center.account.idp.person = PEOPLE["carol"]
+        client = center.client()
+        page = client.login(center.account.url("/sso/login?u=acme&return_to=/x"))[-1]
+        return page.code == "invitation" and (client, page)
+
+    carol, page = eventually(lambda: all(asked() for _ in range(8)) and asked(), 60)
+    accept = {"csrf": re.search('name="csrf" value="([^"]*)"', page.text)[1], "decision": "accept"}
+    before = center.document(ada)
+    center.etcd.kill()
+    try:
+        reply = carol.post(center.account.url("/sso/invitation"), body=accept, headers=form)
+        assert (reply.status, reply.code) == (503, "not_ready") and not session_cookies(carol), reply
+        center.account.idp.person = PEOPLE["ada"]
+        there = center.client()
+        there.cookies = dict(ada.cookies)
+        begun = there.browse(center.account.url("/sso/admin/settings/test?idp=corp"))
+        back = there.browse(begun.location)
+        report = there.request("GET", back.location, navigation=True, headers={"accept": "application/json"})
+        assert (report.status, report.json()["user"]) == (200, "ada"), report
+        for replica in (0, 1):
+            assert center.document(ada, replica) == before, "nothing was noted"
+        complete = center.call(ada, "GET", "completeness?draft=1")
+        assert complete.status == 200, complete
+        ended = center.call(ada, "POST", "sessions", {"user": "bob"})
+        assert ended.status in (204, 503), ended
+    finally:
+        center.etcd.start()
+
+    def goes_on():
+        again = center.client()
+        again.cookies = dict(carol.cookies)
+        reply = again.post(center.account.url("/sso/invitation"), body=accept, headers=form)
+        return reply.status == 302 and session_cookies(again)
+
+    assert eventually(goes_on, 60), "what the engine did not take can be sent again"
+    center.account.idp.person = PEOPLE["ada"]
+    assert center.document(ada)["draft"]["tested"] == [], "a test that could not be noted does not count"
+    assert center.call(ada, "POST", "settings/enable", {}).code == "settings_untested"
+    assert center.tested(ada, "ada")["ok"] is True
+    enabled = eventually(lambda: (reply := center.call(ada, "POST", "settings/enable", {})).status == 200 and reply, 60)
+    assert enabled.json()["active"]["settings"]["identity_providers"][0]["title"] == "Under way"
+
+
 def test_a_draft_answers_no_response_that_nobody_asked_for(center, ada):
     """A draft whose SAML provider accepts such responses, with a certificate of the administrator's own: the cookie of its
     test sign-in is sent under another name, so that no login is in progress, and the response names anybody."""
