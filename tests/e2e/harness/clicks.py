@@ -1,4 +1,6 @@
-"""An administrator at the page of the settings, in a real browser: by clicks alone."""
+"""An administrator at the page of the settings, in a real browser: by clicks alone, and without JavaScript."""
+
+import contextlib
 
 from .browser import Browser
 
@@ -8,6 +10,15 @@ class Keyboard:
 
     def __init__(self, browser: Browser, settings: str, at_the_provider):
         self.browser, self.url, self.at_the_provider = browser, settings, at_the_provider
+
+    @contextlib.contextmanager
+    def without_scripts(self):
+        """Providers' own pages need them, these pages do not."""
+        self.browser.scripts(False)
+        try:
+            yield
+        finally:
+            self.browser.scripts(True)
 
     def open(self) -> None:
         self.browser.get(self.url)
@@ -20,8 +31,9 @@ class Keyboard:
         self.browser.click(f"select[name='{name}'] option[value='{value}']")
 
     def save(self) -> None:
-        self.order("save")
-        self.browser.wait(lambda b: "The draft is saved." in b.text, "the draft")
+        with self.without_scripts():
+            self.order("save")
+            self.browser.wait(lambda b: "The draft is saved." in b.text, "the draft")
 
     def test_sign_in(self, name: str) -> None:
         """As this user, to whom it must lead."""
@@ -33,33 +45,39 @@ class Keyboard:
 
     def is_held_back(self) -> None:
         """The guard against locking oneself out."""
-        self.open()
-        self.order("enable")
-        self.browser.wait(lambda b: "could lock administrators out" in b.text, "the guard")
+        with self.without_scripts():
+            self.open()
+            self.order("enable")
+            self.browser.wait(lambda b: "could lock administrators out" in b.text, "the guard")
 
     def enable(self) -> None:
-        self.open()
-        self.order("enable")
-        self.browser.wait(lambda b: "The settings hold now." in b.text, "the word that they hold")
+        with self.without_scripts():
+            self.open()
+            self.order("enable")
+            self.browser.wait(lambda b: "The settings hold now." in b.text, "the word that they hold")
 
     def passwords(self, mode: str, name: str) -> None:
         """A draft with another mode, tested by this administrator and enabled."""
-        self.open()
-        self.choose("password.mode", mode)
+        with self.without_scripts():
+            self.open()
+            self.choose("password.mode", mode)
         self.save()
         self.test_sign_in(name)
         self.enable()
 
     def invite(self, email: str, role: str) -> None:
-        self.open()
-        self.browser.fill("email", email)
-        self.browser.click(f"input[name=roles][value={role}]")
-        self.order("invite")
-        self.browser.wait(lambda b: "The invitation stands." in b.text, "the invitation")
+        with self.without_scripts():
+            self.open()
+            self.browser.fill("email", email)
+            self.browser.click(f"input[name=roles][value={role}]")
+            self.order("invite")
+            self.browser.wait(lambda b: "The invitation stands." in b.text, "the invitation")
 
     def back_to(self, version: int) -> None:
         """Where that ends the administrator's own session, it leads to a sign-in."""
-        self.open()
-        self.browser.driver.find_element("xpath", f"//form[input[@name='version' and @value='{version}']]//button").click()
+        button = f"//form[input[@name='version' and @value='{version}']]//button"
         done = ["The older settings hold again.", "Sign in with a password"]
-        self.browser.wait(lambda b: any(text in b.text for text in done), "the older settings")
+        with self.without_scripts():
+            self.open()
+            self.browser.driver.find_element("xpath", button).click()
+            self.browser.wait(lambda b: any(text in b.text for text in done), "the older settings")
