@@ -51,7 +51,9 @@ pub async fn start(
 
 /// The request with the draft's account, if it answers a test sign-in of this browser.
 pub fn exchange_for(exchange: &Rc<Exchange>, handle: &str) -> Rc<Exchange> {
-    let trial = exchange.account_state.as_ref().and_then(|own| {
+    // Without `self_service` there is no draft, and the login's cookie need not be opened to look for one.
+    let own = exchange.account_state.as_ref().filter(|own| own.account.file.is_some());
+    let trial = own.and_then(|own| {
         let config = &exchange.filter_state.config;
         login_state::trial_of(config, &exchange.head, &own.account.code, handle)
     });
