@@ -224,7 +224,7 @@ pub fn changes(host: &dyn Host) -> Option<Vec<u8>> {
 pub struct Mark {
     id: [u8; 16],
     started_at: u64,
-    by: Vec<[u8; 16]>,
+    by: Box<[[u8; 16]]>,
     sid: Option<[u8; 16]>,
     /// The value of [`CHANGED`] when the session was last seen not to have ended.
     looked: Cell<Option<[u8; 16]>>,
@@ -252,7 +252,7 @@ impl Mark {
         Self {
             id: id_of(&session.id),
             started_at: session.started_at,
-            by,
+            by: by.into_boxed_slice(),
             sid,
             looked: Cell::new(None),
             shared: false,

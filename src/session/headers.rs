@@ -38,6 +38,8 @@ pub fn for_application(account: &Account, session: &Session) -> Vec<(String, Vec
     if let (Some(name), Some(token)) = (&forward.id_token, &session.tokens.id_token) {
         headers.push((name.clone(), token.expose().as_bytes().to_vec()));
     }
+    // A worker remembers thousands of them.
+    headers.shrink_to_fit();
     headers
 }
 
