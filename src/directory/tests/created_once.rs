@@ -142,3 +142,15 @@ fn an_invitation_counts_only_where_users_are_invited() {
     let draft = Account { is_draft: true, ..account(ProvisioningMode::Invited) };
     assert_eq!(accepted(draft, vec![there]), (ada(), false));
 }
+
+#[test]
+fn a_test_sign_in_with_a_draft_says_what_it_would_create() {
+    for directory in [scim(), Directory::Static(vec![])] {
+        let account = Account { is_draft: true, ..provisioned(ProvisioningMode::Automatic, directory) };
+        let (result, calls, _) = resolved(account, ada(), |_| list(&[]));
+        let fault = result.unwrap_err();
+        assert_eq!(fault.code, Code::IdentityUnknown);
+        assert!(fault.detail.contains("the user would be created"), "{}", fault.detail);
+        assert!(calls.iter().all(|call| path(call).0 == "GET"));
+    }
+}

@@ -112,3 +112,37 @@ fn what_logins_look_up_is_built_with_the_configuration() {
     );
     assert!(built(&[Phone], scim()).is_empty());
 }
+
+#[test]
+fn a_server_without_ends_with_is_asked_with_it_once() {
+    let phone = || {
+        let mut account = account(scim());
+        account.mapping.attribute = Attribute::Phone;
+        account.mapping.claim = "phone_number".into();
+        account
+    };
+    let host = TestHost::new();
+    let io = host.io();
+    let inner = io.clone();
+    let flow = async move {
+        let (account, cache) = (phone(), Cache::new());
+        let identity = example(json!({"phone_number": "+86 138 0000 0000"}));
+        let first = resolve(&inner, &account, &cache, &identity).await.is_ok();
+        Ok((first, resolve(&inner, &account, &cache, &identity).await.is_ok()))
+    };
+    let ada = json!({"id": "1", "userName": "ada", "phoneNumbers": [{"value": "+8613800000000"}], "externalId": "x"});
+    let (result, calls) = drive_with(&io, flow, |call| match path(call).1.contains("%20ew%20") {
+        true => testing::status(400, "application/json", "{}"),
+        false => list(std::slice::from_ref(&ada)),
+    });
+    assert_eq!(result.unwrap(), (true, true));
+    let ends_with = |call: &&Call| path(call).1.contains("%20ew%20");
+    assert_eq!((calls.len(), calls.iter().filter(ends_with).count()), (5, 1));
+    // Another question that is refused is not asked twice.
+    let (result, calls, _) =
+        resolved(account(scim()), super::ada(), |call| match path(call).1.contains("externalId") {
+            true => list(&[]),
+            false => testing::status(400, "application/json", "{}"),
+        });
+    assert_eq!((name(result), calls.len()), (Err(Code::DirectoryUnavailable), 2));
+}
