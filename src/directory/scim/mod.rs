@@ -136,6 +136,7 @@ impl Pages {
             )));
         }
         let first = page.records.first().map(|r| r.id.clone().unwrap_or_else(|| r.username.clone()));
+        // Mutants `replace && with ||`, `replace > with >=`: no page is before the first, and one without users is the last.
         if self.start > 1 && first.is_some() && first == self.first_of_last {
             return Err(unavailable("the directory answers every page with the same users"));
         }

@@ -270,3 +270,25 @@ fn a_report_without_the_engine_says_whose_sign_ins_it_counts() {
     assert_eq!((lines.len(), &lines[0]["account"]), (1, &json!("acme")), "{lines:?}");
     assert!(lines[0].to_string().contains("counts the sign-ins that this Envoy knows"), "{lines:?}");
 }
+
+#[test]
+fn a_server_that_refuses_a_page_size_is_asked_for_its_own() {
+    let mut users = paged(3, 2, numbered);
+    for refusal in [400, 500] {
+        let found = report(account(scim()), false, |call| match path(call).1.contains("count=") {
+            true => testing::status(refusal, "text/plain", ""),
+            false => users(call),
+        });
+        assert_eq!((&found["users"], &found["complete"]), (&json!(3), &json!(3)), "{refusal}");
+    }
+}
+
+#[test]
+fn a_user_who_moves_to_the_next_page_is_one_user() {
+    let moved = |n: usize| match n {
+        201 => numbered(200),
+        n => numbered(n),
+    };
+    let found = report(account(scim()), false, paged(250, 200, moved));
+    assert_eq!((&found["users"], &found["problems"]), (&json!(249), &json!([])));
+}

@@ -3,6 +3,7 @@
 mod admin_reports;
 mod created_once;
 mod matched;
+mod pages;
 pub(crate) mod provisioning;
 mod remembered;
 mod users;
