@@ -496,6 +496,12 @@ fn issuers_are_told_apart_without_their_documents() {
     ] {
         assert_eq!(Issuers::default().is_of(&discovered(url), issuer), wanted, "{url} {issuer}");
     }
+    // A template names no tenant before its metadata is there.
+    let changes = json!({"identity_providers": [issued_by(provider("corp", false), "https://login.example/{tenantid}/v2.0")]});
+    let document = configuration(Kind::Static, &[], false, &changes);
+    let template =
+        load(document.to_string().as_bytes(), &Placeholders).unwrap().accounts[0].providers[0].clone();
+    assert_eq!(Issuers::default().is_of(&template, tenant), None);
 }
 
 fn issued_by(mut provider: Value, issuer: &str) -> Value {

@@ -27,6 +27,7 @@ fn id(parts: &[&str]) -> [u8; 16] {
 
 /// 64 bits of such a hash.
 pub(super) fn hash(parts: &[&str]) -> u64 {
+    // Mutant `replace | with ^`: the bits below are 0 after the shift.
     id(parts).iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 

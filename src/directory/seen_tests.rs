@@ -182,3 +182,19 @@ fn memory_is_bounded() {
     let kept: Vec<u64> = (0..4096).flat_map(|part| known(&*host, part)).map(|mark| mark.time).collect();
     assert_eq!(kept, (START + 136..START + 200).collect::<Vec<_>>(), "the latest of one bucket");
 }
+
+#[test]
+fn only_a_later_sign_in_than_the_engines_is_told_again() {
+    for (engines, untold) in [(START + 9, vec![START + 10]), (START + 10, vec![]), (START + 11, vec![])] {
+        let host = TestHost::new();
+        // Noted before there was an engine.
+        host.set_now(START + 10);
+        mark(&*host, &acme(), "ada", &[]);
+        let known: Vec<Mark> = (0..2048).flat_map(|part| known(&*host, part)).collect();
+        assert_eq!(known.len(), 1);
+        learn(&*host, &Mark { time: engines, ..known[0] });
+        let told: Vec<u64> = outbox::all(&*host, 0).iter().map(|mark| mark.time).collect();
+        assert_eq!(told, untold, "{engines}");
+        assert!(seen(&*host, &acme(), "ada"));
+    }
+}

@@ -353,4 +353,89 @@ pub(crate) mod tests {
         both["email_verified"] = json!(true);
         assert_eq!(read(&nested, both).map_err(|e| e.0), Err(Code::EmailUnverified));
     }
+
+    #[test]
+    fn a_username_is_compared_as_it_is_or_not_at_all() {
+        let by_username = Mapping { attribute: Attribute::Username, ..mapping() };
+        let longest = "a".repeat(MAX_USERNAME);
+        for (text, wanted) in [
+            ("Ada", Some("Ada")),
+            (longest.as_str(), Some(longest.as_str())),
+            (&format!("{longest}a"), None),
+            ("", None),
+            (" ada", None),
+            ("a\u{200b}da", None),
+        ] {
+            assert_eq!(normalise(&by_username, text).as_deref(), wanted, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_address_is_the_mapped_claim_or_email() {
+        let by = |attribute, claim: &str| Mapping { attribute, claim: claim.into(), ..mapping() };
+        let identity = example(json!({"mail": "Ada@Acme.com", "email": "other@corp.com", "name": "ada"}));
+        let told = |mapping: &Mapping| (usable_email(mapping, &identity), domain(mapping, &identity));
+        let address = |address: &str, domain: &str| (Some(address.to_owned()), Some(domain.to_owned()));
+        assert_eq!(told(&by(Attribute::Email, "mail")), address("ada@acme.com", "acme.com"));
+        assert_eq!(told(&by(Attribute::Username, "name")), address("other@corp.com", "corp.com"));
+        assert_eq!(told(&by(Attribute::Email, "name")), (None, None), "no address is none of another claim");
+    }
+
+    #[test]
+    fn verification_is_read_beside_the_email_that_is_mapped() {
+        let said = |claim: &str, claims: Value| {
+            let mapping = Mapping { claim: claim.into(), ..mapping() };
+            verification(&mapping, &example(claims))
+        };
+        use Verification::{Absent, Refused, Verified};
+        let nested = json!({"email": "ada@acme.com", "email_verified": false});
+        assert_eq!(said("/contact/email", json!({ "contact": nested })), Refused);
+        assert_eq!(said("/contact/email", json!({"contact": {"email_verified": true}})), Verified);
+        assert_eq!(
+            said("/contact/email", json!({"contact": nested, "email_verified": true})),
+            Refused,
+            "both count"
+        );
+        // A claim of that very name is not nested.
+        assert_eq!(
+            said("/contact/email", json!({"contact": nested, "/contact/email": "ada@acme.com"})),
+            Absent
+        );
+        assert_eq!(
+            said("contact/email", json!({"contact": nested, "contact/email": "ada@acme.com"})),
+            Absent
+        );
+        assert_eq!(said("/email", json!({"": {"email_verified": false}, "email": "ada@acme.com"})), Absent);
+    }
+
+    #[test]
+    fn saml_says_it_in_one_text() {
+        let said = |value: Value| {
+            let mut identity = example(json!({"email": ["ada@acme.com"], "email_verified": value}));
+            identity.source = MappingFrom::Saml;
+            let why = check_verified(&mapping(), &identity).err().map(|fault| fault.detail);
+            (verification(&mapping(), &identity), why)
+        };
+        assert_eq!(said(json!(["true"])), (Verification::Verified, None));
+        for (value, reason) in [
+            (json!(["false"]), "is false"),
+            (json!(["true", "true"]), "is neither"),
+            (json!([true]), "is neither"),
+        ] {
+            let (verification, why) = said(value.clone());
+            assert_eq!(verification, Verification::Refused, "{value}");
+            assert!(why.is_some_and(|why| why.contains(reason)), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_false_is_told_apart_from_what_cannot_be_read() {
+        for (value, reason) in
+            [(json!(false), "is false"), (json!("false"), "is false"), (json!(0), "is neither")]
+        {
+            let identity = example(json!({"email": "ada@acme.com", "email_verified": value}));
+            let fault = check_verified(&mapping(), &identity).unwrap_err();
+            assert!(fault.detail.contains(reason), "{value}: {}", fault.detail);
+        }
+    }
 }

@@ -132,13 +132,12 @@ pub fn is_left_out(claims: &Claims, name: &str) -> bool {
 
 fn unreadable(mapping: &Mapping, value: &Value) -> Option<&'static str> {
     match value {
-        Value::Null => None,
         Value::Bool(_) | Value::Number(_) => {
             Some("its shape grants nothing: it is not a text, a list or an object")
         }
         Value::String(text) => {
             let mut parts = text.split([',', ' ', ';']).map(str::trim);
-            let is_list = parts.clone().count() > 1 && parts.any(|part| mapping.role_map.contains_key(part));
+            let is_list = parts.any(|part| mapping.role_map.contains_key(part));
             is_list.then_some("it is one text, which is read as one group: have the provider send a list")
         }
         Value::Array(items) if !items.is_empty() && items.iter().all(|item| one(item).is_none()) => {
@@ -290,5 +289,56 @@ mod tests {
     fn a_union_is_sorted_and_has_each_role_once() {
         let strings = |list: &[&str]| list.iter().map(|s| s.to_string()).collect::<Vec<_>>();
         assert_eq!(union(strings(&["b", "a", ""]), strings(&["a", "c"])), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn groups_that_grant_have_one_limit_over_all_claims() {
+        let names =
+            |from: usize| -> Vec<String> { (from..from + MAX_ROLES).map(|n| format!("g{n}")).collect() };
+        let role_map =
+            names(0).into_iter().chain(names(MAX_ROLES)).map(|name| (name.clone(), name)).collect();
+        let mapping = Mapping { roles_claim: vec!["a".into(), "b".into()], role_map, ..mapping() };
+        let granted = |a: Value, b: Value| {
+            let groups = from_claims(&mapping, json!({ "a": a, "b": b }).as_object().unwrap()).groups;
+            groups.values().map(|names| names.len()).sum::<usize>()
+        };
+        assert_eq!(granted(json!(names(0)), json!(names(MAX_ROLES))), MAX_ROLES);
+        assert_eq!(granted(json!(["g0"]), json!(names(MAX_ROLES))), MAX_ROLES);
+        assert_eq!(granted(json!(["g0"]), json!(["g1"])), 2);
+    }
+
+    #[test]
+    fn a_claim_is_cut_down_to_the_groups_that_grant() {
+        for (claim, left) in [
+            (json!(["x", "admins", {"name": "a"}, {"name": "x"}, 1]), json!(["admins", {"name": "a"}])),
+            (json!({"admins": true, "x": true}), json!({"admins": true})),
+            // One group with members of its own.
+            (json!({"name": "admins", "id": 7}), json!({"name": "admins", "id": 7})),
+            (json!("x"), json!("x")),
+        ] {
+            let mut value = claim.clone();
+            prune(&granting(), &mut value);
+            assert_eq!(value, left, "{claim}");
+        }
+    }
+
+    #[test]
+    fn a_claim_that_could_grant_nothing_is_told_and_an_honest_one_is_not() {
+        let told = |claim: Value| {
+            notice(&granting(), json!({ "groups": claim }).as_object().unwrap()).map(|own| own.reason)
+        };
+        for silent in
+            [json!(null), json!({}), json!({"x": true}), json!([]), json!(["x"]), json!("x y"), json!("x")]
+        {
+            assert_eq!(told(silent.clone()), None, "{silent}");
+        }
+        for (claim, reason) in [
+            (json!(7), "not a text, a list or an object"),
+            (json!("x, admins"), "it is one text"),
+            (json!([[1]]), "neither texts nor objects with a name"),
+            (json!({"admins": "yes"}), "no member of the object is true"),
+        ] {
+            assert!(told(claim.clone()).is_some_and(|why| why.contains(reason)), "{claim}");
+        }
     }
 }

@@ -5,6 +5,7 @@ mod created_once;
 mod matched;
 mod pages;
 pub(crate) mod provisioning;
+mod read;
 mod remembered;
 mod users;
 mod vouched;
