@@ -221,11 +221,10 @@ fn once<'a>(head: &Head<'a>, name: &'a str) -> Result<Option<&'a [u8]>, ()> {
 /// Programs send neither.
 fn same_origin(head: &Head<'_>, origins: &[Origin]) -> Result<(), Fault> {
     let foreign = |why: String| Fault::new(Code::RequestInvalid, why).with_status(403);
-    let account_state = once(head, "sec-fetch-site").map_err(|()| foreign("Sec-Fetch-Site twice".into()))?;
-    if !matches!(account_state, None | Some(b"same-origin" | b"none")) {
-        let account_state =
-            String::from_utf8_lossy(account_state.unwrap_or_default()).escape_debug().to_string();
-        return Err(foreign(format!("a password login with Sec-Fetch-Site {account_state}")));
+    let site = once(head, "sec-fetch-site").map_err(|()| foreign("Sec-Fetch-Site twice".into()))?;
+    if !matches!(site, None | Some(b"same-origin" | b"none")) {
+        let site = String::from_utf8_lossy(site.unwrap_or_default()).escape_debug().to_string();
+        return Err(foreign(format!("a password login with Sec-Fetch-Site {site}")));
     }
     let origin = once(head, "origin").map_err(|()| foreign("Origin twice".into()))?;
     match origin {

@@ -75,6 +75,7 @@ fn the_user_is_the_directorys_whatever_was_typed() {
         (Attribute::Phone, "+491519", found("+491519"), refused.clone()),
         (Attribute::Username, "root", found("root"), found("root")),
         (Attribute::Username, "ROOT", found("ROOT"), refused.clone()),
+        (Attribute::Username, "gone", Err(Code::UserInactive), refused.clone()),
     ] {
         let both = [Enabled, Admins].map(|mode| ruled(account(people(), mode), attribute, typed, vec![]));
         assert_eq!(both, [enabled, admins], "{attribute:?} {typed}");
@@ -232,4 +233,13 @@ fn a_password_session_stands_as_long_as_its_user_could_sign_in_by_password() {
             assert_eq!(session_stands(&account, &user), stands, "{user:?} {mode:?} {enabled}");
         }
     }
+}
+
+#[test]
+fn a_name_that_is_no_address_is_asked_for_once() {
+    // `ruled` has as many answers as there may be questions.
+    let mut account = account(d::scim(), PasswordMode::Enabled);
+    account.mapping.attribute = Attribute::Username;
+    let found = ruled(account, Attribute::Username, "eve", vec![d::list(&[])]);
+    assert_eq!(found, Ok(("eve".to_owned(), false)));
 }

@@ -164,3 +164,46 @@ fn split<'a>(digits: &'a str, groups: &[usize]) -> Option<Vec<&'a str>> {
     }
     rest.is_empty().then_some(parts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Directory;
+    use crate::directory::tests::scim;
+
+    #[test]
+    fn a_list_may_be_long_and_a_write_is_sent_once() {
+        let Directory::Scim(server) = scim() else { panic!("a SCIM server") };
+        let list = list(&server, None, 1, None).unwrap();
+        assert_eq!((list.max_answer, list.is_repeatable), (MAX_ANSWER, true));
+        let write = write(&server, "POST", None, &serde_json::json!({})).unwrap();
+        assert!(!write.is_repeatable, "a user who was created is not created again");
+        for request in [list, write] {
+            let of = |name: &str| {
+                request.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+            };
+            assert_eq!(of("accept"), Some("application/scim+json, application/json"));
+            assert_eq!(of("authorization"), Some("Bearer scim-token"));
+        }
+    }
+
+    #[test]
+    fn a_number_is_asked_for_as_people_write_it() {
+        let filter = phone("+8613800000000", Some("86"), true);
+        let clause = |text: &str| equals("phoneNumbers.value", text);
+        for text in [
+            "+8613800000000",
+            "+86 138-0000-0000",
+            "tel:+86-138-0000-0000",
+            "+86 (138) 0000-0000",
+            "(138) 0000-0000",
+            "+86.138.0000.0000",
+            "138 0000 0000",
+        ] {
+            assert!(filter.contains(&clause(text)), "{text}");
+        }
+        for text in ["+86 138.0000.0000", "tel:+86-138.0000.0000", "(138) 0000 0000"] {
+            assert!(!filter.contains(&clause(text)), "a notation of no country: {text}");
+        }
+    }
+}
