@@ -224,3 +224,23 @@ fn inclusive_namespaces_in_both_places() {
         accepted(&Answer { spec, style: Style::Response, ..Answer::default() }.write());
     }
 }
+
+#[test]
+fn a_list_of_prefixes_has_an_end() {
+    let signed = |count: usize| {
+        let prefixes: Vec<String> = (0..count).map(|n| format!("p{n}")).collect();
+        let list = format!(
+            "<ec:InclusiveNamespaces xmlns:ec=\"{EXC_C14N}\" PrefixList=\"{}\"/>",
+            prefixes.join(" ")
+        );
+        let spec = Spec {
+            transforms: method("Transform", ENVELOPED, "") + &method("Transform", EXC_C14N, &list),
+            ..Spec::default()
+        };
+        Answer { spec, style: Style::Response, ..Answer::default() }.write()
+    };
+    accepted(&signed(64));
+    for count in [65, 66] {
+        refused(&signed(count), "a PrefixList of more than 64 prefixes");
+    }
+}
