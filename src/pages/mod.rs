@@ -4,7 +4,7 @@
 //! - `refusal`: a page or problem JSON for each code. `sign_in`, `sign_out`, `invitation`, `arrival`, `trial`: the pages.
 //! - `admin`, `sessions`, `account_center`: the administrators' pages.
 //! - `layout`, `style.css`: what all pages have, and their policy. `auto_submit`: the one page with a script.
-//! - `settings`: what operators choose: name, logo, colour, texts. `escape`: how text gets into a page.
+//! - `look`: what operators choose: name, logo, colour, texts. `escape`: how text gets into a page.
 //!
 //! Invariants: every page works without JavaScript and with a keyboard, is light or dark as its reader likes, and runs under a
 //! Content-Security-Policy that allows its own style and nothing else. Text from outside is escaped by the type that builds the
@@ -19,9 +19,9 @@ mod escape;
 mod invitation;
 mod language;
 mod layout;
+mod look;
 mod refusal;
 mod sessions;
-mod settings;
 mod sign_in;
 mod sign_out;
 #[cfg(test)]
@@ -46,7 +46,7 @@ pub use sign_out::{confirm_logout, front_channel_done, signed_out, still_signed_
 pub use texts::{is_text, TEXTS};
 pub use trial::trial;
 
-pub use settings::Settings;
+pub use look::Look;
 
 /// One of the pages' sentences, as the configuration has it.
 pub fn text(context: &Context<'_>, key: &str) -> String {
@@ -57,7 +57,7 @@ pub fn text(context: &Context<'_>, key: &str) -> String {
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
     /// How the operator wants the pages.
-    pub pages: &'a Settings,
+    pub pages: &'a Look,
     /// The request's id, for people to quote and operators to find in the log.
     pub request_id: &'a str,
     /// A person's navigation gets a page, anything else problem+json.
@@ -90,7 +90,7 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// A context without links.
-    pub fn new(pages: &'a Settings, request_id: &'a str, html: bool) -> Self {
+    pub fn new(pages: &'a Look, request_id: &'a str, html: bool) -> Self {
         Self {
             pages,
             request_id,

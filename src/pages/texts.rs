@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::settings::{Params, Settings};
+use super::look::{Look, Params};
 
 use crate::fault::Code;
 
@@ -16,7 +16,7 @@ pub(super) struct Texts<'a> {
 
 impl<'a> Texts<'a> {
     /// The sentences in one of `pages.translations`, or as they are.
-    pub fn new(pages: &'a Settings, translation: Option<&str>) -> Self {
+    pub fn new(pages: &'a Look, translation: Option<&str>) -> Self {
         Self { own: &pages.texts, translation: translation.and_then(|tag| pages.translations.get(tag)) }
     }
 

@@ -79,7 +79,7 @@ impl HttpContext for Filter {
         let Some(filter_state) = &self.filter_state else {
             let fault = Fault::new(Code::NotReady, "the configuration was refused");
             events::refusal(&*self.host, events::Place::default(), &fault);
-            let pages = crate::pages::Settings::default();
+            let pages = crate::pages::Look::default();
             answer(&pages::refusal(&fault, &pages::Context::new(&pages, "", false)));
             self.stage = Stage::Answered;
             return Action::Pause;
@@ -473,6 +473,6 @@ pub fn give_up(id: u32, head: &Head) {
     let path = String::from_utf8_lossy(head.path());
     let place = events::Place { request_id: head.request_id(), path: &path, ..events::Place::default() };
     events::refusal(&EnvoyHost::default(), place, &fault);
-    let pages = crate::pages::Settings::default();
+    let pages = crate::pages::Look::default();
     answer(&pages::refusal(&fault, &pages::Context::new(&pages, head.request_id(), head.is_person())));
 }

@@ -33,13 +33,7 @@ pub use cache::{LiveSession, LiveSessions};
 /// Content of this size fits into one cookie whatever the names: a failure to seal it has another reason.
 const MAX_CONTENT: usize = 2_000;
 
-/// One session is renewed at the IdP no more often than this, in milliseconds.
-const LEAST: u64 = 1_000;
-
-/// An access token is renewed so long before it expires, or for the last quarter of a shorter life.
-const EARLY: u64 = 30_000;
-
-use crate::config::{Account, Config, Cookies, Directory, SessionSettings};
+use crate::config::{Account, Config, Cookies, SessionSettings};
 use crate::directory::User;
 use crate::fault::Fault;
 use crate::host::events::Place;
@@ -264,51 +258,6 @@ impl Session {
     /// True where it has a refresh token: then the IdP is asked again too.
     pub fn is_renewable(&self) -> bool {
         self.tokens.is_renewable || self.tokens.refresh_token.is_some()
-    }
-
-    /// When the IdP is to be asked again: after `recheck`, and before the access token for the application
-    /// expires, so that no request finds it expired.
-    pub fn renewal_due(&self, settings: &SessionSettings, account: &Account) -> u64 {
-        let aged = self.renewed().saturating_add(settings.recheck);
-        let forwarded = account.forward.access_token.is_some() && self.tokens.access_token.is_some();
-        let Some(expires) = self.tokens.access_expires.filter(|_| forwarded) else { return aged };
-        let lifetime = expires.saturating_sub(self.renewed());
-        aged.min(expires.saturating_sub((lifetime / 4).min(EARLY)))
-    }
-
-    /// When the directory is to be asked again.
-    pub fn directory_due(&self, settings: &SessionSettings) -> u64 {
-        self.checked.saturating_add(settings.recheck)
-    }
-
-    /// When its next request asks the directory. With `recheck: 0s` every request does; that of a session with a
-    /// refresh token is ruled on anew afterwards, and would ask again for ever.
-    pub fn directory_check(&self, settings: &SessionSettings, account: &Account) -> u64 {
-        let due = self.directory_due(settings);
-        match (self.is_renewable(), &account.directory) {
-            (false, _) => due,
-            (true, Directory::None) => u64::MAX,
-            (true, _) => due.max(self.checked.saturating_add(LEAST)),
-        }
-    }
-
-    /// When its next request asks the IdP. With `recheck: 0s`, or tokens that live for no time, a renewal would be due
-    /// again before the request that waits for it has gone on.
-    pub fn provider_check(&self, settings: &SessionSettings, account: &Account) -> u64 {
-        match self.is_renewable() {
-            true => self.renewal_due(settings, account).max(self.renewed().saturating_add(LEAST)),
-            false => u64::MAX,
-        }
-    }
-
-    /// Until when it goes on while directory or IdP cannot be asked.
-    pub fn graced_until(&self, settings: &SessionSettings, account: &Account) -> u64 {
-        let exchange = match (self.is_renewable(), &account.directory) {
-            (true, Directory::None) => self.renewed(),
-            (true, _) => self.renewed().min(self.checked),
-            (false, _) => self.checked,
-        };
-        exchange.saturating_add(settings.recheck).saturating_add(settings.recheck_grace)
     }
 
     /// Seals it, with what of it fits into its cookies: [`Sealed`] says what was left out. The ID token goes

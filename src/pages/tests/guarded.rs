@@ -4,7 +4,7 @@ use base64::Engine;
 use sha2::{Digest, Sha256};
 
 use super::super::layout::SUBMIT;
-use super::super::settings::Settings;
+use super::super::look::Look;
 use super::super::*;
 use super::html::{parse, shape, Tag};
 use super::{body, every_page, settings};
@@ -51,7 +51,7 @@ fn links_and_forms_lead_only_where_they_may() {
             .collect()
     };
     for bad in ["javascript:alert(1)", "//evil.example", "/\\evil.example", "data:text/html,x", "x\" y=\"z"] {
-        let pages = Settings { logo: Some(bad.into()), contact: Some(bad.into()), ..settings("Ada") };
+        let pages = Look { logo: Some(bad.into()), contact: Some(bad.into()), ..settings("Ada") };
         for (name, answer) in every_page(&pages, "Ada", bad) {
             let left = hrefs(&answer);
             assert!(
@@ -123,7 +123,7 @@ fn every_page_is_guarded_and_its_policy_names_its_own_style() {
 
 #[test]
 fn the_policy_lets_forms_reach_what_they_must() {
-    let pages = Settings::default();
+    let pages = Look::default();
     let context = Context::new(&pages, "r", true);
     let policy = |action: &str| {
         let form = AutoSubmit { action: action.into(), fields: vec![], ..AutoSubmit::default() };

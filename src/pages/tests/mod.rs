@@ -7,7 +7,7 @@ mod refusals;
 
 use std::collections::BTreeMap;
 
-use super::settings::Settings;
+use super::look::Look;
 use super::*;
 use crate::fault::{Code, Fault};
 use crate::http::response::Response;
@@ -17,8 +17,8 @@ fn body(answer: &Response) -> &str {
 }
 
 /// The pages' settings, with `x` wherever text is free.
-fn settings(x: &str) -> Settings {
-    Settings {
+fn settings(x: &str) -> Look {
+    Look {
         name: Some(x.to_owned()),
         logo: Some("/logo.svg".into()),
         accent: Some("#0b7a75".into()),
@@ -34,7 +34,7 @@ fn button(title: &str, icon: Option<&str>) -> Button {
 }
 
 /// Every page, with `x` in every slot for text and `url` in every slot for a URL.
-fn every_page(pages: &Settings, x: &str, url: &str) -> Vec<(&'static str, Response)> {
+fn every_page(pages: &Look, x: &str, url: &str) -> Vec<(&'static str, Response)> {
     let s = || x.to_owned();
     let fields = || vec![(s(), s())];
     let context = Context {

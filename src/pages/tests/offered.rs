@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::layout::style;
-use super::super::settings::Settings;
+use super::super::look::Look;
 use super::super::*;
 use super::{body, button};
 use crate::fault::{Code, Fault};
@@ -11,7 +11,7 @@ use crate::http::response::Response;
 
 #[test]
 fn operators_choose_texts_language_and_colour() {
-    let mut pages = Settings { language: Some("de-CH".into()), ..Settings::default() };
+    let mut pages = Look { language: Some("de-CH".into()), ..Look::default() };
     pages.texts.insert("session_expired.title".into(), "Sie sind abgemeldet".into());
     pages.texts.insert("sign_in.provider".into(), "Weiter mit {title} {title".into());
     assert!(is_text("session_expired.title") && !is_text("sesion_expired.title"));
@@ -48,7 +48,7 @@ fn operators_choose_texts_language_and_colour() {
         ("#12345", "--accent:#2456c9;--on:#fff"),
         ("#+12345", "--accent:#2456c9;--on:#fff"),
     ] {
-        let pages = Settings { accent: Some(accent.into()), ..Settings::default() };
+        let pages = Look { accent: Some(accent.into()), ..Look::default() };
         assert!(style(&pages).contains(expected), "{accent}");
     }
     assert!(!style(&pages).contains('<'));
@@ -68,7 +68,7 @@ fn a_contact_is_a_link_where_it_can_be() {
         ("mailto:it@acme.example?body=x", " mailto:it@acme.example?body=x</footer>"),
     ];
     for (contact, expected) in table {
-        let pages = Settings { contact: Some(contact.into()), ..Settings::default() };
+        let pages = Look { contact: Some(contact.into()), ..Look::default() };
         let answer = signed_out(&Context::new(&pages, "r", true));
         assert!(body(&answer).contains(expected), "{contact}");
     }
@@ -76,11 +76,11 @@ fn a_contact_is_a_link_where_it_can_be() {
 
 #[test]
 fn the_products_name_stands_once_and_pictures_are_in_the_policy() {
-    let named = |logo: Option<&str>| Settings {
+    let named = |logo: Option<&str>| Look {
         name: Some("Lakehouse".into()),
         logo: logo.map(str::to_owned),
         accent: Some("#0b7a75".into()),
-        ..Settings::default()
+        ..Look::default()
     };
     let header = |answer: &Response| {
         body(answer)
@@ -119,7 +119,7 @@ fn the_products_name_stands_once_and_pictures_are_in_the_policy() {
 
 #[test]
 fn what_is_to_be_done_stands_before_what_passed() {
-    let pages = Settings::default();
+    let pages = Look::default();
     let check = |name: &str, ok, detail: &str| Check { name: name.into(), ok, detail: detail.into() };
     let shown = |checks: Vec<Check>| {
         let page =

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::super::settings::Settings;
+use super::super::look::Look;
 use super::super::*;
 use super::body;
 use crate::fault::{Code, Fault};
 
 #[test]
 fn each_code_has_its_own_words_and_status() {
-    let pages = Settings::default();
+    let pages = Look::default();
     let context = Context::new(&pages, "req-1", true);
     let (mut titles, mut whats, mut dos) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for code in Code::ALL {
@@ -42,7 +42,7 @@ fn each_code_has_its_own_words_and_status() {
 
 #[test]
 fn programs_get_problem_json() {
-    let pages = Settings::default();
+    let pages = Look::default();
     for code in Code::ALL {
         let context = Context { login: Some("/sso/login".into()), ..Context::new(&pages, "req-1", false) };
         let answer = refusal(&Fault::new(code, "SECRET-DETAIL").about("email"), &context);
@@ -69,7 +69,7 @@ fn programs_get_problem_json() {
 
 #[test]
 fn what_was_sent_is_not_lost_without_a_word() {
-    let pages = Settings::default();
+    let pages = Look::default();
     let lost = "What you sent has not reached the application.";
     for html in [false, true] {
         let say = |code, unsent| {
@@ -88,7 +88,7 @@ fn what_was_sent_is_not_lost_without_a_word() {
 
 #[test]
 fn headers_say_what_the_status_needs() {
-    let pages = Settings::default();
+    let pages = Look::default();
     let get = |code, hints| refusal_with(&Fault::new(code, ""), &Context::new(&pages, "r", false), hints);
     let hints = Hints { allow: "GET", retry_after: Some(7) };
     let table = [

@@ -1,4 +1,4 @@
-//! What the pages take from the configuration.
+//! How the pages look, by the configuration: name, logo, colour, language and texts.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ pub type Params = BTreeMap<String, String>;
 /// How the filter's own pages look.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs)]
-pub struct Settings {
+pub struct Look {
     pub name: Option<String>,
     pub logo: Option<String>,
     pub accent: Option<String>,
