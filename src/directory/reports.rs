@@ -235,7 +235,7 @@ async fn survey(
     }
     let mut survey = Survey::default();
     let mut hashes: Vec<u64> = Vec::new();
-    let mut reader = Reader::new();
+    let mut reader = Reader::new(MAX_USERS);
     while let Some(records) = reader.next(io, account).await? {
         for record in &records {
             survey.users += 1;
@@ -255,7 +255,7 @@ async fn survey(
     if shared.is_empty() {
         return Ok(survey);
     }
-    let mut reader = Reader::new();
+    let mut reader = Reader::new(MAX_USERS);
     let mut read = 0;
     while let Some(records) = reader.next(io, account).await? {
         for record in &records {
@@ -288,22 +288,25 @@ fn repeated(mut hashes: Vec<u64>) -> Vec<u64> {
 }
 
 /// Reads a directory from beginning to end.
-struct Reader {
+pub(super) struct Reader {
     pages: scim::Pages,
     ids: HashSet<u64>,
     at: usize,
+    most: usize,
 }
 
 impl Reader {
-    fn new() -> Self {
-        Self { pages: scim::Pages::new(COUNT, MAX_USERS), ids: HashSet::new(), at: 0 }
+    /// Of so many users at the most: a page that begins behind them is not asked for.
+    pub(super) fn new(most: usize) -> Self {
+        Self { pages: scim::Pages::new(COUNT, most), ids: HashSet::new(), at: 0, most }
     }
 
     fn total(&self) -> Option<u64> {
         self.pages.total
     }
 
-    async fn next(&mut self, io: &Io, account: &Account) -> Result<Option<Vec<Record>>, Fault> {
+    /// The next page; `None` behind the last.
+    pub(super) async fn next(&mut self, io: &Io, account: &Account) -> Result<Option<Vec<Record>>, Fault> {
         match &account.directory {
             Directory::None => Ok(None),
             Directory::Static(users) => {
@@ -314,9 +317,8 @@ impl Reader {
             }
             Directory::Scim(server) => {
                 let Some(start) = self.pages.next() else { return Ok(None) };
-                // Mutant `replace > with >=`: a million and one, or a million: it is a limit all the same.
-                if start > MAX_USERS {
-                    return Err(unavailable(format!("the directory has more than {MAX_USERS} users")));
+                if start > self.most {
+                    return Err(unavailable(format!("the directory has more than {} users", self.most)));
                 }
                 let page = scim::page(io, server, start, COUNT).await?;
                 let mut records = self.pages.take(page)?;

@@ -292,3 +292,24 @@ fn a_user_who_moves_to_the_next_page_is_one_user() {
     let found = report(account(scim()), false, paged(250, 200, moved));
     assert_eq!((&found["users"], &found["problems"]), (&json!(249), &json!([])));
 }
+
+#[test]
+fn a_directory_is_read_up_to_a_limit() {
+    let read = |users: usize| {
+        let host = TestHost::new();
+        let io = host.io();
+        let (inner, account) = (io.clone(), account(scim()));
+        let flow = async move {
+            let mut reader = reports::Reader::new(3);
+            let mut read = 0;
+            while let Some(page) = reader.next(&inner, &account).await? {
+                read += page.len();
+            }
+            Ok(read)
+        };
+        drive_with(&io, flow, paged(users, 2, numbered)).0.map_err(|fault| fault.detail)
+    };
+    assert_eq!(read(3), Ok(3));
+    assert_eq!(read(4), Ok(4), "the page that begins at the limit is read whole");
+    assert!(read(6).is_err_and(|why| why.contains("more than 3 users")));
+}
