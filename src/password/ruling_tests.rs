@@ -243,3 +243,11 @@ fn a_name_that_is_no_address_is_asked_for_once() {
     let found = ruled(account, Attribute::Username, "eve", vec![d::list(&[])]);
     assert_eq!(found, Ok(("eve".to_owned(), false)));
 }
+
+#[test]
+fn an_administrators_name_that_two_users_have_signs_neither_in() {
+    let twins = || Directory::Static(vec![d::user("root", None, true), d::user("ROOT", None, true)]);
+    let ruled = |mode| ruled(account(twins(), mode), Attribute::Username, "root", vec![]);
+    assert_eq!(ruled(PasswordMode::Admins), Err(Code::PasswordNotAllowed));
+    assert_eq!(ruled(PasswordMode::Enabled), Ok(("root".into(), false)), "without a role");
+}

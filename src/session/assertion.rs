@@ -60,6 +60,7 @@ fn signed(host: &dyn Host, live: &LiveSession, origin: &Origin, now: u64) -> Opt
     let place = Place::of(id);
     let (known, cas) = place.look(host);
     // At the end of a session a new one would end no later.
+    // Mutant `replace > with >=`: one that expires in this second is past `until`, and ends before a new one.
     let is_good =
         |known: &Signed| known.exp <= ends && known.exp > iat && (now < known.until || known.exp >= exp);
     if let Some(known) = known.filter(is_good) {
@@ -70,6 +71,7 @@ fn signed(host: &dyn Host, live: &LiveSession, origin: &Origin, now: u64) -> Opt
         claims.insert(name.into(), date.into());
     }
     let new = Signed { until: until(exp, settings.lifetime), exp, token: sign(host, key, &claims) };
+    // Mutant `delete !`: of two workers in the same moment each has its own, and both are good.
     if !place.keep(host, &new, cas) {
         // Another worker was faster: the application sees one assertion.
         if let Some(known) = place.look(host).0.filter(is_good) {

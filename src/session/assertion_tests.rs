@@ -4,8 +4,11 @@ use serde_json::{json, Value};
 
 use crate::crypto::test_keys::{token_of, JWKS, P256};
 use crate::crypto::{Jws, KeySet};
+use crate::directory::{User, UserSource};
+use crate::session::{set_cookies, Authentication, Method, Session, Tokens};
+use crate::state::FilterState;
 use crate::testing::browser::{filter_state, Browser, KEY};
-use crate::testing::{TestHost, START};
+use crate::testing::{changed, TestHost, START};
 
 fn configuration(lifetime: &str) -> Value {
     let keys: Value = serde_json::from_str(JWKS).unwrap();
@@ -121,4 +124,133 @@ fn another_user_audience_or_key_is_another_assertion() {
     let third = told(&host, &changed, "app.example", &token).unwrap();
     assert_eq!(claims(&host, &third)["sub"], "1");
     assert_eq!([&first, &second, &third].iter().collect::<std::collections::BTreeSet<_>>().len(), 3);
+}
+
+/// A browser with a session of this user, which began so.
+fn signed_in(
+    host: &std::rc::Rc<TestHost>,
+    filter_state: &std::rc::Rc<FilterState>,
+    name: &str,
+    method: Method,
+    from: Authentication,
+) -> Browser {
+    let user = User::without_record(name.to_owned(), UserSource::Identity, Vec::new(), Default::default());
+    let session = Session::open(&**host, user, method, from, Tokens::default()).unwrap();
+    let account = &filter_state.account_states[0].account;
+    let sealed = session.seal(&**host, &filter_state.config, account).unwrap();
+    let mut browser = Browser::new(filter_state, "app.example");
+    for cookie in set_cookies(&filter_state.config.cookies, &sealed.text, 0) {
+        let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+        browser.cookies.push((name.to_owned(), value.to_owned()));
+    }
+    browser
+}
+
+fn given(browser: &mut Browser) -> String {
+    let seen = browser.get("/reports", &mut |call: &_| panic!("nobody is asked: {call:?}"));
+    seen.pass.unwrap().assertion.unwrap().to_string()
+}
+
+fn by_sso() -> Authentication {
+    Authentication {
+        provider: "corp".into(),
+        issuer: "https://idp.example".into(),
+        ..Authentication::default()
+    }
+}
+
+#[test]
+fn each_kind_of_session_says_when_and_where_it_began() {
+    let host = TestHost::new();
+    let mut configuration = configuration("5m");
+    configuration["accounts"][0]["password"] = json!({"mode": "enabled"});
+    let filter_state = filter_state(&host, &configuration);
+    host.advance(7_500);
+    let told = |method, from| {
+        let mut browser = signed_in(&host, &filter_state, "ada", method, from);
+        let claims = claims(&host, &given(&mut browser));
+        (claims["method"].clone(), claims.get("idp").cloned(), claims.get("auth_time").cloned())
+    };
+    let begun = START / 1000 + 7;
+    assert_eq!(
+        told(Method::Password, Authentication::default()),
+        (json!("password"), None, Some(json!(begun)))
+    );
+    assert_eq!(told(Method::Sso, by_sso()), (json!("sso"), Some(json!("corp")), None));
+    let at = Authentication { auth_time: Some(17), ..by_sso() };
+    assert_eq!(told(Method::Sso, at).2, Some(json!(17)), "as the provider says");
+}
+
+#[test]
+fn a_new_one_is_signed_in_the_very_millisecond() {
+    let host = TestHost::new();
+    let configuration = configuration("5m");
+    let token = bearer(3600);
+    let first = told(&host, &configuration, "app.example", &token);
+    // Half a minute before it expires: applications' clocks differ.
+    host.set_now(START / 1000 * 1000 + 269_999);
+    assert_eq!(told(&host, &configuration, "app.example", &token), first);
+    host.advance(1);
+    assert_ne!(told(&host, &configuration, "app.example", &token), first);
+}
+
+#[test]
+fn an_assertion_never_outlives_its_session() {
+    let host = TestHost::new();
+    let with_idle = |idle: &str| {
+        changed(
+            configuration("5m"),
+            &json!({
+                "session": { "keys": [{ "id": "k1", "value": KEY }], "idle": idle }
+            }),
+        )
+    };
+    let long = filter_state(&host, &with_idle("1h"));
+    let mut browser = signed_in(&host, &long, "ada", Method::Sso, by_sso());
+    let first = claims(&host, &given(&mut browser));
+    assert_eq!(first["exp"], START / 1000 + 300);
+    // A configuration under which the same session ends sooner.
+    let short = filter_state(&host, &with_idle("100s"));
+    let second = claims(&host, &given(&mut browser.at(&short)));
+    assert_eq!(second["exp"], START / 1000 + 100);
+    assert_eq!(first["sid"], second["sid"]);
+}
+
+#[test]
+fn a_worker_that_has_the_last_one_looks_no_further() {
+    let host = TestHost::new();
+    let filter_state = filter_state(&host, &configuration("5m"));
+    let mut browser = Browser::new(&filter_state, "app.example").with("authorization", &bearer(60));
+    let mut looks = || {
+        let before = host.shared_gets();
+        given(&mut browser);
+        host.shared_gets() - before
+    };
+    looks();
+    let usual = looks();
+    // Past the time at which one that may be signed anew is: at the session's end there is no later one.
+    host.advance(40_000);
+    looks();
+    assert_eq!(looks(), usual);
+    assert_eq!(host.counted("sso_assertions_signed"), 1);
+}
+
+#[test]
+fn only_what_fits_is_shared() {
+    let mut longest = 0;
+    // Names and keys of several lengths: in base64 not every length of a token occurs.
+    for (key, length) in
+        ["a1", "a12", "a123"].into_iter().flat_map(|key| (1170..1240).map(move |length| (key, length)))
+    {
+        let mut configuration = configuration("5m");
+        configuration["accounts"][0]["forward"]["assertion"]["keys"][0]["id"] = json!(key);
+        let host = TestHost::new();
+        let filter_state = filter_state(&host, &configuration);
+        let mut browser = signed_in(&host, &filter_state, &"a".repeat(length), Method::Sso, by_sso());
+        let token = given(&mut browser);
+        let is_kept = host.shared_keys().iter().any(|key| key.starts_with("sso.assertion."));
+        assert_eq!(is_kept, token.len() <= 2048 - 32, "{key} {length} {}", token.len());
+        longest = longest.max(if is_kept { token.len() } else { 0 });
+    }
+    assert_eq!(longest, 2016, "the very limit was among them");
 }

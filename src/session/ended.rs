@@ -485,4 +485,43 @@ mod tests {
         );
         assert_eq!(looks(), 1);
     }
+
+    #[test]
+    fn what_others_ended_makes_requests_look_once_and_what_is_over_does_not() {
+        let host = TestHost::new();
+        let mark = |kind, n: u8, time| Shared { kind, id: [n; 16], time };
+        apply(&*host, &settings(), &[mark(Kind::Session, 1, START), mark(Kind::Seen, 2, START + 1)]);
+        assert_eq!(changes(&*host), None, "over already, and nothing of ours");
+        apply(&*host, &settings(), &[mark(Kind::Session, 1, START + 1)]);
+        let first = changes(&*host);
+        assert!(first.is_some());
+        apply(&*host, &settings(), &[mark(Kind::Session, 1, START + 1)]);
+        assert_eq!(changes(&*host), first, "known");
+        apply(&*host, &settings(), &[mark(Kind::Party, 3, START)]);
+        assert_ne!(changes(&*host), first);
+    }
+
+    #[test]
+    fn what_is_known_counts_to_its_last_millisecond() {
+        let host = TestHost::new();
+        apply(
+            &*host,
+            &settings(),
+            &[
+                Shared { kind: Kind::Session, id: [1; 16], time: START + 10 },
+                Shared { kind: Kind::Party, id: [2; 16], time: START },
+            ],
+        );
+        let kinds = || -> Vec<Kind> {
+            (0..PARTS).flat_map(|part| known(&*host, LIFETIME, part)).map(|mark| mark.kind).collect()
+        };
+        host.set_now(START + 9);
+        assert_eq!(kinds().len(), 2);
+        host.set_now(START + 10);
+        assert_eq!(kinds(), [Kind::Party]);
+        host.set_now(START + LIFETIME - 1);
+        assert_eq!(kinds(), [Kind::Party]);
+        host.set_now(START + LIFETIME);
+        assert_eq!(kinds(), []);
+    }
 }

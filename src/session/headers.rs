@@ -171,10 +171,11 @@ mod tests {
     }
 
     /// What an account with these roles in its directory forwards, and what the log says, after a login by
-    /// password and after a request with a token whose claim is this long.
-    fn told(roles: usize, claim: usize) -> [(Vec<String>, Vec<String>); 2] {
+    /// password and after a request with a token whose claim is this long. The last role is so much longer.
+    fn told(roles: usize, longer: usize, claim: usize) -> [(Vec<String>, Vec<String>); 2] {
         let keys: Value = serde_json::from_str(JWKS).unwrap();
-        let roles: Vec<String> = (0..roles).map(|n| format!("role{n:036}")).collect();
+        let mut roles: Vec<String> = (0..roles).map(|n| format!("role{n:036}")).collect();
+        roles.last_mut().unwrap().push_str(&"x".repeat(longer));
         let configuration = json!({
             "session": { "keys": [{ "id": "k1", "value": KEY }] },
             "clusters": { "*": "idp" },
@@ -231,18 +232,22 @@ mod tests {
             format!("{name} is not forwarded: it would be {size} bytes, and 4096 is the most")
         };
         let has = |headers: &[String], name: &str| headers.iter().any(|own| own == name);
-        // 99 roles of forty letters and the commas between them are 4058 bytes.
-        for (headers, notes) in told(99, 4096) {
+        // 99 roles of forty letters, the commas between them and 38 letters more are 4096 bytes.
+        for (headers, notes) in told(99, 38, 4096) {
             assert!(has(&headers, "x-sso-roles") && has(&headers, "x-sso-user"));
             assert_eq!(notes, [""; 0]);
         }
-        let [password, bearer] = told(100, 4097);
+        for (headers, notes) in told(99, 39, 4096) {
+            assert!(!has(&headers, "x-sso-roles"));
+            assert_eq!(notes, [note("x-sso-roles", 4097)]);
+        }
+        let [password, bearer] = told(100, 0, 4097);
         for (headers, _) in [&password, &bearer] {
             assert!(!has(headers, "x-sso-roles") && !has(headers, "x-department"));
             assert!(has(headers, "x-sso-user") && has(headers, "x-sso-email"));
         }
         assert_eq!(password.1, [note("x-sso-roles", 4099)]);
         assert_eq!(bearer.1, [note("x-department", 4097), note("x-sso-roles", 4099)]);
-        assert!(has(&told(1, 4096)[1].0, "x-department"));
+        assert!(has(&told(1, 0, 4096)[1].0, "x-department"));
     }
 }

@@ -20,6 +20,8 @@ pub mod cookie;
 pub mod device;
 pub mod ended;
 pub mod headers;
+#[cfg(test)]
+mod live_tests;
 mod packed;
 pub mod renewals;
 #[cfg(test)]

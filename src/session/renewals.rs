@@ -217,6 +217,11 @@ mod tests {
     }
 
     #[test]
+    fn the_engine_knows_a_renewal_by_the_very_bytes() {
+        assert_eq!(id(7).bytes(), &[7; 16]);
+    }
+
+    #[test]
     fn one_of_all_workers_claims_a_renewal_and_all_learn_what_became_of_it() {
         let host = TestHost::new();
         let other = host.worker();
