@@ -147,6 +147,7 @@ fn write(host: &dyn Host, id: Id, state: &State, now: u64, until: u64, only_new:
         }
         kept.retain(|entry| entry.id != id.0);
         // What keeps a token from being used twice is small and stays; of the rest what ends first goes.
+        // Mutant `replace > with >=`: no newer state is as short as that, and no code as long.
         order::sort_by_key(&mut kept, |entry| (entry.content.len() > SMALL, std::cmp::Reverse(entry.until)));
         let mut written = Vec::new();
         let own = Entry { id: &id.0, until, kind: state.kind(), content: state.content() };
@@ -250,7 +251,8 @@ mod tests {
         let host = TestHost::new();
         // All in one bucket.
         let id = |n: u16| Id([0, 0, 0, 0, n as u8, (n >> 8) as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        let sealed = State::Done(vec![7; 4000]);
+        // Sixteen of them fill it to the last byte.
+        let sealed = State::Done(vec![7; 4096 - HEAD]);
         assert!(claim(&*host, id(500), START, START + 10));
         settle(&*host, id(501), &State::Refused(0), START, START + 10);
         for n in 0..100u16 {
@@ -263,6 +265,23 @@ mod tests {
         assert_eq!(look(&*host, id(500), START), State::Running, "a claim is never pushed out");
         assert_eq!(look(&*host, id(501), START), State::Refused(START + 10));
         assert!((85..100).all(|n| look(&*host, id(n), START) == sealed));
+    }
+
+    #[test]
+    fn other_replicas_get_what_is_known_of_this_renewal_while_it_counts() {
+        let host = TestHost::new();
+        let id = |n: u8| Id([0, 0, 0, 0, n, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let told = |n: u8, now: u64| written(&*host, id(n), now).and_then(|(bytes, _)| read(&bytes));
+        let (one, two) = (State::Done(vec![1]), State::Done(vec![2]));
+        settle(&*host, id(1), &one, START, START + 10);
+        settle(&*host, id(2), &two, START, START + 20);
+        assert!(claim(&*host, id(3), START, START + 30));
+        assert_eq!(
+            (told(1, START), told(2, START)),
+            (Some((one, START + 10)), Some((two.clone(), START + 20)))
+        );
+        assert_eq!((told(3, START), told(4, START)), (None, None), "it runs; there is none");
+        assert_eq!((told(1, START + 10), told(2, START + 19)), (None, Some((two, START + 20))));
     }
 
     #[test]
