@@ -236,21 +236,22 @@ impl<T> Clock<T> {
 }
 
 /// The key is as good as a hash; only its bits have to be spread.
-// Mutants `Hasher for Tag>::write_u64`, `Hasher for Tag>::finish`, `Hasher for Tag>::write with`: entries are compared by
-// their keys, so that another hash, or one for all, finds the same, slower.
 #[derive(Default)]
 struct Tag(u64);
 
 impl Hasher for Tag {
+    // Mutant `Hasher for Tag>::write_u64`: keys are compared, so that one hash for all finds the same, slower.
     #[inline]
     fn write_u64(&mut self, key: u64) {
         self.0 = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 
+    // Mutant `Hasher for Tag>::write with`: keys are numbers, which come by `write_u64`.
     fn write(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
     }
 
+    // Mutant `Hasher for Tag>::finish`: keys are compared, so that one hash for all finds the same, slower.
     #[inline]
     fn finish(&self) -> u64 {
         self.0.rotate_left(32)
