@@ -84,6 +84,9 @@ pub struct Test {
     /// Milliseconds since 1970.
     #[serde(rename = "t")]
     pub at: u64,
+    /// With these settings he was an administrator.
+    #[serde(default, rename = "a")]
+    pub is_administrator: bool,
 }
 
 /// A user who may come in without being in the directory yet.
@@ -219,7 +222,7 @@ mod tests {
         let draft = Draft { id: "1".into(), by: "ada".into(), at: 1, settings: json!({}), tests: Vec::new() };
         book.draft = Some(draft.clone());
         let before = book.content();
-        let test = Test { provider: "corp".into(), by: "ada".into(), at: 2 };
+        let test = Test { provider: "corp".into(), by: "ada".into(), at: 2, is_administrator: true };
         book.draft = Some(Draft { tests: vec![test], ..draft.clone() });
         assert_eq!(book.content(), before);
         book.draft = Some(Draft { at: 2, ..draft });

@@ -92,7 +92,7 @@ pub async fn report(
     let report = match &found {
         Ok(user) => {
             if user.username == trial.by {
-                note(io, exchange, trial, &identity.provider).await;
+                note(io, exchange, trial, &identity.provider, user.is_administrator(account)).await;
             }
             json!({ "ok": true, "code": null, "claims": claims, "mapped": mapped, "user": user.username, "roles": user.roles })
         }
@@ -121,11 +121,11 @@ fn fell(io: &Io, exchange: &Exchange, trial: &Trial, fault: &Fault) -> Response 
 }
 
 /// Notes that the administrator at the keyboard has come in by this very draft.
-async fn note(io: &Io, exchange: &Exchange, trial: &Trial, provider: &str) {
+async fn note(io: &Io, exchange: &Exchange, trial: &Trial, provider: &str, is_administrator: bool) {
     let (Some(replicas), Some(own)) = (&exchange.filter_state.replicas, &exchange.account_state) else {
         return;
     };
-    let test = Test { provider: provider.to_owned(), by: trial.by.clone(), at: io.now() };
+    let test = Test { provider: provider.to_owned(), by: trial.by.clone(), at: io.now(), is_administrator };
     let noted = store::change(replicas, io, &own.account.code, |book| {
         if let Some(draft) = book.draft.as_mut().filter(|draft| draft.id == trial.draft) {
             draft.tests.retain(|known| known.provider != test.provider || known.by != test.by);

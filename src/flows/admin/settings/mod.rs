@@ -130,11 +130,7 @@ impl Desk {
     pub(super) fn keyboard(&self) -> Keyboard<'_> {
         use crate::session::Method;
         let session = &self.live.session;
-        Keyboard {
-            user: &session.user.username,
-            provider: (session.method == Method::Sso).then_some(session.origin.provider.as_str()),
-            by_password: session.method == Method::Password,
-        }
+        Keyboard { user: &session.user.username, by_password: session.method == Method::Password }
     }
 
     /// The settings that hold, with their secrets.

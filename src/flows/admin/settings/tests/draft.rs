@@ -91,6 +91,40 @@ fn what_nobody_has_tested_is_enabled_only_by_saying_it_twice() {
     );
 }
 
+/// The provider's groups make the administrator: without them ada signs in, and is none.
+#[test]
+fn a_test_that_leads_to_no_administrator_is_no_way_back() {
+    let mapping = |role_map: Value| {
+        json!({ "from": "userinfo", "claim": "email", "attribute": "email", "roles_claim": "id",
+            "role_map": role_map })
+    };
+    let world = World::with(|file| {
+        file["accounts"][0]["directory"]["static"]["users"][0]["roles"] = json!([]);
+        file["accounts"][0]["mapping"] = mapping(json!({ "admins": "account_admin" }));
+    });
+    let ada = world.signed_in("ada");
+    let enable = |draft: Value| {
+        assert_eq!(world.call(&ada, "PUT", "settings/draft", draft).status(), 200);
+        assert_eq!(world.tested(&ada, "ada", "corp")["ok"], true);
+        assert_eq!(world.document(&ada)["draft"]["tested"], json!(["corp"]));
+        world.call(&ada, "POST", "settings/enable", json!({}))
+    };
+    // Nobody would be left, whether passwords become stricter or not.
+    for mode in ["disabled", "admins"] {
+        let seen = enable(json!({ "mapping": mapping(json!({})), "password": { "mode": mode } }));
+        assert_eq!((seen.status(), seen.code()), (409, "settings_untested"), "{mode}: {}", seen.text());
+    }
+    let kept = mapping(json!({ "admins": "account_admin", "staff": "member" }));
+    assert_eq!(
+        enable(json!({ "mapping": kept, "password": { "mode": "disabled" } })).status(),
+        200,
+        "the twin"
+    );
+    let lost = json!({ "mapping": mapping(json!({ "staff": "member" })) });
+    assert_eq!(enable(lost).code(), "settings_untested");
+    assert_eq!(world.call(&ada, "POST", "settings/enable", json!({ "confirm": true })).status(), 200);
+}
+
 #[test]
 fn a_test_belongs_to_this_very_draft() {
     let world = World::new();

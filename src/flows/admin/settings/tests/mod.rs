@@ -87,7 +87,7 @@ impl World {
         }
         match call.what {
             "token" => answer(&json!({ "access_token": "at", "token_type": "Bearer" })),
-            _ => answer(&json!({ "sub": "1", "id": 1, "email": *self.email.borrow() })),
+            _ => answer(&json!({ "sub": "1", "id": "admins", "email": *self.email.borrow() })),
         }
     }
 
