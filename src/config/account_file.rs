@@ -8,7 +8,7 @@ use serde_json::{json, Map, Value};
 use super::env::Environment;
 use super::raw::SettingsPart;
 use super::surroundings::Surroundings;
-use crate::values::json;
+use crate::values::{json, order};
 
 /// The file of one account, with what its check needs of the rest of the configuration.
 #[derive(Debug)]
@@ -29,6 +29,16 @@ impl AccountFile {
             Some(mode) => mode != "disabled",
             None => text("/sso") != Some("enabled"),
         }
+    }
+
+    /// Of these settings those that `self_service.settings` lists now: the operator may have narrowed it since.
+    pub fn allowed(&self, settings: &Value) -> Map<String, Value> {
+        let listed = self.account.pointer("/self_service/settings").and_then(Value::as_array);
+        let is_listed = |name: &str| listed.is_some_and(|list| list.iter().any(|part| part == name));
+        let all = settings.as_object().into_iter().flatten();
+        order::gathered(
+            all.filter(|(name, _)| is_listed(name)).map(|(name, value)| (name.clone(), value.clone())),
+        )
     }
 
     /// The settings that the file has, as version 0.

@@ -9,7 +9,7 @@
 //! - `account`: one account: access, password, provisioning, bearer. `provider`: one provider: OpenID Connect, SAML, OAuth 2.0.
 //! - `paths`: the filter's own endpoints. `origins`, `shared_origins`: which account is served where.
 //! - `env`, `urls`, `clusters`, `calls`, `duration`, `names`: values of one kind, and what is wrong with them.
-//! - `overlay`, `account_file`, `surroundings`: what administrators set, over the file. `find`, `carrier`: for the command line alone.
+//! - `overlay`, `fenced`, `account_file`, `surroundings`: what administrators set, over the file. `find`, `carrier`: for the command line alone.
 //!
 //! Invariants: all problems are reported together, each with its path. A configuration with a problem is never used. To add a
 //! field: `raw`, then the checked type, then the recipe in docs/developing.md.
@@ -25,6 +25,7 @@ mod cookies;
 mod document;
 mod duration;
 mod env;
+mod fenced;
 #[cfg(not(target_family = "wasm"))]
 mod find;
 mod names;
@@ -60,9 +61,10 @@ pub use account_file::AccountFile;
 pub use carrier::{Carrier, Found, Kind, StaticClusters};
 pub use check::load;
 pub use env::{Environment, Placeholders, ProcessEnvironment};
+pub use fenced::SECRETS;
 #[cfg(not(target_family = "wasm"))]
 pub use find::{find_in_text, Contents};
-pub use overlay::with_settings;
+pub use overlay::{held_settings, with_settings};
 pub use paths::{Endpoint, Paths};
 pub use problems::Problem;
 pub use provider::{

@@ -196,6 +196,13 @@ impl KeyRing {
         }
     }
 
+    /// True if these bytes name the key that seals now.
+    pub fn sealed_with_first(&self, bytes: &[u8]) -> bool {
+        let id = self.keys.first().map(|key| key.id.as_bytes()).unwrap_or_default();
+        let [1, length, rest @ ..] = bytes else { return false };
+        usize::from(*length) == id.len() && rest.starts_with(id)
+    }
+
     /// What [`Self::seal_bytes`] sealed for this purpose under this name; `None` for all else.
     pub fn open_bytes(&self, purpose: Purpose, name: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
         let (&[1, length], rest) = bytes.split_first_chunk::<2>()? else { return None };

@@ -83,6 +83,7 @@ impl Engine {
         if self.follower.as_ref().is_some_and(Follower::is_open) && !self.replicas.is_busy() {
             match outbox::is_restore_asked(&*self.host) {
                 true => sharing::restore(filter_state),
+                false if self.replicas.is_to_reseal(&*self.host) => sharing::reseal(filter_state),
                 false if outbox::all(&*self.host, 0).is_empty() => {}
                 false => sharing::deliver(filter_state),
             }

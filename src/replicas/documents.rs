@@ -62,6 +62,11 @@ impl Replicas {
         self.stored(host, name).map(|(revision, _)| revision)
     }
 
+    /// True where the engine has something under this name that no key here opens: what it says is not known.
+    pub fn document_is_unreadable(&self, host: &dyn Host, name: &str) -> bool {
+        self.stored(host, name).is_some() && self.record(host, name).is_none()
+    }
+
     /// All documents whose name begins so, with their names.
     pub fn documents(&self, host: &dyn Host, prefix: &str) -> Vec<(String, Document)> {
         let names = self.document_names(host);
@@ -183,15 +188,43 @@ impl Replicas {
         Ok(())
     }
 
+    /// Seals every document with the key that signs now: those before it are dropped one day. Once for each configuration:
+    /// replicas whose keys are in another order would do it for ever.
+    pub async fn reseal_documents(&self, io: &Io) -> Result<(), Away> {
+        let host = io.host();
+        for name in self.document_names(host) {
+            let Some((revision, sealed)) = self.stored(host, &name) else { continue };
+            let Some(record) = self.record(host, &name) else { continue };
+            if self.ring.sealed_with_first(&sealed) {
+                continue;
+            }
+            let (key, Record { document, is_deleted }) = (self.document_key(&name), record);
+            let body = (!is_deleted).then_some(document.body.as_slice());
+            let sealed = self.seal_document(host, &key, document.version, body)?;
+            let puts =
+                vec![etcd::put(key.clone(), sealed.clone(), 0), etcd::put(self.keys.head(), Vec::new(), 0)];
+            let condition = etcd::is_at(key.clone(), revision);
+            let done =
+                self.transaction(io, &[], etcd::transaction(vec![condition], puts, Vec::new())).await?;
+            // Else it has changed meanwhile, and was sealed anew with that.
+            if done.succeeded {
+                self.keep_documents(host, vec![Value { key, value: sealed, revision: done.revision }]);
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps values of the engine, where they are documents and not older than what is known.
     pub(super) fn keep_documents(&self, host: &dyn Host, values: Vec<Value>) {
         let mut changed = false;
         for value in values {
             let Some(name) = self.keys.document(&value.key) else { continue };
             let Some(record) = self.open_document(&value) else {
-                // Written over without a key: what is known here is put back, for the replicas that start later.
-                if self.record(host, name).is_some() && !self.ring.could_be_newer(&value.value) {
-                    super::outbox::ask_to_restore(host);
+                match self.record(host, name) {
+                    // Written over without a key: what is known here is put back, for the replicas that start later.
+                    Some(_) if !self.ring.could_be_newer(&value.value) => super::outbox::ask_to_restore(host),
+                    Some(_) => {}
+                    None => changed |= self.store(host, name, &value),
                 }
                 continue;
             };
@@ -205,10 +238,7 @@ impl Replicas {
                 Some(_) => {}
                 None => self.add_document_name(host, name),
             }
-            let mut bytes = value.revision.to_le_bytes().to_vec();
-            bytes.extend(&value.value);
-            host.shared_set(&self.local_key(name), &bytes, None);
-            changed = true;
+            changed |= self.store(host, name, &value);
         }
         if changed {
             let (before, _) = host.shared_get(&self.changed_key());
@@ -254,6 +284,13 @@ impl Replicas {
                 return;
             }
         }
+    }
+
+    /// Keeps a value here; false if it is here already.
+    fn store(&self, host: &dyn Host, name: &str, value: &Value) -> bool {
+        let bytes = [&value.revision.to_le_bytes()[..], &value.value].concat();
+        let key = self.local_key(name);
+        host.shared_get(&key).0.as_ref() != Some(&bytes) && host.shared_set(&key, &bytes, None)
     }
 
     /// Revision and sealed value, as kept here.

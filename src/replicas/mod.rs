@@ -66,6 +66,7 @@ pub struct Replicas {
     turn: Cell<usize>,
     busy: Cell<bool>,
     gave_up: Cell<bool>,
+    resealed: Cell<bool>,
     /// Since when attempts at passwords were not answered; 0: the last one was.
     unanswered_since: Cell<u64>,
     deletions: attempts::Deletions,
@@ -87,6 +88,7 @@ impl Replicas {
             turn: Cell::new(0),
             busy: Cell::new(false),
             gave_up: Cell::new(false),
+            resealed: Cell::new(false),
             unanswered_since: Cell::new(0),
             deletions: attempts::Deletions::default(),
             settings,
@@ -147,6 +149,16 @@ impl Replicas {
     /// True while the background delivers or restores.
     pub fn is_busy(&self) -> bool {
         self.busy.get()
+    }
+
+    /// True once after each start and new configuration, when everything was read: documents are to be sealed anew.
+    pub fn is_to_reseal(&self, host: &dyn Host) -> bool {
+        !self.resealed.get() && self.status(host).first_read != 0 && !self.resealed.replace(true)
+    }
+
+    /// It could not be done: it is due again.
+    pub fn reseal_again(&self) {
+        self.resealed.set(false);
     }
 
     /// The background delivers or restores, until this is dropped.

@@ -2,12 +2,10 @@
 
 use std::rc::Rc;
 
-use serde_json::{Map, Value};
-use url::Url;
+use serde_json::Value;
 
 use super::secrets;
-use crate::config::{self, Account, AccountFile, Bounds, Problem, SelfService, SettingsPart};
-use crate::host::clusters::Clusters;
+use crate::config::{self, Account, AccountFile, Problem, SelfService, SettingsPart};
 use crate::values::json;
 
 /// What a proposal is judged by.
@@ -16,8 +14,6 @@ pub struct Terms<'a> {
     pub file: &'a Rc<AccountFile>,
     /// What administrators may set.
     pub allowed: &'a SelfService,
-    /// How URLs are reached.
-    pub clusters: &'a Rc<Clusters>,
     /// The settings that hold.
     pub active: &'a Value,
     /// The draft, if there is one: its secrets may stay too.
@@ -57,7 +53,6 @@ pub fn read(body: &Value, terms: &Terms<'_>) -> Result<Proposal, Vec<Problem>> {
     let before: Vec<&Value> = terms.draft.into_iter().chain([terms.active]).collect();
     if sent.contains_key("identity_providers") {
         secrets::keep(&mut settings, &before, &mut problems);
-        within_the_fence(&settings, terms, &mut problems);
     }
     if sent.contains_key("mapping") {
         only_roles_of_ones_own(&settings, terms, &mut problems);
@@ -97,56 +92,6 @@ fn only_the_mode(value: &Value, problems: &mut Vec<Problem>) {
             }
         }
         None => problems.push(problem("password", "expected an object with mode")),
-    }
-}
-
-/// Every URL of a provider: https, a host that is listed, and reached by a cluster. `issuer` and `entity_id` are names
-/// that are compared, scopes and parameters are text for the provider.
-fn within_the_fence(settings: &Value, terms: &Terms<'_>, problems: &mut Vec<Problem>) {
-    let providers = settings.get("identity_providers").and_then(Value::as_array);
-    for (i, provider) in providers.into_iter().flatten().enumerate() {
-        fenced(provider, &format!("identity_providers[{i}]"), terms, problems);
-    }
-}
-
-const NO_URLS: [&str; 13] = [
-    "issuer",
-    "entity_id",
-    "scope",
-    "authorization_params",
-    "token_params",
-    "userinfo_params",
-    "logout_params",
-    "jwks",
-    "title",
-    "email_domains",
-    "certificates",
-    "certificate",
-    "client_id",
-];
-
-fn fenced(value: &Value, path: &str, terms: &Terms<'_>, problems: &mut Vec<Problem>) {
-    match value {
-        Value::Object(map) => inner(map, path, terms, problems),
-        Value::Array(list) => {
-            for (i, value) in list.iter().enumerate() {
-                fenced(value, &format!("{path}[{i}]"), terms, problems);
-            }
-        }
-        Value::String(text) => {
-            let Ok(url) = Url::parse(text) else { return };
-            let bounds = Bounds { hosts: terms.allowed.hosts.clone(), clusters: terms.clusters.clone() };
-            problems.extend(bounds.refuses(&url).map(|why| problem(path, why)));
-        }
-        _ => {}
-    }
-}
-
-fn inner(map: &Map<String, Value>, path: &str, terms: &Terms<'_>, problems: &mut Vec<Problem>) {
-    for (name, value) in map {
-        if !NO_URLS.contains(&name.as_str()) && !secrets::FIELDS.contains(&name.as_str()) {
-            fenced(value, &format!("{path}.{name}"), terms, problems);
-        }
     }
 }
 
@@ -207,14 +152,7 @@ mod tests {
         let (file, allowed) = (account.file.as_ref().unwrap(), account.self_service.as_ref().unwrap());
         let active = file.settings(&allowed.settings);
         let own_roles = ["account_admin".to_owned()];
-        let terms = Terms {
-            file,
-            allowed,
-            clusters: &config.clusters,
-            active: &active,
-            draft: None,
-            own_roles: &own_roles,
-        };
+        let terms = Terms { file, allowed, active: &active, draft: None, own_roles: &own_roles };
         read(&body, &terms).map_err(|problems| problems.iter().map(ToString::to_string).collect())
     }
 
@@ -311,11 +249,11 @@ mod tests {
             p["oidc"]["scope"] = json!(["openid", "https://www.googleapis.com/auth/x"]);
         }))
         .unwrap();
-        let config = config(|_| ());
-        let mut unreached = config;
-        unreached.clusters = Rc::new(Clusters::default());
-        let problems = judged(&unreached, provider(|_| ())).unwrap_err();
-        assert!(problems[0].contains("no cluster"), "{problems:?}");
+        // What the file has just like that is the operator's.
+        let elsewhere = config(|account| account["self_service"]["hosts"] = json!(["*.example.org"]));
+        judged(&elsewhere, provider(|_| ())).unwrap();
+        let problems = judged(&elsewhere, provider(|p| p["title"] = json!("New"))).unwrap_err();
+        assert!(problems[0].contains("self_service.hosts"), "{problems:?}");
     }
 
     #[test]

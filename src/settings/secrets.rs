@@ -6,8 +6,7 @@ use serde_json::{json, Map, Value};
 use crate::config::Problem;
 use crate::values::order;
 
-/// The fields that hold a secret.
-pub const FIELDS: [&str; 3] = ["client_secret", "private_key", "client_assertion"];
+pub use crate::config::SECRETS as FIELDS;
 
 /// The longest private key, in bytes of PEM: RSA of 4096 bits has 3.3 KB. Each bit more costs every account of a worker:
 /// one signature with 32,768 bits takes minutes.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{AccountState, FilterState};
 use crate::config::{self, Account, Invitation, ProvisioningMode, SettingsPart};
 use crate::host::events::{self, Place};
-use crate::host::Level;
+use crate::host::{Host, Level};
 use crate::settings::{store, Book};
 
 /// The schema, while it is held.
@@ -67,22 +67,31 @@ impl FilterState {
             }
         }
         let document = replicas.document(&*self.host, &store::name(code));
+        // What the engine has and no key here opens may be stricter than the file.
+        let is_unreadable = is_known
+            && own.settled == Settled::Waiting
+            && replicas.document_is_unreadable(&*self.host, &store::name(code));
         let settled = match &document {
             Some(document) => Settled::Document(document.revision),
-            None if is_known => Settled::File,
+            None if is_known && !is_unreadable => Settled::File,
             None => Settled::Waiting,
         };
+        let place = Place { account: Some(code), ..Place::default() };
+        if is_unreadable {
+            let reason =
+                "the account's settings cannot be used: none of session.keys opens what the engine has";
+            events::notice(&*self.host, place, Level::Error, reason);
+        }
         if settled == own.settled {
             return None;
         }
         if document.is_some() {
             schema.get_or_insert_with(config::schema::parsed);
         }
-        let place = Place { account: Some(code), ..Place::default() };
         let made = match &document {
             Some(document) => {
                 let book = store::read(document).map_err(|fault| fault.detail);
-                book.and_then(|book| account_of(&own.account, &book, self.host.now()))
+                book.and_then(|book| account_of(&*self.host, place, &own.account, &book))
             }
             // It has not been changed yet.
             None if own.settled == Settled::Waiting => Ok(own.account.clone()),
@@ -107,7 +116,7 @@ impl FilterState {
 }
 
 /// The account of the newest version that this filter can read, with the invitations that stand.
-fn account_of(own: &Account, book: &Book, now: u64) -> Result<Rc<Account>, String> {
+fn account_of(host: &dyn Host, place: Place<'_>, own: &Account, book: &Book) -> Result<Rc<Account>, String> {
     let Some(file) = &own.file else { return Err("the account has no file".into()) };
     let empty = serde_json::json!({});
     let versions = book.versions.iter().rev();
@@ -115,11 +124,15 @@ fn account_of(own: &Account, book: &Book, now: u64) -> Result<Rc<Account>, Strin
     let versions: Vec<_> = if book.versions.is_empty() { vec![(&empty, false)] } else { versions.collect() };
     let mut why = String::new();
     for (settings, forced) in versions {
-        match config::with_settings(file, settings) {
-            Ok(mut account) => {
+        match config::held_settings(file, settings) {
+            Ok((mut account, outside)) => {
+                if let Some(problem) = outside.first() {
+                    let reason = format!("a provider of the account's settings is left out: {problem}");
+                    events::notice(host, place, Level::Error, &reason);
+                }
                 if let Some(account) = Rc::get_mut(&mut account) {
                     account.password.keeps_administrators = forced && file.lets_passwords();
-                    invite(account, book, now);
+                    invite(account, book, host.now());
                 }
                 return Ok(account);
             }

@@ -95,6 +95,17 @@ pub fn restore(filter_state: &FilterState) {
     });
 }
 
+/// Seals documents with the key that signs now, in the background.
+pub fn reseal(filter_state: &FilterState) {
+    spawn(filter_state, |io, replicas| async move {
+        let done = replicas.reseal_documents(&io).await;
+        if done.is_err() {
+            replicas.reseal_again();
+        }
+        done
+    });
+}
+
 /// One piece of such work at a time: [`Replicas::is_busy`].
 fn spawn<F>(filter_state: &FilterState, flow: impl FnOnce(Io, Rc<Replicas>) -> F)
 where

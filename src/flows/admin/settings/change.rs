@@ -26,7 +26,6 @@ impl Desk {
                 let terms = proposal::Terms {
                     file: &self.file,
                     allowed: &self.allowed,
-                    clusters: &self.exchange.filter_state.config.clusters,
                     active: &active,
                     draft: book.draft.as_ref().map(|draft| &draft.settings),
                     own_roles: &self.live.session.user.roles,

@@ -135,9 +135,11 @@ impl Desk {
 
     /// The settings that hold, with their secrets.
     pub(super) fn active(&self, book: &Book) -> Value {
-        book.active()
-            .and_then(|version| version.settings.clone())
-            .unwrap_or_else(|| self.file.settings(&self.allowed.settings))
+        let set = book.active().and_then(|version| version.settings.as_ref());
+        set.map_or_else(
+            || self.file.settings(&self.allowed.settings),
+            |settings| Value::Object(self.file.allowed(settings)),
+        )
     }
 
     /// What this Envoy knows.

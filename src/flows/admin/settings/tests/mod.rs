@@ -3,6 +3,7 @@
 mod away;
 mod draft;
 mod forms;
+mod narrowed;
 mod people;
 
 use std::cell::RefCell;
@@ -12,7 +13,7 @@ use serde_json::{json, Value};
 
 use crate::host::task::{Call, Reply, Via};
 use crate::host::Host;
-use crate::replicas::Replicas;
+use crate::replicas::{etcd, Replicas};
 use crate::state::FilterState;
 use crate::testing::browser::{filter_state, Browser, Seen, KEY};
 use crate::testing::engine::Engine;
@@ -66,6 +67,30 @@ impl World {
         let world = Self { host, state, engine: Rc::default(), email: RefCell::new("ada@acme.com".into()) };
         world.read_everything();
         let state = Rc::new(world.state.resettled().expect("nothing was set"));
+        Self { state, ..world }
+    }
+
+    /// The same Envoy with a changed file.
+    fn updated(self, change: impl FnOnce(&mut Value)) -> Self {
+        let state = filter_state(&self.host, &configuration(change));
+        let state = Rc::new(state.resettled().expect("settings are known"));
+        Self { state, ..self }
+    }
+
+    /// Another Envoy at the same engine, which has read everything.
+    fn joined(&self, change: impl FnOnce(&mut Value)) -> Self {
+        let host = TestHost::new();
+        let state = filter_state(&host, &configuration(change));
+        let world = Self { host, state, engine: self.engine.clone(), email: self.email.clone() };
+        let values = self.engine.borrow().values.clone();
+        let value = |kv: crate::replicas::messages::KeyValue| etcd::Value {
+            key: kv.key,
+            value: kv.value,
+            revision: kv.mod_revision as u64,
+        };
+        world.replicas().apply(&*world.host, values.into_iter().map(value).collect());
+        world.read_everything();
+        let state = world.state.resettled().map_or_else(|| world.state.clone(), Rc::new);
         Self { state, ..world }
     }
 
