@@ -218,6 +218,7 @@ def test_each_change_test_and_refusal_is_one_line_without_a_secret(center, ada):
         yield center.call(ada, "POST", "settings/rollback", {"version": 0, "confirm": True}), 200
         yield center.call(ada, "PUT", "settings/draft", {"sso": "disabled"}), 200
         yield center.call(ada, "DELETE", "settings/draft"), 204
+        yield center.call(ada, "POST", "sessions", {"everybody": True}), 400
 
     known = len(lines(center))
     for number, (reply, status) in enumerate(steps()):
@@ -226,7 +227,7 @@ def test_each_change_test_and_refusal_is_one_line_without_a_secret(center, ada):
         assert len(found) == 1, (number, found)
         [line] = found
         assert (line["account"], line["user"]) == ("acme", "ada") and "acme.com" not in str(line.get("detail")), line
-        is_refusal = status in (409, 422)
+        is_refusal = status in (400, 409, 422)
         assert line["event"] == ("refusal" if is_refusal else "settings") and line["code" if is_refusal else "what"], line
         known += 1
     log = "".join(world.envoy.log_text() for world in center.worlds)

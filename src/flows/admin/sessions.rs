@@ -9,7 +9,7 @@ use crate::config::Endpoint;
 use crate::exchange::{Body, Exchange, Ruling};
 use crate::fault::{Code, Fault};
 use crate::flows::bearer;
-use crate::host::events;
+use crate::host::events::{self, Place};
 use crate::host::task::Io;
 use crate::http::response::Response;
 use crate::pages;
@@ -72,7 +72,8 @@ pub fn posted(exchange: Rc<Exchange>) -> Ruling {
                 Box::new(move |io, exchange, live| {
                     Box::pin(async move {
                         let done = carried_out(&io, &exchange, &live, &bytes, is_json).await;
-                        Ok(done.unwrap_or_else(|fault| exchange.refuse(&fault)))
+                        let place = Place { user: Some(&live.session.user.username), ..exchange.place() };
+                        Ok(done.unwrap_or_else(|fault| exchange.refuse_at(place, &fault)))
                     })
                 }),
             ),
