@@ -202,3 +202,33 @@ fn groups_by_url_may_hold_claims_of_the_user_in_path_and_query() {
         judge(&groups(more), Some(&own("next_param")));
     }
 }
+
+#[test]
+fn keys_of_a_provider_are_public() {
+    let public = || {
+        json!({ "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "1",
+        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0" })
+    };
+    let with_keys = |keys: Value| {
+        let mut document = by_hand(json!({ "jwks": { "keys": keys } }));
+        document["accounts"][0]["identity_providers"][0]["oidc"].as_object_mut().unwrap().remove("jwks_uri");
+        document
+    };
+    judge(&with_keys(json!([public()])), None);
+    for (name, value) in [("d", "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"), ("k", "AAAA"), ("p", "AAAA")]
+    {
+        let mut key = public();
+        key[name] = json!(value);
+        let document = with_keys(json!([public(), key]));
+        judge(
+            &document,
+            Some("accounts[0].identity_providers[0].oidc.jwks: holds a private or symmetric key"),
+        );
+        assert!(problems(&document).iter().all(|problem| !problem.contains(value)), "{name}");
+    }
+    let symmetric = json!({ "kty": "oct", "k": "AAAA" });
+    judge(
+        &with_keys(json!([public(), symmetric])),
+        Some("accounts[0].identity_providers[0].oidc.jwks: holds"),
+    );
+}

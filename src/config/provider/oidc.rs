@@ -1,5 +1,6 @@
 //! An OpenID Connect provider.
 
+use serde_json::Value;
 use url::Url;
 
 use super::client::{credentials, ClientCredentials, Given};
@@ -163,6 +164,7 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Oidc, env: &dyn Environment) -> Opti
             at.field("jwks").problem(format!("expected a JSON Web Key Set: {why}"));
         }
     }
+    public_alone(&at.field("jwks"), raw.jwks.as_ref().and_then(|set| set.get("keys")));
     Some(Oidc {
         discovery,
         issuer: raw.issuer.clone(),
@@ -183,4 +185,15 @@ pub(super) fn check(at: &At<'_>, raw: &raw::Oidc, env: &dyn Environment) -> Opti
         timeout: timeout(at, &raw.timeout),
         bounds: None,
     })
+}
+
+/// Private and symmetric keys (RFC 7518 sections 6.2.2, 6.3.2 and 6.4) have no business here: the Account Center and
+/// `envoy-sso check` show the set, and with one of them tokens could be made.
+fn public_alone(at: &At<'_>, keys: Option<&Value>) {
+    let is_secret = |key: &Value| {
+        ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|name| key.get(name).is_some())
+    };
+    if keys.and_then(Value::as_array).is_some_and(|keys| keys.iter().any(is_secret)) {
+        at.problem("holds a private or symmetric key: give the provider's public keys alone");
+    }
 }
