@@ -274,11 +274,13 @@ def test_an_mcp_client_finds_its_way_by_the_metadata(make_world):
     world.clusters |= {"provider": provider.port, "mcp": port}
     world.cluster_table = {f"127.0.0.1:{provider.port}": "provider"}
     world.start()
-    log = (WORK / f"mcp-{port}.log").open("wb")
+    said_by_server = WORK / f"mcp-{port}.log"
+    log = said_by_server.open("wb")
     server = subprocess.Popen(["node", "mcp_server.mjs", str(port)], cwd=HERE, stdout=log, stderr=subprocess.STDOUT)
     agent = subprocess.Popen(["node", "mcp_client.mjs", f"{origin}/mcp", "agent"], cwd=HERE, text=True,
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
+        eventually(lambda: b"ready" in said_by_server.read_bytes(), 60, what="a server that listens")
         where = agent.stdout.readline().strip()
         assert where.startswith(provider.issuer), agent.communicate(timeout=30)
         asked = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(where).query))
