@@ -1,6 +1,7 @@
 """How soon an end on one Envoy holds on every worker of the other, beside a mixed load."""
 
 import itertools
+import os
 import secrets
 import threading
 import time
@@ -12,6 +13,7 @@ from harness.shared import CHANGES, Setting
 from harness.world import World
 from test_logout_channels import send, token
 
+MEMBERS = int(os.environ.get("SHARED_MEMBERS", 1))  # of the engine
 LOAD = 2  # threads that ask for pages and sign in, meanwhile
 ROW = 8  # requests in a row, each by a connection of its own, that come to every worker of an Envoy
 RECHECK = 2.0
@@ -26,7 +28,7 @@ def header(cookies: dict[str, str]) -> dict[str, str]:
 
 class Ends:
     def __init__(self):
-        self.setting = Setting(World, "bench-shared", changes=CHANGES, start=False, session={"recheck": f"{RECHECK:.0f}s"})
+        self.setting = Setting(World, "bench-shared", members=MEMBERS, changes=CHANGES, start=False, session={"recheck": f"{RECHECK:.0f}s"})
         one, two = self.setting.worlds
         self.account = self.setting.account
         # Its users are asked for in a directory, which deactivates them.

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+from ends import MEMBERS
 from harness.net import eventually
 from harness.seal import Ring
 from harness.shared import CHANGES, Setting
@@ -22,7 +23,7 @@ class Sessions:
 
     def __init__(self, name: str):
         self.ring = Ring(SESSION_KEY)
-        self.setting = Setting(World, name, changes=CHANGES, shared={"timeout": "50s"})
+        self.setting = Setting(World, name, members=MEMBERS, changes=CHANGES, shared={"timeout": "50s"})
         try:
             eventually(self.setting.all_in_step, 120, what="Envoys in step")
             [(self.cookie, self.value)] = self.setting.signed_in().items()
