@@ -84,6 +84,8 @@ fn an_invitation_into_a_directory_is_taken_up_once() {
     assert!(is_taken(&scim, "eve@acme.com", "member"));
     assert!(!is_taken(&scim, "eve@acme.com", "editor"), "other roles are another invitation");
     assert!(!is_taken(&scim, "bob@acme.com", "member"));
+    host.advance(3_999 * 86_400_000);
+    assert!(is_taken(&scim, "eve@acme.com", "member"), "for longer than a process lives");
     invitations::take(&*host, &list, "eve@acme.com", &roles("member"));
     assert!(!is_taken(&list, "eve@acme.com", "member"), "the user lasts no longer than the session");
 }
