@@ -10,7 +10,7 @@
 
 use super::client::Away;
 use super::etcd::{self, Value};
-use super::Replicas;
+use super::{messages, Replicas};
 use crate::crypto::seal::Purpose;
 use crate::host::task::Io;
 use crate::host::Host;
@@ -137,9 +137,7 @@ impl Replicas {
             Some(revision) => etcd::is_at(key.clone(), revision),
             None => etcd::is_absent(key.clone()),
         };
-        let puts =
-            vec![etcd::put(key.clone(), sealed.clone(), 0), etcd::put(self.keys.head(), Vec::new(), 0)];
-        let message = etcd::transaction(vec![condition], puts, vec![etcd::get(key.clone())]);
+        let message = self.write_if(condition, &key, sealed.clone());
         let done = self.transaction(io, &[], message).await?;
         if done.succeeded {
             let document =
@@ -171,9 +169,7 @@ impl Replicas {
             let mut condition = etcd::is_absent(key.clone());
             for _ in 0..TRIES {
                 let Some((_, sealed)) = self.stored(host, &name) else { break };
-                let puts =
-                    vec![etcd::put(key.clone(), sealed, 0), etcd::put(self.keys.head(), Vec::new(), 0)];
-                let message = etcd::transaction(vec![condition], puts, vec![etcd::get(key.clone())]);
+                let message = self.write_if(condition, &key, sealed);
                 let done = self.transaction(io, &[], message).await?;
                 let Some(value) = done.pages.into_iter().flat_map(|page| page.values).next() else { break };
                 let theirs = self.open_document(&value).map_or(0, |record| record.document.version);
@@ -194,18 +190,15 @@ impl Replicas {
         let host = io.host();
         for name in self.document_names(host) {
             let Some((revision, sealed)) = self.stored(host, &name) else { continue };
-            let Some(record) = self.record(host, &name) else { continue };
             if self.ring.sealed_with_first(&sealed) {
                 continue;
             }
+            let Some(record) = self.record(host, &name) else { continue };
             let (key, Record { document, is_deleted }) = (self.document_key(&name), record);
             let body = (!is_deleted).then_some(document.body.as_slice());
             let sealed = self.seal_document(host, &key, document.version, body)?;
-            let puts =
-                vec![etcd::put(key.clone(), sealed.clone(), 0), etcd::put(self.keys.head(), Vec::new(), 0)];
-            let condition = etcd::is_at(key.clone(), revision);
-            let done =
-                self.transaction(io, &[], etcd::transaction(vec![condition], puts, Vec::new())).await?;
+            let message = self.write_if(etcd::is_at(key.clone(), revision), &key, sealed.clone());
+            let done = self.transaction(io, &[], message).await?;
             // Else it has changed meanwhile, and was sealed anew with that.
             if done.succeeded {
                 self.keep_documents(host, vec![Value { key, value: sealed, revision: done.revision }]);
@@ -245,6 +238,12 @@ impl Replicas {
             let text = format!("{before:?} {}", host.now());
             host.shared_set(&self.changed_key(), &crate::host::shared_set::id_of(&text), None);
         }
+    }
+
+    /// Writes a sealed document where the condition is met, and notes that something was written; else reads what is there.
+    fn write_if(&self, condition: messages::Compare, key: &[u8], sealed: Vec<u8>) -> Vec<u8> {
+        let puts = vec![etcd::put(key.to_vec(), sealed, 0), etcd::put(self.keys.head(), Vec::new(), 0)];
+        etcd::transaction(vec![condition], puts, vec![etcd::get(key.to_vec())])
     }
 
     fn document_key(&self, name: &str) -> Vec<u8> {

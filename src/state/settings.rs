@@ -68,7 +68,8 @@ impl FilterState {
         }
         let document = replicas.document(&*self.host, &store::name(code));
         // What the engine has and no key here opens may be stricter than the file.
-        let is_unreadable = is_known
+        let is_unreadable = document.is_none()
+            && is_known
             && own.settled == Settled::Waiting
             && replicas.document_is_unreadable(&*self.host, &store::name(code));
         let settled = match &document {
