@@ -1,6 +1,6 @@
 //! The origins of all accounts: which of them accounts share, and what of them contradicts the cookies or each other.
 
-use std::cell::RefCell;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -16,8 +16,6 @@ pub(super) struct Served {
     /// The first account whose application is served at an authority. Thousands may have one login origin.
     applications: HashMap<String, Rc<Account>>,
     patterns: HashMap<String, Rc<Account>>,
-    /// The endpoints of accounts that share an origin, once a callback does not say whose it is.
-    neighbours: RefCell<HashMap<String, Neighbours>>,
 }
 
 /// The accounts of one authority.
@@ -26,6 +24,8 @@ struct Here {
     accounts: Vec<Rc<Account>>,
     /// The first one with single sign-on.
     enabled: Option<Rc<Account>>,
+    /// Their endpoints, once a callback does not say whose it is.
+    neighbours: OnceCell<Rc<Neighbours>>,
 }
 
 impl Here {
@@ -34,6 +34,11 @@ impl Here {
             self.enabled = Some(account.clone());
         }
         self.accounts.push(account.clone());
+    }
+
+    /// To be asked for once all were added.
+    fn neighbours(&self) -> &Rc<Neighbours> {
+        self.neighbours.get_or_init(|| Rc::new(Neighbours::of(&self.accounts)))
     }
 }
 
@@ -81,27 +86,21 @@ impl Served {
     /// True if two accounts have an origin in common. Else nothing that was found good for an account by itself can have
     /// become wrong.
     pub(super) fn is_shared(&self) -> bool {
-        self.shared().next().is_some()
+        self.exact.values().any(|here| here.accounts.len() > 1)
     }
 
-    /// Authorities that several accounts have, each with them.
-    pub(super) fn shared(&self) -> impl Iterator<Item = (&str, &[Rc<Account>])> {
-        let all = self.exact.iter().map(|(authority, here)| (authority.as_str(), here.accounts.as_slice()));
-        all.filter(|(_, accounts)| accounts.len() > 1)
+    /// Authorities that several accounts have, each with them, once all were added.
+    pub(super) fn shared(&self) -> impl Iterator<Item = (&str, &Rc<Neighbours>)> {
+        let several = self.exact.iter().filter(|(_, here)| here.accounts.len() > 1);
+        several.map(|(authority, here)| (authority.as_str(), here.neighbours()))
     }
 
     /// Checks what an account shares with others, once all were added.
     pub(super) fn check(&self, at: &At<'_>, account: &Rc<Account>) {
         for origin in all(account) {
             let Some(here) = self.exact.get(&origin.authority) else { continue };
-            let other = |path: &str| {
-                let mut known = self.neighbours.borrow_mut();
-                let known = known.entry(origin.authority.clone());
-                let neighbours = known.or_insert_with(|| Neighbours::of(&here.accounts));
-                neighbours.other(account, path).map(str::to_owned)
-            };
             match (account.enabled, &here.enabled) {
-                (true, _) => shared_origins::check(at, account, other),
+                (true, _) => shared_origins::check(at, account, || here.neighbours()),
                 (false, Some(enabled)) => shared_origins::left_out(at, enabled),
                 (false, None) => {}
             }

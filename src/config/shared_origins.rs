@@ -16,8 +16,8 @@ pub(super) fn left_out(at: &At<'_>, enabled: &Account) {
 }
 
 /// Refuses a callback that no answer could come back to: it belongs to several accounts, or its `u` to another.
-/// `other`: the code of another account at one of the account's origins that has an endpoint at this path.
-pub(super) fn check(at: &At<'_>, account: &Account, other: impl Fn(&str) -> Option<String>) {
+/// `neighbours`: the accounts of one of the account's origins, itself among them.
+pub(super) fn check<'n>(at: &At<'_>, account: &Account, neighbours: impl Fn() -> &'n Rc<Neighbours>) {
     for callback in Callback::all(account) {
         let at = at.field("paths").field(callback.name);
         let mut codes = callback.codes();
@@ -26,7 +26,7 @@ pub(super) fn check(at: &At<'_>, account: &Account, other: impl Fn(&str) -> Opti
             (Some(code), None) if code == account.code => {}
             (Some(_), _) => at.problem("expected {code} as the value of u, once: it names the account"),
             (None, _) => {
-                if let Some(other) = other(path) {
+                if let Some(other) = neighbours().other(account, path) {
                     at.problem(format!(
                         "is a path of account {other:?} too, at the same origin: write {{code}} into it, as {path}?u={{code}}"
                     ));
@@ -103,7 +103,7 @@ impl Neighbours {
     /// The code of another account that has an endpoint at this path.
     pub fn other(&self, account: &Account, path: &str) -> Option<&str> {
         let ends = path.char_indices().filter(|(_, letter)| *letter == '/').map(|(at, _)| (at, true));
-        // Whatever lies below the administrators' page is theirs.
+        // Every path below the administrators' page belongs to it.
         ends.chain([(path.len(), false)])
             .filter_map(|(end, below)| self.at(account, path.get(..end)?, below))
             .next()

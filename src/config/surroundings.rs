@@ -17,13 +17,13 @@ pub(super) struct Surroundings {
     pub clusters: Rc<Clusters>,
     cookies: Cookies,
     /// The accounts of each origin that several have.
-    shared: HashMap<String, Neighbours>,
+    shared: HashMap<String, Rc<Neighbours>>,
 }
 
 impl Surroundings {
     pub fn new(clusters: Rc<Clusters>, cookies: Cookies, served: &Served) -> Self {
         let shared =
-            served.shared().map(|(authority, accounts)| (authority.to_owned(), Neighbours::of(accounts)));
+            served.shared().map(|(authority, neighbours)| (authority.to_owned(), neighbours.clone()));
         Self { clusters, cookies, shared: shared.collect() }
     }
 
@@ -33,7 +33,7 @@ impl Surroundings {
         for origin in origins::all(account) {
             let Some(neighbours) = self.shared.get(&origin.authority) else { continue };
             if account.enabled {
-                shared_origins::check(at, account, |path| neighbours.other(account, path).map(str::to_owned));
+                shared_origins::check(at, account, || neighbours);
             }
             neighbours.spare(at, account);
         }
