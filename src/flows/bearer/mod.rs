@@ -116,14 +116,13 @@ pub fn lookup(
     let introspects = account_state.account.bearer.as_ref().is_some_and(|bearer| bearer.introspects);
     // A JWT is known by its own bytes, so that one that is remembered was read before. Where opaque tokens are asked about,
     // which are known by their hash, it is read first: no client gets in with a hash in its token's place.
-    let known = match introspects {
-        false => known(filter_state, account_state, bytes, now),
-        true => None,
-    };
-    match known {
-        Some(live) if !live.over.get() && now < live.checks.next() => BearerLookup::Valid(live),
-        known => look_again(filter_state, account_state, bytes, known, now),
+    if !introspects {
+        let known = known(filter_state, account_state, bytes, now);
+        if let Some(live) = known.filter(|live| !live.over.get() && now < live.checks.next()) {
+            return BearerLookup::Valid(live);
+        }
     }
+    look_again(filter_state, account_state, bytes, now)
 }
 
 /// The remembered session of a token.
@@ -143,16 +142,13 @@ fn look_again(
     filter_state: &FilterState,
     account_state: &AccountState,
     bytes: &[u8],
-    found: Option<Rc<LiveSession>>,
     now: u64,
 ) -> BearerLookup {
     let token = match token(bytes) {
         Ok(token) => token,
         Err(fault) => return BearerLookup::Refused(fault),
     };
-    let known = found
-        .or_else(|| known(filter_state, account_state, opaque::key(account_state, token, &mut [0; 32]), now));
-    match known {
+    match known(filter_state, account_state, opaque::key(account_state, token, &mut [0; 32]), now) {
         Some(live) if live.over.get() => BearerLookup::Unknown(Secret::new(token.to_owned()), None),
         Some(live) if now < live.checks.next() => BearerLookup::Valid(live),
         known => BearerLookup::Unknown(Secret::new(token.to_owned()), known),
