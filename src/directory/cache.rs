@@ -63,11 +63,9 @@ impl Cache {
     /// The keys of the indexes that are built.
     #[cfg(test)]
     pub(super) fn indexes_built(&self) -> Vec<String> {
-        crate::values::order::gathered::<std::collections::BTreeSet<_>, _>(
-            self.indexes.borrow().keys().cloned(),
-        )
-        .into_iter()
-        .collect()
+        let mut built: Vec<String> = self.indexes.borrow().keys().cloned().collect();
+        built.sort();
+        built
     }
 
     /// The index of an account's list, built once.

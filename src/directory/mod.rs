@@ -13,6 +13,8 @@ mod cache;
 #[cfg(test)]
 mod identity_tests;
 mod invitations;
+#[cfg(test)]
+mod issuer_tests;
 mod lookup;
 mod matching;
 pub mod notices;

@@ -7,7 +7,7 @@ use serde_json::{json, Value};
 use crate::crypto::test_keys::{token_of, JWKS};
 use crate::directory::{self, User};
 use crate::host::task::{Call, Reply};
-use crate::session::{chunk_name, Authentication, Method, Session, Tokens};
+use crate::session::{Authentication, Method, Session, Tokens};
 use crate::state::FilterState;
 use crate::testing::browser::{filter_state, Browser, Seen, KEY};
 use crate::testing::{TestHost, START};
@@ -55,8 +55,6 @@ fn nobody(call: &Call) -> Reply {
 
 /// A browser with a session of this account.
 fn signed_in(host: &Rc<TestHost>, filter_state: &Rc<FilterState>, code: &str) -> Browser {
-    let account_state =
-        filter_state.account_states.iter().find(|account_state| account_state.account.code == code).unwrap();
     let user =
         User::without_record("ada".into(), directory::UserSource::Identity, Vec::new(), Default::default());
     let origin = Authentication {
@@ -65,10 +63,7 @@ fn signed_in(host: &Rc<TestHost>, filter_state: &Rc<FilterState>, code: &str) ->
         ..Authentication::default()
     };
     let session = Session::open(&**host, user, Method::Sso, origin, Tokens::default()).unwrap();
-    let sealed = session.seal(&**host, &filter_state.config, &account_state.account).unwrap();
-    let mut browser = Browser::new(filter_state, "app.example");
-    browser.cookies.push((chunk_name(&filter_state.config.cookies.name, 0), sealed.text));
-    browser
+    Browser::new(filter_state, "app.example").with_session(code, session)
 }
 
 /// A program with a token for this account.

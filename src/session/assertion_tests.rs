@@ -5,7 +5,7 @@ use serde_json::{json, Value};
 use crate::crypto::test_keys::{token_of, JWKS, P256};
 use crate::crypto::{Jws, KeySet};
 use crate::directory::{User, UserSource};
-use crate::session::{set_cookies, Authentication, Method, Session, Tokens};
+use crate::session::{Authentication, Method, Session, Tokens};
 use crate::state::FilterState;
 use crate::testing::browser::{filter_state, Browser, KEY};
 use crate::testing::{changed, TestHost, START};
@@ -136,18 +136,11 @@ fn signed_in(
 ) -> Browser {
     let user = User::without_record(name.to_owned(), UserSource::Identity, Vec::new(), Default::default());
     let session = Session::open(&**host, user, method, from, Tokens::default()).unwrap();
-    let account = &filter_state.account_states[0].account;
-    let sealed = session.seal(&**host, &filter_state.config, account).unwrap();
-    let mut browser = Browser::new(filter_state, "app.example");
-    for cookie in set_cookies(&filter_state.config.cookies, &sealed.text, 0) {
-        let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
-        browser.cookies.push((name.to_owned(), value.to_owned()));
-    }
-    browser
+    Browser::new(filter_state, "app.example").with_session("acme", session)
 }
 
 fn given(browser: &mut Browser) -> String {
-    let seen = browser.get("/reports", &mut |call: &_| panic!("nobody is asked: {call:?}"));
+    let seen = browser.get("/reports", &mut |call: &_| panic!("no call is expected: {call:?}"));
     seen.pass.unwrap().assertion.unwrap().to_string()
 }
 
@@ -228,7 +221,7 @@ fn a_worker_that_has_the_last_one_looks_no_further() {
     };
     looks();
     let usual = looks();
-    // Past the time at which one that may be signed anew is: at the session's end there is no later one.
+    // The time for a new one has come, but it would end with the session too.
     host.advance(40_000);
     looks();
     assert_eq!(looks(), usual);

@@ -60,6 +60,7 @@ use crate::gate;
 use crate::host::task::{Call, Reply, Step, Task};
 use crate::http::response::Response;
 use crate::http::Head;
+use crate::session::{set_cookies, Session};
 use crate::state::FilterState;
 
 /// A session key for configurations in tests.
@@ -177,6 +178,18 @@ impl Browser {
         self
     }
 
+    /// With the cookies of this session of an account.
+    pub fn with_session(mut self, code: &str, session: Session) -> Self {
+        let FilterState { host, config, account_states, .. } = &*self.filter_state;
+        let own = account_states.iter().find(|own| own.account.code == code);
+        let sealed = own.map(|own| session.seal(&**host, config, &own.account));
+        assert!(matches!(sealed, Some(Ok(_))), "{sealed:#?}");
+        let Some(Ok(sealed)) = sealed else { unreachable!("asserted above") };
+        let lines = set_cookies(&config.cookies, &sealed.text, 0);
+        lines.iter().for_each(|line| self.set(line));
+        self
+    }
+
     /// The same person elsewhere: no cookies yet, and these headers besides.
     pub fn clone_headers(&self, headers: &[(&str, &str)]) -> Self {
         let more = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -249,13 +262,15 @@ impl Browser {
         let answered = seen.answer.iter().flat_map(|answer| &answer.headers);
         let answered = answered.filter(|(name, _)| name == "set-cookie").map(|(_, value)| value);
         let passed = seen.pass.iter().flat_map(|pass| &pass.set_cookies);
-        for line in answered.chain(passed) {
-            let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            self.cookies.retain(|(own, _)| own != name);
-            if !attributes.contains("Max-Age=0;") {
-                self.cookies.push((name.to_owned(), value.to_owned()));
-            }
+        answered.chain(passed).for_each(|line| self.set(line));
+    }
+
+    fn set(&mut self, line: &str) {
+        let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        self.cookies.retain(|(own, _)| own != name);
+        if !attributes.contains("Max-Age=0;") {
+            self.cookies.push((name.to_owned(), value.to_owned()));
         }
     }
 }

@@ -71,35 +71,6 @@ fn the_primary_value_is_the_first() {
 }
 
 #[test]
-fn the_operator_is_told_once_which_account_has_no_links() {
-    let host = TestHost::new();
-    for _ in 0..2 {
-        let io = host.io();
-        let inner = io.clone();
-        let flow = async move { resolve(&inner, &account(scim()), &Cache::new(), &ada()).await };
-        let record = json!({"id": "1", "userName": "ada", "emails": ["ada@acme.com"], "externalId": "x"});
-        let (result, _) = drive_with(&io, flow, |call| match path(call).1.contains("externalId") {
-            true => testing::status(400, "application/json", "{}"),
-            false => list(std::slice::from_ref(&record)),
-        });
-        assert_eq!(name(result), Ok("ada".into()));
-    }
-    let lines: Vec<Value> = host.logs().iter().map(|(_, line)| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((lines.len(), &lines[0]["account"]), (1, &json!("acme")), "{lines:?}");
-}
-
-#[test]
-fn one_odd_subject_does_not_turn_links_off() {
-    let (result, calls, host) = resolved(account(scim()), ada(), |call| match path(call).1 {
-        path if path.contains("sub-1") => testing::status(400, "application/json", "{}"),
-        path if path.contains("externalId") => list(&[]),
-        _ => list(&[json!({"id": "1", "userName": "ada", "emails": ["ada@acme.com"], "externalId": "x"})]),
-    });
-    assert_eq!((name(result), calls.len()), (Ok("ada".into()), 3));
-    assert!(host.logs().is_empty());
-}
-
-#[test]
 fn a_new_user_has_a_phone_number_only_where_it_is_what_signs_in() {
     let posted = |attribute: Attribute, claim: &str| {
         let mut account = provisioned(ProvisioningMode::Automatic, scim());

@@ -354,9 +354,9 @@ fn on_a_shared_origin_the_token_says_for_which_account_it_is() {
 fn a_session_beside_a_token_is_nothing() {
     let host = TestHost::new();
     let filter_state = filter_state(&host, &configuration());
-    let session = {
+    let signed_in = {
         use crate::directory::Resolution;
-        use crate::session::{set_cookies, Authentication, Method, Session, Tokens};
+        use crate::session::{Authentication, Method, Session, Tokens};
         // Signed in as a person whom the token is not about.
         let account_state = filter_state.account_states[0].clone();
         let identity = crate::identity::Identity::verified(
@@ -377,15 +377,10 @@ fn a_session_beside_a_token_is_nothing() {
         let issuer = "https://idp.example".into();
         let origin = Authentication { provider: "corp".into(), issuer, ..Authentication::default() };
         let session = Session::open(&*host, user, Method::Sso, origin, Tokens::default()).unwrap();
-        let sealed =
-            session.seal(&*host, &filter_state.config, &filter_state.account_states[0].account).unwrap();
-        let cookie = set_cookies(&filter_state.config.cookies, &sealed.text, 0).remove(0);
-        let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
-        (name.to_owned(), value.to_owned())
+        Browser::new(&filter_state, "app.example").with("accept", "*/*").with_session("acme", session)
     };
     let io = |authorization: Option<&str>| {
-        let mut browser = Browser::new(&filter_state, "app.example").with("accept", "*/*");
-        browser.cookies.push(session.clone());
+        let mut browser = signed_in.at(&filter_state);
         if let Some(value) = authorization {
             browser = browser.with("authorization", value);
         }
