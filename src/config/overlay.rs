@@ -25,8 +25,8 @@ pub fn with_settings(file: &Rc<AccountFile>, settings: &Value) -> Result<Rc<Acco
     }
 }
 
-/// The same for settings that were enabled. The operator may have narrowed the fence since: a provider that is outside
-/// now is left out, and what is wrong with it is told.
+/// As [`with_settings`], for settings that were enabled before. The operator may have narrowed the fence since: such a
+/// provider is left out, and the problems say why.
 pub fn held_settings(
     file: &Rc<AccountFile>,
     settings: &Value,

@@ -55,7 +55,7 @@ impl Exchange {
         }
     }
 
-    /// The same where several accounts are served, and nothing says that it is this one.
+    /// Several accounts are served here, and the request does not name one.
     pub fn unsure(self) -> Self {
         Self { is_unsure: true, ..self }
     }
@@ -65,7 +65,7 @@ impl Exchange {
         self.no_session.set(Some(why));
     }
 
-    /// The same request as one for another account.
+    /// This request, for another account.
     pub fn with_account(&self, account_state: Rc<AccountState>) -> Self {
         let path = self.path.clone();
         let other = Self::new(&self.filter_state, Some(&account_state), &self.head, path, self.now);

@@ -51,7 +51,7 @@ pub async fn start(
 
 /// The request with the draft's account, if it answers a test sign-in of this browser.
 pub fn exchange_for(exchange: &Rc<Exchange>, handle: &str) -> Rc<Exchange> {
-    // Without `self_service` there is no draft, and the login's cookie need not be opened to look for one.
+    // Only accounts with `self_service` have drafts: for others the login's cookie is not opened here.
     let own = exchange.account_state.as_ref().filter(|own| own.account.file.is_some());
     let trial = own.and_then(|own| {
         let config = &exchange.filter_state.config;

@@ -109,7 +109,7 @@ fn a_test_that_leads_to_no_administrator_is_no_way_back() {
         assert_eq!(world.document(&ada)["draft"]["tested"], json!(["corp"]));
         world.call(&ada, "POST", "settings/enable", json!({}))
     };
-    // Nobody would be left, whether passwords become stricter or not.
+    // No administrator would be left, with stricter passwords or with the same.
     for mode in ["disabled", "admins"] {
         let seen = enable(json!({ "mapping": mapping(json!({})), "password": { "mode": mode } }));
         assert_eq!((seen.status(), seen.code()), (409, "settings_untested"), "{mode}: {}", seen.text());

@@ -70,7 +70,7 @@ impl World {
         Self { state, ..world }
     }
 
-    /// The same Envoy with a changed file.
+    /// This Envoy after a change of its file.
     fn updated(self, change: impl FnOnce(&mut Value)) -> Self {
         let state = filter_state(&self.host, &configuration(change));
         let state = Rc::new(state.resettled().expect("settings are known"));

@@ -33,7 +33,7 @@ fn a_provider_that_is_outside_the_fence_now_is_left_out() {
     let logs: String = world.host.logs().iter().map(|(_, line)| line.clone()).collect();
     assert!(logs.contains("new.idp.example:443 is not one of self_service.hosts"), "{logs}");
     assert_eq!(world.get(&mut world.browser(), "/sso/login?idp=corp").status(), 400);
-    // And there is no way back to it.
+    // The history does not lead back to it either.
     assert_eq!(
         world.get(&mut ada.at(&world.state), "/x").code(),
         "login_required",
