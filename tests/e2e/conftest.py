@@ -51,6 +51,14 @@ def make_setting(make_world):
         setting.etcd.stop()
 
 
+@pytest.fixture
+def ada(center):
+    """An administrator of a module's `center`, who finds nothing of the tests before."""
+    client = center.signed_in("ada")
+    center.reset(client)
+    return client
+
+
 @pytest.fixture(scope="module")
 def stack():
     """What it is given is ended with the module, whatever fails."""

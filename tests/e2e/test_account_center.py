@@ -23,13 +23,6 @@ def center(make_world):
     center.etcd.stop()
 
 
-@pytest.fixture
-def ada(center):
-    client = center.signed_in("ada")
-    center.reset(client)
-    return client
-
-
 class Open:
     """One connection to the second replica, which stays open."""
 

@@ -51,13 +51,6 @@ def center(make_world):
     center.etcd.stop()
 
 
-@pytest.fixture
-def ada(center):
-    client = center.signed_in("ada")
-    center.reset(client)
-    return client
-
-
 class Tags(html.parser.HTMLParser):
     """Elements and attributes that run something."""
 

@@ -11,9 +11,9 @@ import pytest
 from harness.browser import Browser
 from harness.center import Center
 from harness.client import Client
-from harness.clicks import Keyboard
+from harness.clicks import Keyboard, gets_in
 from harness.expect import session_cookies
-from harness.net import PROJECT, eventually
+from harness.net import PROJECT
 from harness.passwords import login_page, report
 from harness.provider import OidcProvider
 from harness.saml import key
@@ -180,18 +180,8 @@ class Story:
                [self.sso(replica, name) for name in ("root", "ada", "carol")]
 
     def holds(self, step: str) -> None:
-        """At both Envoys, for each worker that a connection may come to."""
         for replica in (0, 1):
-            seen = []
-
-            def as_expected():
-                seen[:] = [self.row(replica) for _ in range(2)]
-                return all(row == TABLE[step] for row in seen)
-
-            try:
-                eventually(as_expected, 60)
-            except AssertionError:
-                raise AssertionError(f"{step}, replica {replica}: {seen}, not {TABLE[step]}") from None
+            gets_in(step, f"replica {replica}", lambda at=replica: self.row(at), TABLE[step])
 
 
 def picture(browser: Browser, name: str, selector: str) -> None:

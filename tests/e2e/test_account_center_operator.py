@@ -22,13 +22,6 @@ def center(make_world):
 
 
 @pytest.fixture
-def ada(center):
-    client = center.signed_in("ada")
-    center.reset(client)
-    return client
-
-
-@pytest.fixture
 def change(center):
     """Changes the file on all Envoys, and back again afterwards."""
     kept = {}

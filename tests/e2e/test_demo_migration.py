@@ -8,9 +8,8 @@ from urllib.parse import urlencode
 import pytest
 
 from harness.browser import Browser
-from harness.clicks import Keyboard
+from harness.clicks import Keyboard, gets_in
 from harness.demo import CONFIG, RUN, Demo
-from harness.net import eventually
 
 sys.path.insert(0, str(RUN.parent))
 from check import Browser as Scripted  # noqa: E402
@@ -89,18 +88,8 @@ class Migration:
         return found
 
     def holds(self, step: str) -> None:
-        """At both Envoys; each connection comes to either worker."""
         for address in (self.app, self.other):
-            seen = []
-
-            def as_expected():
-                seen[:] = [self.row(address) for _ in range(2)]
-                return all(row == TABLE[step] for row in seen)
-
-            try:
-                eventually(as_expected, 60)
-            except AssertionError as failed:
-                raise AssertionError(f"{step}, at {address}: {seen}, not {TABLE[step]}\n{failed}") from None
+            gets_in(step, f"at {address}", lambda at=address: self.row(at), TABLE[step])
 
 
 @pytest.fixture

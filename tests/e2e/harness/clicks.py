@@ -3,6 +3,21 @@
 import contextlib
 
 from .browser import Browser
+from .net import eventually
+
+
+def gets_in(step: str, where: str, row, wanted: list[str]) -> None:
+    """Waits until who gets in is as the table of a step has it, by two rows: each connection comes to either worker."""
+    seen = []
+
+    def as_expected():
+        seen[:] = [row() for _ in range(2)]
+        return all(row == wanted for row in seen)
+
+    try:
+        eventually(as_expected, 60)
+    except AssertionError as failed:
+        raise AssertionError(f"{step}, {where}: {seen}, not {wanted}\n{failed}") from None
 
 
 class Keyboard:
