@@ -61,6 +61,20 @@ pub(super) fn all(shape: Vec<Problem>, others: Vec<Problem>) -> Vec<Problem> {
     all
 }
 
+/// What the accounts have in common: no two may have one code, and origins must go together.
+fn served<'a>(list: &At<'_>, accounts: &'a [Rc<Account>]) -> Served<'a> {
+    let mut codes = HashSet::with_capacity(accounts.len());
+    let mut served = Served::of(accounts.len());
+    for (i, account) in accounts.iter().enumerate() {
+        if !codes.insert(account.code.as_str()) {
+            let at = list.index(i).field("code");
+            at.problem(format!("{:?} is another account's already", account.code));
+        }
+        served.add(&|| list.index(i), account);
+    }
+    served
+}
+
 /// Checks what was read. `known`: the accounts in their order, those that were checked before; `raw` holds the others.
 pub(super) fn configuration(
     at: &At<'_>,
@@ -72,16 +86,14 @@ pub(super) fn configuration(
     if known.is_empty() {
         at.field("accounts").problem("is empty: at least one account is needed");
     }
-    let mut codes = HashSet::new();
     let mut accounts = Vec::with_capacity(known.len());
-    let mut served = Served::default();
     let mut written = raw.accounts.iter();
     let list = at.field("accounts");
     for (i, known_account) in known.iter().enumerate() {
-        let at = list.index(i);
         let account = match known_account {
             Some(account) => account.clone(),
             None => {
+                let at = list.index(i);
                 let Some(account) = written.next() else { break };
                 let code = match &account.code {
                     Some(code) => code.clone(),
@@ -94,12 +106,9 @@ pub(super) fn configuration(
                 Rc::new(account::check(&at, account, code, files.get(i).cloned().flatten(), env))
             }
         };
-        if !codes.insert(account.code.clone()) {
-            at.field("code").problem(format!("{:?} is another account's already", account.code));
-        }
-        served.add(&at, &account);
         accounts.push(account);
     }
+    let served = served(&list, &accounts);
     let cookies = cookies::check(&at.field("cookies"), &raw.cookies);
     origins::secure_cookies(&at.field("cookies"), &accounts, &cookies);
     let mut clusters = clusters::check(&at.field("clusters"), &raw.clusters);
@@ -111,10 +120,10 @@ pub(super) fn configuration(
     let is_shared = raw.shared.is_some();
     let mut unreached = HashSet::new();
     let mut written = raw.accounts.iter();
-    let has_shared_origins = served.is_shared();
+    let concerns_known = known.iter().any(Option::is_some) && served.concerns_known();
     for (i, (account, known)) in accounts.iter().zip(known).enumerate() {
         let is_known = known.is_some();
-        if is_known && !has_shared_origins {
+        if is_known && !concerns_known {
             continue;
         }
         let at = list.index(i);

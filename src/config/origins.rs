@@ -1,7 +1,7 @@
 //! The origins of all accounts: which of them accounts share, and what of them contradicts the cookies or each other.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::hash_map::{Entry, HashMap};
 use std::rc::Rc;
 
 use super::names;
@@ -9,65 +9,79 @@ use super::problems::At;
 use super::shared_origins::{self, Neighbours};
 use super::{Account, Cookies, Origin};
 
-/// What is served where, by authority.
-#[derive(Default)]
-pub(super) struct Served {
-    exact: HashMap<String, Here>,
-    /// The first account whose application is served at an authority. Thousands may have one login origin.
-    applications: HashMap<String, Rc<Account>>,
-    patterns: HashMap<String, Rc<Account>>,
+/// What is served where.
+pub(super) struct Served<'a> {
+    by_authority: HashMap<&'a str, Here<'a>>,
+    patterns: HashMap<&'a str, &'a Rc<Account>>,
 }
 
 /// The accounts of one authority.
-#[derive(Default)]
-struct Here {
-    accounts: Vec<Rc<Account>>,
+struct Here<'a> {
+    first: &'a Rc<Account>,
+    /// Almost always none, which takes no memory.
+    others: Vec<&'a Rc<Account>>,
     /// The first one with single sign-on.
-    enabled: Option<Rc<Account>>,
+    enabled: Option<&'a Rc<Account>>,
+    /// The first one whose application is served here. Thousands may have one login origin.
+    application: Option<&'a Rc<Account>>,
     /// Their endpoints, once a callback does not say whose it is.
     neighbours: OnceCell<Rc<Neighbours>>,
 }
 
-impl Here {
-    fn add(&mut self, account: &Rc<Account>) {
+impl<'a> Here<'a> {
+    fn of(account: &'a Rc<Account>, application: Option<&'a Rc<Account>>) -> Self {
+        let enabled = account.enabled.then_some(account);
+        Self { first: account, others: Vec::new(), enabled, application, neighbours: OnceCell::new() }
+    }
+
+    fn add(&mut self, account: &'a Rc<Account>) {
         if self.enabled.is_none() && account.enabled {
-            self.enabled = Some(account.clone());
+            self.enabled = Some(account);
         }
-        self.accounts.push(account.clone());
+        self.others.push(account);
+    }
+
+    fn last(&self) -> &'a Rc<Account> {
+        self.others.last().copied().unwrap_or(self.first)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &'a Rc<Account>> + '_ {
+        std::iter::once(self.first).chain(self.others.iter().copied())
+    }
+
+    /// False if this account's neighbours here cannot make anything of it wrong.
+    fn concerns(&self, authority: &str, account: &Account) -> bool {
+        let among_applications = self.application.is_some() && account.is_login_only(authority.as_bytes());
+        among_applications
+            || match account.enabled {
+                true => !account.paths.name_account(&account.code),
+                false => self.enabled.is_some(),
+            }
     }
 
     /// To be asked for once all were added.
     fn neighbours(&self) -> &Rc<Neighbours> {
-        self.neighbours.get_or_init(|| Rc::new(Neighbours::of(&self.accounts)))
+        self.neighbours.get_or_init(|| Rc::new(Neighbours::of(&self.all().collect::<Vec<_>>())))
     }
 }
 
-impl Served {
+impl<'a> Served<'a> {
+    /// Nothing yet of so many accounts.
+    pub(super) fn of(accounts: usize) -> Self {
+        Self { by_authority: HashMap::with_capacity(accounts), patterns: HashMap::new() }
+    }
+
     /// Adds an account, whose origins must go together with those before.
-    pub(super) fn add(&mut self, at: &At<'_>, account: &Rc<Account>) {
+    pub(super) fn add<'p>(&mut self, at: &dyn Fn() -> At<'p>, account: &'a Rc<Account>) {
         for origin in &account.origins {
-            let served = self.exact.entry(origin.authority.clone()).or_default();
-            self.applications.entry(origin.authority.clone()).or_insert_with(|| account.clone());
-            // An account is added as a whole: only the last one can be itself.
-            if served.accounts.last().is_some_and(|other| Rc::ptr_eq(other, account)) {
-                at.field("origins").problem(format!("{} is listed twice", origin.authority));
-            } else if let Some(other) =
-                served.accounts.first().filter(|other| other.forward.prefix != account.forward.prefix)
-            {
-                at.field("forward").field("prefix").problem(format!(
-                    "must be the prefix of account {:?}, which is served at the same origin",
-                    other.code
-                ));
-            } else {
-                served.add(account);
-            }
+            self.add_application(at, account, &origin.authority);
         }
         for pattern in &account.patterns {
-            match self.patterns.insert(pattern.suffix.clone(), account.clone()) {
-                Some(other) if Rc::ptr_eq(&other, account) => {
-                    at.field("origins").problem(format!("*{} is listed twice", pattern.suffix));
+            match self.patterns.insert(&pattern.suffix, account) {
+                Some(other) if Rc::ptr_eq(other, account) => {
+                    at().field("origins").problem(format!("*{} is listed twice", pattern.suffix));
                 }
-                Some(other) => at.field("origins").problem(format!(
+                Some(other) => at().field("origins").problem(format!(
                     "*{} is a pattern of account {:?} too: each of its origins must be one account's",
                     pattern.suffix, other.code
                 )),
@@ -75,31 +89,63 @@ impl Served {
             }
         }
         for login in account.login_origin.iter().filter(|login| !account.origins.contains(&login.origin)) {
-            let authority = &login.origin.authority;
-            if login.is_application {
-                self.applications.entry(authority.clone()).or_insert_with(|| account.clone());
+            let application = login.is_application.then_some(account);
+            match self.by_authority.entry(&login.origin.authority) {
+                Entry::Vacant(place) => {
+                    place.insert(Here::of(account, application));
+                }
+                Entry::Occupied(mut here) => {
+                    let here = here.get_mut();
+                    here.application = here.application.or(application);
+                    here.add(account);
+                }
             }
-            self.exact.entry(authority.clone()).or_default().add(account);
         }
     }
 
-    /// True if two accounts have an origin in common. Else nothing that was found good for an account by itself can have
-    /// become wrong.
-    pub(super) fn is_shared(&self) -> bool {
-        self.exact.values().any(|here| here.accounts.len() > 1)
+    fn add_application<'p>(&mut self, at: &dyn Fn() -> At<'p>, account: &'a Rc<Account>, authority: &'a str) {
+        let mut here = match self.by_authority.entry(authority) {
+            Entry::Occupied(here) => here,
+            Entry::Vacant(place) => {
+                place.insert(Here::of(account, Some(account)));
+                return;
+            }
+        };
+        let here = here.get_mut();
+        here.application.get_or_insert(account);
+        // An account is added as a whole: only the last one can be itself.
+        if Rc::ptr_eq(here.last(), account) {
+            at().field("origins").problem(format!("{authority} is listed twice"));
+        } else if here.first.forward.prefix != account.forward.prefix {
+            at().field("forward").field("prefix").problem(format!(
+                "must be the prefix of account {:?}, which is served at the same origin",
+                here.first.code
+            ));
+        } else {
+            here.add(account);
+        }
+    }
+
+    /// False if nothing can have become wrong of an account that was found good, whatever others stand beside it now: then
+    /// [`Served::check`] would find nothing.
+    pub(super) fn concerns_known(&self) -> bool {
+        let shared = self.by_authority.iter().filter(|(_, here)| !here.others.is_empty());
+        shared
+            .into_iter()
+            .any(|(authority, here)| here.all().any(|account| here.concerns(authority, account)))
     }
 
     /// Authorities that several accounts have, each with them, once all were added.
     pub(super) fn shared(&self) -> impl Iterator<Item = (&str, &Rc<Neighbours>)> {
-        let several = self.exact.iter().filter(|(_, here)| here.accounts.len() > 1);
-        several.map(|(authority, here)| (authority.as_str(), here.neighbours()))
+        let several = self.by_authority.iter().filter(|(_, here)| !here.others.is_empty());
+        several.map(|(authority, here)| (*authority, here.neighbours()))
     }
 
     /// Checks what an account shares with others, once all were added.
     pub(super) fn check(&self, at: &At<'_>, account: &Rc<Account>) {
         for origin in all(account) {
-            let Some(here) = self.exact.get(&origin.authority) else { continue };
-            match (account.enabled, &here.enabled) {
+            let Some(here) = self.by_authority.get(origin.authority.as_str()) else { continue };
+            match (account.enabled, here.enabled) {
                 (true, _) => shared_origins::check(at, account, || here.neighbours()),
                 (false, Some(enabled)) => shared_origins::left_out(at, enabled),
                 (false, None) => {}
@@ -107,7 +153,8 @@ impl Served {
         }
         let login = account.login_origin.iter().map(|login| &login.origin);
         for origin in login.filter(|origin| account.is_login_only(origin.authority.as_bytes())) {
-            if let Some(other) = self.applications.get(&origin.authority) {
+            let here = self.by_authority.get(origin.authority.as_str());
+            if let Some(other) = here.and_then(|here| here.application) {
                 at.field("login_origin").problem(format!(
                     "is an origin of account {:?}: name it in origins too, or use a host of its own",
                     other.code

@@ -40,6 +40,13 @@ pub struct Paths {
 }
 
 impl Paths {
+    /// True if every callback has the account's code, and nothing else, as its query.
+    pub(super) fn name_account(&self, code: &str) -> bool {
+        let is_callback = |endpoint| matches!(endpoint, Endpoint::OidcCallback | Endpoint::SamlCallback);
+        let mut callbacks = self.entries.iter().filter(|(endpoint, ..)| is_callback(*endpoint));
+        callbacks.all(|(.., query)| query.as_deref().and_then(|query| query.strip_prefix("u=")) == Some(code))
+    }
+
     /// The default paths, for tests.
     #[cfg(test)]
     pub(crate) fn of(code: &str) -> Self {

@@ -19,7 +19,6 @@ use super::raw;
 use super::read::Read;
 use super::schema;
 use super::{Account, Config, Directory};
-use crate::http::same;
 use crate::values::order;
 
 /// So far a known account is looked for behind the one before it: accounts mostly keep their order.
@@ -43,8 +42,8 @@ struct Known {
     servers: Vec<String>,
 }
 
-/// A configuration that took accounts over, and where its text has them.
-type Again = (Config, Places);
+/// Where a text has its accounts, and those of them that are known.
+type TakenOver = (Places, Vec<Option<Rc<Account>>>);
 
 impl Loaded {
     /// [`config::load`](super::load), which takes over what has not changed.
@@ -53,17 +52,19 @@ impl Loaded {
             return check::load(&bytes, env);
         }
         let again = self.0.borrow().iter().find_map(|before| before.again(&bytes, env));
-        let (config, places) = match again {
-            Some((config, places)) => (config, Some(places)),
-            None => (check::load(&bytes, env)?, Places::of(&bytes)),
+        let (config, taken_over) = match again {
+            Some((config, taken_over)) => (config, Some(taken_over)),
+            None => (check::load(&bytes, env)?, Places::of(&bytes).map(|places| (places, Vec::new()))),
         };
-        if let Some(places) = places.filter(|places| places.accounts.len() == config.accounts.len()) {
-            self.keep(&config, bytes, places);
+        if let Some((places, known)) = taken_over {
+            if places.accounts.len() == config.accounts.len() {
+                self.keep(&config, bytes, places, &known);
+            }
         }
         Ok(config)
     }
 
-    fn keep(&self, config: &Config, text: Vec<u8>, places: Places) {
+    fn keep(&self, config: &Config, text: Vec<u8>, places: Places, known: &[Option<Rc<Account>>]) {
         // What was warned of is checked again, so that it is warned of again.
         let mut is_warned = vec![false; config.accounts.len()];
         for warning in &config.warnings {
@@ -75,14 +76,17 @@ impl Loaded {
         let is_unreached = |account: &Rc<Account>| {
             !config.warnings.is_empty() && calls::is_unreached(account, &config.clusters)
         };
-        let accounts = config.accounts.iter().zip(is_warned);
-        let accounts = accounts.map(|(account, is_warned)| {
-            match account.file.is_some() || is_warned || is_unreached(account) {
+        let accounts = config.accounts.iter().zip(is_warned).enumerate();
+        let accounts = accounts.map(|(i, (account, is_warned))| {
+            // The hosts of one that was known are reached as before.
+            let is_known = known.get(i).is_some_and(Option::is_some);
+            match is_warned || !is_known && (account.file.is_some() || is_unreached(account)) {
                 true => Weak::new(),
                 false => Rc::downgrade(account),
             }
         });
-        let known = Known { accounts: accounts.collect(), servers: servers(config), text, places };
+        let servers = servers(config).into_iter().map(str::to_owned).collect();
+        let known = Known { accounts: accounts.collect(), servers, text, places };
         let mut all = self.0.borrow_mut();
         all.retain(|other| !other.is_beside(&known) && other.is_in_use());
         all.truncate(MOST - 1);
@@ -109,7 +113,7 @@ impl Known {
     }
 
     /// The configuration out of known accounts and a few that are checked; `None` if it must be read as a whole.
-    fn again(&self, text: &[u8], env: &dyn Environment) -> Option<Again> {
+    fn again(&self, text: &[u8], env: &dyn Environment) -> Option<(Config, TakenOver)> {
         let (places, known) = self.taken_over(text)?;
         let changed = known.iter().filter(|known| known.is_none()).count();
         // The code of a single account may be left out, but not beside others.
@@ -131,11 +135,11 @@ impl Known {
         }
         let mut config = check::configuration(&problems.root(), &raw, &known, Vec::new(), env);
         config.warnings = problems.warnings.take();
-        (problems.is_empty() && servers(&config) == self.servers).then_some((config, places))
+        (problems.is_empty() && servers(&config) == self.servers).then_some((config, (places, known)))
     }
 
     /// Where a text has its accounts, and those of them that are known; `None` if all else is not the same.
-    fn taken_over(&self, text: &[u8]) -> Option<(Places, Vec<Option<Rc<Account>>>)> {
+    fn taken_over(&self, text: &[u8]) -> Option<TakenOver> {
         let list = self.places.list;
         if !same(text.get(..list)?, self.before()) {
             return None;
@@ -187,17 +191,26 @@ impl Known {
     }
 }
 
+/// As [`crate::http::same`], in a form that is fast where the compiler optimises for size: megabytes are compared.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let ((a_chunks, a_end), (b_chunks, b_end)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let is_same = |(a, b): (&[u8; 16], &[u8; 16])| u128::from_ne_bytes(*a) == u128::from_ne_bytes(*b);
+    a.len() == b.len() && a_end == b_end && a_chunks.iter().zip(b_chunks).all(is_same)
+}
+
 /// Which account a path begins with.
 fn place(path: &str) -> Option<usize> {
     path.strip_prefix("accounts[")?.split_once(']')?.0.parse().ok()
 }
 
-fn servers(config: &Config) -> Vec<String> {
-    let url = |account: &Rc<Account>| match &account.directory {
-        Directory::Scim(server) => Some(server.url.to_string()),
+fn servers(config: &Config) -> Vec<&str> {
+    let urls = config.accounts.iter().filter_map(|account| match &account.directory {
+        Directory::Scim(server) => Some(server.url.as_str()),
         _ => None,
-    };
-    let mut servers: Vec<String> = config.accounts.iter().filter_map(url).collect();
+    });
+    let mut servers: Vec<&str> = urls.collect();
+    // Mostly all accounts have one.
+    servers.dedup();
     order::sort(&mut servers);
     servers.dedup();
     servers
@@ -306,171 +319,5 @@ fn value_at(text: &[u8], from: usize) -> Option<Range<usize>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{json, Value};
-
-    use super::*;
-    use crate::config::{load, Placeholders};
-
-    fn account(n: usize) -> Value {
-        json!({
-            "code": format!("a{n}"), "origins": [format!("https://a{n}.example.com")], "sso": "enabled",
-            "identity_providers": [{"id": "corp", "title": "\"[{,", "oidc": {
-                "discovery": "https://idp.example.com/.well-known/openid-configuration", "client_id": "c",
-            }}],
-            "mapping": {"claim": "email"},
-        })
-    }
-
-    fn document(accounts: Vec<Value>) -> Value {
-        json!({ "session": {"keys": [{"id": "k", "value": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]}, "clusters": {"*": "all"}, "accounts": accounts })
-    }
-
-    fn accounts(count: usize) -> Vec<Value> {
-        (0..count).map(account).collect()
-    }
-
-    /// Loads it both ways, which agree; how many accounts were taken over from before.
-    fn loaded(known: &Loaded, before: Option<&Config>, text: &str) -> (Option<Config>, usize) {
-        let again = known.load(text.as_bytes().to_vec(), &Placeholders);
-        let anew = load(text.as_bytes(), &Placeholders);
-        // The order of a HashMap is another in each.
-        let show = |found: &Result<Config, Vec<Problem>>| match found {
-            Ok(config) => {
-                let of = |account: &Rc<Account>| {
-                    (account.code.clone(), account.origins.len(), account.providers.len())
-                };
-                Ok((config.accounts.iter().map(of).collect::<Vec<_>>(), config.warnings.clone()))
-            }
-            Err(problems) => Err(problems.clone()),
-        };
-        assert_eq!(show(&again), show(&anew), "{text}");
-        let Ok(config) = again else { return (None, 0) };
-        let old = before.map(|before| before.accounts.as_slice()).unwrap_or_default();
-        let is_old = |account: &&Rc<Account>| old.iter().any(|old| Rc::ptr_eq(old, account));
-        let taken = config.accounts.iter().filter(is_old).count();
-        (Some(config), taken)
-    }
-
-    #[test]
-    fn accounts_that_did_not_change_are_taken_over() {
-        let known = Loaded::default();
-        let (first, _) = loaded(&known, None, &document(accounts(10)).to_string());
-        let mut changed = accounts(10);
-        changed[3]["mapping"]["claim"] = "upn".into();
-        let (second, taken) = loaded(&known, first.as_ref(), &document(changed.clone()).to_string());
-        assert_eq!((taken, second.as_ref().unwrap().accounts[3].mapping.claim.as_str()), (9, "upn"));
-        // One goes, one comes.
-        changed.remove(0);
-        changed.insert(4, account(77));
-        let (third, taken) = loaded(&known, second.as_ref(), &document(changed).to_string());
-        assert_eq!((taken, third.unwrap().accounts.len()), (9, 10));
-    }
-
-    #[test]
-    fn what_is_wrong_is_found_as_in_a_load_of_the_whole() {
-        let known = Loaded::default();
-        let text = document(accounts(6)).to_string();
-        let (first, _) = loaded(&known, None, &text);
-        let with = |n: usize, name: &str, value: Value| {
-            let mut list = accounts(6);
-            list[n][name] = value;
-            document(list).to_string()
-        };
-        for other in [
-            with(2, "sso", "on".into()),
-            with(2, "nonsense", 1.into()),
-            with(2, "code", "a1".into()),
-            with(2, "origins", json!(["https://a1.example.com"])),
-            with(4, "forward", json!({"access_token": "x y"})),
-            with(2, "directory", json!({"scim": {"url": "https://idp.example.com/scim"}})),
-            with(2, "origins", json!(["http://a2.example.com"])),
-            text.replacen("\"a3\"", "\"a3\", \"code\": \"a3\"", 1),
-            text.replacen("}]}", "}], \"accounts\": []}", 1),
-            text.replacen("{\"code\":\"a5\"", "{\"code\":\"a5\"]", 1),
-            text.replacen("},{", "}{", 1),
-            text.replacen("},{", "},,{", 1),
-            text.replacen("\"accounts\":[", "\"accounts\":[,", 1),
-            text.replacen("}],\"clusters\"", "},],\"clusters\"", 1),
-            text.replacen("},{\"code\"", "}\u{c},{\"code\"", 1),
-            text.replacen("},{\"code\"", "},\u{c}{\"code\"", 1),
-            text.replacen("},{\"code\"", "} \n ,\t\r{\"code\"", 1),
-            text.clone() + "x",
-            text.replacen("https://", "https:\\/\\/", 1),
-            text.replacen("accounts", "\\u0061ccounts", 1),
-            text.replacen("\"*\":\"all\"", "\"x.example\":\"all\"", 1),
-        ] {
-            assert_ne!(text, other);
-            loaded(&known, first.as_ref(), &other);
-        }
-        let (last, _) = loaded(&known, None, &text);
-        assert_eq!(loaded(&known, last.as_ref(), &with(1, "sso", "disabled".into())).1, 5);
-    }
-
-    #[test]
-    fn what_was_warned_of_is_warned_of_again() {
-        let known = Loaded::default();
-        let mut list = accounts(6);
-        list[2]["origins"] = json!(["http://a2.example.com"]);
-        let (first, _) = loaded(&known, None, &document(list.clone()).to_string());
-        list[4]["mapping"]["claim"] = "upn".into();
-        let (second, taken) = loaded(&known, first.as_ref(), &document(list).to_string());
-        let warnings = second.unwrap().warnings;
-        assert_eq!((taken, warnings.len()), (4, 1), "{warnings:?}");
-        assert!(warnings[0].path.starts_with("accounts[2]."), "{warnings:?}");
-    }
-
-    #[test]
-    fn an_account_without_a_code_is_refused_once_it_has_a_second_one_beside_it() {
-        let known = Loaded::default();
-        let mut alone = account(0);
-        alone.as_object_mut().unwrap().remove("code");
-        let (first, _) = loaded(&known, None, &document(vec![alone.clone()]).to_string());
-        assert!(first.is_some());
-        let both = document(vec![alone, account(1)]).to_string();
-        assert!(loaded(&known, first.as_ref(), &both).0.is_none());
-    }
-
-    #[test]
-    fn a_warning_that_stands_for_several_accounts_outlives_the_first_of_them() {
-        let known = Loaded::default();
-        let mut list = accounts(6);
-        for n in [0, 3] {
-            list[n]["identity_providers"][0]["oidc"]["discovery"] = "https://other.example.com/d".into();
-        }
-        let text = |accounts: &[Value]| {
-            let mut document = document(accounts.to_vec());
-            document["clusters"] = json!({"idp.example.com": "idp"});
-            document.to_string()
-        };
-        let (first, _) = loaded(&known, None, &text(&list));
-        list[4]["mapping"]["claim"] = "upn".into();
-        let (second, taken) = loaded(&known, first.as_ref(), &text(&list));
-        assert_eq!((taken, second.as_ref().unwrap().warnings.len()), (3, 1));
-        list.remove(0);
-        let (third, _) = loaded(&known, second.as_ref(), &text(&list));
-        let warnings = third.unwrap().warnings;
-        assert!(warnings.len() == 1 && warnings[0].path.starts_with("accounts[2]."), "{warnings:?}");
-    }
-
-    #[test]
-    fn everything_is_read_anew_after_a_change_outside_of_the_accounts() {
-        let known = Loaded::default();
-        let (first, _) = loaded(&known, None, &document(accounts(4)).to_string());
-        let mut other = document(accounts(4));
-        other["cookies"] = json!({"name": "other"});
-        assert_eq!(loaded(&known, first.as_ref(), &other.to_string()).1, 0);
-        let mut scim = accounts(4);
-        scim[0]["directory"] = json!({"scim": {"url": "https://directory.example.com/scim"}});
-        assert_eq!(loaded(&known, first.as_ref(), &document(scim).to_string()).1, 0);
-    }
-
-    #[test]
-    fn what_no_configuration_has_any_more_is_forgotten() {
-        let known = Loaded::default();
-        drop(loaded(&known, None, &document(accounts(4)).to_string()));
-        drop(loaded(&known, None, &document(accounts(1)).to_string()));
-        let all = known.0.borrow();
-        assert_eq!(all.iter().map(|known| known.accounts.len()).collect::<Vec<_>>(), [1]);
-    }
-}
+#[path = "reload_tests.rs"]
+mod tests;

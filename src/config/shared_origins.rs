@@ -88,7 +88,7 @@ pub(super) struct Neighbours {
 }
 
 impl Neighbours {
-    pub fn of(accounts: &[Rc<Account>]) -> Self {
+    pub fn of(accounts: &[&Rc<Account>]) -> Self {
         let bare = accounts.iter().enumerate().flat_map(|(i, account)| {
             let bare = Callback::all(account).filter(|callback| callback.codes().next().is_none());
             bare.map(move |callback| (callback.path().to_owned(), i))

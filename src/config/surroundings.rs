@@ -21,7 +21,7 @@ pub(super) struct Surroundings {
 }
 
 impl Surroundings {
-    pub fn new(clusters: Rc<Clusters>, cookies: Cookies, served: &Served) -> Self {
+    pub fn new(clusters: Rc<Clusters>, cookies: Cookies, served: &Served<'_>) -> Self {
         let shared =
             served.shared().map(|(authority, neighbours)| (authority.to_owned(), neighbours.clone()));
         Self { clusters, cookies, shared: shared.collect() }

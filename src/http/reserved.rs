@@ -1,5 +1,7 @@
 //! Header names that only the filter may set.
 
+use std::collections::BTreeSet;
+
 use super::Headers;
 use crate::values::order;
 
@@ -62,9 +64,9 @@ impl Reserved {
         order::sort(&mut prefixes);
         // The shorter of two comes first and covers the longer.
         prefixes.dedup_by(|longer, shorter| longer.starts_with(shorter.as_str()));
-        let mut names: Vec<String> = names.into_iter().chain(OVERRIDES).map(str::to_owned).collect();
-        order::sort(&mut names);
-        names.dedup();
+        // Many accounts have few names.
+        let names: BTreeSet<&str> = order::gathered(names.into_iter().chain(OVERRIDES));
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let beginnings = Beginnings::of(names.iter().chain(&prefixes).filter(|own| !own.is_empty()));
         Self { prefixes, names, beginnings }
     }

@@ -197,26 +197,29 @@ impl FilterState {
         rate: Rc<PrivateKeyRate>,
         directories: Rc<[String]>,
     ) -> Self {
-        let mut by_authority: BTreeMap<String, Vec<Rc<AccountState>>> = BTreeMap::new();
-        let mut by_suffix: BTreeMap<String, Vec<Rc<AccountState>>> = BTreeMap::new();
+        let mut by_authority: BTreeMap<&str, Vec<Rc<AccountState>>> = BTreeMap::new();
+        let mut by_suffix: BTreeMap<&str, Vec<Rc<AccountState>>> = BTreeMap::new();
         for account_state in &account_states {
             let account = &account_state.account;
             account_state.directory.prepare(account);
             let login = account.login_origin.iter().map(|login| &login.origin);
             let login = login.filter(|login| !account.origins.contains(login));
             for origin in account.origins.iter().chain(login) {
-                by_authority.entry(origin.authority.clone()).or_default().push(account_state.clone());
+                by_authority.entry(&origin.authority).or_default().push(account_state.clone());
             }
             for pattern in &account.patterns {
-                by_suffix.entry(pattern.suffix.clone()).or_default().push(account_state.clone());
+                by_suffix.entry(&pattern.suffix).or_default().push(account_state.clone());
             }
         }
-        let by_authority = by_authority.into_iter().collect();
-        let by_suffix = by_suffix.into_iter().collect();
-        let ready = |own: &Rc<AccountState>| own.account.paths.path(Endpoint::Ready).to_owned();
-        let mut ready_paths: Vec<String> = account_states.iter().map(ready).collect();
+        let named = |all: BTreeMap<&str, Vec<Rc<AccountState>>>| -> ByName {
+            all.into_iter().map(|(name, account_states)| (name.to_owned(), account_states)).collect()
+        };
+        let (by_authority, by_suffix) = (named(by_authority), named(by_suffix));
+        let ready = account_states.iter().map(|own| own.account.paths.path(Endpoint::Ready));
+        let mut ready: Vec<&str> = ready.collect();
         // Mostly all are one path, which need not be sorted.
-        ready_paths.dedup();
+        ready.dedup();
+        let mut ready_paths: Vec<String> = ready.into_iter().map(str::to_owned).collect();
         order::sort(&mut ready_paths);
         ready_paths.dedup();
         let (live_sessions, bearers) = LiveSessions::pair(config.session.cache);

@@ -242,9 +242,14 @@ fn origins_with_a_wildcard_and_a_login_origin() {
         [""; 0],
         "accounts may share a login origin"
     );
-    let found = two(shared("a.example.com"), json!({ "origins": [login] }));
-    assert!(
-        found.iter().any(|text| text.starts_with("accounts[0].login_origin: is an origin of account")),
-        "{found:?}"
-    );
+    for other in [
+        json!({ "origins": [login] }),
+        json!({ "origins": ["https://*.example.com"], "login_origin": login }),
+    ] {
+        let found = two(shared("a.example.com"), other);
+        assert!(
+            found.iter().any(|text| text.starts_with("accounts[0].login_origin: is an origin of account")),
+            "{found:?}"
+        );
+    }
 }
