@@ -2,7 +2,8 @@
 // VM, with a host that does next to nothing. Unlike CPU inside Envoy this hardly depends on what else the
 // machine does, so it shows a change of a few per cent; what the host calls cost is not in it.
 //
-// The plan: {"modules": {name: path}, "configuration", "environment", "headers": [[name, value]], "now", "rounds"}.
+// The plan: {"modules": {name: path}, "configuration", "environment", "headers": [[name, value]], "now", "rounds"}. With "updates", a
+// list of configurations, it tells the milliseconds of each as a live update: in a new root context of the same VM.
 import fs from "node:fs";
 
 const plan = JSON.parse(fs.readFileSync(0));
@@ -21,13 +22,30 @@ class Vm {
     const imports = {};
     for (const { module: from, name } of WebAssembly.Module.imports(module)) (imports[from] ??= {})[name] = () => 0;
     Object.assign(imports.env, this.host());
+    this.configuration = Buffer.from(plan.configuration);
     if (imports.wasi_snapshot_preview1) Object.assign(imports.wasi_snapshot_preview1, this.wasi());
     this.exports = new WebAssembly.Instance(module, imports).exports;
     this.exports._initialize();
     this.exports.proxy_on_context_create(1, 0);
     this.exports.proxy_on_vm_start(1, 0);
-    if (!this.exports.proxy_on_configure(1, Buffer.byteLength(plan.configuration))) throw new Error("the configuration was refused");
+    this.configure(1);
     this.next = 2;
+  }
+
+  configure(root) {
+    if (!this.exports.proxy_on_configure(root, this.configuration.length)) throw new Error("the configuration was refused");
+  }
+
+  /** Takes a new configuration as Envoy brings it, and drops the root context before it; milliseconds. */
+  update(text) {
+    this.configuration = Buffer.from(text);
+    const root = this.next++, before = this.root ?? 1, start = process.hrtime.bigint();
+    this.exports.proxy_on_context_create(root, 0);
+    this.configure(root);
+    this.exports.proxy_on_done?.(before);
+    this.exports.proxy_on_delete(before);
+    this.root = root;
+    return Number(process.hrtime.bigint() - start) / 1e6;
   }
 
   /** Its memory, which moves when it grows. */
@@ -46,11 +64,11 @@ class Vm {
   }
 
   host() {
-    const headers = serialized(plan.headers), configuration = Buffer.from(plan.configuration);
+    const headers = serialized(plan.headers);
     const now = BigInt(plan.now) * 1000000n;
     return {
       proxy_get_header_map_pairs: (_, where, size) => this.give(headers, where, size),
-      proxy_get_buffer_bytes: (_type, _start, _size, where, size) => this.give(configuration, where, size),
+      proxy_get_buffer_bytes: (_type, _start, _size, where, size) => this.give(this.configuration, where, size),
       proxy_get_current_time_nanoseconds: (where) => (this.memory().setBigUint64(where, now, true), 0),
       proxy_get_shared_data: () => 1, // not found
       proxy_add_header_map_value: () => (this.added++, 0),
@@ -96,6 +114,10 @@ class Vm {
 }
 
 const vms = Object.entries(plan.modules).map(([name, path]) => ({ name, vm: new Vm(path), times: [] }));
+if (plan.updates) {
+  console.log(JSON.stringify(Object.fromEntries(vms.map(({ name, vm }) => [name, plan.updates.map((text) => vm.update(text))]))));
+  process.exit();
+}
 for (const { vm } of vms) vm.requests(20_000);
 for (let round = 0; round < plan.rounds; round++) for (const { vm, times } of vms) times.push(vm.requests(BATCH));
 const result = {};
