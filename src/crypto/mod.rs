@@ -3,7 +3,9 @@
 //! - `jws`, `alg`: compact JWS (RFC 7515) and its algorithms (RFC 7518, RFC 8037). `key_set`, `jwk`: the keys that verify (RFC 7517).
 //! - `certificate`, `private_key`: those of operators and providers. `sign`, `assertion_key`: what the filter signs.
 //! - `seal`: the one envelope of cookies and hidden fields. To change what a cookie is sealed with: there.
-//! - `rate`: how often one worker uses private keys. `rng`: the host's randomness. `curve`: ES384 and ES512 outside of wasm.
+//! - `rsa_key`, `oaep`: what is done with a private RSA key, by the arithmetic of the crate `rsa_private`. `rate`: how often one
+//!   worker does it.
+//! - `curve`: ES384 and ES512 outside of wasm.
 
 mod alg;
 mod assertion_key;
@@ -12,9 +14,10 @@ pub mod curve;
 mod jwk;
 mod jws;
 mod key_set;
+mod oaep;
 pub mod private_key;
 pub mod rate;
-mod rng;
+mod rsa_key;
 pub mod seal;
 mod sign;
 #[cfg(test)]
@@ -28,7 +31,7 @@ pub use jwk::Key;
 pub use jws::Jws;
 pub use jws::MAX_TOKEN;
 pub use key_set::{KeySet, Unverified, MAX_KEY_SET};
-pub(crate) use rng::HostRng;
+pub use oaep::{Oaep, OaepHash};
 pub use sign::{check_signing_key, sign, Protected};
 
 use crate::values::secret::Secret;

@@ -5,15 +5,14 @@ use std::rc::Rc;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use rsa::pkcs8::DecodePrivateKey;
-use rsa::signature::{RandomizedSigner, SignatureEncoding};
 use rsa::traits::PublicKeyParts;
-use rsa::{Oaep, RsaPrivateKey};
-use sha2::Sha256;
+use rsa::{RsaPrivateKey, RsaPublicKey};
 use zeroize::Zeroizing;
 
 use super::certificate::MIN_RSA_BITS;
+use super::oaep::Oaep;
 use super::rate::PrivateKeyRate;
-use crate::crypto::HostRng;
+use super::rsa_key::RsaKey;
 use crate::fault::{Code, Fault};
 use crate::host::{Hash, Host};
 use crate::values::secret::Secret;
@@ -21,7 +20,8 @@ use crate::values::secret::Secret;
 /// An RSA private key of at least 2048 bits.
 #[derive(Clone)]
 pub struct PrivateKey {
-    key: RsaPrivateKey,
+    key: Rc<RsaKey>,
+    public: RsaPublicKey,
     pkcs8: Zeroizing<Vec<u8>>,
     rate: Option<Rc<PrivateKeyRate>>,
 }
@@ -56,13 +56,15 @@ impl PrivateKey {
             .decode(compact.as_bytes())
             .map(Zeroizing::new)
             .map_err(|_| "not a private key in PEM (its base64 is broken)")?;
-        let key = RsaPrivateKey::from_pkcs8_der(&pkcs8)
-            .map_err(|_| "not an RSA private key: SAML requests are signed and assertions opened with RSA")?;
+        const NOT_RSA: &str =
+            "not an RSA private key: SAML requests are signed and assertions opened with RSA";
+        let key = RsaPrivateKey::from_pkcs8_der(&pkcs8).map_err(|_| NOT_RSA)?;
         let bits = key.n().bits();
         if bits < MIN_RSA_BITS {
             return Err(format!("an RSA key of {bits} bits: at least {MIN_RSA_BITS} are needed"));
         }
-        Ok(Self { key, pkcs8, rate: None })
+        let public = key.to_public_key();
+        Ok(Self { key: Rc::new(RsaKey::new(&key).ok_or(NOT_RSA)?), public, pkcs8, rate: None })
     }
 
     /// The key under a limit that it shares with the other keys of this worker.
@@ -77,43 +79,40 @@ impl PrivateKey {
 
     /// How many bits the modulus has.
     pub fn bits(&self) -> usize {
-        self.key.n().bits()
+        self.public.n().bits()
     }
 
     /// Whether a certificate holds the public half.
     pub fn belongs_to(&self, certificate: &super::certificate::Certificate) -> bool {
-        matches!(&certificate.key, super::certificate::PublicKey::Rsa(key) if *key == self.key.to_public_key())
+        matches!(&certificate.key, super::certificate::PublicKey::Rsa(key) if *key == self.public)
     }
 
-    /// RSASSA-PKCS1-v1_5 with SHA-256: by the host where it offers that, else here, blinded.
+    /// RSASSA-PKCS1-v1_5 with SHA-256: by the host where it offers that, else here.
     pub fn sign(&self, host: &dyn Host, message: &[u8]) -> Result<Vec<u8>, Fault> {
         if let Some(signature) = host.sign_rsa(Hash::Sha256, &self.pkcs8, message) {
             return Ok(signature);
         }
         self.rate.as_ref().map_or(Ok(()), |rate| rate.spend(host.now()))?;
-        let signer = rsa::pkcs1v15::SigningKey::<Sha256>::new(self.key.clone());
-        let signature = signer
-            .try_sign_with_rng(&mut HostRng::new(host)?, message)
-            .map_err(|_| Fault::new(Code::NotReady, "the SAML signing key cannot sign"))?;
-        Ok(signature.to_vec())
+        self.key
+            .sign(host, message)?
+            .ok_or_else(|| Fault::new(Code::NotReady, "the SAML signing key cannot sign"))
     }
 
     /// How many bytes the modulus has, and so whatever is encrypted for this key.
     pub fn size(&self) -> usize {
-        self.key.size()
+        self.public.size()
     }
 
-    /// RSAES-OAEP, blinded; `None` where it cannot be opened. Fails where this worker has used private keys too often
-    /// within this second.
+    /// RSAES-OAEP; `None` where it cannot be opened. Fails where this worker has used private keys too often within this
+    /// second.
     pub(crate) fn decrypt(
         &self,
         host: &dyn Host,
-        padding: Oaep,
+        oaep: Oaep,
         ciphertext: &[u8],
     ) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
         self.rate.as_ref().map_or(Ok(()), |rate| rate.spend(host.now()))?;
-        let mut blinding = HostRng::new(host)?;
-        Ok(self.key.decrypt_blinded(&mut blinding, padding, ciphertext).ok().map(Zeroizing::new))
+        self.key.decrypt(host, oaep, ciphertext)
     }
 }
 

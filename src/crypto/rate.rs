@@ -4,12 +4,12 @@ use std::cell::Cell;
 
 use crate::fault::{Code, Fault};
 
-/// Operations within one second. With RSA of 2048 bits, at some nine milliseconds each, they are at most a fifth of a
-/// worker's time.
+/// Operations within one second. With RSA of 2048 bits, at some two milliseconds each, they are a twentieth of a worker's
+/// time, with 4096 bits a quarter.
 const MAX_PER_SECOND: u32 = 20;
 
 /// A limit for the operations with a private key that the filter makes itself: a stranger who begins logins asks for one
-/// with each. What Envoy signs natively costs a tenth and does not count.
+/// with each. What Envoy signs natively costs less and does not count.
 #[derive(Debug, Default)]
 pub struct PrivateKeyRate {
     /// The second, and the operations in it.

@@ -6,11 +6,10 @@ use jwt_compact::alg::{Ed25519, Es256};
 use jwt_compact::{Algorithm, AlgorithmSignature};
 use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use rsa::traits::PublicKeyParts;
-use rsa::{Pkcs1v15Sign, Pss, RsaPrivateKey};
+use rsa::RsaPrivateKey;
 use serde_json::{json, Map, Value};
-use sha2::{Digest, Sha256};
 
-use super::HostRng;
+use super::rsa_key::RsaKey;
 use crate::fault::{Code, Fault};
 use crate::host::{Hash, Host};
 use crate::values::secret::Secret;
@@ -73,15 +72,11 @@ pub fn sign(
             match by_proxy {
                 Some(signature) => signature,
                 None => {
-                    let mut rng = HostRng::new(host)?;
-                    let digest = Sha256::digest(message);
-                    if alg == "RS256" {
-                        key.sign_with_rng(&mut rng, Pkcs1v15Sign::new::<Sha256>(), &digest)
-                    } else {
-                        // RFC 7518 section 3.5: the salt is as long as the digest.
-                        key.sign_with_rng(&mut rng, Pss::new_with_salt::<Sha256>(32), &digest)
-                    }
-                    .map_err(|_| fault("did not sign".into()))?
+                    let broken = || fault("did not sign".into());
+                    let key = RsaKey::new(key).ok_or_else(broken)?;
+                    let signature =
+                        if alg == "RS256" { key.sign(host, message) } else { key.sign_pss(host, message) };
+                    signature?.ok_or_else(broken)?
                 }
             }
         }

@@ -16,6 +16,7 @@ pub const SIGNED: &str = include_str!("../../tests/keys/test-signed.json");
 /// The secret of its HMACs.
 pub const SECRET: &str = "a client secret of some length, for tests only";
 pub const RSA_A: &str = include_str!("../../tests/keys/test-rsa-a.pem");
+pub const RSA_3072: &str = include_str!("../../tests/keys/test-rsa-3072.pem");
 pub const RSA_WEAK: &str = include_str!("../../tests/keys/test-rsa-weak.pem");
 pub const RSA_WEAK_JWK: &str = include_str!("../../tests/keys/test-rsa-weak.jwk.json");
 pub const P256: &str = include_str!("../../tests/keys/test-p256.pem");

@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod dear;
 pub mod engine;
+pub mod rng;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -16,7 +16,8 @@ from harness.saml_forge import SAML, SAMLP, Lock, at  # noqa: E402
 from harness.world import World  # noqa: E402
 
 SEEDS = HERE / "seeds.json"
-PLAIN, CRYPTO, LOGIN = 2.0, 5.0, 25.0  # milliseconds: without cryptography, with it, with a login of one's own
+# Milliseconds: without cryptography, with it (one use of a private key in a login of one's own included), with a login of one's own.
+PLAIN, CRYPTO, LOGIN = 2.0, 5.0, 25.0
 LOGOUT, RESPONSE = 32 * 1024, 256 * 1024
 NUMBERS = [(long, beside) for long in (1, 60, 250) for beside in (1, 23, 44, 63)]
 PARTS = (1.0, 0.5, 0.25, 0.12, 0.06)
@@ -178,7 +179,9 @@ def encrypted(world) -> list[Case]:
     four = "".join(one.replace("_key", f"_key{n}") for n in range(4))
     success = '<samlp:Status><samlp:StatusCode Value="urn:oasis:names:tc:SAML:2.0:status:Success"/></samlp:Status>'
     text = message("Response", account, success + lock.replace(one, four))
-    return [saml_case(account, "answer", text, "answer: four EncryptedKeys")]
+    case = saml_case(account, "answer", text, "answer: four EncryptedKeys")
+    case.budget = CRYPTO
+    return [case]
 
 
 def answered(case: Case, asked) -> str:

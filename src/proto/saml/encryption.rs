@@ -8,9 +8,6 @@ use aes::cipher::block_padding::NoPadding;
 use aes::cipher::{BlockDecryptMut, KeyIvInit};
 use aes_gcm::aead::{Aead, KeyInit};
 use roxmltree::Node;
-use rsa::Oaep;
-use sha1::Sha1;
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::limits;
@@ -19,6 +16,7 @@ use super::private_key::PrivateKey;
 use super::refused::Refused;
 use super::signature::base64;
 use super::xml;
+use crate::crypto::{Oaep, OaepHash};
 use crate::host::Host;
 
 /// The only words about a failure after the private key was used.
@@ -220,8 +218,7 @@ fn encrypted_keys<'a, 'i: 'a>(
     }
 }
 
-/// The padding of an `EncryptedKey` (XML Encryption 1.1 section 5.5.2). SHA-1 inside OAEP is not a signature: its
-/// collisions do not matter there, and it is the default that IdPs use.
+/// The padding of an `EncryptedKey` (XML Encryption 1.1 section 5.5.2).
 fn oaep(key: Node<'_, '_>) -> Result<Oaep, String> {
     let node = key.children().find(|child| xml::is(*child, XENC, "EncryptionMethod"));
     let node = node.ok_or("an EncryptedKey that names no method")?;
@@ -245,28 +242,23 @@ fn oaep(key: Node<'_, '_>) -> Result<Oaep, String> {
     if node.children().any(|child| xml::is(child, XENC, "OAEPparams")) {
         return Err("RSA-OAEP with parameters is not supported".into());
     }
-    let wide = |algorithm: Option<Option<&str>>, sha1: &str, sha256: &str| match algorithm {
-        None => Ok(false),
-        Some(Some(uri)) if uri == sha1 => Ok(false),
-        Some(Some(uri)) if uri == sha256 => Ok(true),
+    let hash = |algorithm: Option<Option<&str>>, sha1: &str, sha256: &str| match algorithm {
+        None => Ok(OaepHash::Sha1),
+        Some(Some(uri)) if uri == sha1 => Ok(OaepHash::Sha1),
+        Some(Some(uri)) if uri == sha256 => Ok(OaepHash::Sha256),
         Some(_) => Err("RSA-OAEP with another digest than SHA-1 or SHA-256 is not supported".to_owned()),
     };
-    let digest = wide(
+    let label = hash(
         inside(DSIG, "DigestMethod"),
         "http://www.w3.org/2000/09/xmldsig#sha1",
         "http://www.w3.org/2001/04/xmlenc#sha256",
     )?;
-    let mask = wide(
+    let mask = hash(
         inside(XENC11, "MGF").filter(|_| method == oaep),
         "http://www.w3.org/2009/xmlenc11#mgf1sha1",
         "http://www.w3.org/2009/xmlenc11#mgf1sha256",
     )?;
-    Ok(match (digest, mask) {
-        (false, false) => Oaep::new::<Sha1>(),
-        (true, false) => Oaep::new_with_mgf_hash::<Sha256, Sha1>(),
-        (false, true) => Oaep::new_with_mgf_hash::<Sha1, Sha256>(),
-        (true, true) => Oaep::new::<Sha256>(),
-    })
+    Ok(Oaep { label, mask })
 }
 
 /// Whether the element is an assertion in one of its two forms.

@@ -15,11 +15,11 @@ use super::forge::unsigned;
 use super::idp::*;
 use super::keys;
 use crate::crypto::rate::PrivateKeyRate;
-use crate::crypto::HostRng;
 use crate::fault::Code;
 use crate::proto::saml::certificate::PublicKey;
 use crate::proto::saml::names::{DSIG, SAML, XENC, XENC11};
-use crate::testing::{TestHost, START};
+use crate::testing::rng::TestRng;
+use crate::testing::START;
 
 #[derive(Clone)]
 pub struct Lock {
@@ -79,7 +79,7 @@ pub fn raw(lock: &Lock, plain: &[u8]) -> (Vec<u8>, Vec<u8>) {
         (false, true) => Oaep::new_with_mgf_hash::<Sha1, Sha256>(),
         (true, true) => Oaep::new::<Sha256>(),
     };
-    let wrapped = public.encrypt(&mut HostRng::new(&*TestHost::new()).unwrap(), padding, &key).unwrap();
+    let wrapped = public.encrypt(&mut TestRng(1), padding, &key).unwrap();
     (content, wrapped)
 }
 
