@@ -7,13 +7,16 @@
 //   ttl: seconds of an access token, resource: where given, access tokens are JWTs for this audience
 //   opaque: true: they are opaque; audiences: {resource: audience}; scope: scopes of a resource
 //   dpop: true: tokens are bound to keys (RFC 9449), and proofs need a nonce
-// GET /test/seen says what became of refreshes; GET /test/hold keeps the token endpoint from answering until /test/release.
+// GET /test/seen says what became of refreshes; GET /test/hold keeps the token endpoint from answering until /test/release;
+// GET /test/short makes codes that expire after a second, until /test/long.
 import Provider from 'oidc-provider';
 
 const settings = JSON.parse(process.argv[2]);
 const host = settings.host ?? '127.0.0.1';
 const issuer = settings.issuer ?? `http://${host}:${settings.port}`;
 const accounts = settings.accounts ?? {};
+
+let code = 60; // seconds that a code is good for
 
 const provider = new Provider(issuer, {
   clients: settings.clients,
@@ -62,7 +65,7 @@ const provider = new Provider(issuer, {
   },
   // Back-channel logout goes to 127.0.0.1 here, which the provider's own guard would refuse.
   fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
-  ttl: { AccessToken: settings.ttl ?? 3600, IdToken: 3600, Session: 86400, Grant: 86400, Interaction: 3600, RefreshToken: 86400 },
+  ttl: { AuthorizationCode: () => code, AccessToken: settings.ttl ?? 3600, IdToken: 3600, Session: 86400, Grant: 86400, Interaction: 3600, RefreshToken: 86400 },
 });
 
 if (issuer.startsWith('https:')) {
@@ -87,6 +90,8 @@ provider.on('grant.error', (ctx) => { if (isRefresh(ctx)) seen.refused += 1; });
 provider.use(async (ctx, next) => {
   if (ctx.path === '/test/hold') { let open; held = new Promise((resolve) => { open = resolve; }); held.open = open; }
   if (ctx.path === '/test/release') { held?.open(); held = null; }
+  if (ctx.path === '/test/short') code = 1;
+  if (ctx.path === '/test/long') code = 60;
   if (ctx.path.startsWith('/test/')) { ctx.body = seen; return; }
   if (ctx.path === '/token/introspection') seen.introspected += 1;
   if (ctx.get('dpop')) seen.proofs[ctx.path] = (seen.proofs[ctx.path] ?? 0) + 1;

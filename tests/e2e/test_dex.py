@@ -5,6 +5,7 @@ import pytest
 from harness.dex import Dex
 from harness.expect import refused, session_cookies, signed_out
 from harness.net import eventually
+from harness.own_errors import OwnErrors
 from harness.pair import SECRET, Pair
 
 ROLES = {"roles_claim": "groups", "role_map": {"staff": "reader", "admirals": "account_admin"}}
@@ -14,7 +15,7 @@ ROLES = {"roles_claim": "groups", "role_map": {"staff": "reader", "admirals": "a
 def pair(make_world, stack):
     pair = Pair(make_world, "dex")
     stack.callback(pair.stop)
-    dex = Dex([{"id": "acme", "secret": SECRET, "name": "Acme", "redirectURIs": [pair.account.url("/sso/oidc/consume?u=acme")]}])
+    dex = Dex([{"id": "acme", "secret": SECRET, "name": "Acme", "redirectURIs": pair.redirect_uris}])
     stack.callback(dex.stop)
     pair.start(dex, mapping=ROLES, bearer={"audiences": ["acme"]}, identity_providers=pair.oidc(
         dex.issuer, scope=["openid", "email", "profile", "groups", "offline_access"]))
@@ -79,3 +80,15 @@ def test_its_access_tokens_do_not_count_as_bearer_tokens(pair):
     for token in (tokens["access_token"], tokens["id_token"]):
         reply = pair.browser().get(pair.account.url("/who"), headers={"authorization": f"Bearer {token}"})
         refused(reply, "token_invalid")
+
+
+class TestDexsOwnErrors(OwnErrors):
+    used_token = "invalid_request"  # RFC 6749 has invalid_grant for it
+    bystander = {"connector": "upstream", "login": "grace"}
+
+    def test_a_user_has_one_refresh_token_and_the_later_login_gets_it(self, pair):
+        """Dex keeps one for each user and client: the session of the user's other browser ends at its next renewal."""
+        first, _ = pair.sign_in()
+        second, _ = pair.sign_in()
+        self.ended(pair, session_cookies(first))
+        eventually(pair.renewed(second, 1), 60, every=0.1, what="a renewal of the later session")

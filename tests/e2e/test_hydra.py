@@ -8,6 +8,7 @@ from harness.expect import refused, session_cookies, signed_out
 from harness.hydra import Hydra
 from harness.net import eventually
 from harness.other_application import OtherApplication
+from harness.own_errors import OwnErrors
 from harness.pair import SECRET, Pair
 from harness.provider import private_jwk
 
@@ -24,7 +25,7 @@ def pair(make_world, stack):
     own = f"http://127.0.0.1:{pair.worlds[0].port}"
     back = {"backchannel_logout_session_required": True}
     hydra.add(back | {
-        "client_id": "acme", "client_secret": SECRET, "redirect_uris": [pair.account.url("/sso/oidc/consume?u=acme")],
+        "client_id": "acme", "client_secret": SECRET, "redirect_uris": pair.redirect_uris,
         "post_logout_redirect_uris": [pair.account.url("/sso/logout-complete")],
         "backchannel_logout_uri": f"{own}/sso/backchannel-logout?u=acme"})
     hydra.add(back | {
@@ -132,3 +133,7 @@ def test_after_a_new_key_logins_go_on_and_older_sessions_sign_in_again_unseen(pa
     assert any(event.get("event") == "renewal" and event["code"] == "id_token_invalid" for event in pair.worlds[0].envoy.events())
     hops = before.follow(before.browse(pair.account.url("/reports")), limit=20)
     assert hops[-1].url == pair.account.url("/reports") and hops[-1].status == 200, hops
+
+
+class TestHydrasOwnErrors(OwnErrors):
+    pass

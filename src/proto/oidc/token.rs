@@ -128,6 +128,19 @@ pub async fn exchange(
 /// section 3.1.2.6; Entra's conditional access).
 const ENDED: [&str; 4] = ["invalid_grant", "interaction_required", "login_required", "consent_required"];
 
+/// The `error` of a refresh that only a login mends.
+///
+/// `invalid_request` (RFC 6749 section 5.2) will not change by asking again. Dex says it of a refresh token that has expired or
+/// that a later login of the user has replaced, Authlib of one whose user is locked. Dex says it with status 500 of its own
+/// failures, too.
+fn ended(refusal: &Refusal) -> Option<&'static str> {
+    let error = refusal.error.as_deref()?;
+    if error == "invalid_request" && refusal.status == 400 {
+        return Some("invalid_request");
+    }
+    ENDED.into_iter().find(|ended| *ended == error)
+}
+
 /// Uses a refresh token (RFC 6749 section 6, OpenID Connect Core section 12). Only once, whatever the
 /// outcome: providers that rotate take a second use for theft.
 pub async fn refresh(io: &Io, endpoint: &Endpoint<'_>, refresh_token: &Secret) -> Result<Refreshed, Fault> {
@@ -137,7 +150,7 @@ pub async fn refresh(io: &Io, endpoint: &Endpoint<'_>, refresh_token: &Secret) -
             Err(Fault::new(Code::IdpInvalidAnswer, "token endpoint: a refresh brought no token"))
         }
         Ok(tokens) => Ok(Refreshed::Tokens(tokens)),
-        Err(refusal) => match ENDED.into_iter().find(|error| refusal.error.as_deref() == Some(error)) {
+        Err(refusal) => match ended(&refusal) {
             Some(error) => Ok(Refreshed::Ended(error)),
             None => Err(refusal.fault),
         },

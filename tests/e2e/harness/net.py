@@ -55,6 +55,10 @@ def free_port() -> int:
     raise RuntimeError("every port of the slot is taken")
 
 
+class Never(Exception):
+    """What must not happen even once: `eventually` does not wait for it to pass."""
+
+
 def eventually(check, limit: float = 30, every: float = 0.05, what: str = "condition"):
     """Waits until `check()` is true and returns its value. An assertion inside counts as not yet."""
     end = time.monotonic() + limit

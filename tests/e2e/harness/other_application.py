@@ -1,5 +1,6 @@
 """Another application beside ours at the same provider: an OpenID Connect client that Authlib makes, with its back channel."""
 
+import secrets
 import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +22,7 @@ class OtherApplication:
         self.origin = f"http://theirs.localhost:{self.port}"
         self.secret = SECRET
         self.metadata: dict = {}
-        self.states: dict[str, OAuth2Session] = {}
+        self.states: dict[str, tuple[OAuth2Session, str]] = {}  # with the PKCE verifier
         self.sessions: dict[str, str] = {}  # its own cookie, by Keycloak's sid
         self.signed_out: list[str] = []
         self.access_token = ""  # of the last login
@@ -62,8 +63,9 @@ class OtherApplication:
         query = dict(urllib.parse.parse_qsl(where.query))
         cookie = (request.headers.get("cookie") or "").partition("theirs=")[2].partition(";")[0]
         if where.path == "/callback":
-            session = self.states.pop(query["state"])
-            tokens = session.fetch_token(self.metadata["token_endpoint"], authorization_response=f"{self.origin}{request.path}")
+            session, verifier = self.states.pop(query["state"])
+            tokens = session.fetch_token(self.metadata["token_endpoint"], authorization_response=f"{self.origin}{request.path}",
+                                         code_verifier=verifier)
             claims = self.verified(tokens["id_token"])
             self.sessions[claims["sid"]] = claims.get("preferred_username") or claims["sub"]
             self.access_token = tokens["access_token"]
@@ -79,8 +81,9 @@ class OtherApplication:
         if user:
             return self.answer(request, 200, {}, f"hello {user}")
         session = OAuth2Session("theirs", SECRET, redirect_uri=f"{self.origin}/callback", scope="openid", code_challenge_method="S256")
-        address, state = session.create_authorization_url(self.metadata["authorization_endpoint"], **self.asks)
-        self.states[state] = session
+        verifier = secrets.token_urlsafe(48)
+        address, state = session.create_authorization_url(self.metadata["authorization_endpoint"], code_verifier=verifier, **self.asks)
+        self.states[state] = session, verifier
         return self.answer(request, 302, {"location": address})
 
     def back_channel(self, request) -> None:

@@ -1,18 +1,25 @@
 """Two Envoys that share an etcd, before one application and one provider with users in browsers."""
 
+import copy
 import urllib.parse
 
+from . import keycloak
 from .client import Client
 from .etcd import Etcd
 from .expect import session_cookies
+from .net import Never
+from .road import Road
 
 SECRET = "the secret of the client"
 
 
-class Browser(Client):
-    """It finds every server of 127.0.0.1 by the port of the URL."""
+class Browser(keycloak.Browser):
+    """It finds every server of 127.0.0.1 by the port of the URL. What it is about to ask for goes through `meddle`."""
+
+    meddle = staticmethod(lambda url: url)
 
     def request(self, method: str, url: str, **options):
+        url = self.meddle(url)
         self.hosts["127.0.0.1"] = urllib.parse.urlsplit(url).port
         return super().request(method, url, **options)
 
@@ -31,15 +38,23 @@ class Pair:
         self.account = first.account("acme")
         self.account.origin = f"http://acme.localhost:{first.port}"
         self.account.config["origins"] = [self.account.origin, f"http://127.0.0.1:{first.port}"]
-        self.provider = None
+        # The same client, with a wrong secret.
+        self.wrong = first.account("wrong")
+        self.wrong.origin = f"http://wrong.localhost:{first.port}"
+        self.wrong.config["origins"] = [self.wrong.origin]
+        self.provider, self.secret = None, SECRET
 
     def start(self, provider, clusters: dict[str, int] | None = None, **changes) -> "Pair":
         """`clusters` are further ports of the provider's host, by name."""
-        self.provider = provider
+        self.provider, self.road = provider, Road(provider.port)
         clusters = {"provider": provider.port} | (clusters or {})
         self.account.config |= changes
+        if "identity_providers" in changes:
+            providers = copy.deepcopy(changes["identity_providers"])
+            providers[0]["oidc"]["client_secret"] = {"value": "a wrong secret"}
+            self.wrong.config["identity_providers"] = providers
         for world in self.worlds:
-            world.clusters |= clusters
+            world.clusters |= clusters | {"provider": self.road.port}
             world.cluster_table = {f"127.0.0.1:{port}": name for name, port in clusters.items()}
             world.engines, world.shared = {"etcd": self.etcd.ports}, {"engine": "etcd", "cluster": "etcd"}
             world.start()
@@ -48,17 +63,30 @@ class Pair:
     def stop(self) -> None:
         self.etcd.stop()
 
+    @property
+    def redirect_uris(self) -> list[str]:
+        """To register at the provider."""
+        return [account.url(f"/sso/oidc/consume?u={account.code}") for account in (self.account, self.wrong)]
+
     def oidc(self, issuer: str, **more) -> list[dict]:
         return [{"id": "corp", "oidc": {"discovery": f"{issuer}/.well-known/openid-configuration", "client_id": "acme",
                                         "client_secret": {"env": "OIDC_SECRET"}} | more}]
 
     def browser(self, replica: int = 0) -> Browser:
-        return Browser({"acme.localhost": self.worlds[replica].port})
+        return Browser({f"{code}.localhost": self.worlds[replica].port for code in ("acme", "wrong")})
+
+    @property
+    def token_endpoint(self) -> str:
+        return self.browser().get(f"{self.provider.issuer}/.well-known/openid-configuration").json()["token_endpoint"]
+
+    def login(self, browser: Client, path: str = "/reports?q=1", account=None, **user):
+        """Every answer on the way in."""
+        return self.provider.go_on(browser, browser.login((account or self.account).url(path)), **user)
 
     def sign_in(self, browser: Client | None = None, path: str = "/reports?q=1", **user):
         """A browser with a session, and what the application saw of it."""
         browser = browser or self.browser()
-        hops = self.provider.go_on(browser, browser.login(self.account.url(path)), **user)
+        hops = self.login(browser, path, **user)
         assert hops[-1].status == 200 and hops[-1].url == self.account.url(path), (hops, self.refusals())
         return browser, hops[-1].seen()
 
@@ -76,11 +104,20 @@ class Pair:
         def done() -> bool:
             for replica in (0, 1):
                 reply = self.ask(cookies, replica)
-                assert reply.status == 200, (reply, self.refusals())
+                if reply.status != 200:
+                    raise Never(reply, self.refusals())
                 cookies.update({cookie.name: cookie.value for cookie in reply.set})
             return self.renewals() >= goal
 
         return done
 
+    def events(self) -> list[dict]:
+        return [event for world in self.worlds for event in world.envoy.events()]
+
     def refusals(self) -> list[dict]:
-        return [event for world in self.worlds for event in world.envoy.events() if event.get("code")][-2:]
+        return [event for event in self.events() if event.get("code")][-2:]
+
+    def reasons(self, code: str, replica: int) -> list[str]:
+        """What an Envoy says of its refusals with this code."""
+        events = self.worlds[replica].envoy.events()
+        return [event["reason"] for event in events if event.get("code") == code and event.get("event") == "refusal"]

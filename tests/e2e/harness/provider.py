@@ -56,7 +56,8 @@ class OidcProvider:
             return answer.status == 200
 
     def test(self, what: str) -> dict:
-        """`hold`, `release`, or `seen`: refreshes by outcome, and token requests that are held."""
+        """`hold` and `release` the token endpoint, `short` and `long` for the life of codes, or `seen`: refreshes by outcome, and token
+        requests that are held."""
         with urllib.request.urlopen(f"{self.local}/test/{what}", timeout=30) as answer:
             return json.loads(answer.read())
 

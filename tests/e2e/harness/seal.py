@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
 import struct
 
@@ -50,14 +51,34 @@ class Ring:
     def _derived(self, label: bytes) -> bytes:
         return HKDF(hashes.SHA256(), 32, b"envoy-sso v1", label).derive(self.master)
 
-    def copies(self, cookie: str, number: int) -> list[tuple[str, str]]:
-        """Other sessions that are as this one but for their ids: each with its cookie's value."""
+    def _session(self, cookie: str) -> tuple[str, bytes, bytes, int]:
+        """The header of a cookie's value, what it is sealed with, what was sealed, and where the JSON in it ends."""
         header, payload = cookie.rsplit(".", 1)
         associated = b"envoy-sso\0session\0" + header.encode()
         # src/session/packed.rs: a version, the length of the JSON, the JSON, tokens.
         packed = _opened(self.session, base64.urlsafe_b64decode(payload + "=="), associated)
         assert packed[0] == 1, "another format"
-        end = 5 + int.from_bytes(packed[1:5], "little")
+        return header, associated, packed, 5 + int.from_bytes(packed[1:5], "little")
+
+    def refresh_token(self, cookies: dict[str, str]) -> str:
+        """That of a session."""
+        chunks = sorted(cookies.items(), key=lambda one: int("0" + re.sub(r"\D", "", one[0])))
+        _, _, packed, end = self._session("".join(value for _, value in chunks))
+        rest = packed[end:]
+        while rest:
+            which, parts, rest = rest[0], [], rest[1:]
+            count, rest = rest[0], rest[1:]
+            for _ in range(count):
+                length = int.from_bytes(rest[:4], "little")
+                parts.append(base64.urlsafe_b64encode(rest[4:4 + length]).rstrip(b"=").decode())
+                rest = rest[4 + length:]
+            if which == 2:
+                return ".".join(parts)
+        return json.loads(packed[5:end])["t"]["r"]
+
+    def copies(self, cookie: str, number: int) -> list[tuple[str, str]]:
+        """Other sessions that are as this one but for their ids: each with its cookie's value."""
+        header, associated, packed, end = self._session(cookie)
         session = json.loads(packed[5:end])
         made = []
         for _ in range(number):
