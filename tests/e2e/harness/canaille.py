@@ -7,9 +7,11 @@ import secrets
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 from . import jose, process
+from .client import form_of
 from .net import PROJECT, WORK, eventually, free_port
 from .provider import private_jwk
 
@@ -17,9 +19,9 @@ COMMAND = PROJECT / ".venv-canaille/bin/canaille"
 
 
 class Canaille:
-    """`users` as SCIM has them."""
+    """`users` as SCIM has them, `clients` as options of `canaille create client`."""
 
-    def __init__(self, users: list[dict]):
+    def __init__(self, users: list[dict], clients: list[dict] = ()):
         assert COMMAND.exists(), f"{COMMAND} is missing: make .venv-canaille/.installed"
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
@@ -27,8 +29,8 @@ class Canaille:
         self.directory = WORK / f"canaille-{self.port}-{time.monotonic_ns()}"
         self.directory.mkdir(parents=True)
         self.secret = secrets.token_hex(16)
-        key = private_jwk(jose.new_key("RSA", "rsa"), "RS256")
-        jwk = ", ".join(f"{name} = {json.dumps(value)}" for name, value in key.items())
+        keys = [private_jwk(jose.new_key("RSA", "rsa"), "RS256"), private_jwk(jose.new_key("P-256", "ec"), "ES256")]
+        jwks = ", ".join("{%s}" % ", ".join(f"{name} = {json.dumps(value)}" for name, value in key.items()) for key in keys)
         (self.directory / "config.toml").write_text(f"""
 SECRET_KEY = "{secrets.token_hex(16)}"
 SERVER_NAME = "{self.host}"
@@ -39,7 +41,7 @@ DATABASE = "sql"
 [CANAILLE_SQL]
 DATABASE_URI = "sqlite:///{self.directory}/canaille.db"
 [CANAILLE_OIDC]
-ACTIVE_JWKS = [{{ {jwk} }}]
+ACTIVE_JWKS = [{jwks}]
 [CANAILLE_SCIM]
 ENABLE_SERVER = true
 """)
@@ -49,6 +51,11 @@ ENABLE_SERVER = true
                   "client_credentials", "--response-types", "code", "--scope", "openid",
                   "--token-endpoint-auth-method", "client_secret_basic")
         self._run("set", "client", "gw", "--audience", "gw")
+        for client in clients:
+            options = [(f"--{name.replace('_', '-')}", one) for name, value in client.items()
+                       for one in ([value] if isinstance(value, str) else value)]
+            self._run("create", "client", *(word for option in options for word in option))
+            self._run("set", "client", client["client_id"], "--audience", client["client_id"])
         self._output = (self.directory / "log").open("wb")
         self.process = subprocess.Popen([COMMAND, "run", "--bind", self.host], env=self._environment, cwd=self.directory,
                                         stdout=self._output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
@@ -77,6 +84,33 @@ ENABLE_SERVER = true
             raise RuntimeError(f"Canaille ended: {(self.directory / 'log').read_text()[-3000:]}")
         with urllib.request.urlopen(f"http://{self.host}/.well-known/openid-configuration", timeout=5) as answer:
             return answer.status == 200
+
+    @property
+    def issuer(self) -> str:
+        return f"http://{self.host}"
+
+    def go_on(self, browser, hops, login: str = "ada", password: str = "lovelace", consent: str = "accept"):
+        """Through its forms for the name, the password and the consent."""
+        for _ in range(4):
+            page = hops[-1]
+            fields = dict(form_of(page).fields) if page.status == 200 and page.url.startswith(self.issuer) else {}
+            if "password" in fields:
+                fields |= {"password": password}
+            elif "login" in fields:
+                fields |= {"login": login}
+            elif 'value="deny"' in page.text:
+                fields |= {"answer": consent}
+            else:
+                break
+            hops = hops + browser.follow(self.submit(browser, page, fields))
+            if "Login failed" in hops[-1].text:
+                break
+        return hops
+
+    @staticmethod
+    def submit(browser, page, fields: dict):
+        where = urllib.parse.urljoin(page.url, form_of(page).action or page.url)
+        return browser.request("POST", where, body=fields, navigation=True)
 
     def ask(self, method: str, path: str, document=None):
         """Asks it directly, past the filter."""

@@ -15,10 +15,12 @@ class Road:
         self._lane = _Lane(self.port, to)
 
     def close(self) -> None:
-        self._lane.end()
+        if self._lane:
+            self._lane.end()
+        self._lane = None
 
     def open(self) -> None:
-        self._lane = _Lane(self.port, self.to)
+        self._lane = self._lane or _Lane(self.port, self.to)
 
 
 class _Lane(Server):
