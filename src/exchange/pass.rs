@@ -48,7 +48,7 @@ pub struct Pass {
     /// `set-cookie` values for the answer.
     pub set_cookies: Vec<String>,
     /// A header of the session's that is not set: its access token has expired.
-    pub withheld: Option<String>,
+    pub withheld: Option<Rc<str>>,
     /// A password login: reads in the head of the application's answer whether the password was right; `set-cookie` values.
     pub on_response: Option<OnResponse>,
     /// The application is asked for an answer without a content encoding, which is read.
@@ -67,7 +67,7 @@ impl Pass {
         if now >= live.token_expires {
             self.withheld.clone_from(&live.account.forward.access_token);
             // Where the filter's token would stand, the client's own does not take its place.
-            self.remove.extend(self.withheld.clone());
+            self.remove.extend(self.withheld.as_deref().map(str::to_owned));
         }
         if let Some(assertions) = &live.assertions {
             let authority = head.authority();

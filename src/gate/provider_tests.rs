@@ -1,7 +1,5 @@
 //! Which sessions stay when the configuration of their provider, mapping or headers changes.
 
-use std::rc::Rc;
-
 use serde_json::{json, Value};
 
 use crate::host::task::{Call, Reply};
@@ -63,9 +61,7 @@ fn client_of(configuration: &Value) -> Option<String> {
 }
 
 fn told(seen: &Seen, name: &str) -> Option<String> {
-    let live = Rc::clone(seen.pass.as_ref()?.live.as_ref()?);
-    let found = live.headers.iter().find(|(own, _)| own == name)?;
-    Some(String::from_utf8_lossy(&found.1).into_owned())
+    seen.pass.as_ref()?.live.as_ref()?.told(name)
 }
 
 #[test]

@@ -417,7 +417,7 @@ impl Filter {
                 if pass.withheld.as_ref() == Some(name) {
                     continue;
                 }
-                let _ = match name.as_str() {
+                let _ = match &**name {
                     "authorization" => hostcalls::set_map_value_bytes(REQUEST, name, Some(value)),
                     name => hostcalls::add_map_value_bytes(REQUEST, name, value),
                 };

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::assertions::Assertions;
 use super::checks::{Asking, Checks};
 use super::ended::Mark;
+use super::headers::Headers;
 use super::renewals;
 use super::Session;
 use crate::access::Verdict;
@@ -29,7 +30,7 @@ const OVERHEAD: usize = 1024;
 pub struct LiveSession {
     /// The envelope, compared as a whole: the map's key is only a part of it.
     pub sealed: Box<[u8]>,
-    /// The session without its tokens, which stand in the envelope ([`FilterState::whole`](crate::state::FilterState::whole)).
+    /// What requests need of the session.
     pub session: Session,
     /// What a renewal of this state is called.
     pub renewal: renewals::Id,
@@ -40,7 +41,7 @@ pub struct LiveSession {
     /// The verdict on each access rule with conditions, by slot.
     pub verdicts: Box<[Verdict]>,
     /// Headers for the application: name and value.
-    pub headers: Vec<(String, Vec<u8>)>,
+    pub headers: Headers,
     /// Signed identities for the application, if the account has them.
     pub assertions: Option<Box<Assertions>>,
     /// It is over at this time.
@@ -84,6 +85,13 @@ impl LiveSession {
 }
 
 impl LiveSession {
+    /// The value of a header that the application is told.
+    #[cfg(test)]
+    pub fn told(&self, name: &str) -> Option<String> {
+        let (_, value) = self.headers.iter().find(|(own, _)| **own == *name)?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+
     /// Roughly how many bytes of memory it takes.
     fn bytes(&self) -> usize {
         let session = &self.session;

@@ -1,5 +1,7 @@
 //! What the application is told about the person, in request headers.
 
+use std::rc::Rc;
+
 use serde_json::Value;
 
 use crate::config::{Account, IdentityHeader};
@@ -9,44 +11,47 @@ use crate::identity::Claims;
 use crate::session::{ForwardedClaim, Session};
 use crate::values::json;
 
+/// Names and values of headers, as a worker remembers thousands of them.
+pub type Headers = Box<[(Rc<str>, Box<[u8]>)]>;
+
 /// The longest value of one header.
 pub const MAX: usize = 4096;
 
 /// Name and value of every header for this session. Values are percent-encoded outside printable ASCII,
 /// and `%` itself too, so that decoding gives back what was there. One that is too long is left out whole, roles
 /// too: none of them, rather than some.
-pub fn for_application(account: &Account, session: &Session) -> Vec<(String, Vec<u8>)> {
+pub fn for_application(account: &Account, session: &Session) -> Headers {
     let forward = &account.forward;
     let mut headers = Vec::with_capacity(8);
+    let mut push = |name: &Rc<str>, value: String| headers.push((name.clone(), value.into_bytes().into()));
     for (name, value) in of_the_person(account, session) {
         if !value.is_empty() && value.len() <= MAX {
-            headers.push((format!("{}{name}", forward.prefix), value.into_bytes()));
+            push(name, value);
         }
     }
     for kept in &session.headers {
         // Only what the configuration of today asks for: under the same name it may be another claim.
-        let is_asked_for = |(name, claim): &(String, String)| {
-            *name == kept.header && (*claim == kept.claim || kept.claim.is_empty())
+        let is_asked_for = |(name, claim): &&(Rc<str>, String)| {
+            **name == *kept.header && (*claim == kept.claim || kept.claim.is_empty())
         };
-        if forward.headers.iter().any(is_asked_for) && kept.value.len() <= MAX {
-            headers.push((kept.header.clone(), kept.value.clone().into_bytes()));
+        let asked_for = forward.headers.iter().find(is_asked_for);
+        if let Some((name, _)) = asked_for.filter(|_| kept.value.len() <= MAX) {
+            push(name, kept.value.clone());
         }
     }
     if let (Some(name), Some(token)) = (&forward.access_token, &session.tokens.access_token) {
-        headers.push((name.clone(), format!("Bearer {}", token.expose()).into_bytes()));
+        push(name, format!("Bearer {}", token.expose()));
     }
     if let (Some(name), Some(token)) = (&forward.id_token, &session.tokens.id_token) {
-        headers.push((name.clone(), token.expose().as_bytes().to_vec()));
+        push(name, token.expose().to_owned());
     }
-    // A worker remembers thousands of them.
-    headers.shrink_to_fit();
-    headers
+    headers.into()
 }
 
 fn of_the_person<'a>(
     account: &'a Account,
     session: &'a Session,
-) -> impl Iterator<Item = (&'static str, String)> + 'a {
+) -> impl Iterator<Item = (&'a Rc<str>, String)> + 'a {
     let user = &session.user;
     let value = move |header: &IdentityHeader| match header {
         IdentityHeader::User => encode(&user.username, false),
@@ -60,14 +65,14 @@ fn of_the_person<'a>(
         IdentityHeader::Idp => encode(&session.origin.provider, false),
         IdentityHeader::Method => session.method.as_str().to_owned(),
     };
-    account.forward.identity.iter().map(move |header| (header.as_str(), value(header)))
+    account.forward.identity.iter().map(move |(header, name)| (name, value(header)))
 }
 
 /// Notes which headers of a new session the application will not get, for their length.
 pub fn note_left_out(host: &dyn Host, place: Place<'_>, account: &Account, session: &Session) {
     for (name, value) in of_the_person(account, session) {
         if value.len() > MAX {
-            note(host, place, &format!("{}{name}", account.forward.prefix), value.len());
+            note(host, place, name, value.len());
         }
     }
 }
@@ -84,7 +89,7 @@ pub fn from_claims(
     for (name, claim) in &account.forward.headers {
         match crate::values::json::pointer(claims, claim).and_then(text) {
             Some(value) if value.len() <= MAX => {
-                kept.push(ForwardedClaim { header: name.clone(), value, claim: claim.clone() });
+                kept.push(ForwardedClaim { header: name.to_string(), value, claim: claim.clone() });
             }
             Some(value) => note(host, place, name, value.len()),
             None => {}
@@ -220,7 +225,7 @@ mod tests {
             };
             let logs = host.logs();
             (
-                live.headers.iter().map(|(name, _)| name.clone()).collect(),
+                live.headers.iter().map(|(name, _)| name.to_string()).collect(),
                 logs.iter().filter_map(noted).collect(),
             )
         })

@@ -7,8 +7,10 @@ use serde_json::{json, Value};
 use super::cache::{LiveSession, LiveSessions};
 use super::{Authentication, ForwardedClaim, Method, Session, Tokens};
 use crate::directory::{User, UserSource};
+use crate::state::FilterState;
 use crate::testing::browser::{filter_state, with_account, Browser, Seen};
 use crate::testing::{changed, TestHost};
+use crate::values::secret::Secret;
 
 /// What becomes of a request with such a session.
 fn asked(members: Value, method: Method, roles: &[&str], headers: Vec<ForwardedClaim>) -> Seen {
@@ -52,10 +54,62 @@ fn each_text_of_a_session_counts() {
     assert_eq!(counted(&plain), 1024 + plain.sealed.len() + (10 + 3 + 64));
     let roles = live(forward(json!({})), &["editor", "reader-of-all"], Vec::new());
     assert_eq!(counted(&roles), 1024 + roles.sealed.len() + (10 + 3 + 64) + (6 + 32) + (13 + 32));
-    let claim = ForwardedClaim { header: "x-department".into(), value: "sales".into(), claim: "dept".into() };
-    let claims = live(forward(json!({"x-department": "dept"})), &[], vec![claim]);
-    let header = (10 + 3 + 64) + (12 + 5 + 64);
-    assert_eq!(counted(&claims), 1024 + claims.sealed.len() + header + (12 + 5 + 4 + 88));
+    let claims = live(forward(json!({"x-department": "dept"})), &[], vec![department()]);
+    assert_eq!(counted(&claims), 1024 + claims.sealed.len() + (10 + 3 + 64) + (12 + 5 + 64));
+}
+
+fn department() -> ForwardedClaim {
+    ForwardedClaim { header: "x-department".into(), value: "sales".into(), claim: "dept".into() }
+}
+
+/// A session with all that requests do not need, and what a worker remembers of it.
+fn admitted(method: Method) -> (Rc<FilterState>, Session, Rc<LiveSession>) {
+    let host = TestHost::new();
+    let oidc =
+        json!({"discovery": "https://idp.example/.well-known/openid-configuration", "client_id": "app"});
+    let members = json!({
+        "identity_providers": [{"id": "corp", "oidc": oidc}], "mapping": {"claim": "email"}, "bearer": {"audiences": ["api"]},
+    });
+    let filter_state = filter_state(&host, &with_account(members));
+    let user = User::without_record("ada".into(), UserSource::Identity, Vec::new(), Default::default());
+    let account = filter_state.account_states[0].account.clone();
+    let from = Authentication {
+        provider: "corp".into(),
+        issuer: "https://idp.example".into(),
+        nonce: Some("n-0S6_".into()),
+        ..Authentication::default()
+    };
+    let token = || Some(Secret::new("token".into()));
+    let tokens =
+        Tokens { id_token: token(), refresh_token: token(), access_expires: Some(1), ..Tokens::default() };
+    let mut session = Session::open(&*host, user, method, from, tokens).unwrap();
+    session.headers = vec![department()];
+    session.conditions = vec!["met".into()];
+    let sealed = session.clone().seal(&*host, &filter_state.config, &account).unwrap().text;
+    let live = filter_state.admit(&account, session.clone(), sealed.as_bytes().into()).unwrap();
+    (filter_state, session, Rc::new(live))
+}
+
+#[test]
+fn what_requests_do_not_need_of_a_session_stands_in_its_envelope_alone() {
+    let (filter_state, session, live) = admitted(Method::Sso);
+    assert!(live.session.headers.is_empty() && live.session.conditions.is_empty());
+    assert!(live.session.origin.nonce.is_none() && live.session.tokens.id_token.is_none());
+    assert!(live.session.is_renewable() && live.session.tokens.access_expires == Some(1));
+    assert_eq!(filter_state.whole(&live), Some(session));
+}
+
+#[test]
+fn a_bearer_token_is_remembered_whole() {
+    let (filter_state, session, live) = admitted(Method::Bearer);
+    assert_eq!((&live.session, filter_state.whole(&live)), (&session, Some(session.clone())));
+    let headers: usize = live.headers.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
+    let own = (5 + 5) + (12 + 5 + 4 + 88) + (3 + 32);
+    assert_eq!(
+        counted(&live),
+        1024 + live.sealed.len() + headers + own,
+        "two tokens, a claim and a condition"
+    );
 }
 
 #[test]

@@ -86,7 +86,7 @@ pub struct Authentication {
     pub auth_time: Option<u64>,
     /// The SAML NameID with its qualifiers: what a LogoutRequest names.
     #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
-    pub name_id: Option<NameId>,
+    pub name_id: Option<Box<NameId>>,
     /// `acr`, or the SAML AuthnContextClassRef.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
@@ -131,8 +131,8 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// What of them a remembered session holds: none, but when they expire and whether it can be renewed.
-    pub fn set_aside(&self) -> Self {
+    /// None of them, but when they expire and whether the session can be renewed.
+    fn set_aside(&self) -> Self {
         let is_renewable = self.refresh_token.is_some();
         Self { access_expires: self.access_expires, is_renewable, ..Self::default() }
     }
@@ -227,6 +227,14 @@ impl Session {
             renewed: None,
             not_after: None,
         })
+    }
+
+    /// What of it a worker remembers: what requests need. All else stands in the envelope
+    /// ([`FilterState::whole`](crate::state::FilterState::whole)), tokens above all, which are kilobytes.
+    pub fn set_aside(self) -> Self {
+        let origin = Authentication { nonce: None, ..self.origin };
+        let (headers, conditions) = (Vec::new(), Vec::new());
+        Self { tokens: self.tokens.set_aside(), origin, headers, conditions, ..self }
     }
 
     /// When it is over without a further request.

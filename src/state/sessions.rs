@@ -85,14 +85,15 @@ impl FilterState {
         Some(live)
     }
 
-    /// A remembered session with its tokens. `None` if its envelope does not open, which every opened one did: without its
+    /// A remembered session with its tokens, and all else that requests do not need. `None` if its envelope does not open, which every opened one did: without its
     /// tokens a session must not be sealed anew, since it would no longer be checked with its provider.
     pub fn whole(&self, live: &LiveSession) -> Option<Session> {
         if live.session.method == Method::Bearer {
             return Some(live.session.clone());
         }
         let (_, session) = self.read(std::str::from_utf8(&live.sealed).ok()?)?;
-        Some(Session { tokens: session.tokens, ..live.session.clone() })
+        // What the directory or the configuration grants today.
+        Some(Session { user: live.session.user.clone(), ..session })
     }
 
     /// The account and the session in an envelope.
@@ -133,16 +134,14 @@ impl FilterState {
         let forwarded = account.forward.access_token.is_some() && session.tokens.access_token.is_some();
         let renewal = renewals::Id::of(&session);
         let headers = crate::session::headers::for_application(account, &session);
-        // A bearer token is its own envelope. Of a browser's session the tokens are kilobytes, needed once in minutes.
-        let session = match session.method {
-            Method::Bearer => session,
-            _ => Session { tokens: session.tokens.set_aside(), ..session },
-        };
+        let verdicts = crate::session::conditions::verdicts(account, &session);
+        // A bearer token is its own envelope.
+        let session = if session.method == Method::Bearer { session } else { session.set_aside() };
         Some(LiveSession {
             sealed,
             account: account.clone(),
             mark,
-            verdicts: crate::session::conditions::verdicts(account, &session),
+            verdicts,
             headers,
             renewal,
             assertions: account.forward.assertion.is_some().then(Box::default),

@@ -14,14 +14,15 @@ use crate::crypto::AssertionKey;
 pub struct Forward {
     /// Lower case.
     pub prefix: String,
-    /// The headers about the user, in the order in which they are set.
-    pub identity: Vec<IdentityHeader>,
+    /// The headers about the user, in the order in which they are set, with their whole names. All sessions of an account
+    /// share the names.
+    pub identity: Vec<(IdentityHeader, Rc<str>)>,
     /// Header to claim; headers in lower case.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(Rc<str>, String)>,
     /// The header that carries the access token, lower case.
-    pub access_token: Option<String>,
+    pub access_token: Option<Rc<str>>,
     /// The header that carries the ID token, lower case.
-    pub id_token: Option<String>,
+    pub id_token: Option<Rc<str>>,
     /// The signed identity.
     pub assertion: Option<Assertion>,
 }
@@ -39,12 +40,15 @@ pub struct Assertion {
     pub keys: Rc<Vec<AssertionKey>>,
 }
 
+/// How the names of the headers about the user begin by default.
+const PREFIX: &str = "x-sso-";
+
 impl Default for Forward {
     /// What an account without `forward` has.
     fn default() -> Self {
         Self {
-            prefix: "x-sso-".into(),
-            identity: ALL.to_vec(),
+            identity: named(PREFIX, ALL),
+            prefix: PREFIX.into(),
             headers: Vec::new(),
             access_token: None,
             id_token: None,
@@ -60,7 +64,7 @@ impl Forward {
         let access_token = self.access_token.as_deref().filter(|name| *name != "authorization");
         let assertion = self.assertion.as_ref().map(|assertion| assertion.header.as_str());
         let others = [access_token, self.id_token.as_deref(), assertion];
-        self.headers.iter().map(|(name, _)| name.as_str()).chain(others.into_iter().flatten())
+        self.headers.iter().map(|(name, _)| &**name).chain(others.into_iter().flatten())
     }
 }
 
@@ -68,30 +72,30 @@ impl Forward {
 pub(super) fn check(at: &At<'_>, raw: Option<&raw::Forward>, env: &dyn Environment) -> Forward {
     let default = raw::Forward::default();
     let raw = raw.unwrap_or(&default);
-    let prefix = raw.prefix.clone().unwrap_or_else(|| "x-sso-".into()).to_ascii_lowercase();
+    let prefix = raw.prefix.clone().unwrap_or_else(|| PREFIX.into()).to_ascii_lowercase();
     if prefix.len() < 3 || !header_name(&prefix) || !prefix.ends_with('-') {
         at.field("prefix").problem("expected the beginning of a header name, ending in '-', such as x-sso-");
     } else if let Some(other) = covered(&prefix) {
         at.field("prefix")
             .problem(format!("would take {other} from every request; expected one such as x-sso-"));
     }
-    let mut headers: Vec<(String, String)> = Vec::new();
+    let mut headers: Vec<(Rc<str>, String)> = Vec::new();
     for (name, claim) in &raw.headers {
         let at = at.field("headers").field(name);
         check_header(&at, name, &prefix);
         if claim.is_empty() {
             at.problem("expected a claim or a JSON Pointer");
         }
-        let name = name.to_ascii_lowercase();
+        let name: Rc<str> = name.to_ascii_lowercase().into();
         if headers.iter().any(|(other, _)| *other == name) {
             at.problem("is there twice, in different case");
         }
         headers.push((name, claim.clone()));
     }
-    let lower = |name: &String| name.to_ascii_lowercase();
+    let lower = |name: &String| name.to_ascii_lowercase().into();
     let assertion = raw.assertion.as_ref().map(|raw| assertion::check(&at.field("assertion"), raw, env));
     let forward = Forward {
-        identity: identity(&at.field("identity"), raw.identity.as_deref()),
+        identity: named(&prefix, identity(&at.field("identity"), raw.identity.as_deref())),
         access_token: raw.access_token.as_ref().map(lower),
         id_token: raw.id_token.as_ref().map(lower),
         assertion,
@@ -112,11 +116,16 @@ fn identity(at: &At<'_>, raw: Option<&[IdentityHeader]>) -> Vec<IdentityHeader> 
     ALL.into_iter().filter(|header| raw.contains(header)).collect()
 }
 
+fn named(prefix: &str, headers: impl IntoIterator<Item = IdentityHeader>) -> Vec<(IdentityHeader, Rc<str>)> {
+    let named = |header: IdentityHeader| (header, format!("{prefix}{}", header.as_str()).into());
+    headers.into_iter().map(named).collect()
+}
+
 /// Tokens and assertion each have a header of their own.
 fn apart(at: &At<'_>, forward: &Forward) {
     let token = forward.access_token.as_deref().filter(|name| *name != "authorization");
     let assertion = forward.assertion.as_ref().map(|assertion| assertion.header.as_str());
-    let mut taken: Vec<&str> = forward.headers.iter().map(|(name, _)| name.as_str()).collect();
+    let mut taken: Vec<&str> = forward.headers.iter().map(|(name, _)| &**name).collect();
     let named = [
         (at.field("access_token"), token),
         (at.field("id_token"), forward.id_token.as_deref()),

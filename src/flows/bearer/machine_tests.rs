@@ -49,10 +49,7 @@ fn ask(configuration: &Value, token: &str, respond: &mut dyn FnMut(&Call) -> Rep
 fn a_program_is_the_user_that_the_configuration_names() {
     let seen = ask(&with_machines(), &machine_token(json!({})), &mut issuer);
     let live = seen.pass.unwrap().live.unwrap();
-    let told = |name: &str| {
-        let found = live.headers.iter().find(|(own, _)| own == name);
-        found.map(|(_, value)| String::from_utf8(value.clone()).unwrap())
-    };
+    let told = |name: &str| live.told(name);
     for (name, value) in [
         ("x-sso-user", "ada"),
         ("x-sso-email", "ada@acme.com"),

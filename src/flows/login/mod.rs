@@ -243,7 +243,7 @@ fn origin(account_state: &AccountState, identity: &Identity, login_state: &Login
         auth_time: identity.auth_time,
         acr: identity.acr.clone(),
         amr: Some(identity.amr.clone()),
-        name_id: identity.name_id.clone(),
+        name_id: identity.name_id.clone().map(Box::new),
         scopes: Vec::new(),
         nonce: (identity.source != MappingFrom::Saml).then(|| login_state.nonce.clone()),
     }

@@ -401,7 +401,7 @@ fn needs_userinfo(account_state: &AccountState, old: &Session, id_token: &Claims
     let account = &account_state.account;
     let missing = |claim: &String| json::pointer(id_token, claim).is_none();
     let roles = account.mapping.roles_claim.iter().any(missing) && !old.user.claim_roles.is_empty();
-    let held = |name: &String| old.headers.iter().any(|own| own.header == *name);
+    let held = |name: &str| old.headers.iter().any(|own| own.header == *name);
     let met = |own: &ClaimCondition| missing(&own.claim) && own.is_noted_as_met(&old.conditions);
     account.mapping.from == MappingFrom::Userinfo
         || roles

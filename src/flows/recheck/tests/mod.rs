@@ -170,8 +170,7 @@ fn told(seen: &Seen, name: &str) -> Option<String> {
     let pass = seen.pass.as_ref().expect("it passed");
     let live = pass.live.as_ref().expect("with a session");
     let withheld = pass.withheld.as_deref() == Some(name);
-    let value = live.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
-    value.filter(|_| !withheld).map(|value| String::from_utf8(value).unwrap())
+    live.told(name).filter(|_| !withheld)
 }
 
 /// The same browser at another worker or replica.
