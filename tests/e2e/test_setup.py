@@ -126,6 +126,18 @@ def test_what_only_some_tests_need_is_left_out_by_name_and_never_with_ci(machine
     assert not [name for name in PARTS if f"  {name}: " in said], said
 
 
+@pytest.mark.parametrize("part, almost, enough", [
+    ("keycloak", {"java": ""}, {"java": "", "mvn": ""}),
+    ("dex and hydra", {"go": "echo go version go1.19.8 linux/amd64"}, {"go": "echo go version go1.24.4 linux/amd64"})])
+def test_without_java_or_go_the_providers_that_need_them_are_left_out_by_name(machine, part, almost, enough):
+    there = machine(TOOLS)
+    for tools, left_out in (({}, True), (almost, True), (enough, False)):
+        for name, script in tools.items():
+            there.add(name, script)
+        for said in (there.run("test").stdout, there.run("report").stdout):
+            assert (f"  {part}: the tests that need it do not run" in said) == left_out, (tools, said)
+
+
 def test_debian_packages_are_installed_by_root_alone(machine):
     """`apt-get` is asked once, for all that is missing; a user without sudo is told instead."""
     there = machine(TOOLS)
