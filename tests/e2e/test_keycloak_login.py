@@ -9,10 +9,10 @@ import urllib.parse
 import pytest
 
 from harness import jose
-from harness.expect import refused, session_cookies, signed_in, signed_out
+from harness.expect import refused, session_cookies, signed_out
 from harness.keycloak import PASSWORDS, asks_for, submit
 from harness.keycloak_setting import SECRET, Setting
-from harness.net import eventually
+from harness.net import Never, eventually
 
 FORWARD = {"headers": {"x-sid": "sid", "x-auth-time": "auth_time"}}
 CONSENT = {"consentRequired": True}
@@ -41,7 +41,9 @@ def test_nested_roles_of_realm_client_and_groups_arrive(setting):
 def used_until(setting, browser, done, what: str, code: str = "acme") -> None:
     """Uses the session until `done`; it must pass every time."""
     def step():
-        signed_in(browser, setting.account(code))
+        reply = browser.get(setting.account(code).url("/who"))
+        if reply.status != 200:
+            raise Never(reply, setting.refusals())
         return done()
     eventually(step, 60, every=0.2, what=what)
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness.client import form_of, origin
 from harness.etcd import Etcd
-from harness.expect import session_cookies, signed_in, signed_out
+from harness.expect import is_session, signed_in, signed_out
 from harness.keycloak import PASSWORDS, Browser, Realm, asks_for, submit, url
 from harness.keycloak_setting import ROLES
 from harness.net import eventually
@@ -184,6 +184,17 @@ def beside(world, browser, code):
     return browser
 
 
+def captured(browser, account) -> str:
+    """The account's session in a browser that has others too."""
+    return "; ".join(f"{one.name}={one.value}" for one in browser.cookies_for(account.url("/")) if is_session(one.name))
+
+
+def ended_at_both(world, account, cookie: str) -> None:
+    for envoy in (world, world.replica):
+        eventually(lambda: browser_of(world, envoy).get(account.url("/who"), headers={"cookie": cookie}).code == "session_expired",
+                   60, what=f"the end at {envoy.name}")
+
+
 def keycloak_asks_again(world, browser) -> None:
     for where in (world.accounts["plain"].url("/reports"), f"{world.theirs.origin}/"):
         hops = walk(browser, browser.browse(where))
@@ -194,10 +205,12 @@ def keycloak_asks_again(world, browser) -> None:
 def test_signing_out_here_signs_out_of_both(world, browser, code):
     account, bystander = world.accounts[code], beside(world, browser_of(world), code)
     beside(world, browser, code)
+    cookie = captured(browser, account)
     hops = walk(browser, browser.browse(account.url("/sso/logout"), headers={"sec-fetch-site": "same-origin"}))
     assert hops[-1].url.startswith(account.url("/sso/logout-complete")) and hops[-1].status == 200, (hops, account.refusals()[-1:])
     assert any(hop.url.startswith(f"{world.theirs.origin}/slo") for hop in hops), hops
     signed_out(browser, account)
+    ended_at_both(world, account, cookie)
     keycloak_asks_again(world, browser)
     signed_in(bystander, account)
 
@@ -206,13 +219,11 @@ def test_signing_out_here_signs_out_of_both(world, browser, code):
 def test_signing_out_at_the_other_application_signs_out_here(world, browser, code):
     account, bystander = world.accounts[code], beside(world, browser_of(world), code)
     beside(world, browser, code)
-    captured = "; ".join(f"{name}={value}" for name, value in session_cookies(browser).items())
+    cookie = captured(browser, account)
     hops = walk(browser, browser.browse(f"{world.theirs.origin}/logout"))
     assert hops[-1].text == "goodbye", (hops, account.refusals()[-1:])
     assert any(hop.url.startswith(account.slo) for hop in hops), hops
-    for envoy in (world, world.replica):
-        eventually(lambda: browser_of(world, envoy).get(account.url("/who"), headers={"cookie": captured}).code == "session_expired",
-                   60, what=f"the end at {envoy.name}")
+    ended_at_both(world, account, cookie)
     keycloak_asks_again(world, browser)
     signed_in(bystander, account)
 
@@ -223,5 +234,5 @@ def test_keycloak_ends_a_session_by_a_message_of_its_own(world, browser):
     signed_in_to(world, "back", browser, name="bob")
     signed_in_to(world, "back", bystander)
     world.realm.api("POST", f"/users/{world.realm.user('bob')['id']}/logout")
-    eventually(lambda: browser.get(account.url("/who")).code == "session_expired", 60, what="the end here")
+    ended_at_both(world, account, captured(browser, account))
     signed_in(bystander, account)

@@ -12,7 +12,7 @@ from harness import jose
 from harness.expect import refused, signed_in, signed_out
 from harness.keycloak import PASSWORDS, asks_for, submit
 from harness.keycloak_setting import Setting
-from harness.net import PROJECT, eventually
+from harness.net import PROJECT, Never, eventually
 
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 AUDIENCE = "reports-api"
@@ -95,7 +95,8 @@ def test_a_path_that_asks_for_more_takes_the_user_to_the_second_level(setting):
     before = setting.renewals()
 
     def renewed():
-        assert browser.get(account.url("/strong/x")).status == 200
+        if (reply := browser.get(account.url("/strong/x"))).status != 200:
+            raise Never(reply, setting.refusals())
         return setting.renewals() >= before + 2
 
     eventually(renewed, 60, every=0.2, what="renewals")
