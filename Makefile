@@ -79,8 +79,9 @@ dist: set-up-check ## what is published with a version, in dist/: wasm, command 
 	envoy/release/dist
 
 .PHONY: bench
-bench: wasm $(VENV) ## CPU per request and login beside Envoy's own OAuth2 filter, held against tests/bench/results.json
+bench: wasm $(VENV) ## CPU per request and login beside Envoy's own OAuth2 filter, held against tests/bench/results.json; then many accounts and users
 	tests/bench/run
+	tests/bench/scale
 
 .PHONY: accounts
 accounts: wasm $(VENV) ## 1,000 accounts with settings of their own: start-up, memory, a change on every Envoy (ACCOUNTS=100 for fewer)

@@ -120,7 +120,7 @@ def test_the_bench_measures():
         assert done.returncode == 0, done.stdout + done.stderr
         result = json.loads(file.read_text())
     rows = {"noop", "sso", "sso.short", "sso.groups20", "sso.groups200", "user", "assertion", "bearer", "refused", "redirect", "stale", "stale_redirect"}
-    others = {"none.keycloak", "oauth2.keycloak", "oauth2.groups200", "oauth2_jwt", "oauth2_redirect"}
+    others = {"none.keycloak", "oauth2.keycloak", "oauth2.groups200", "oauth2_jwt.keycloak", "oauth2_jwt.groups200", "oauth2_redirect"}
     assert rows | others <= set(result["cpu_us"]) and min(result["cookies_bytes"].values()) >= 1200
     assert {"session", "session beside OAuth2 and jwt_authn", "302 beside its 302", "SAML login, encrypted"} <= set(result["ratios"])
 
