@@ -10,6 +10,7 @@ import pytest
 
 from harness import jose
 from harness.expect import refused, session_cookies, signed_out
+from harness.files import Files
 from harness.keycloak import PASSWORDS, asks_for, submit
 from harness.keycloak_setting import SECRET, Setting
 from harness.net import Never, eventually
@@ -20,9 +21,16 @@ CONSENT = {"consentRequired": True}
 
 @pytest.fixture(scope="module")
 def setting(make_world):
-    world = make_world("keycloak-login", concurrency=2, cookies={"secure": False}, session={"recheck": "1s"})
-    setting = Setting(world, "login", {"acme": {"forward": FORWARD}, "other": {}, "asking": {}}, {"asking": CONSENT})
+    files = Files("keycloak-secret")
+    files.write("secret", SECRET)
+    world = make_world("keycloak-login", concurrency=2, cookies={"secure": False}, session={"recheck": "1s"}, listeners=[files.listener("secret")])
+    setting = Setting(world, "login", {
+        "acme": {"forward": FORWARD}, "other": {}, "asking": {},
+        "filed": {"oidc": {"client_secret": {"url": "http://files.internal/secret"}}}}, {"asking": CONSENT})
+    world.clusters["files"] = files.port
+    world.cluster_table["files.internal"] = "files"
     world.start()
+    setting.files = files
     return setting
 
 
@@ -170,6 +178,18 @@ def test_logins_go_on_while_the_realm_gets_a_new_key(setting):
     assert not problems, (problems, setting.refusals())
     # Sessions from before the change go on, and are renewed.
     renewed(setting, logins[0][0])
+
+
+def test_a_secret_that_changes_at_keycloak_and_in_its_file_is_read_at_the_first_refusal(setting):
+    """Keycloak answers `unauthorized_client` to the old one, where RFC 6749 section 5.2 has `invalid_client`."""
+    setting.sign_in("filed")
+    at, text = f"/clients/{setting.realm.client_id('filed')}", "another secret"
+    setting.files.write("secret", text)
+    setting.files.arrived("secret", text)
+    setting.realm.api("PUT", at, setting.realm.api("GET", at) | {"secret": text})
+    for _ in range(4):  # both workers
+        setting.sign_in("filed")
+    assert not [event for event in setting.world.envoy.events() if event.get("account") == "filed" and event.get("code") == "idp_invalid_answer"]
 
 
 def test_a_wrong_password_stays_at_keycloak(setting):

@@ -1,42 +1,17 @@
 """What the platform and the provider give: secrets by URL, certificates, assertions, groups by URL, tokens bound to keys."""
 
-import os
 import re
 
 import pytest
 
 from harness.client import Client
-from harness.envoy import FILTERS, TYPE, address
 from harness.expect import refused, signed_in
+from harness.files import Files
 from harness.idp import DROP
-from harness.net import WORK, eventually, free_port
+from harness.net import eventually
 from harness.provider import OidcProvider
 
 PEOPLE = {"ada": {"email": "ada@acme.com", "email_verified": True, "name": "Ada", "groups": ["lakehouse-admins"]}}
-
-
-class Files:
-    """A folder behind a loopback listener of the same Envoy, as envoy/secret-files.yaml has it."""
-
-    def __init__(self, name: str):
-        self.directory = WORK / f"{name}-{os.getpid()}"
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
-
-    def write(self, name: str, text: str) -> None:
-        beside = self.directory / f"{name}.new"
-        beside.write_text(text)
-        os.replace(beside, self.directory / name)  # Envoy watches for the rename
-
-    def listener(self, *names: str) -> dict:
-        routes = [{"match": {"path": f"/{name}"}, "direct_response": {"status": 200, "body": {
-            "filename": str(self.directory / name), "watched_directory": {"path": str(self.directory)}}}} for name in names]
-        manager = {
-            "@type": f"{TYPE}{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager", "stat_prefix": "files",
-            "route_config": {"virtual_hosts": [{"name": "files", "domains": ["*"], "routes": routes}]},
-            "http_filters": [{"name": "router", "typed_config": {"@type": f"{TYPE}{FILTERS}.http.router.v3.Router"}}]}
-        return {"name": "files", "address": address(self.port),
-                "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}]}
 
 
 @pytest.fixture(scope="module")

@@ -210,7 +210,7 @@ pub const TABLE: &[Explanation] = &[
         REASON),
     row(Code::IdpInvalidAnswer,
         "The provider answered with something else than it should.",
-        &["`invalid_client`: `client_id`, `client_secret` or `client_auth` is wrong", "an error page of a proxy",
+        &["`invalid_client`, or `unauthorized_client` of Keycloak: `client_id`, `client_secret` or `client_auth` is wrong", "an error page of a proxy",
           "a document that is too large, or not JSON"],
         "`envoy-sso check --online FILE` tries the token endpoint and says which it is.",
         REASON),

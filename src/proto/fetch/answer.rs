@@ -126,7 +126,7 @@ fn advice_on(error: &str) -> Option<(bool, &'static str)> {
             (true, "compare client_id, client_secret and client_auth with the client at the provider")
         }
         "unauthorized_client" => {
-            (true, "the provider does not allow this client this grant: compare client_id and the client's grants there")
+            (true, "the provider does not allow this client this grant, or the secret is wrong (Keycloak): compare client_id, client_secret and the client's grants there")
         }
         "unsupported_grant_type" => (true, "is token_endpoint the token endpoint of this provider?"),
         "invalid_scope" => (true, "compare scope with what the provider allows this client"),

@@ -75,15 +75,17 @@ pub async fn post(
         let reply = io.call(request).await;
         if proofs.is_some_and(|proofs| proofs.wants_nonce(form.url, &reply)) && !wanted_nonce {
             wanted_nonce = true;
-        } else if answer::oauth_error_of(&reply).as_deref() == Some("invalid_client")
-            && !wanted_secret
-            && has_new_secret(io, auth).await
-        {
+        } else if is_wrong_client(&reply) && !wanted_secret && has_new_secret(io, auth).await {
             wanted_secret = true;
         } else {
             return Ok(reply);
         }
     }
+}
+
+/// RFC 6749 section 5.2 has `invalid_client` for a wrong secret. Keycloak says `unauthorized_client`.
+fn is_wrong_client(reply: &Reply) -> bool {
+    matches!(answer::oauth_error_of(reply).as_deref(), Some("invalid_client" | "unauthorized_client"))
 }
 
 /// Reads the file of a secret that was refused; true if it holds another one now.

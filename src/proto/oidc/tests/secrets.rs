@@ -86,7 +86,14 @@ fn a_secret_is_trimmed_and_a_wrong_file_keeps_the_last() {
 
 #[test]
 fn a_secret_that_was_refused_is_read_again_once() {
-    for auth in [ClientAuth::Post, ClientAuth::Assertion] {
+    // Keycloak's word for a wrong secret is the second.
+    let refusals = [
+        (ClientAuth::Post, "invalid_client"),
+        (ClientAuth::Assertion, "invalid_client"),
+        (ClientAuth::Post, "unauthorized_client"),
+    ];
+    for (auth, error) in refusals {
+        let refused = || status(401, "application/json", json!({ "error": error }).to_string());
         let (io, file) = (TestHost::new().io(), file());
         read(&io, &file, text("old")).unwrap();
         let field = if auth == ClientAuth::Post { "client_secret" } else { "client_assertion" };
@@ -94,18 +101,28 @@ fn a_secret_that_was_refused_is_read_again_once() {
         let (reply, calls) = asking(&io, credentials(&file, auth), |call| match call {
             call if is_file(call) => text("new"),
             call if sent(call) == "new" => good(&json!({ "access_token": "at" })),
-            _ => invalid_client(),
+            _ => refused(),
         });
         assert!(matches!(reply.unwrap(), Reply::Answer(answer) if answer.status == 200));
         assert_eq!(calls.iter().map(is_file).collect::<Vec<_>>(), [false, true, false]);
         // One that is refused as well is not sent for ever.
         let (reply, calls) = asking(&io, credentials(&file, auth), |call| match is_file(call) {
             true => text("newer"),
-            false => invalid_client(),
+            false => refused(),
         });
         assert!(matches!(reply.unwrap(), Reply::Answer(answer) if answer.status == 401));
         assert_eq!(calls.len(), 3);
     }
+}
+
+#[test]
+fn another_refusal_reads_no_secret() {
+    let (io, file) = (TestHost::new().io(), file());
+    read(&io, &file, text("old")).unwrap();
+    let refusal = r#"{"error":"invalid_grant"}"#;
+    let (_, calls) =
+        asking(&io, credentials(&file, ClientAuth::Post), |_| status(400, "application/json", refusal));
+    assert_eq!(calls.len(), 1);
 }
 
 #[test]
