@@ -1,10 +1,12 @@
 """Ory Hydra before two Envoys that share an engine, beside another application in the same session."""
 
+import html
+import re
 
 import pytest
 
 from harness import jose
-from harness.expect import refused, session_cookies, signed_out
+from harness.expect import is_session, refused, session_cookies, signed_out
 from harness.hydra import Hydra
 from harness.net import eventually
 from harness.other_application import OtherApplication
@@ -31,6 +33,13 @@ def pair(make_world, stack):
     hydra.add(back | {
         "client_id": "theirs", "client_secret": theirs.secret, "redirect_uris": [f"{theirs.origin}/callback"], "audience": [AUDIENCE],
         "post_logout_redirect_uris": [f"{theirs.origin}/bye"], "backchannel_logout_uri": f"http://127.0.0.1:{theirs.port}/back"})
+    front = pair.front = pair.worlds[0].account("front")
+    front.origin = f"http://front.localhost:{pair.worlds[0].port}"
+    hydra.add({
+        "client_id": "front", "client_secret": SECRET, "redirect_uris": [front.url("/sso/oidc/consume?u=front")],
+        "frontchannel_logout_uri": front.url("/sso/frontchannel-logout?u=front"), "frontchannel_logout_session_required": True})
+    oidc = pair.oidc(hydra.issuer)[0]["oidc"] | {"client_id": "front"}
+    front.config |= {"origins": [front.origin], "identity_providers": [{"id": "corp", "oidc": oidc}]}
     theirs.use(hydra.discovery)
     theirs.asks = {"audience": AUDIENCE}
     pair.theirs = theirs
@@ -87,6 +96,28 @@ def test_signing_out_at_the_other_application_signs_out_here(pair):
     assert hops[-1].text == "goodbye", hops
     ended_at_both(pair, session_cookies(browser))
     assert pair.ask(session_cookies(bystander), 1).status == 200
+
+
+def test_the_front_channel_at_one_envoy_ends_the_session_at_both(pair):
+    """Hydra's page has a frame for each application that registered one."""
+    def both_accounts():
+        browser, _ = pair.sign_in()
+        hops = browser.follow(browser.browse(pair.front.url("/reports")), limit=20)
+        assert hops[-1].url == pair.front.url("/reports") and hops[-1].status == 200, hops
+        own = [one for one in browser.cookies_for(pair.front.url("/")) if is_session(one.name)]
+        return browser, {one.name: one.value for one in own}
+
+    browser, cookies = both_accounts()
+    _, others = both_accounts()
+    page = browser.follow(browser.browse(pair.account.url("/sso/logout"), headers={"sec-fetch-site": "same-origin"}), limit=20)[-1]
+    [frame] = [html.unescape(src) for src in re.findall(r'<iframe[^>]*src="([^"]+)"', page.text) if "frontchannel" in src]
+    assert frame.startswith(pair.front.url("/sso/frontchannel-logout?")) and "sid=" in frame and "iss=" in frame, frame
+    assert all(pair.ask(cookies, replica, pair.front).status == 200 for replica in (0, 1))
+    reply = pair.browser(1).get(frame, headers={"sec-fetch-dest": "iframe", "sec-fetch-site": "cross-site"})
+    assert reply.status == 200, reply
+    for replica in (0, 1):
+        eventually(lambda: pair.ask(cookies, replica, pair.front).code == "session_expired", 60, what=f"the end at {replica}")
+        assert pair.ask(others, replica, pair.front).status == 200
 
 
 def test_a_wrong_password_stays_at_the_login_page(pair):

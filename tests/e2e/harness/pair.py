@@ -73,7 +73,7 @@ class Pair:
                                         "client_secret": {"env": "OIDC_SECRET"}} | more}]
 
     def browser(self, replica: int = 0) -> Browser:
-        return Browser({f"{code}.localhost": self.worlds[replica].port for code in ("acme", "wrong")})
+        return Browser({f"{code}.localhost": self.worlds[replica].port for code in self.worlds[0].accounts})
 
     @property
     def token_endpoint(self) -> str:
@@ -90,9 +90,9 @@ class Pair:
         assert hops[-1].status == 200 and hops[-1].url == self.account.url(path), (hops, self.refusals())
         return browser, hops[-1].seen()
 
-    def ask(self, cookies: dict[str, str], replica: int):
+    def ask(self, cookies: dict[str, str], replica: int, account=None):
         header = "; ".join(f"{name}={value}" for name, value in cookies.items())
-        return self.browser(replica).get(self.account.url("/who"), headers={"cookie": header})
+        return self.browser(replica).get((account or self.account).url("/who"), headers={"cookie": header})
 
     def renewals(self, outcome: str = "ok") -> int:
         return sum(sum(world.envoy.stats(rf"sso_renewals.*outcome\.{outcome}").values()) for world in self.worlds)
