@@ -15,8 +15,8 @@ const CONTAINER_LOGIN: &str = "j_security_check";
 /// True where `raw_path` (the query may follow) is another way to write `login_path`: case, doubled or
 /// trailing slashes, `;parameters`, escapes, dot segments, backslashes, trailing dots or spaces, an
 /// extension more or less, path info or an index behind a script, a script in front, a list of procedures with the
-/// login among them, or a container's login anywhere. A POST there would reach the login without a ruling, so it is
-/// refused. Ask after every login was compared exactly.
+/// login among them, a host in front, or a container's login anywhere. A POST there would reach the login without a
+/// ruling, so it is refused. Ask after every login was compared exactly.
 pub fn alias_of_login(raw_path: &[u8], login_path: &str) -> bool {
     let raw = raw_path.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
     if raw == login_path.as_bytes() {
@@ -31,7 +31,9 @@ pub fn alias_of_login(raw_path: &[u8], login_path: &str) -> bool {
             [text.as_str(), text.split('\0').next().unwrap_or_default(), &text.replace(['?', '#'], "\0")]
         {
             for text in [text, text.split('\0').next().unwrap_or_default()] {
-                if reaches(&segments(text), &login) {
+                if reaches(&segments(text), &login)
+                    || behind_a_host(text).is_some_and(|path| reaches(&segments(path), &login))
+                {
                     return true;
                 }
             }
@@ -44,6 +46,15 @@ pub fn alias_of_login(raw_path: &[u8], login_path: &str) -> bool {
     }
     // Escaped more often than anything honest is.
     true
+}
+
+/// The path of a target that begins with two slashes or backslashes, as it is read relative to a URL: what follows them
+/// is a host (RFC 3986 section 4.2, WHATWG URL). Servers on Node read targets so: `new URL(request.url, base)`.
+fn behind_a_host(text: &str) -> Option<&str> {
+    let is_slash = |c: char| matches!(c, '/' | '\\');
+    let rest = text.trim_start_matches(|c: char| is_slash(c) || c.is_whitespace());
+    let is_relative = text.strip_suffix(rest)?.chars().filter(|c| is_slash(*c)).nth(1).is_some();
+    is_relative.then(|| rest.split_once(is_slash).map_or("", |(_, path)| path))
 }
 
 /// The path as it is, what follows a script in it (path info), and the path without scripts (a front controller).

@@ -47,3 +47,37 @@ fn what_follows_a_script_is_a_path_of_its_own() {
         assert!(!alias_of_login(raw.as_bytes(), login), "{raw} {login}");
     }
 }
+
+/// Node's `new URL("//x/login", "http://h").pathname` is `/login`, and so for each of these.
+#[test]
+fn what_stands_behind_a_host_is_a_path_of_its_own() {
+    for raw in [
+        "//x/login",
+        "///x/login",
+        r"/\x/login",
+        r"/\x\login",
+        r"/\/x/login",
+        "//x:80/login",
+        "//u:p@x/login",
+        "//[::1]/login",
+        "//x;a/login",
+        "//x/y/../login",
+        "//x/login/",
+        "//x/LOGIN",
+        "//x/index.php/login",
+        "/%2fx/login",
+        "/%5Cx/login",
+        "/%09/x/login",
+        "//x%00/login",
+        "//.../login",
+    ] {
+        assert!(alias_of_login(raw.as_bytes(), "/login"), "{raw}");
+        assert!(!alias_of_login(raw.as_bytes(), "/sign-in"), "{raw}");
+    }
+    for (raw, login) in [("//x", "/"), (r"/\x/", "/"), ("//x/api/login", "/api/login")] {
+        assert!(alias_of_login(raw.as_bytes(), login), "{raw}");
+    }
+    for raw in ["/x/login", "/x//y/login", "/x//login", "//x/y/login", "//x/logout", r"/x\y/login"] {
+        assert!(!alias_of_login(raw.as_bytes(), "/login"), "{raw}");
+    }
+}
