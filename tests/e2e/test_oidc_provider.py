@@ -1,4 +1,5 @@
-"""The certified oidc-provider before two Envoys that share an engine, beside another application in the same session."""
+"""The certified oidc-provider before two Envoys that share an engine, beside another application in the same session. It has no
+front-channel logout: test_logout_provider.py plays the frame of one."""
 
 import time
 import urllib.parse
@@ -7,13 +8,13 @@ import pytest
 
 from harness.client import form_of
 from harness.expect import refused, session_cookies, signed_out
-from harness.net import eventually
+from harness.net import Never, eventually
 from harness.other_application import OtherApplication
 from harness.own_errors import OwnErrors, at_callback
 from harness.pair import SECRET, Pair
 from harness.provider import OidcProvider
 
-PEOPLE = {"ada": {"email": "ada@acme.com", "email_verified": True, "name": "Ada", "groups": ["staff"]}}
+PEOPLE = {name: {"email": f"{name}@acme.com", "email_verified": True, "name": name.title(), "groups": ["staff"]} for name in ("ada", "bob")}
 
 
 class Issuer(OidcProvider):
@@ -54,18 +55,19 @@ def pair(make_world, stack):
     return pair
 
 
-def beside(pair):
+def answered(browser, page, **button) -> list:
+    """The provider's question whether to sign out, answered by this button."""
+    where = urllib.parse.urljoin(page.url, form_of(page).action)
+    return browser.follow(browser.request("POST", where, body=dict(form_of(page).fields) | button, navigation=True))
+
+
+def beside(pair, **user):
     """A browser that is signed in to both applications by one session of the provider's."""
-    browser, _ = pair.sign_in()
+    browser, _ = pair.sign_in(**user)
     browser.hosts["theirs.localhost"] = pair.theirs.port
     hops = pair.provider.go_on(browser, browser.follow(browser.browse(f"{pair.theirs.origin}/"), limit=20))
     assert hops[-1].text.startswith("hello"), hops
     return browser
-
-
-def ended_at_both(pair, cookies) -> None:
-    for replica in (0, 1):
-        eventually(lambda: pair.ask(cookies, replica).code == "session_expired", 60, what=f"the end at {replica}")
 
 
 def test_a_user_signs_in_and_is_known_to_both_envoys(pair):
@@ -74,19 +76,28 @@ def test_a_user_signs_in_and_is_known_to_both_envoys(pair):
     assert pair.ask(session_cookies(browser), 1).status == 200
 
 
-def test_a_login_that_begins_at_one_envoy_ends_at_the_other(pair):
-    browser, other = pair.browser(), pair.browser(1)
-    start = browser.browse(pair.account.url("/reports"))
-    other.cookies |= browser.cookies
-    hops = pair.provider.go_on(other, other.follow(other.browse(start.location)))
-    assert hops[-1].url == pair.account.url("/reports") and hops[-1].status == 200, (hops, pair.refusals())
+def test_a_login_that_begins_at_one_envoy_ends_at_the_other_and_its_state_is_good_once(pair):
+    hops, _, held = pair.sign_in_across()
+    callback = next(hop.url for hop in hops if "/sso/oidc/consume" in hop.url)
+    for replica in (1, 0):
+        held.hosts["acme.localhost"] = pair.worlds[replica].port
+        refused(held.get(callback), "state_unknown")
+        assert "used already" in pair.reasons("state_unknown", replica)[-1], pair.refusals()
 
 
 def test_a_session_is_renewed_by_one_of_two_envoys_with_tokens_that_are_good_once(pair):
+    """The provider revokes everything of a login at the second use of a refresh token."""
     browser, _ = pair.sign_in()
-    before = pair.renewals("refused")
+    before, renewals = pair.provider.test("seen"), pair.renewals()
     eventually(pair.renewed(browser, 3), 60, every=0.1, what="renewals")
-    assert pair.renewals("refused") == before
+
+    def counted() -> bool:
+        after = pair.provider.test("seen")
+        if after["refused"] != before["refused"]:
+            raise Never(after)
+        return after["refreshed"] - before["refreshed"] == pair.renewals() - renewals
+
+    eventually(counted, 60, what="one renewal for each token")
 
 
 def test_signing_out_here_signs_out_at_the_provider_and_at_the_other_application(pair):
@@ -94,25 +105,46 @@ def test_signing_out_here_signs_out_at_the_provider_and_at_the_other_application
     captured = session_cookies(browser)
     out = browser.browse(pair.account.url("/sso/logout"), headers={"sec-fetch-site": "same-origin"})
     assert out.location.startswith(f"{pair.provider.issuer}/session/end?"), out
-    page = browser.browse(out.location)
-    fields = dict(form_of(page).fields) | {"logout": "yes"}
-    hops = browser.follow(browser.request("POST", urllib.parse.urljoin(page.url, form_of(page).action), body=fields, navigation=True))
+    hops = answered(browser, browser.browse(out.location), logout="yes")
     assert hops[-1].code == "signed_out" and hops[-1].url.startswith(pair.account.url("/sso/logout-complete?")), hops
     signed_out(browser, pair.account)
-    ended_at_both(pair, captured)
+    pair.ended_at_both(captured)
     eventually(lambda: "hello" not in browser.follow(browser.browse(f"{pair.theirs.origin}/"), limit=20)[-1].text, what="the end at the other")
-    assert pair.ask(session_cookies(bystander), 1).status == 200
+    pair.passes_at_both(session_cookies(bystander))
+
+
+def test_a_user_who_stays_signed_in_at_the_provider_is_signed_out_here_alone(pair):
+    browser = beside(pair)
+    captured = session_cookies(browser)
+    assert answered(browser, pair.sign_out(browser)[-1])[-1].code == "signed_out"
+    pair.ended_at_both(captured)
+    assert browser.get(f"{pair.theirs.origin}/").text == "hello ada"
+    assert "<h1>Authorize</h1>" in browser.login(pair.account.url("/reports"))[-1].text, "the provider asks for no password"
 
 
 def test_signing_out_at_the_provider_ends_the_session_at_both(pair):
-    browser, bystander = beside(pair), beside(pair)
+    browser, bystander, other = beside(pair), beside(pair), beside(pair, login="bob")
     captured = session_cookies(browser)
-    page = browser.browse(f"{pair.provider.issuer}/session/end")
-    fields = dict(form_of(page).fields) | {"logout": "yes"}
-    browser.follow(browser.request("POST", urllib.parse.urljoin(page.url, form_of(page).action), body=fields, navigation=True))
-    ended_at_both(pair, captured)
-    assert pair.ask(session_cookies(bystander), 1).status == 200
+    answered(browser, browser.browse(f"{pair.provider.issuer}/session/end"), logout="yes")
+    pair.ended_at_both(captured)
+    for twin in (bystander, other):
+        pair.passes_at_both(session_cookies(twin))
     assert any(event.get("reason") == "backchannel_logout" for event in pair.events())
+
+
+def test_signing_out_at_the_other_application_ends_the_session_at_both(pair):
+    browser, bystander = beside(pair), beside(pair)
+    page = browser.follow(browser.browse(f"{pair.theirs.origin}/logout"))[-1]
+    pair.passes_at_both(session_cookies(browser))
+    assert answered(browser, page, logout="yes")[-1].text == "goodbye"
+    pair.ended_at_both(session_cookies(browser))
+    signed_out(browser, pair.account)
+    pair.passes_at_both(session_cookies(bystander))
+
+
+def test_discovery_names_no_front_channel(pair):
+    discovery = pair.browser().get(f"{pair.provider.issuer}/.well-known/openid-configuration").json()
+    assert {name for name in discovery if "channel_logout" in name} == {"backchannel_logout_supported", "backchannel_logout_session_supported"}
 
 
 class TestItsOwnErrors(OwnErrors):
@@ -143,3 +175,9 @@ class TestItsOwnErrors(OwnErrors):
         assert "error invalid_grant" in pair.reasons("idp_invalid_answer", 0)[-1], pair.refusals()
         browser.meddle = lambda url: url
         pair.sign_in(browser)
+
+    def test_an_address_that_is_not_registered_stays_on_a_page_of_the_provider(self, pair):
+        browser, own = pair.browser(), f"http://127.0.0.1:{pair.worlds[0].port}"
+        page = browser.login(f"{own}/reports")[-1]
+        assert page.url.startswith(pair.provider.issuer) and page.status == 400 and "invalid_redirect_uri" in page.text, page
+        assert browser.get(f"{own}/who").code == "login_required"

@@ -200,8 +200,9 @@ class Client:
                 hops.append(self.browse(last.location))
             elif last.status == 200 and (form := auto_form(last)):
                 action, fields = form
-                hops.append(self.request("POST", action, body=dict(fields), navigation=True, cross_site=True,
-                                         headers={"origin": origin(last.url)}))
+                same = origin(action) == origin(last.url)
+                hops.append(self.request("POST", action, body=dict(fields), navigation=True, cross_site=not same, headers={
+                    "origin": origin(last.url), "sec-fetch-site": "same-origin" if same else "cross-site"}))
             else:
                 return hops
         raise AssertionError(f"a redirect loop: {hops}")
@@ -230,8 +231,8 @@ def form_of(reply: Reply) -> _Form:
 
 
 def auto_form(reply: Reply):
-    """Action and fields of a provider's form_post page; None for pages that are not for posting on."""
-    if "html" not in (reply.get("content-type") or "") or b'method="post"' not in reply.body or reply.code:
+    """Action and fields of a page that posts itself, a provider's or the filter's; None for other pages."""
+    if "html" not in (reply.get("content-type") or "") or b'method="post"' not in reply.body or reply.code not in (None, "continue"):
         return None
     form = form_of(reply)
     names = {name for name, _ in form.fields}

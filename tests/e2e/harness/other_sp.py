@@ -24,7 +24,7 @@ class OtherServiceProvider:
         self.key = key
         self.port = free_port()
         self.origin = f"http://theirs.localhost:{self.port}"
-        self.entity = f"{self.origin}/metadata"
+        self.entity, self.acs, self.slo = (f"{self.origin}/{path}" for path in ("metadata", "acs", "slo"))
         self.outstanding: dict[str, str] = {}
         self.sessions: dict[str, object] = {}  # the NameID, by its own cookie
         self._lock = threading.Lock()
@@ -56,8 +56,8 @@ class OtherServiceProvider:
             "cert_file": str(directory / "cert.pem"), "allow_unknown_attributes": True, "delete_tmpfiles": True,
             "signing_algorithm": SIGN_ALG, "digest_algorithm": DIGEST_ALG,
             "service": {"sp": {
-                "endpoints": {"assertion_consumer_service": [(f"{self.origin}/acs", BINDING_HTTP_POST)],
-                              "single_logout_service": [(f"{self.origin}/slo", BINDING_HTTP_REDIRECT)]},
+                "endpoints": {"assertion_consumer_service": [(self.acs, BINDING_HTTP_POST)],
+                              "single_logout_service": [(self.slo, BINDING_HTTP_REDIRECT)]},
                 "authn_requests_signed": True, "logout_requests_signed": True, "logout_responses_signed": True,
                 "want_response_signed": True, "allow_unsolicited": False}},
             "metadata": {"inline": [metadata]}}))

@@ -1,5 +1,6 @@
 """Two Envoys that share an etcd, before one application and one provider with users in browsers."""
 
+import concurrent.futures
 import copy
 import urllib.parse
 
@@ -7,8 +8,9 @@ from . import keycloak
 from .client import Client
 from .etcd import Etcd
 from .expect import session_cookies
-from .net import Never
+from .net import Never, eventually
 from .road import Road
+from .saml import key
 
 SECRET = "the secret of the client"
 
@@ -38,7 +40,7 @@ class Pair:
         self.account = first.account("acme")
         self.account.origin = f"http://acme.localhost:{first.port}"
         self.account.config["origins"] = [self.account.origin, f"http://127.0.0.1:{first.port}"]
-        # The same client, with a wrong secret.
+        # The same client with a wrong secret, or an account that knows another provider's certificate.
         self.wrong = first.account("wrong")
         self.wrong.origin = f"http://wrong.localhost:{first.port}"
         self.wrong.config["origins"] = [self.wrong.origin]
@@ -51,7 +53,10 @@ class Pair:
         self.account.config |= changes
         if "identity_providers" in changes:
             providers = copy.deepcopy(changes["identity_providers"])
-            providers[0]["oidc"]["client_secret"] = {"value": "a wrong secret"}
+            if "oidc" in providers[0]:
+                providers[0]["oidc"]["client_secret"] = {"value": "a wrong secret"}
+            else:
+                providers[0]["saml"]["certificates"] = [key("another provider").pem]
             self.wrong.config["identity_providers"] = providers
         for world in self.worlds:
             world.clusters |= clusters | {"provider": self.road.port}
@@ -72,6 +77,13 @@ class Pair:
         return [{"id": "corp", "oidc": {"discovery": f"{issuer}/.well-known/openid-configuration", "client_id": "acme",
                                         "client_secret": {"env": "OIDC_SECRET"}} | more}]
 
+    def saml(self, **settings) -> list[dict]:
+        """`settings` as the configuration has them; the accounts get their addresses for a service provider's registration."""
+        for account in (self.account, self.wrong):
+            for name, path in (("acs", "consume"), ("slo", "logout"), ("entity", "metadata")):
+                setattr(account, name, account.url(f"/sso/saml/{path}?u={account.code}"))
+        return [{"id": "corp", "saml": settings}]
+
     def browser(self, replica: int = 0) -> Browser:
         return Browser({f"{code}.localhost": self.worlds[replica].port for code in self.worlds[0].accounts})
 
@@ -90,6 +102,31 @@ class Pair:
         assert hops[-1].status == 200 and hops[-1].url == self.account.url(path), (hops, self.refusals())
         return browser, hops[-1].seen()
 
+    def sign_in_across(self, path: str = "/reports?q=1", **user):
+        """A login that begins at one Envoy and ends at the other. Gives its answers, the browser, and a copy of the browser from before
+        it came back."""
+        browser, held = self.browser(), self.browser()
+        start = browser.browse(self.account.url(path))
+        held.cookies |= browser.cookies
+        browser.hosts["acme.localhost"] = self.worlds[1].port
+        hops = self.provider.go_on(browser, browser.follow(start), **user)
+        assert hops[-1].status == 200 and hops[-1].url == self.account.url(path), (hops, self.refusals())
+        self.passes_at_both(session_cookies(browser))
+        return hops, browser, held
+
+    def sign_out(self, browser: Client):
+        """The way that begins at `/sso/logout`, as far as it leads without a form."""
+        return browser.follow(browser.browse(self.account.url("/sso/logout"), headers={"sec-fetch-site": "same-origin"}), limit=20)
+
+    def ended_at_both(self, cookies: dict[str, str]) -> None:
+        for replica in (0, 1):
+            eventually(lambda: self.ask(cookies, replica).code == "session_expired", 60, what=f"the end at {replica}")
+
+    def passes_at_both(self, cookies: dict[str, str]) -> None:
+        for replica in (0, 1):
+            reply = self.ask(cookies, replica)
+            assert reply.status == 200, (reply, self.refusals())
+
     def ask(self, cookies: dict[str, str], replica: int, account=None):
         header = "; ".join(f"{name}={value}" for name, value in cookies.items())
         return self.browser(replica).get((account or self.account).url("/who"), headers={"cookie": header})
@@ -98,14 +135,15 @@ class Pair:
         return sum(sum(world.envoy.stats(rf"sso_renewals.*outcome\.{outcome}").values()) for world in self.worlds)
 
     def renewed(self, browser, times: int = 2):
-        """A condition: uses the session at both Envoys, until it has been renewed so often."""
+        """A condition: uses the session at both Envoys at once, until it has been renewed so often."""
         cookies, goal = session_cookies(browser), self.renewals() + times
 
         def done() -> bool:
-            for replica in (0, 1):
-                reply = self.ask(cookies, replica)
-                if reply.status != 200:
-                    raise Never(reply, self.refusals())
+            with concurrent.futures.ThreadPoolExecutor(4) as pool:
+                replies = list(pool.map(lambda n: self.ask(cookies, n % 2), range(4)))
+            if any(reply.status != 200 for reply in replies):
+                raise Never(replies, self.refusals())
+            for reply in replies:
                 cookies.update({cookie.name: cookie.value for cookie in reply.set})
             return self.renewals() >= goal
 

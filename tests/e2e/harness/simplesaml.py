@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import time
+import urllib.parse
 import urllib.request
 
 from . import process
@@ -15,6 +16,7 @@ from .saml import Key, form
 from .tools import leave_out
 
 WWW = pathlib.Path("/usr/share/simplesamlphp/www")
+CONSENT = {"authproc": [{"class": "consent:Consent"}]}  # for `add`: the user is asked
 BINDING = "urn:oasis:names:tc:SAML:2.0:bindings:"
 
 CONFIG = """<?php
@@ -22,7 +24,7 @@ $config = [
     'baseurlpath' => '{url}/', 'certdir' => '{directory}/', 'loggingdir' => '{directory}/', 'datadir' => '{directory}/',
     'tempdir' => '{directory}/tmp', 'metadatadir' => '{directory}/metadata/', 'secretsalt' => 'only for tests',
     'auth.adminpassword' => 'only for tests', 'technicalcontact_name' => 'x', 'technicalcontact_email' => 'x@acme.com',
-    'timezone' => 'UTC', 'enable.saml20-idp' => true, 'module.enable' => ['exampleauth' => true, 'core' => true, 'saml' => true],
+    'timezone' => 'UTC', 'enable.saml20-idp' => true, 'module.enable' => ['consent' => true, 'exampleauth' => true, 'core' => true, 'saml' => true],
     'session.cookie.secure' => false, 'session.phpsession.savepath' => '{directory}/tmp', 'session.cookie.samesite' => null,
     'language.cookie.secure' => false, 'language.cookie.samesite' => null, 'session.phpsession.httponly' => true,
     'store.type' => 'phpsession', 'logging.handler' => 'file', 'logging.level' => 7, 'showerrors' => true,
@@ -98,7 +100,7 @@ class SimpleSaml:
         write("idp.key", self.key.private_pem)
         write("idp.crt", self.key.pem)
         write("metadata/saml20-idp-hosted.php", HOSTED)
-        write("metadata/parties.json", json.dumps(self.parties))
+        self.write_parties()
         write("metadata/saml20-sp-remote.php", "<?php $metadata = json_decode(file_get_contents(__DIR__ . '/parties.json'), true);")
         self._output = (self.directory / "log").open("wb")
         self.process = subprocess.Popen(
@@ -108,6 +110,10 @@ class SimpleSaml:
         eventually(self._up, 60, every=0.2, what="SimpleSAMLphp")
         return self
 
+    def write_parties(self) -> None:
+        """It reads them at each request."""
+        (self.directory / "metadata/parties.json").write_text(json.dumps(self.parties))
+
     def _up(self) -> bool:
         if self.process.poll() is not None:
             raise RuntimeError(f"php ended: {(self.directory / 'log').read_text()[-3000:]}")
@@ -116,14 +122,21 @@ class SimpleSaml:
 
     def sign_in(self, client: Client, start: Reply, name: str = "ada", password: str = "lovelace") -> list[Reply]:
         """Through its form with a name and a password, as far as the browser comes."""
-        hops = client.follow(start)
-        page = form_of(hops[-1])
-        fields = dict(page.fields)
-        if "username" not in fields:
-            return hops  # it knows the browser
-        posted = client.request("POST", hops[-1].url.split("?")[0] if not page.action or page.action == "?" else
-                                hops[-1].url, body=fields | {"username": name, "password": password}, navigation=True)
-        return hops + client.follow(posted)
+        return self.go_on(client, client.follow(start), login=name, password=password)
+
+    def go_on(self, client: Client, hops: list[Reply], *, login: str = "ada", password: str = "lovelace", consent: str = "yes") -> list[Reply]:
+        """Through the login form, where `hops` end at it, and through the question for consent, where there is one."""
+        page = hops[-1]
+        fields = dict(form_of(page).fields)
+        if "username" in fields:  # else it knows the browser
+            where = page.url.split("?")[0] if form_of(page).action in ("", "?") else page.url
+            hops = hops + client.follow(client.request("POST", where, body=fields | {"username": login, "password": password}, navigation=True))
+        page = hops[-1]
+        if page.url.startswith(f"{self.url}/module.php/consent/getconsent.php"):
+            where = page.url.split("?")[0].replace("getconsent", "getconsent" if consent == "yes" else "noconsent")
+            asked = {"StateId": dict(form_of(page).fields)["StateId"], consent: ""}
+            hops = hops + client.follow(client.browse(f"{where}?{urllib.parse.urlencode(asked)}"))
+        return hops
 
     def stop(self) -> None:
         if self.process:
