@@ -140,8 +140,10 @@ async fn find(
         Found::None => match by_username(io, account, cache, name).await? {
             Found::None => Ok(Found::None),
             found if account.is_named_admin(name) => Ok(found),
-            // An application that takes both in one field signs that user in. But an address that is a stranger's
-            // username would open the stranger's session.
+            // An application that takes both in one field signs that user in.
+            Found::Inactive => Ok(Found::Inactive),
+            Found::One(record) if !record.active => Ok(Found::Inactive),
+            // But an address that is a stranger's username would open the stranger's session.
             _ if normalise_as(attribute, &account.mapping, name).is_none() => Ok(Found::Unclear),
             _ => {
                 let why = "which is the username of a user with another one";
@@ -159,7 +161,8 @@ async fn by_username(io: &Io, account: &Account, cache: &Cache, name: &str) -> R
     let found = directory::like_username(io, account, cache, name).await?;
     if !is_case_stable(name) {
         // `ı` is `I` in upper case, and `i` after that: an application that maps case takes it for another name.
-        let mapped = directory::like_username(io, account, cache, &folded(name)).await?;
+        let mapped = folded(&name.replace(DOTTED_I, "i"));
+        let mapped = directory::like_username(io, account, cache, &mapped).await?;
         if found.iter().chain(&mapped).any(|record| record.username != name) {
             let why = "a username that case mapping would change into another user's";
             return Err(Fault::new(Code::UsernameUnreadable, why));
@@ -179,8 +182,15 @@ fn only(mut found: Vec<Record>, is_it: impl Fn(&Record) -> bool) -> Found {
     }
 }
 
+/// `İ` is `i` in lower case by Unicode's simple mapping, as Go, Java's `equalsIgnoreCase` and the C library have it, and
+/// `i` with a dot above by the full one.
+const DOTTED_I: char = '\u{130}';
+
 /// True where mapping to upper case and back changes nothing but case.
 fn is_case_stable(name: &str) -> bool {
+    if name.contains(DOTTED_I) {
+        return false;
+    }
     let lower = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<String>();
     let upper = name.chars().flat_map(char::to_uppercase).collect::<String>();
     lower(&upper) == lower(name)

@@ -161,6 +161,9 @@ fn an_application_may_take_an_address_in_the_field_of_usernames() {
         (Attribute::Username, "gone", Err(Code::UserInactive), refused.clone()),
         // A name is not an address: an application that takes both in one field signs that user in.
         (Attribute::Email, "bob", found("bob"), refused.clone()),
+        (Attribute::Email, "gone", Err(Code::UserInactive), refused.clone()),
+        (Attribute::Email, "Gone", Err(Code::UserInactive), refused.clone()),
+        (Attribute::Phone, "gone", Err(Code::UserInactive), refused.clone()),
         (Attribute::Email, "pair@acme.com", found("pair@acme.com"), refused.clone()),
         (Attribute::Email, "left@acme.com", Err(Code::UserInactive), refused.clone()),
     ] {
@@ -178,6 +181,10 @@ fn a_name_that_case_mapping_changes_is_nobody_elses() {
     assert_eq!(ask(&["ida"], "\u{131}da"), Err(Code::UsernameUnreadable));
     assert_eq!(ask(&["\u{131}da"], "\u{131}da"), Ok(("\u{131}da".into(), false)));
     assert_eq!(ask(&["bob"], "\u{131}da"), Ok(("\u{131}da".into(), false)));
+    assert_eq!(ask(&["ida"], "\u{130}da"), Err(Code::UsernameUnreadable));
+    assert_eq!(ask(&["IDA"], "\u{130}DA"), Err(Code::UsernameUnreadable));
+    assert_eq!(ask(&["\u{130}da"], "\u{130}da"), Ok(("\u{130}da".into(), false)));
+    assert_eq!(ask(&["bob"], "\u{130}da"), Ok(("\u{130}da".into(), false)));
 }
 
 #[test]

@@ -18,7 +18,7 @@ from harness.net import eventually
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 USERS = [{"username": "ada", "email": "ada@acme.com", "phone": "+4915112345678", "roles": ["account_admin"]},
-         {"username": "bob", "email": "bob@acme.com", "roles": ["member"]}]
+         {"username": "bob", "email": "bob@acme.com", "roles": ["member"]}, {"username": "ina", "email": "ina@acme.com", "active": False}]
 MODES = ("enabled", "admins", "disabled")
 # SPEC of the class: every name by which an application could choose the account.
 CHOOSING = ["email", "mail", "user", "login", "uid", "userid", "user_id", "account", "name_or_email", "phone", "mobile", "tel",
@@ -320,6 +320,18 @@ def test_an_address_of_somebody_else(world, attribute, names):
     for name in names:
         body = urllib.parse.urlencode({"name": name, "password": "right"})
         untouched(account, lambda: send(account, body), "password_not_allowed")
+
+
+@pytest.mark.parametrize("code, field, names, refusal", [
+    ("email-enabled", "name", ["ina", "Ina", "ina@acme.com"], "user_inactive"), ("phone-enabled", "name", ["ina", "INA"], "user_inactive"),
+    ("enabled", "username", ["ina", "INA", "ina@acme.com"], "user_inactive"), ("enabled", "username", ["\u0130na", "\u0130NA", "\u0131na"], "username_unreadable")])
+def test_an_inactive_user_gets_in_by_no_other_field_or_case(world, code, field, names, refusal):
+    """An application may take both in one field, and map the case of a letter in its own way."""
+    account = world.accounts[code]
+    for name in names:
+        untouched(account, lambda: send(account, urllib.parse.urlencode({field: name, "password": "right"})), refusal)
+    other = "\u0130da" if field == "username" else "stranger"
+    is_in(account, other, lambda client: send(account, urllib.parse.urlencode({field: other, "password": "right"}), client=client))
 
 
 # Other spellings of the path: lists of procedures, scripts in front, extensions.
