@@ -120,7 +120,11 @@ def posted(stage, browser, **fields) -> None:
     for name, value in fields.items():
         if name != "do":
             browser.driver.execute_script(f"document.getElementsByName({name!r})[0].value = arguments[0]", value)
+    # The page before has a heading too: it must have gone before the next one is looked at.
+    browser.driver.execute_script("document.documentElement.dataset.before = '1'")
     browser.click(f"button[name=do][value={fields['do']}]")
+    browser.wait(lambda b: b.driver.execute_script("return document.readyState === 'complete' && !document.documentElement.dataset.before"),
+                 "the page after the form")
 
 
 def invited(stage, browser) -> None:
