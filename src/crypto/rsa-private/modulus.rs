@@ -2,7 +2,7 @@
 //! that depends on a value.
 //!
 //! `R` is 2^28 to the power of `size`, more than 64 times the modulus: what goes into a product may be four times the modulus, what
-//! comes out is less than twice, and nothing is subtracted in between (Walter, Electronics Letters 35, 1999).
+//! comes out is little more than twice, and nothing is subtracted in between (Walter, Electronics Letters 35, 1999).
 
 use std::hint::black_box;
 
