@@ -3,10 +3,10 @@ no channel of its own to relying parties."""
 
 import pytest
 
+from harness.both_envoys import BothEnvoys
 from harness.canaille import Canaille
 from harness.client import form_of
 from harness.expect import refused, session_cookies, signed_in, signed_out
-from harness.net import eventually
 from harness.own_errors import OwnErrors
 from harness.pair import Pair
 
@@ -41,21 +41,6 @@ def test_a_user_signs_in_and_is_known_to_both_envoys(pair):
     assert pair.ask(session_cookies(browser), 1).status == 200
 
 
-def test_a_login_that_begins_at_one_envoy_ends_at_the_other(pair):
-    browser, other = pair.browser(), pair.browser(1)
-    start = browser.browse(pair.account.url("/reports"))
-    other.cookies |= browser.cookies
-    hops = pair.provider.go_on(other, other.follow(other.browse(start.location)))
-    assert hops[-1].url == pair.account.url("/reports") and hops[-1].status == 200, (hops, pair.refusals())
-
-
-def test_a_session_is_renewed_by_one_of_two_envoys_with_tokens_that_are_good_once(pair):
-    browser, _ = pair.sign_in()
-    before = pair.renewals("refused")
-    eventually(pair.renewed(browser, 3), 60, every=0.1, what="renewals")
-    assert pair.renewals("refused") == before
-
-
 def test_signing_out_here_signs_out_at_canaille_and_at_both_envoys(pair):
     browser, _ = pair.sign_in()
     bystander, _ = pair.sign_in()
@@ -67,9 +52,8 @@ def test_signing_out_here_signs_out_at_canaille_and_at_both_envoys(pair):
         hops += browser.follow(pair.provider.submit(browser, hops[-1], dict(form_of(hops[-1]).fields) | {"answer": "logout"}))
     assert hops[-1].code == "signed_out" and hops[-1].url.startswith(pair.account.url("/sso/logout-complete?")), hops
     signed_out(browser, pair.account)
-    for replica in (0, 1):
-        eventually(lambda: pair.ask(captured, replica).code == "session_expired", 60, what=f"the end at {replica}")
-        assert pair.ask(session_cookies(bystander), replica).status == 200
+    pair.ended_at_both(captured)
+    pair.passes_at_both(session_cookies(bystander))
     page = browser.login(pair.account.url("/reports"))[-1]
     assert page.url.startswith(pair.provider.issuer) and dict(form_of(page).fields).keys() & {"login", "password"}, page
 
@@ -80,6 +64,10 @@ def test_signing_out_at_canaille_ends_no_session_here(pair):
     browser.follow(browser.browse(f"{pair.provider.issuer}/logout"))
     signed_in(browser, pair.account)
     assert "backchannel_logout_supported" not in browser.get(f"{pair.provider.issuer}/.well-known/openid-configuration").json()
+
+
+class TestCanailleAtBothEnvoys(BothEnvoys):
+    pass
 
 
 class TestCanaillesOwnErrors(OwnErrors):

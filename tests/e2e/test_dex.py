@@ -3,6 +3,7 @@
 import pytest
 
 from harness.dex import Dex
+from harness.both_envoys import BothEnvoys
 from harness.expect import refused, session_cookies, signed_out
 from harness.net import eventually
 from harness.own_errors import OwnErrors
@@ -31,13 +32,6 @@ def test_a_local_user_signs_in_and_is_known_to_both_envoys(pair):
 def test_a_connector_brings_its_users_and_groups(pair):
     _, seen = pair.sign_in(connector="upstream", login="grace")
     assert (seen["x-sso-user"], seen["x-sso-roles"]) == (["grace@acme.com"], ["account_admin"])
-
-
-def test_a_session_is_renewed_by_one_of_two_envoys_with_tokens_that_are_good_once(pair):
-    browser, _ = pair.sign_in()
-    before = pair.renewals("refused")
-    eventually(pair.renewed(browser, 3), 60, every=0.1, what="renewals")
-    assert pair.renewals("refused") == before
 
 
 def test_signing_out_ends_the_session_here_alone_since_dex_has_no_endpoint(pair):
@@ -80,6 +74,10 @@ def test_its_access_tokens_do_not_count_as_bearer_tokens(pair):
     for token in (tokens["access_token"], tokens["id_token"]):
         reply = pair.browser().get(pair.account.url("/who"), headers={"authorization": f"Bearer {token}"})
         refused(reply, "token_invalid")
+
+
+class TestDexAtBothEnvoys(BothEnvoys):
+    pass
 
 
 class TestDexsOwnErrors(OwnErrors):

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from harness import jose
+from harness.both_envoys import BothEnvoys
 from harness.expect import is_session, refused, session_cookies, signed_out
 from harness.hydra import Hydra
 from harness.net import eventually
@@ -58,22 +59,10 @@ def beside(pair, **user):
     return browser
 
 
-def ended_at_both(pair, cookies) -> None:
-    for replica in (0, 1):
-        eventually(lambda: pair.ask(cookies, replica).code == "session_expired", 60, what=f"the end at {replica}")
-
-
 def test_a_user_signs_in_and_is_known_to_both_envoys(pair):
     browser, seen = pair.sign_in()
     assert (seen["x-sso-user"], seen["x-sso-name"], seen["x-sso-roles"]) == (["ada@acme.com"], ["Ada"], ["reader"])
     assert pair.ask(session_cookies(browser), 1).status == 200
-
-
-def test_a_session_is_renewed_by_one_of_two_envoys_with_tokens_that_are_good_once(pair):
-    browser, _ = pair.sign_in()
-    before = pair.renewals("refused")
-    eventually(pair.renewed(browser, 3), 60, every=0.1, what="renewals")
-    assert pair.renewals("refused") == before
 
 
 def test_signing_out_here_signs_out_at_hydra_and_at_the_other_application(pair):
@@ -84,17 +73,16 @@ def test_signing_out_here_signs_out_at_hydra_and_at_the_other_application(pair):
     hops = browser.follow(out, limit=20)
     assert hops[-1].code == "signed_out" and hops[-1].url.startswith(pair.account.url("/sso/logout-complete?")), hops
     signed_out(browser, pair.account)
-    ended_at_both(pair, captured)
+    pair.ended_at_both(captured)
     eventually(lambda: "hello" not in browser.follow(browser.browse(f"{pair.theirs.origin}/"), limit=20)[-1].text, what="the end at the other")
-    for replica in (0, 1):
-        assert pair.ask(session_cookies(bystander), replica).status == 200
+    pair.passes_at_both(session_cookies(bystander))
 
 
 def test_signing_out_at_the_other_application_signs_out_here(pair):
     browser, bystander = beside(pair), beside(pair)
     hops = browser.follow(browser.browse(f"{pair.theirs.origin}/logout"), limit=20)
     assert hops[-1].text == "goodbye", hops
-    ended_at_both(pair, session_cookies(browser))
+    pair.ended_at_both(session_cookies(browser))
     assert pair.ask(session_cookies(bystander), 1).status == 200
 
 
@@ -115,9 +103,8 @@ def test_the_front_channel_at_one_envoy_ends_the_session_at_both(pair):
     assert all(pair.ask(cookies, replica, pair.front).status == 200 for replica in (0, 1))
     reply = pair.browser(1).get(frame, headers={"sec-fetch-dest": "iframe", "sec-fetch-site": "cross-site"})
     assert reply.status == 200, reply
-    for replica in (0, 1):
-        eventually(lambda: pair.ask(cookies, replica, pair.front).code == "session_expired", 60, what=f"the end at {replica}")
-        assert pair.ask(others, replica, pair.front).status == 200
+    pair.ended_at_both(cookies, pair.front)
+    pair.passes_at_both(others, pair.front)
 
 
 def test_a_wrong_password_stays_at_the_login_page(pair):
@@ -164,6 +151,10 @@ def test_after_a_new_key_logins_go_on_and_older_sessions_sign_in_again_unseen(pa
     assert any(event.get("event") == "renewal" and event["code"] == "id_token_invalid" for event in pair.worlds[0].envoy.events())
     hops = before.follow(before.browse(pair.account.url("/reports")), limit=20)
     assert hops[-1].url == pair.account.url("/reports") and hops[-1].status == 200, hops
+
+
+class TestHydraAtBothEnvoys(BothEnvoys):
+    pass
 
 
 class TestHydrasOwnErrors(OwnErrors):

@@ -1,6 +1,5 @@
 """Keycloak's own errors, at two Envoys that share an engine."""
 
-import time
 
 import pytest
 
@@ -8,7 +7,7 @@ from harness import keycloak
 from harness.expect import refused, signed_out
 from harness.keycloak import Realm, asks_for, oidc_client, submit
 from harness.net import eventually
-from harness.own_errors import OwnErrors, at_callback
+from harness.own_errors import OwnErrors
 from harness.pair import SECRET, Pair
 
 
@@ -42,15 +41,8 @@ class TestKeycloaksOwnErrors(OwnErrors):
     wrong_secret = "unauthorized_client"
 
     def test_a_code_that_has_expired_is_refused(self, pair):
+        browser = self.late(pair)
         pair.provider.change(accessCodeLifespan=1)
-        browser = pair.browser()
-
-        def late(url):
-            came = time.monotonic()
-            eventually(lambda: time.monotonic() > came + 3, what="the end of the code")
-            return url
-
-        browser.meddle = at_callback(late)
         try:
             mark = pair.worlds[0].app.mark()
             refused(pair.login(browser)[-1], "idp_invalid_answer")

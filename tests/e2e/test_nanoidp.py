@@ -3,10 +3,10 @@ relying parties; by SAML it has no sign-out (test_saml_idps_shared.py). It asks 
 
 import pytest
 
-from harness.client import form_of, origin
-from harness.expect import refused, session_cookies, signed_in, signed_out
+from harness.both_envoys import BothEnvoys, another_key_is_refused, answer_is_good_once
+from harness.client import form_of
+from harness.expect import session_cookies, signed_in, signed_out
 from harness.nanoidp import NanoIdp
-from harness.net import eventually
 from harness.own_errors import OwnErrors
 from harness.pair import Pair
 
@@ -36,22 +36,6 @@ def test_a_user_signs_in_and_is_known_to_both_envoys(pair):
     assert pair.ask(session_cookies(browser), 1).status == 200
 
 
-def test_a_login_that_begins_at_one_envoy_ends_at_the_other_and_its_state_is_good_once(pair):
-    hops, _, held = pair.sign_in_across()
-    callback = next(hop.url for hop in hops if "/sso/oidc/consume" in hop.url)
-    for replica in (1, 0):
-        held.hosts["acme.localhost"] = pair.worlds[replica].port
-        refused(held.get(callback), "state_unknown")
-        assert "used already" in pair.reasons("state_unknown", replica)[-1], pair.refusals()
-
-
-def test_a_session_is_renewed_by_one_of_two_envoys_with_tokens_that_are_good_once(pair):
-    browser, _ = pair.sign_in()
-    before = pair.renewals("refused")
-    eventually(pair.renewed(browser, 3), 60, every=0.1, what="renewals")
-    assert pair.renewals("refused") == before
-
-
 def test_signing_out_here_signs_out_at_nanoidp_and_at_both_envoys(pair):
     browser, _ = pair.sign_in()
     bystander, _ = pair.sign_in(name="bob", password="builder")
@@ -73,6 +57,10 @@ def test_signing_out_at_nanoidp_ends_no_session_here(pair):
     signed_in(browser, pair.account)
 
 
+class TestNanoIdpAtBothEnvoys(BothEnvoys):
+    pass
+
+
 class TestNanoIdpsOwnErrors(OwnErrors):
     def test_a_wrong_password_stays_at_nanoidp(self, pair):
         browser = pair.browser()
@@ -90,20 +78,9 @@ def by_saml(make_world, stack):
 
 
 def test_by_saml_an_answer_is_good_once_over_both(by_saml):
-    hops, _, held = by_saml.sign_in_across()
-    assert hops[-1].seen()["x-sso-roles"] == ["reader"]
-    page = next(hop for hop in hops if hop.url.startswith(by_saml.provider.url) and "SAMLResponse" in dict(form_of(hop).fields))
-    for replica in (1, 0):
-        held.hosts["acme.localhost"] = by_saml.worlds[replica].port
-        reply = held.follow(held.request("POST", by_saml.account.acs, body=dict(form_of(page).fields), navigation=True, cross_site=True,
-                                         headers={"origin": origin(page.url)}))[-1]
-        refused(reply, "state_unknown")
-        assert "used already" in by_saml.reasons("state_unknown", replica)[-1], by_saml.refusals()
+    seen, _ = answer_is_good_once(by_saml)
+    assert seen["x-sso-roles"] == ["reader"]
 
 
 def test_by_saml_a_response_by_another_key_is_refused_at_both(by_saml):
-    for replica in (0, 1):
-        browser, mark = by_saml.browser(replica), by_saml.worlds[0].app.mark()
-        refused(by_saml.login(browser, account=by_saml.wrong)[-1], "assertion_invalid")
-        by_saml.worlds[0].app.nothing_since(mark)
-        by_saml.sign_in(browser)
+    another_key_is_refused(by_saml)

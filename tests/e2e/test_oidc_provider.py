@@ -1,16 +1,16 @@
 """The certified oidc-provider before two Envoys that share an engine, beside another application in the same session. It has no
 front-channel logout: test_logout_provider.py plays the frame of one."""
 
-import time
 import urllib.parse
 
 import pytest
 
+from harness.both_envoys import BothEnvoys
 from harness.client import form_of
 from harness.expect import refused, session_cookies, signed_out
 from harness.net import Never, eventually
 from harness.other_application import OtherApplication
-from harness.own_errors import OwnErrors, at_callback
+from harness.own_errors import OwnErrors
 from harness.pair import SECRET, Pair
 from harness.provider import OidcProvider
 
@@ -76,30 +76,6 @@ def test_a_user_signs_in_and_is_known_to_both_envoys(pair):
     assert pair.ask(session_cookies(browser), 1).status == 200
 
 
-def test_a_login_that_begins_at_one_envoy_ends_at_the_other_and_its_state_is_good_once(pair):
-    hops, _, held = pair.sign_in_across()
-    callback = next(hop.url for hop in hops if "/sso/oidc/consume" in hop.url)
-    for replica in (1, 0):
-        held.hosts["acme.localhost"] = pair.worlds[replica].port
-        refused(held.get(callback), "state_unknown")
-        assert "used already" in pair.reasons("state_unknown", replica)[-1], pair.refusals()
-
-
-def test_a_session_is_renewed_by_one_of_two_envoys_with_tokens_that_are_good_once(pair):
-    """The provider revokes everything of a login at the second use of a refresh token."""
-    browser, _ = pair.sign_in()
-    before, renewals = pair.provider.test("seen"), pair.renewals()
-    eventually(pair.renewed(browser, 3), 60, every=0.1, what="renewals")
-
-    def counted() -> bool:
-        after = pair.provider.test("seen")
-        if after["refused"] != before["refused"]:
-            raise Never(after)
-        return after["refreshed"] - before["refreshed"] == pair.renewals() - renewals
-
-    eventually(counted, 60, what="one renewal for each token")
-
-
 def test_signing_out_here_signs_out_at_the_provider_and_at_the_other_application(pair):
     browser, bystander = beside(pair), beside(pair)
     captured = session_cookies(browser)
@@ -147,6 +123,22 @@ def test_discovery_names_no_front_channel(pair):
     assert {name for name in discovery if "channel_logout" in name} == {"backchannel_logout_supported", "backchannel_logout_session_supported"}
 
 
+class TestItAtBothEnvoys(BothEnvoys):
+    def test_a_session_is_renewed_by_one_of_two_envoys_with_tokens_that_are_good_once(self, pair):
+        """The provider revokes everything of a login at the second use of a refresh token."""
+        browser, _ = pair.sign_in()
+        before, renewals = pair.provider.test("seen"), pair.renewals()
+        eventually(pair.renewed(browser, 3), 60, every=0.1, what="renewals")
+
+        def counted() -> bool:
+            after = pair.provider.test("seen")
+            if after["refused"] != before["refused"]:
+                raise Never(after)
+            return after["refreshed"] - before["refreshed"] == pair.renewals() - renewals
+
+        eventually(counted, 60, what="one renewal for each token")
+
+
 class TestItsOwnErrors(OwnErrors):
     def test_a_user_who_cancels_is_told_so_at_both(self, pair):
         for replica in (0, 1):
@@ -157,14 +149,7 @@ class TestItsOwnErrors(OwnErrors):
             pair.sign_in(browser)
 
     def test_a_code_that_has_expired_is_refused(self, pair):
-        browser = pair.browser()
-
-        def late(url):
-            came = time.monotonic()
-            eventually(lambda: time.monotonic() > came + 3, what="the end of the code")
-            return url
-
-        browser.meddle = at_callback(late)
+        browser = self.late(pair)
         pair.provider.test("short")
         try:
             mark = pair.worlds[0].app.mark()

@@ -1,38 +1,16 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use rsa::rand_core::{CryptoRng, Error, RngCore};
+use rsa::rand_core::RngCore;
 use rsa::traits::{PrivateKeyParts, PublicKeyParts};
 use rsa::{BigUint, RsaPrivateKey};
 
 use super::*;
 use limbs::MASK;
 
-/// Numbers that repeat: xorshift64* (Marsaglia 2003).
-struct Rng(u64);
+#[path = "../../testing/rng.rs"]
+mod rng;
 
-impl RngCore for Rng {
-    fn next_u32(&mut self) -> u32 {
-        (self.next_u64() >> 32) as u32
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    fn fill_bytes(&mut self, bytes: &mut [u8]) {
-        bytes.iter_mut().for_each(|byte| *byte = self.next_u32() as u8);
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
-        self.fill_bytes(bytes);
-        Ok(())
-    }
-}
-
-impl CryptoRng for Rng {}
+use rng::TestRng as Rng;
 
 impl Rng {
     fn bytes(&mut self, length: usize) -> Vec<u8> {
@@ -323,7 +301,7 @@ fn a_broken_key_is_refused_or_gives_nothing() {
     }
 }
 
-/// RFC 8017 leaves it open, and so does the crate `rsa`: what is no prime gives nothing either.
+/// RFC 8017 leaves it open, and the crate `rsa` does too: a number that is composite gives no result.
 #[test]
 fn a_composite_in_the_place_of_a_prime_gives_nothing() {
     let mut rng = Rng(10);

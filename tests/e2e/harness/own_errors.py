@@ -4,6 +4,7 @@ A module that has a fixture `pair` makes a class of this one, and pytest collect
 """
 
 import base64
+import time
 import urllib.parse
 
 from .expect import refused, session_cookies, signed_out
@@ -91,6 +92,18 @@ class OwnErrors:
         eventually(lambda: used() and pair.renewals() >= goal, 120, every=0.2, what="a renewal once the provider is back")
 
     @staticmethod
+    def late(pair):
+        """A browser that comes back three seconds after it was sent."""
+        def held(url):
+            came = time.monotonic()
+            eventually(lambda: time.monotonic() > came + 3, what="the end of the code")
+            return url
+
+        browser = pair.browser()
+        browser.meddle = at_callback(held)
+        return browser
+
+    @staticmethod
     def failed(pair) -> list[dict]:
         return [event for event in pair.events() if event.get("event") == "renewal" and event.get("outcome") == "failed"]
 
@@ -109,6 +122,5 @@ class OwnErrors:
 
     def ended(self, pair, cookies: dict[str, str], reason: str | None = None) -> None:
         """The session ends at its next renewal, by the provider's own error."""
-        for replica in (0, 1):
-            eventually(lambda: pair.ask(cookies, replica).code == "session_expired", 60, every=0.2, what=f"the end at {replica}")
+        pair.ended_at_both(cookies)
         assert any(event.get("event") == "logout" and event["reason"] == (reason or self.used_token) for event in pair.events()), pair.refusals()

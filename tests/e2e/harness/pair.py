@@ -118,13 +118,13 @@ class Pair:
         """The way that begins at `/sso/logout`, as far as it leads without a form."""
         return browser.follow(browser.browse(self.account.url("/sso/logout"), headers={"sec-fetch-site": "same-origin"}), limit=20)
 
-    def ended_at_both(self, cookies: dict[str, str]) -> None:
+    def ended_at_both(self, cookies: dict[str, str], account=None) -> None:
         for replica in (0, 1):
-            eventually(lambda: self.ask(cookies, replica).code == "session_expired", 60, what=f"the end at {replica}")
+            eventually(lambda: self.ask(cookies, replica, account).code == "session_expired", 60, what=f"the end at {replica}")
 
-    def passes_at_both(self, cookies: dict[str, str]) -> None:
+    def passes_at_both(self, cookies: dict[str, str], account=None) -> None:
         for replica in (0, 1):
-            reply = self.ask(cookies, replica)
+            reply = self.ask(cookies, replica, account)
             assert reply.status == 200, (reply, self.refusals())
 
     def ask(self, cookies: dict[str, str], replica: int, account=None):
