@@ -126,8 +126,8 @@ impl<'a> Served<'a> {
         }
     }
 
-    /// False if nothing can have become wrong of an account that was found good, whatever others stand beside it now: then
-    /// [`Served::check`] would find nothing.
+    /// True if an account that was checked before has to be checked again, because of the accounts that stand beside it now.
+    /// Where it is false, [`Served::check`] finds nothing.
     pub(super) fn concerns_known(&self) -> bool {
         let shared = self.by_authority.iter().filter(|(_, here)| !here.others.is_empty());
         shared

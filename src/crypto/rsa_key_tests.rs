@@ -19,7 +19,7 @@ fn every_oaep() -> impl Iterator<Item = Oaep> {
     HASHES.into_iter().flat_map(|label| HASHES.map(|mask| Oaep { label, mask }))
 }
 
-/// The same padding of the crate `rsa`.
+/// The padding of the crate `rsa` with the same hashes.
 fn theirs(oaep: Oaep) -> rsa::Oaep {
     match (oaep.label, oaep.mask) {
         (OaepHash::Sha1, OaepHash::Sha1) => rsa::Oaep::new::<Sha1>(),

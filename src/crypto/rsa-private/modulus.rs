@@ -137,7 +137,7 @@ impl Modulus {
         self.cut(a);
     }
 
-    /// Subtracts the modulus once, if it is no more than the number.
+    /// Subtracts the modulus once from a number that has reached it.
     #[inline(never)]
     pub fn cut(&self, a: &mut [u32]) {
         let keep = black_box(!limbs::compare(a, &self.value) as u32);

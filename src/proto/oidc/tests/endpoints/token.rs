@@ -266,7 +266,7 @@ fn a_refresh_tells_an_ended_grant_from_a_failure() {
         let ended = status(code, "application/json", json!({ "error": error }).to_string());
         assert!(matches!(run(ended), Ok(Refreshed::Ended(said)) if said == error), "{error}");
     }
-    // Dex and Authlib say so of a token that is no longer good; Dex also, with 500, where it fails itself.
+    // Dex and Authlib answer so if a token has expired or was replaced. Dex answers so with 500 too, if it fails itself.
     let invalid_request = |code| run(status(code, "application/json", r#"{"error":"invalid_request"}"#));
     assert!(matches!(invalid_request(400), Ok(Refreshed::Ended("invalid_request"))));
     assert_eq!(invalid_request(500).unwrap_err().code, Code::IdpUnavailable);
